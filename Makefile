@@ -1,0 +1,75 @@
+# make image: set up this Debian host, build the lab machine, prove that it boots.  make test: all checks and tests.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON := /usr/bin/python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+RECIPE := recipes/lab.ini
+OUTPUT := output
+PACKAGES := python3-venv ca-certificates tar lxc mmdebstrap zstd xz-utils dnsmasq-base iproute2 iptables
+TEST_PACKAGES := shellcheck dash
+
+# install_missing PACKAGES: apt-get installs those that are not there; says what to do where it is not root.
+define install_missing
+	@missing=(); for package in $(1); do \
+	    state=$$(dpkg-query -W -f '$${db:Status-Status}' $$package 2>/dev/null || true); \
+	    [[ $$state == installed ]] || missing+=($$package); \
+	done; \
+	if (($${#missing[@]})); then \
+	    if (( EUID )); then \
+	        echo "missing: $${missing[*]}; run as root: apt-get update && apt-get install -y $${missing[*]}" >&2; exit 1; \
+	    fi; \
+	    export DEBIAN_FRONTEND=noninteractive; \
+	    install=(apt-get install -y --no-install-recommends -o DPkg::Lock::Timeout=120 "$${missing[@]}"); \
+	    echo "installing $${missing[*]}"; \
+	    "$${install[@]}" >/dev/null 2>&1 </dev/null || { apt-get update -q </dev/null && "$${install[@]}" </dev/null; }; \
+	fi
+endef
+
+.PHONY: help setup test-setup image verify lint unit integration test clean distclean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: host-packages $(STAMP) ## install what is needed: Debian packages, then .venv
+
+.PHONY: host-packages test-packages
+host-packages:
+	$(call install_missing,$(PACKAGES))
+
+test-packages:
+	$(call install_missing,$(TEST_PACKAGES))
+
+$(STAMP): pyproject.toml | host-packages
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]' </dev/null
+	touch $@
+
+image: setup ## build recipes/lab.ini into output/ and prove that it boots
+	$(BIN)/vmgen-build $(RECIPE) --output $(OUTPUT)
+	$(BIN)/vmgen-build verify "$$(ls -t $(OUTPUT)/lab-lxc-*.tar.zst | head -n 1)"
+
+lint: setup ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+unit: setup test-packages ## tests that need no container
+	$(BIN)/pytest -q -n 2 -m 'not integration'
+
+integration: setup test-packages ## tests that build and boot real containers; root
+	$(BIN)/pytest -q -m integration
+
+test: lint test-packages ## lint and all tests; those with containers run one after another
+	$(BIN)/pytest -q -n 2 --dist loadgroup
+
+clean: ## remove what was built, and caches of tools; the cache of builds stays
+	rm -rf $(OUTPUT) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean ## remove .venv and the cache of builds too
+	rm -rf $(VENV) cache

@@ -1,0 +1,81 @@
+"""What can go wrong, and the exit code that each kind ends with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Position:
+    """A place in a recipe: the file as the user named it, and the line counted from 1 (0: the file as a whole)."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}" if self.line else self.file
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with a recipe, at its line.
+
+    path: the section and option as the user wrote them, e.g. "[network] gateway" or "[users] [[users]] [[[user0]]]".
+    text: what is wrong; what would be right.
+    code: a stable name for the kind of problem ("unknown-option", "skipped-program", "cut-comment", ...).
+    """
+
+    where: Position
+    path: str
+    text: str
+    severity: str = "error"
+    code: str = ""
+
+    def __str__(self) -> str:
+        head = f"{self.where}: " if self.severity == "error" else f"{self.where}: warning: "
+        return f"{head}{self.path}: {self.text}" if self.path else f"{head}{self.text}"
+
+
+class VmgenError(Exception):
+    """Any failure that a user can cause or must know of; its text is the whole message."""
+
+    exit_code = 1
+
+
+class RecipeError(VmgenError):
+    """The recipe is wrong. Holds every problem found, not the first alone."""
+
+    exit_code = 2
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(p) for p in self.problems))
+
+
+class UsageError(VmgenError):
+    """An argument or option on the command line is wrong."""
+
+    exit_code = 2
+
+
+class HostError(VmgenError):
+    """The host lacks what the work needs (root, a program, disk space); the text says how to get it."""
+
+
+class BuildError(VmgenError):
+    """A build failed outside any one step (mirror gone, packing failed)."""
+
+
+class StepFailed(BuildError):
+    """A step's script ended with a code other than 0."""
+
+    def __init__(self, step: str, code: int, tail: Sequence[str], log: Path | None) -> None:
+        self.step, self.code, self.tail, self.log = step, code, tuple(tail), log
+        lines = [f"step '{step}' failed with exit code {code}"]
+        if tail:
+            lines += ["its last lines:", *(f"  {line}" for line in tail)]
+        if log is not None:
+            lines.append(f"the whole log: {log}")
+        super().__init__("\n".join(lines))

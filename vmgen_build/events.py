@@ -1,0 +1,142 @@
+"""One stream of what happens. The console, the log file and --json only listen."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """Something happened. `time` is seconds since the epoch; `kind` names the event in --json."""
+
+    kind: ClassVar[str] = ""
+    time: float = field(default_factory=time.time)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Flat and JSON-ready: {"event": kind, "time": ..., fields...}."""
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return {"event": self.kind} | {k: str(v) if isinstance(v, Path) else v for k, v in values.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Note(Event):
+    """A sentence for the user. level: "info", "warning" or "error"; verbose ones show with -v only."""
+
+    kind = "note"
+    text: str
+    level: str = "info"
+    verbose: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildStarted(Event):
+    kind = "build-started"
+    recipe: str
+    backend: str
+    steps: int
+    log: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepStarted(Event):
+    """index counts from 1; total is the plan's number of steps, the base and packing included."""
+
+    kind = "step-started"
+    step: str
+    title: str
+    id: str
+    index: int
+    total: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepOutput(Event):
+    """One line that the step printed, without its line end."""
+
+    kind = "step-output"
+    step: str
+    line: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepProgress(Event):
+    """done of total, in the unit that it names ("bytes", "packages"); total 0 where it is not known."""
+
+    kind = "step-progress"
+    step: str
+    done: int
+    total: int
+    unit: str
+    text: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepFinished(Event):
+    """outcome: "built", "cached" or "failed"; seconds is its wall time."""
+
+    kind = "step-finished"
+    step: str
+    title: str
+    id: str
+    index: int
+    total: int
+    outcome: str
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArtifactWritten(Event):
+    kind = "artifact"
+    path: Path
+    size: int
+    sha256: str
+    unchanged: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeDone(Event):
+    """One setting of the recipe looked at in the booted machine. outcome: "holds", "fails" or "skipped"."""
+
+    kind = "probe"
+    probe: str
+    setting: str
+    outcome: str
+    found: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildFinished(Event):
+    kind = "build-finished"
+    recipe: str
+    backend: str
+    outcome: str
+    seconds: float
+    skipped: tuple[str, ...] = ()
+
+
+Listener = Callable[[Event], None]
+
+
+class Bus:
+    """Hands each event to every listener, in the order they were added. A listener must not raise."""
+
+    def __init__(self, *listeners: Listener) -> None:
+        self._listeners = list(listeners)
+
+    def add(self, listener: Listener) -> None:
+        self._listeners.append(listener)
+
+    def remove(self, listener: Listener) -> None:
+        self._listeners.remove(listener)
+
+    def emit(self, event: Event) -> None:
+        for listener in self._listeners:
+            listener(event)
+
+    def note(self, text: str, level: str = "info", verbose: bool = False) -> None:
+        self.emit(Note(text=text, level=level, verbose=verbose))

@@ -1,0 +1,86 @@
+"""The log of one build: every event with its time, and every line that a step printed."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import TextIO
+
+from vmgen_build.events import Event, Note, StepOutput
+from vmgen_build.text import clean
+
+KEPT = 20
+"""Logs that stay for each name; older ones go when a new one is opened."""
+
+
+class LogFile:
+    """A listener that writes to `path`. A full disk ends the log, never the build."""
+
+    def __init__(self, path: Path, stream: TextIO) -> None:
+        self.path = path
+        self._stream: TextIO | None = stream
+
+    def __call__(self, event: Event) -> None:
+        if self._stream is None:
+            return
+        try:
+            self._stream.write(f"{_stamp(event.time)} {_describe(event)}\n")
+        except OSError:
+            self.close()
+
+    def close(self) -> None:
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            try:
+                stream.close()
+            except OSError:
+                return
+
+    def __enter__(self) -> LogFile:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def open_log(folder: Path, name: str) -> LogFile:
+    """A new log FOLDER/NAME-DATE-TIME.log, its own even where several builds start in the same second.
+
+    Raises OSError where the folder can't be made or written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    _drop_old(folder, name)
+    stem = f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    for suffix in ("", *(f"-{n}" for n in range(2, 1000))):
+        path = folder / f"{stem}{suffix}.log"
+        try:
+            stream = path.open("x", encoding="utf-8", errors="replace", buffering=1)
+        except FileExistsError:
+            continue
+        return LogFile(path, stream)
+    raise FileExistsError(f"{folder / stem}.log and 998 more like it are there already")
+
+
+def _drop_old(folder: Path, name: str) -> None:
+    stamp = "[0-9]" * 8 + "-" + "[0-9]" * 6
+    logs = sorted((p for p in folder.glob(f"*-{stamp}*.log") if p.name.startswith(f"{name}-2")), reverse=True)
+    for old in logs[KEPT - 1 :]:
+        old.unlink(missing_ok=True)
+
+
+def _stamp(seconds: float) -> str:
+    whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(seconds))
+    return f"{whole}.{int(seconds % 1 * 1000):03}"
+
+
+def _describe(event: Event) -> str:
+    if isinstance(event, StepOutput):
+        return f"{event.step} | {clean(event.line)}"
+    if isinstance(event, Note):
+        newline = "\n    "
+        return f"{event.level}: {newline.join(clean(line) for line in event.text.splitlines())}"
+    fields = {k: v for k, v in event.as_dict().items() if k not in ("event", "time") and v not in ("", None, ())}
+    return " ".join([event.kind, *(f"{key}={clean(str(value))}" for key, value in fields.items())])
