@@ -1,0 +1,178 @@
+"""What a line of [devel], [services], [gui] or [network] means on a system."""
+
+from __future__ import annotations
+
+import pytest
+
+from vmgen_build.catalogue.programs import Port, Program, Unavailable, all_programs, known_names, resolve
+from vmgen_build.catalogue.systems import System, parse_system
+
+BOOKWORM = parse_system("debian-12-amd64")
+TRIXIE = parse_system("debian-13-amd64")
+
+
+def program(name: str, system: System = BOOKWORM, choice: str | None = None) -> Program:
+    found = resolve(name, choice, system)
+    assert isinstance(found, Program), found
+    return found
+
+
+def unavailable(name: str, system: System = BOOKWORM, choice: str | None = None) -> Unavailable:
+    found = resolve(name, choice, system)
+    assert isinstance(found, Unavailable), found
+    return found
+
+
+@pytest.mark.parametrize(
+    ("typed", "name"),
+    [
+        ("firefox", "firefox"),
+        ("mozilla-firefox", "firefox"),
+        ("Firefox", "firefox"),
+        ("iceweasel", "firefox"),
+        ("firefox-esr", "firefox"),
+        ("mozilla-thunderbird", "thunderbird"),
+        ("icedove", "thunderbird"),
+        ("jdk", "openjdk"),
+        ("http", "httpd"),
+        ("apache2", "httpd"),
+        ("ssh", "sshd"),
+        ("openssh-server", "sshd"),
+        ("mail-server", "mail_server"),
+        ("mailserver", "mail_server"),
+        ("build-essential", "build-utils"),
+        ("build_utils", "build-utils"),
+        ("nc", "netcat"),
+        ("netcat-openbsd", "netcat"),
+        ("subversion", "svn"),
+        ("hg", "mercurial"),
+        ("squid proxy", "squid"),
+        ("chromium", "chrome"),
+        ("linux-headers-amd64", "kernel-devel"),
+        ("default-jdk", "openjdk"),
+        ("tomcat11", "tomcat"),
+    ],
+)
+def test_names_that_people_type(typed: str, name: str) -> None:
+    assert program(typed).name == name
+
+
+def test_a_package_of_several_programs_means_none_of_them() -> None:
+    assert "libvirt-daemon-system" in program("kvm").packages
+    assert "libvirt-daemon-system" in program("libvirt").packages
+    assert unavailable("libvirt-daemon-system").reason == "no program is called 'libvirt-daemon-system'"
+
+
+@pytest.mark.parametrize(
+    ("name", "system", "packages"),
+    [
+        ("7zip", "debian-11-amd64", ("p7zip-full",)),
+        ("7zip", "debian-12-amd64", ("7zip",)),
+        ("kernel-devel", "debian-12-arm64", ("linux-headers-arm64",)),
+        ("kernel-devel", "debian-12-i386", ("linux-headers-686",)),
+        ("tomcat", "debian-sid-amd64", ("tomcat11",)),
+        ("httpd", "ubuntu-24.04-amd64", ("apache2",)),
+        ("firefox", "ubuntu-24.04-amd64", ("firefox",)),
+        ("httpd", "fedora-42-amd64", ("httpd",)),
+        ("httpd", "rocky-9-amd64", ("httpd",)),
+        ("build-utils", "fedora-42-amd64", ("@development-tools",)),
+        ("build-utils", "opensuse-15.6-amd64", ("pattern:devel_basis",)),
+        ("firefox", "arch-amd64", ("firefox",)),
+        ("eclipse", "win10", ("eclipse",)),
+    ],
+)
+def test_the_most_specific_packages_count(name: str, system: str, packages: tuple[str, ...]) -> None:
+    assert program(name, parse_system(system)).packages == packages
+
+
+def test_a_service_brings_its_unit_ports_and_answers() -> None:
+    sshd = program("sshd")
+    assert (sshd.units, sshd.ports, sshd.runs) == (("ssh.service",), (Port(22, "tcp"),), True)
+    assert program("dns_server").ports == (Port(53, "tcp"), Port(53, "udp"))
+    assert program("mail_server").debconf[0] == "postfix postfix/main_mailer_type select Internet Site"
+    assert program("wireshark").debconf == ("wireshark-common wireshark-common/install-setuid boolean false",)
+    assert program("tomcat", TRIXIE).units == ("tomcat10.service",)
+    assert program("tomcat", parse_system("debian-sid")).units == ("tomcat11.service",)
+
+
+def test_services_that_do_not_come_up_say_why() -> None:
+    assert program("dhcp_server").idle.startswith("it starts when /etc/dhcp/dhcpd.conf")
+    assert program("ntp").machine == "a container may not set the clock"
+    assert not program("dhcp_server").runs and not program("ntp").runs
+    assert program("ntp").conflicts == ("chrony",)
+
+
+def test_a_known_program_that_the_system_lacks() -> None:
+    assert unavailable("eclipse").reason == (
+        "debian-12 has no 'eclipse': it is no longer packaged; take the tarball from eclipse.org by a [config] script"
+    )
+    assert unavailable("kernel-devel", parse_system("debian-13-i386")).reason.startswith("debian-13 has no")
+    assert unavailable("valgrind", parse_system("win10")).reason == "win10 has no 'valgrind'"
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("firefx", ("firefox",)),
+        ("wiresark", ("wireshark",)),
+        ("pyhton", ("python",)),
+        ("subverson", ("svn",)),
+        ("zzzzzz", ()),
+        ("x" * 10_000, ()),
+    ],
+)
+def test_an_unknown_name_has_near_ones(name: str, near: tuple[str, ...]) -> None:
+    found = unavailable(name)
+    assert found.reason == f"no program is called '{name}'"
+    assert found.near[: len(near) or None] == near
+
+
+def test_a_value_names_the_choice() -> None:
+    assert program("mail_client").name == "mail_client"
+    assert program("mail_client").packages == ("evolution",)
+    assert program("mail_client", choice="mozilla-thunderbird").packages == ("thunderbird",)
+    assert program("mail_client", choice="evolution").packages == ("evolution",)
+    assert program("httpd", choice="nginx").units == ("nginx.service",)
+    assert program("httpd", choice="apache2").name == "httpd"
+    assert program("mail_server", choice="postfix").name == "mail_server"
+    assert ("mozilla-thunderbird", "thunderbird") in program("mail_client").choices
+
+
+def test_a_program_that_only_stands_for_others_takes_the_first_that_there_is() -> None:
+    assert program("editor").name == "vim"
+    assert program("web_browser", choice="google-chrome").packages == ("chromium",)
+    assert program("desktop").name == "xfce"
+    assert unavailable("desktop", parse_system("win10")).name == "xfce"
+
+
+def test_a_value_that_is_no_choice() -> None:
+    assert unavailable("mail_client", choice="mutt").reason == (
+        "'mutt' is no choice for 'mail_client', which takes 1, 0, thunderbird or claws-mail"
+    )
+    assert unavailable("mail_client", choice="thunderbrid").near == ("thunderbird",)
+    assert unavailable("vim", choice="7").reason == "'7' is no choice for 'vim', which takes 1 or 0"
+    assert unavailable("mail_client", choice="firefox").near == ()
+
+
+def test_a_choice_that_the_system_lacks() -> None:
+    assert unavailable("dhcp_server", parse_system("debian-11"), "kea").reason == "debian-11 has no 'kea'"
+
+
+def test_the_entry_changes_with_what_the_step_does_alone() -> None:
+    bookworm, trixie = program("httpd"), program("httpd", TRIXIE)
+    assert bookworm.entry() == trixie.entry()
+    assert program("tomcat").entry() != program("tomcat", parse_system("debian-sid")).entry()
+
+
+def test_all_programs_are_what_resolves() -> None:
+    listed = {p.name for p in all_programs(BOOKWORM)}
+    assert {"vim", "editor", "sshd", "gnome"} <= listed
+    assert not listed & {"eclipse", "snort", "mongodb"}
+    assert "eclipse" in {p.name for p in all_programs(parse_system("win10"))}
+
+
+def test_known_names_hold_every_spelling() -> None:
+    assert {"firefox", "mozilla-firefox", "mail_server", "mail-server", "firefox-esr"} <= known_names()
+    for name in known_names():
+        found = resolve(name, None, BOOKWORM)
+        assert isinstance(found, Program) or found.reason.startswith("debian-12 has no "), name

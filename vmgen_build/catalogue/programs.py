@@ -1,0 +1,280 @@
+"""The programs that the tool knows, and what they are on each distribution.
+
+The data are the INI files in data/: a file is a category, a section a program. Its options:
+
+    aliases     other names that mean it; the Debian packages of one program alone mean it too
+    choices     names of programs, itself among them, that a recipe may give as its value (mail_client = thunderbird).
+                A program without packages of its own stands for the first choice that the system has.
+    packages    the system's packages; "-" where it has none. dnf groups are written @id, zypper patterns pattern:id,
+                packages outside pacman's repositories name@aur; on Windows they are Chocolatey's ids.
+    units       systemd units that run it
+    ports       number/tcp or number/udp
+    commands    executables on PATH that prove that it is installed
+    debconf     answers for debconf-set-selections(1), one a line
+    setup       lines of sh, run as root in the guest once its packages are there
+    idle        why its units do not come up before somebody configures it
+    machine     why its units come up in a whole machine and not in a container
+    conflicts   programs that cannot be installed beside it
+    missing     what to do where there are no packages
+    notes       what a user should know
+
+An option may carry the system that it is for: packages.debian, packages.debian-13, packages.debian-i386,
+packages.debian-13-i386; the most specific one counts, and one without a system is for all. Relatives of a distribution
+(ubuntu, centos, ...) take what stands for it, unless they have their own.
+"""
+
+from __future__ import annotations
+
+import configparser
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import lru_cache
+from importlib.resources import files
+
+from vmgen_build.catalogue.systems import System
+
+CATEGORIES = ("network", "devel", "services", "gui")
+
+_RELATIVES: Mapping[str, str] = {
+    "ubuntu": "debian",
+    "centos": "fedora",
+    "rhel": "fedora",
+    "rocky": "fedora",
+    "almalinux": "fedora",
+    "scientific": "fedora",
+}
+"""Distribution -> the one whose entries it takes where it has none."""
+
+_LONGEST_NAME = 64
+"""A longer name is not compared with the known ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """proto: "tcp" or "udp"."""
+
+    number: int
+    proto: str
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A program on one distribution.
+
+    name: the catalogue's own ("firefox"); aliases: other names that mean it ("mozilla-firefox").
+    packages: the distribution's package names. units: systemd units that run it, enabled when it is asked for.
+    ports: what it listens on, opened by [network] allowed_programs. debconf: preseed lines
+    ("postfix postfix/main_mailer_type select Internet Site"). commands: executables that its packages bring into PATH,
+    for the probe; empty where they bring none. choices: value -> program name, for one that stands for several
+    (mail_client = mozilla-thunderbird). setup: lines of sh for the guest, once the packages are there.
+    idle: why its units do not come up before somebody configures it; machine: why they come up in a whole machine and
+    not in a container. conflicts: names of programs that cannot be installed beside it.
+    """
+
+    name: str
+    category: str
+    packages: tuple[str, ...]
+    aliases: tuple[str, ...] = ()
+    units: tuple[str, ...] = ()
+    ports: tuple[Port, ...] = ()
+    debconf: tuple[str, ...] = ()
+    commands: tuple[str, ...] = ()
+    choices: tuple[tuple[str, str], ...] = ()
+    setup: tuple[str, ...] = ()
+    idle: str = ""
+    machine: str = ""
+    conflicts: tuple[str, ...] = ()
+    notes: str = ""
+
+    @property
+    def runs(self) -> bool:
+        """Whether its units are up in a freshly booted container."""
+        return not self.idle and not self.machine
+
+    def entry(self) -> str:
+        """Canonical text of all that a step's result depends on; goes into step ids."""
+        return repr((self.name, self.packages, self.units, self.debconf, self.setup))
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """A wish that cannot be met: an unknown name, or a known program that this system lacks."""
+
+    name: str
+    reason: str
+    near: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One section of a data file, its options as they stand there."""
+
+    name: str
+    category: str
+    options: Mapping[str, str]
+
+    def words(self, option: str, system: System | None = None) -> tuple[str, ...]:
+        return tuple(self.text(option, system).split())
+
+    def lines(self, option: str, system: System) -> tuple[str, ...]:
+        return tuple(line.strip() for line in self.text(option, system).splitlines() if line.strip())
+
+    def text(self, option: str, system: System | None = None) -> str:
+        """The value that is the most specific for the system; "" where there is none."""
+        for place in _places(system) if system else ():
+            if (value := self.options.get(f"{option}.{place}")) is not None:
+                return value
+        return self.options.get(option, "")
+
+    def packages(self, system: System) -> tuple[str, ...]:
+        words = self.words("packages", system)
+        return () if words == ("-",) else words
+
+    def debian_packages(self) -> set[str]:
+        values = (value.split() for key, value in self.options.items() if key.startswith("packages.debian"))
+        return {word for words in values for word in words} - {"-"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Catalogue:
+    """entries: by name. names: every spelling, normalised, -> entry name. packages: Debian package -> entry name."""
+
+    entries: Mapping[str, _Entry]
+    names: Mapping[str, str]
+    packages: Mapping[str, str]
+
+    def find(self, name: str) -> _Entry | None:
+        found = self.names.get(_normal(name)) or self.packages.get(name)
+        return self.entries[found] if found else None
+
+
+def resolve(name: str, choice: str | None, system: System) -> Program | Unavailable:
+    """The program that a recipe's line means on a system."""
+    entry = _catalogue().find(name)
+    if entry is None:
+        return Unavailable(name, f"no program is called '{name}'", _near(name))
+    if choice is None:
+        return _on(entry, system)
+    chosen = _catalogue().find(choice)
+    allowed = entry.words("choices") or (entry.name,)
+    if chosen is None or chosen.name not in (*allowed, entry.name):
+        return Unavailable(
+            choice, _no_choice(entry, choice), _near(choice, tuple(a for a in allowed if a != entry.name))
+        )
+    if chosen.name == entry.name:
+        return _on(entry, system)
+    return _program(chosen, system)
+
+
+def known_names() -> frozenset[str]:
+    """Every name and alias, and the Debian packages that mean one program alone."""
+    catalogue = _catalogue()
+    spelled = (word for e in catalogue.entries.values() for word in (e.name, *e.words("aliases")))
+    return frozenset(spelled) | catalogue.names.keys() | catalogue.packages.keys()
+
+
+def all_programs(system: System) -> list[Program]:
+    """What the system has, by category and name; a program that only stands for others has no packages."""
+    entries = sorted(_catalogue().entries.values(), key=lambda e: (CATEGORIES.index(e.category), e.name))
+    return [_make(e, system) for e in entries if isinstance(_on(e, system), Program)]
+
+
+def _on(entry: _Entry, system: System) -> Program | Unavailable:
+    """The program itself, or the first choice of one without packages anywhere."""
+    if any(key.startswith("packages") for key in entry.options):
+        return _program(entry, system)
+    found = [_program(_catalogue().entries[name], system) for name in entry.words("choices")]
+    return next((p for p in found if isinstance(p, Program)), found[0])
+
+
+def _program(entry: _Entry, system: System) -> Program | Unavailable:
+    if entry.packages(system):
+        return _make(entry, system)
+    missing = entry.text("missing", system)
+    return Unavailable(entry.name, f"{system.name} has no '{entry.name}'" + (f": {missing}" if missing else ""))
+
+
+def _make(entry: _Entry, system: System) -> Program:
+    return Program(
+        name=entry.name,
+        category=entry.category,
+        packages=entry.packages(system),
+        aliases=entry.words("aliases"),
+        units=entry.words("units", system),
+        ports=tuple(_port(word) for word in entry.words("ports", system)),
+        debconf=entry.lines("debconf", system),
+        commands=entry.words("commands", system),
+        choices=tuple(_choices(entry)),
+        setup=entry.lines("setup", system),
+        idle=entry.text("idle", system),
+        machine=entry.text("machine", system),
+        conflicts=entry.words("conflicts", system),
+        notes=entry.text("notes", system),
+    )
+
+
+def _choices(entry: _Entry) -> Iterator[tuple[str, str]]:
+    for name in entry.words("choices"):
+        for word in (name, *_catalogue().entries[name].words("aliases")):
+            yield word, name
+
+
+def _no_choice(entry: _Entry, choice: str) -> str:
+    others = [name for name in entry.words("choices") if name != entry.name]
+    takes = f"1, 0, {' or '.join(others)}" if others else "1 or 0"
+    return f"'{choice}' is no choice for '{entry.name}', which takes {takes}"
+
+
+def _near(name: str, among: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """At most two programs whose names or aliases look like `name`."""
+    wanted = _normal(name)
+    if len(wanted) > _LONGEST_NAME:
+        return ()
+    names = _catalogue().names
+    spellings = [word for word, meaning in names.items() if not among or meaning in among]
+    close = get_close_matches(wanted, spellings, n=4, cutoff=0.75)
+    return tuple(dict.fromkeys(names[word] for word in close))[:2]
+
+
+def _port(word: str) -> Port:
+    number, _, proto = word.partition("/")
+    return Port(int(number), proto)
+
+
+@lru_cache(maxsize=32)
+def _places(system: System) -> tuple[str, ...]:
+    """What an option's system part may be, the most specific first."""
+    own = (
+        f"{system.distribution}-{system.version}-{system.arch}",
+        f"{system.distribution}-{system.version}",
+        f"{system.distribution}-{system.arch}",
+        system.distribution,
+    )
+    relative = _RELATIVES.get(system.distribution)
+    return (*own, f"{relative}-{system.arch}", relative) if relative else own
+
+
+def _normal(name: str) -> str:
+    return name.strip().lower().replace("_", "-").replace(" ", "-")
+
+
+@lru_cache(maxsize=1)
+def _catalogue() -> _Catalogue:
+    entries = {entry.name: entry for category in CATEGORIES for entry in _read(category)}
+    names = {_normal(entry.name): entry.name for entry in entries.values()}
+    for entry in entries.values():
+        for alias in entry.words("aliases"):
+            names.setdefault(_normal(alias), entry.name)
+    owners = Counter(package for entry in entries.values() for package in entry.debian_packages())
+    packages = {p: e.name for e in entries.values() for p in e.debian_packages() if owners[p] == 1 and p not in names}
+    return _Catalogue(entries, names, packages)
+
+
+def _read(category: str) -> Iterator[_Entry]:
+    parser = configparser.RawConfigParser(delimiters=("=",), comment_prefixes=("#",), strict=True)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    parser.read_string((files(__package__) / "data" / f"{category}.ini").read_text("utf-8"), f"{category}.ini")
+    for name in parser.sections():
+        yield _Entry(name, category, dict(parser.items(name)))
