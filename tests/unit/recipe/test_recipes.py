@@ -1,0 +1,86 @@
+"""The recipes and profiles that ship, and the reference."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vmgen_build import resources
+from vmgen_build.recipe import reference
+from vmgen_build.recipe.load import load
+
+RECIPES = resources.recipes_dir()
+PROFILES = sorted(path.stem for path in (RECIPES / "profiles").glob("*.ini"))
+
+
+def test_the_profiles_are_those_promised() -> None:
+    assert PROFILES == ["desktop", "development", "networking", "server"]
+
+
+@pytest.mark.parametrize("system", ["debian-12", "debian-13"])
+@pytest.mark.parametrize("profile", ["", *PROFILES, ",".join(PROFILES)])
+def test_the_starter_passes_with_every_profile(system: str, profile: str) -> None:
+    recipe = load(RECIPES / "lab.ini", [f"hardware.os={system}", f"config.profiles={profile}"], strict=True)
+    assert recipe.warnings == ()
+
+
+def test_the_thesis_openvz_sample() -> None:
+    recipe = load(RECIPES / "samples" / "thesis-openvz.ini")
+    assert [(p.where.line, p.code) for p in recipe.warnings] == [(3, "not-built"), (11, "multicast-mac"), (30, "slip")]
+    caesar = recipe.users.users["user0"]
+    assert (caesar.login, caesar.group, caesar.home_dir) == ("caesar", "julius", "/home/caesar")
+    assert recipe.hardware.hdds["hdd0"].size == 2**30
+    assert {w.name for w in recipe.wishes} >= {"netcat", "vim", "sshd", "chrome"}
+    assert not {w.name for w in recipe.wishes} & {"emacs", "httpd", "firefox"}
+
+
+def test_the_thesis_openvz_sample_can_be_built_on_debian() -> None:
+    recipe = load(RECIPES / "samples" / "thesis-openvz.ini", ["hardware.os=debian-12"], strict=True)
+    assert recipe.hardware.os.base
+    assert [p.code for p in recipe.warnings] == ["multicast-mac", "slip"]
+
+
+def test_the_thesis_windows_sample() -> None:
+    recipe = load(RECIPES / "samples" / "thesis-windows-xp.ini")
+    codes = [(p.where.line, p.code) for p in recipe.warnings]
+    assert codes == [(3, "not-built"), (35, "multicast-mac"), (56, "two-gateways")]
+    partitions = recipe.hardware.hdds["hdd0"].partitions
+    assert [(p.type, p.fs) for p in partitions.values()] == [
+        ("primary", "ntfs"),
+        ("extended", None),
+        ("logical", "ntfs"),
+        ("logical", "ntfs"),
+    ]
+    assert recipe.wishes[-1].choice == "mozilla-thunderbird"
+
+
+def test_every_option_is_in_the_reference() -> None:
+    paths = [option.path for option in reference.options()]
+    assert len(paths) == len(set(paths)) > 60
+    assert {"hardware.os", "network.eths.NAME.address", "users.users.NAME.name", "network.firewall_rules"} <= set(paths)
+    text, markdown = reference.as_text(), reference.as_markdown()
+    for option in reference.options():
+        assert f"  {option.name} = " in text
+        assert f"| `{option.name}` |" in markdown
+        assert option.doc.endswith(".")
+    assert all(len(line) <= 100 for line in text.split("\n"))
+
+
+def test_every_example_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The examples of the reference are right: each alone, in a recipe that has what it hangs on."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("motd.txt", "example.asc"):
+        Path(name).write_text("x")
+    Path("r.ini").write_text(
+        "[hardware]\nvm_id = lab\nos = debian-12\n"
+        "[network]\n[[eths]]\n[[[NAME]]]\naddress = 192.168.1.2\nnetwork = 24\n[[open_ports]]\n[[[NAME]]]\nport = 22\n"
+        "[users]\n[[groups]]\n[[[NAME]]]\nname = students\n[[users]]\n[[[NAME]]]\nname = ana\n"
+        "[config]\n[[files]]\n[[[NAME]]]\nsource = motd.txt\ndest = /x\n"
+    )
+    for option in reference.options():
+        if option.example:
+            sets = [f"{option.path}={option.example}"]
+            if option.path == "config.repos.NAME.key":
+                sets.append("config.repos.NAME.url=https://x.org")
+            load(Path("r.ini"), sets)

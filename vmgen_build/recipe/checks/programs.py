@@ -1,0 +1,81 @@
+"""Programs that the catalogue or the system lacks."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from vmgen_build.catalogue.programs import Program, Unavailable, known_names, resolve
+from vmgen_build.catalogue.systems import System
+from vmgen_build.errors import Position
+from vmgen_build.recipe.checks import Draft
+from vmgen_build.recipe.problems import SKIPPED, Problems, nearest, place
+from vmgen_build.recipe.schema import recipe_sections, spec
+
+_CODE = "skipped-program"
+
+
+def check(draft: Draft, problems: Problems) -> None:
+    system = draft.system
+    if system is None:
+        return
+    known = known_names()
+    for wish in draft.wishes:
+        if problems.full(_CODE) and wish.name not in known:
+            problems.warn(wish.where, "", "", _CODE)
+            continue
+        found = resolve(wish.name, wish.choice, system)
+        if isinstance(found, Unavailable):
+            path = place((wish.section,), wish.name)
+            problems.warn(wish.where, path, partial(_skipped, found, wish.section), _CODE)
+    _allowed(draft, system, problems)
+
+
+def _skipped(found: Unavailable, section: str) -> str:
+    """The catalogue's reason, and what is near: an option of the section (where there is one), or a program."""
+    option = None
+    if section and found.name not in known_names():
+        option = nearest(found.name, spec(recipe_sections()[section].cls).option_names())
+    near = [option] if option else list(found.near)
+    hint = f"; did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
+    return f"{found.reason}{SKIPPED}{hint}"
+
+
+def _allowed(draft: Draft, system: System, problems: Problems) -> None:
+    """[network] allowed_programs: what has no known port opens nothing."""
+    for name in draft.network.allowed_programs:
+        where = draft.network.at(f"allowed_programs={name}")
+        found = resolve(name, None, system)
+        path = "[network] allowed_programs"
+        if isinstance(found, Unavailable):
+            problems.warn(where, path, partial(_skipped, found, ""), _CODE)
+        elif not found.ports:
+            text = f"no port of '{name}' is known, so none is opened; name its ports in [[open_ports]]"
+            problems.warn(where, path, text, "no-port")
+    _ssh(draft, system, problems)
+
+
+def _ssh(draft: Draft, system: System, problems: Problems) -> None:
+    """sshd asked for, and the firewall shuts it off."""
+    network = draft.network
+    if not (network.open_ports or network.allowed_programs) or network.firewall_rules:
+        return
+    if network.faulty & {"allowed_programs"} or any(p.faulty for p in network.open_ports.values()):
+        return
+    opened = [port.port for port in network.open_ports.values() if port.proto != "udp"]
+    for name in network.allowed_programs:
+        program = resolve(name, None, system)
+        if isinstance(program, Program):
+            opened += [(port.number, port.number) for port in program.ports]
+    if any(first <= 22 <= last for first, last in opened):
+        return
+    if where := _sshd(draft, system):
+        text = "the firewall leaves port 22 closed, so nobody can log in; add it to [network] [[open_ports]]"
+        problems.warn(where[0], where[1], text, "ssh-closed")
+
+
+def _sshd(draft: Draft, system: System) -> tuple[Position, str] | None:
+    for wish in draft.wishes:
+        found = resolve(wish.name, wish.choice, system) if wish.name in known_names() else None
+        if isinstance(found, Program) and found.name == "sshd":
+            return wish.where, place((wish.section,), wish.name)
+    return None

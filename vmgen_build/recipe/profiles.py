@@ -1,0 +1,105 @@
+"""Profiles: partial recipes that others take in by [config] profiles."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from vmgen_build import resources
+from vmgen_build.errors import RecipeError
+from vmgen_build.recipe import ini, slips, tree
+from vmgen_build.recipe.ini import IniSection, Value
+from vmgen_build.recipe.problems import Problems, did_you_mean, shown
+from vmgen_build.recipe.source import read_text
+
+_OPTION = "[config] profiles"
+
+
+@dataclass
+class Sources:
+    """All files that make up one recipe. folders: file as positions name it -> where its relative paths start.
+
+    complete: false where an unclosed quote swallowed the rest of a file. lost: a section's head could not be read, so
+    that what stands below it belongs nowhere.
+    """
+
+    problems: Problems
+    folders: dict[str, Path] = field(default_factory=dict)
+    texts: list[str] = field(default_factory=list)
+    complete: bool = True
+    lost: bool = False
+
+    def read(self, path: Path, file: str) -> IniSection:
+        """A file's tree, its slips mended. Raises RecipeError where there is no text to read."""
+        text = read_text(path, file)
+        self.texts.append(text)
+        self.folders[file] = path.parent
+        document = ini.parse(text, file, self.problems)
+        self.complete = self.complete and document.complete
+        self.lost = self.lost or document.lost
+        slips.mend(document.root, self.problems)
+        return document.root
+
+    def digest(self, sets: tuple[str, ...]) -> str:
+        """sha256 of a single recipe's text; with profiles or --set, of the texts' own digests and the settings."""
+        own = [hashlib.sha256(text.encode()).hexdigest() for text in self.texts]
+        if len(own) == 1 and not sets:
+            return own[0]
+        return hashlib.sha256("\n".join([*own, *map(repr, sets)]).encode()).hexdigest()
+
+    def take_in(self, root: IniSection, folder: Path, chain: tuple[Path, ...]) -> None:
+        """Merge the profiles that `root` names under it, and theirs under them. Among several the later wins."""
+        config = root.sections.get("config")
+        value = config.values.get("profiles") if config else None
+        if value is None or value.broken:
+            return
+        for name in reversed(list(dict.fromkeys(item for item in value.items if item))):
+            path, file = _find(name, self.folders.get(value.file, folder), folder)
+            if path is None:
+                self.problems.error(value.where, _OPTION, partial(_no_profile, name, folder), "profile")
+            elif path.resolve() in chain:
+                text = f"profile {shown(name)} takes in itself; take it out of one of the files"
+                self.problems.error(value.where, _OPTION, text, "profile")
+            else:
+                self._merge(root, path, file, value, chain)
+
+    def _merge(self, root: IniSection, path: Path, file: str, value: Value, chain: tuple[Path, ...]) -> None:
+        try:
+            profile = self.read(path, file)
+        except RecipeError as error:
+            for problem in error.problems:
+                self.problems.error(problem.where, problem.path, problem.text, problem.code)
+            return
+        self.take_in(profile, path.parent, (*chain, path.resolve()))
+        if "config" in profile.sections:
+            profile.sections["config"].values.pop("profiles", None)
+        tree.merge_under(root, profile)
+
+
+def _find(name: str, near: Path, folder: Path) -> tuple[Path | None, str]:
+    """A profile's file and its name for messages: an own path, then profiles/ beside the recipe, then a shipped one."""
+    for path in (near / name, near / "profiles" / f"{name}.ini", folder / "profiles" / f"{name}.ini"):
+        if _is_file(path):
+            return path, str(path)
+    shipped = resources.recipes_dir() / "profiles" / f"{name}.ini"
+    return (shipped, f"profile {name}") if _is_file(shipped) else (None, "")
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def _no_profile(name: str, folder: Path) -> str:
+    return f"there is no profile {shown(name)}{_near_profiles(name, folder)}"
+
+
+def _near_profiles(name: str, folder: Path) -> str:
+    names = sorted({p.stem for d in (folder, resources.recipes_dir()) for p in (d / "profiles").glob("*.ini")})
+    if not names:
+        return "; name the path of one, relative to the recipe"
+    return did_you_mean(name, names) or f"; there are {', '.join(names)}, or name the path of one"

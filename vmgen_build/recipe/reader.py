@@ -1,0 +1,171 @@
+"""Parsed sections to section objects: the generic half of loading, driven by the section classes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+from vmgen_build.errors import Position
+from vmgen_build.recipe.ini import IniSection, Value
+from vmgen_build.recipe.problems import IGNORED, Problems, did_you_mean, nearest, place, plain, shown
+from vmgen_build.recipe.schema import Free, Named, Option, Section, recipe_sections, spec
+from vmgen_build.recipe.types.base import Context, Type
+
+S = TypeVar("S", bound=Section)
+Unknown = Callable[[Value], None]
+"""Takes an option of a section that is not declared in its class."""
+
+Path = tuple[str, ...]
+
+
+class Reader:
+    """Reads sections, reporting every problem; a value that is wrong leaves its default (None where it has none).
+
+    report_missing: false where parts of a file could not be read, so that what is missing may well be there.
+    """
+
+    def __init__(self, problems: Problems, context: Context, report_missing: bool = True) -> None:
+        self.problems, self.context, self.report_missing = problems, context, report_missing
+
+    def read(self, cls: type[S], ini: IniSection, path: Path, unknown: Unknown | None = None) -> S:
+        table = spec(cls)
+        fields: dict[str, Any] = {}
+        places: dict[str, Position] = {}
+        faulty: set[str] = set()
+        for key, (name, option) in table.options.items():
+            fields[name] = self._option(ini, key, option, path, name, faulty)
+        for key, (name, nested) in table.named.items():
+            fields[name] = self._named(ini, key, nested, path)
+        for key, (name, many) in table.free.items():
+            values = self._free(ini, key, many, path, name, faulty)
+            fields[name] = tuple(values)
+            places |= {f"{name}={result}": where for result, where in values.items()}
+        names = {key: name for group in (table.options, table.named, table.free) for key, (name, _) in group.items()}
+        for key, name in names.items():
+            found = ini.values.get(key) or ini.sections.get(key)
+            if found is not None:
+                places[key] = places[name] = found.where
+        self._leftover(cls, ini, path, unknown)
+        return cls(name=ini.name, where=ini.where, places=places, faulty=frozenset(faulty), **fields)
+
+    def value(self, type_: Type[Any], value: Value, path: str) -> tuple[bool, Any]:
+        """Whether the value could be read, and what it is."""
+        try:
+            result = type_.read(value, self.context)
+        except ValueError as error:
+            self.problems.error(value.where, path, str(error), "value")
+            return False, None
+        finally:
+            for text, code in self.context.warnings:
+                self.problems.warn(value.where, path, text, code)
+            self.context.warnings.clear()
+        return True, result
+
+    def unknown_section(self, child: IniSection, path: Path, known: set[str]) -> None:
+        self.problems.warn(
+            child.where,
+            place((*path, child.name)),
+            lambda: f"is not a section of a recipe{IGNORED}{did_you_mean(child.name, known)}",
+            "unknown-section",
+        )
+
+    def _option(self, ini: IniSection, key: str, option: Option, path: Path, name: str, faulty: set[str]) -> Any:
+        value = ini.values.get(key)
+        if value is None or (not value.text and not value.broken and not option.type.empty):
+            if key in ini.sections:
+                where = ini.sections[key].where
+                self.problems.error(where, place((*path, key)), f"is an option; write {key} = value", "value")
+            elif option.required and self.report_missing:
+                what = "is missing" if value is None else "is empty"
+                example = f"; write, for example, {key} = {option.example}" if option.example else f"; write {key} = …"
+                self.problems.error(value.where if value else ini.where, place(path, key), what + example, "missing")
+            elif not option.required:
+                return option.default
+            faulty.add(name)
+            return option.default
+        good, result = (False, None) if value.broken else self.value(option.type, value, place(path, key))
+        if not good:
+            faulty.add(name)
+            return option.default
+        return result
+
+    def _named(self, ini: IniSection, key: str, nested: Named, path: Path) -> dict[str, Section]:
+        if key in ini.values:
+            text = f"is a section; write {_head(key, len(path) + 1)} on a line of its own"
+            self.problems.error(ini.values[key].where, place(path, key), text, "value")
+        container = ini.sections.get(key)
+        if container is None:
+            return {}
+        inner = (*path, key)
+        for value in container.values.values():
+            head = _head("name", len(path) + 2)
+            text = f"stands outside any section of {place(inner)}{IGNORED}; write {head} above it"
+            self.problems.warn(value.where, place(inner, value.key), text, "unknown-option")
+        result = {}
+        for name, child in container.sections.items():
+            if nested.names is not None:
+                self.value(nested.names, Value("", name, (name,), child.file, child.line), place((*inner, name)))
+            result[name] = self.read(nested.cls, child, (*inner, name))
+        return result
+
+    def _free(
+        self, ini: IniSection, key: str, many: Free, path: Path, name: str, faulty: set[str]
+    ) -> dict[Any, Position]:
+        found: dict[Any, Position] = {}
+        for where, value in self._free_values(ini, key, many, path):
+            good, result = (False, None) if value.broken else self.value(many.type, value, where)
+            if not good:
+                faulty.add(name)
+            elif result is not None:
+                found.setdefault(result, value.where)
+        return found
+
+    def _free_values(self, ini: IniSection, key: str, many: Free, path: Path) -> Iterator[tuple[str, Value]]:
+        if key in ini.values:
+            value = ini.values[key]
+            for part in [value] if value.broken else many.type.split(value):
+                yield place(path, key), part
+        container = ini.sections.get(key)
+        if container is None:
+            return
+        for child in container.sections.values():
+            self.unknown_section(child, (*path, key), set())
+        for value in container.values.values():
+            if value.text or value.broken:
+                yield place((*path, key), value.key), value
+
+    def _leftover(self, cls: type[Section], ini: IniSection, path: Path, unknown: Unknown | None) -> None:
+        table = spec(cls)
+        known = table.option_names() | table.sections()
+        for value in ini.values.values():
+            if value.key not in known:
+                if unknown is not None:
+                    unknown(value)
+                else:
+                    self._unknown_option(value, path, known)
+        sections = table.sections()
+        for child in ini.sections.values():
+            if child.name not in known:
+                self.unknown_section(child, path, sections)
+
+    def _unknown_option(self, value: Value, path: Path, known: set[str]) -> None:
+        self.problems.warn(
+            value.where,
+            place(path, value.key),
+            lambda: f"is not an option{IGNORED}{_hint(value.key, path, known)}",
+            "unknown-option",
+        )
+
+
+def _hint(key: str, path: Path, known: set[str]) -> str:
+    """What an unknown option is likely to mean: one of its section, or one that stands in another."""
+    if nearest(key, known):
+        return did_you_mean(key, known)
+    for name, registered in recipe_sections().items():
+        if key in spec(registered.cls).option_names() and path != (name,):
+            return f"; {shown(key)} stands in [{name}]"
+    return ""
+
+
+def _head(name: str, depth: int) -> str:
+    return f"{'[' * depth}{plain(name)}{']' * depth}"

@@ -1,0 +1,95 @@
+"""[config]: the system's own settings, repositories, files and scripts."""
+
+from __future__ import annotations
+
+# ruff: noqa: RUF009 - option, named and free make dataclass fields
+from dataclasses import dataclass
+from pathlib import Path
+
+from vmgen_build.recipe import types as t
+from vmgen_build.recipe.schema import Section, named, option, recipe_section
+from vmgen_build.secret import Secret
+
+
+@dataclass(frozen=True, kw_only=True)
+class Repository(Section):
+    """Either `url` (with suite and components) or a whole `line`."""
+
+    url: str | None = option(
+        t.url, default=None, doc="Address of the repository.", example="https://apt.example.org/debian"
+    )
+    suite: str | None = option(
+        t.text, default=None, doc="Suite; the distribution's code name by default; ends in / for a flat repository."
+    )
+    components: tuple[str, ...] = option(t.words, default=("main",), doc="Components.")
+    line: str | None = option(
+        t.repo_line,
+        default=None,
+        doc="A whole source line instead.",
+        example="deb https://apt.example.org/debian bookworm main",
+    )
+    key: Path | None = option(
+        t.host_file,
+        default=None,
+        doc="File of the key that signs it (ASCII or binary), beside the recipe.",
+        example="example.asc",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CopiedFile(Section):
+    source: Path = option(t.host_file, doc="File of the host, relative to the recipe.", example="motd.txt")
+    dest: str = option(t.guest_path, doc="Path in the guest; ends in / to keep the file's name.", example="/etc/motd")
+    owner: str = option(t.owner, default="root:root", doc="Owner as user[:group].")
+    mode: int = option(t.file_mode, default=0o644, doc="Permissions, octal.", example="0644")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Script(Section):
+    """Either `file` or `run`. Runs as root in the guest, never rendered as a template."""
+
+    file: Path | None = option(
+        t.host_file,
+        default=None,
+        doc="Script of the host, relative to the recipe; run by its #! line, else by /bin/sh.",
+    )
+    run: str | None = option(
+        t.text_lines, default=None, doc="The script's lines, run by /bin/sh -eu.", example="'''touch /srv/ready'''"
+    )
+
+
+@recipe_section("config")
+@dataclass(frozen=True, kw_only=True)
+class Config(Section):
+    hostname: str | None = option(
+        t.hostname, default=None, doc="Host name; made from vm_id by default.", example="HAL-9000"
+    )
+    root_passwd: Secret | None = option(
+        t.secret, default=None, doc="Password of root, or env:NAME or file:PATH. Without one root's password is locked."
+    )
+    root_passwd_hash: Secret | None = option(t.crypt_hash, default=None, doc="Password of root as a crypt(5) hash.")
+    timezone: str | None = option(
+        t.timezone, default=None, doc="Time zone; UTC by default.", example="Europe/Bucharest"
+    )
+    locale: str | None = option(
+        t.locale, default=None, doc="Locale of the system; C.UTF-8 by default.", example="en_US.UTF-8"
+    )
+    keyboard: str | None = option(
+        t.keyboard, default=None, doc="Keyboard layout, with a variant after a colon.", example="us"
+    )
+    packages: tuple[str, ...] = option(
+        t.package_names, default=(), doc="Packages under the distribution's own names.", example="htop, jq"
+    )
+    recommends: bool = option(t.boolean, default=False, doc="Install recommended packages too.")
+    mirror: str | None = option(
+        t.url, default=None, doc="Mirror that the build takes packages from; the host's own by default."
+    )
+    profiles: tuple[str, ...] = option(
+        t.paths,
+        default=(),
+        doc="Profiles that the recipe takes in: names, or paths of own ones.",
+        example="development, networking",
+    )
+    repos: dict[str, Repository] = named(Repository, doc="Further repositories; they stay configured in the image.")
+    files: dict[str, CopiedFile] = named(CopiedFile, doc="Files to copy into the guest.")
+    scripts: dict[str, Script] = named(Script, doc="Scripts to run in the guest, in order.")

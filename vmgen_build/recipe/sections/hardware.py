@@ -1,0 +1,92 @@
+"""[hardware]: what the machine is made of."""
+
+from __future__ import annotations
+
+# ruff: noqa: RUF009 - option, named and free make dataclass fields
+from dataclasses import dataclass
+
+from vmgen_build.catalogue.systems import System
+from vmgen_build.recipe import types as t
+from vmgen_build.recipe.schema import Section, named, option, recipe_section
+
+
+@dataclass(frozen=True, kw_only=True)
+class Partition(Section):
+    type: str = option(t.choice("primary", "extended", "logical"), default="primary", doc="Kind of partition.")
+    fs: str | None = option(
+        t.choice("ext4", "ext3", "ext2", "xfs", "btrfs", "swap", "vfat", "ntfs"),
+        default=None,
+        doc="File system; none for an extended partition.",
+    )
+    size: int | None = option(
+        t.size_or_rest,
+        default=None,
+        doc="Size; a bare number is MB; 'rest' takes what is left (the default).",
+        example="2G",
+    )
+    mount: str | None = option(t.guest_path, default=None, doc="Where the guest mounts it.", example="/home")
+    label: str | None = option(t.text, default=None, doc="Label of the file system.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Disk(Section):
+    size: int | None = option(
+        t.size,
+        default=None,
+        doc="Size; a bare number is MB; by default what the content needs and some free space.",
+        example="8G",
+    )
+    type: str = option(t.choice("ide", "scsi", "sata", "nvme"), default="scsi", doc="Bus that the disk hangs on.")
+    controller: str = option(t.choice("lsilogic", "pvscsi"), default="lsilogic", doc="SCSI controller.")
+    scsi_index: int = option(t.integer(0, 3), default=0, doc="Which SCSI controller the disk hangs on.")
+    pos: tuple[int, int] | None = option(t.bus_position, default=None, doc="Position as bus:unit.", example="0:0")
+    filename: str | None = option(
+        t.file_name, default=None, key="name", doc="Name of the disk's file.", example="hdd.vmdk"
+    )
+    partitions: dict[str, Partition] = named(Partition, doc="The disk's partitions, in order.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cd(Section):
+    image: str | None = option(
+        t.text, default=None, doc="ISO image in the drive; empty for an empty drive.", example="debian.iso"
+    )
+    connected: bool = option(t.boolean, default=True, doc="Whether the drive is connected at start.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adapter(Section):
+    """A network adapter; its addresses stand in [network]."""
+
+    hw_addr: str | None = option(
+        t.mac,
+        default=None,
+        doc="MAC address; made from the recipe's name when absent or unusable.",
+        example="00:16:3e:12:34:56",
+    )
+    type: str = option(
+        t.choice("nat", "bridged", "hostonly", "veth", "venet"),
+        default="nat",
+        doc="How it is joined to the host's network.",
+    )
+    adapter: str = option(
+        t.choice("e1000", "e1000e", "vmxnet3"), default="e1000", doc="Emulated card of a virtual machine."
+    )
+    bridge: str | None = option(t.interface_name, default=None, doc="Bridge of the host that it joins.", example="br0")
+    connected: bool = option(t.boolean, default=True, doc="Whether the link is up at start.")
+
+
+@recipe_section("hardware")
+@dataclass(frozen=True, kw_only=True)
+class Hardware(Section):
+    vm_id: str = option(t.machine_id, doc="Name of the machine, or its number (OpenVZ: above 100).", example="lab")
+    os: System = option(t.system, doc="Operating system: distribution-version[-architecture].", example="debian-12")
+    num_cpu: int | None = option(t.integer(1, 768), default=None, doc="Number of CPUs.", example="2")
+    ram: int | None = option(t.size, default=None, doc="Memory; a bare number is MB.", example="1024")
+    firmware: str = option(t.choice("bios", "efi"), default="bios", doc="Firmware of a virtual machine.")
+    hw_version: int = option(t.integer(4, 30), default=13, doc="VMware's virtual hardware version.")
+    hdds: dict[str, Disk] = named(Disk, doc="Hard disks.")
+    cds: dict[str, Cd] = named(Cd, doc="CD drives.")
+    eths: dict[str, Adapter] = named(
+        Adapter, names=t.interface_name, doc="Network adapters; an lxc machine without any gets eth0."
+    )

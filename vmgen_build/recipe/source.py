@@ -1,0 +1,47 @@
+"""The text of a recipe's file, or one clear message why there is none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from vmgen_build.errors import Position, Problem, RecipeError
+
+LARGEST = 32 * 1024 * 1024
+"""Bytes; no recipe comes near."""
+
+
+def read_text(path: Path, file: str) -> str:
+    """The file's text without a byte order mark. `file` is how messages name it. Raises RecipeError."""
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(LARGEST + 1)
+    except IsADirectoryError:
+        raise _refused(file, "is a folder; name the recipe's file") from None
+    except FileNotFoundError:
+        raise _refused(file, "there is no such file; check its name") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "its name holds a NUL character"
+        raise _refused(file, f"cannot be read: {reason}") from None
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise _refused(file, "is UTF-16 text; save it as UTF-8")
+    if (nul := data.find(b"\0")) >= 0:
+        raise _refused(file, "holds a NUL byte: it is binary; a recipe is plain text", _line(data, nul))
+    if len(data) > LARGEST:
+        raise _refused(file, f"is larger than {LARGEST // 1024**2} MB; a recipe is a few kilobytes of text")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise _refused(
+            file, f"is not UTF-8 text (byte 0x{data[error.start]:02x}); save it as UTF-8", _line(data, error.start)
+        ) from None
+    if not text.strip():
+        raise _refused(file, "is empty; a recipe has at least [hardware] with vm_id and os")
+    return text
+
+
+def _line(data: bytes, offset: int) -> int:
+    return data.count(b"\n", 0, offset) + 1
+
+
+def _refused(file: str, text: str, line: int = 0) -> RecipeError:
+    return RecipeError([Problem(Position(file, line), "", text, code="file")])

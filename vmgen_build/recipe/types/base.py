@@ -1,0 +1,103 @@
+"""What a type of option is: how its text is read, what it takes in words, and how its values are shown."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from vmgen_build.recipe.ini import Value
+from vmgen_build.recipe.problems import did_you_mean, shown
+
+T = TypeVar("T")
+
+
+@dataclass
+class Context:
+    """What reading a value may need.
+
+    folders: file as named in positions -> folder that its relative paths start from. environ: for env:NAME.
+    warnings: (text, code) of what is odd but usable; whoever reads takes them out.
+    """
+
+    folders: Mapping[str, Path] = field(default_factory=dict)
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    warnings: list[tuple[str, str]] = field(default_factory=list)
+
+    def path(self, value: Value, text: str) -> Path:
+        """A path of the host that a recipe names: relative to the file that names it; ~ is the home directory."""
+        folder = self.folders.get(value.file, Path())
+        return folder / Path(text).expanduser() if text.startswith("~/") else folder / text
+
+
+def _show(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _items(value: Value) -> Sequence[Value]:
+    return [value.part(item) for item in value.items]
+
+
+@dataclass(frozen=True)
+class Type(Generic[T]):
+    """A type of option.
+
+    takes: for people ("a whole number from 1 to 768"). read: the value, or ValueError("what is wrong; what would be
+    right"). empty: whether `read` wants to see an empty value; otherwise an empty one means the default. split: the
+    values of one comma-separated option where any number of this type may stand (see schema.free).
+    """
+
+    takes: str
+    read: Callable[[Value, Context], T]
+    show: Callable[[T], str] = _show
+    empty: bool = False
+    split: Callable[[Value], Sequence[Value]] = _items
+
+
+def of_text(takes: str) -> Callable[[Callable[[str], T]], Type[T]]:
+    """Make a type of a function that needs the text alone."""
+
+    def make(read: Callable[[str], T]) -> Type[T]:
+        return Type(takes, lambda value, _: read(value.text))
+
+    return make
+
+
+def list_of(takes: str, one: Callable[[str], T], unique: bool = False) -> Type[tuple[T, ...]]:
+    """A comma-separated list; unique: an item that comes twice counts once."""
+
+    def read(value: Value, _: Context) -> tuple[T, ...]:
+        if "" in value.items:
+            raise ValueError("an item of the list is empty; take the extra comma out")
+        found = tuple(one(item) for item in value.items)
+        return tuple(dict.fromkeys(found)) if unique else found
+
+    return Type(takes, read)
+
+
+def choice(*allowed: str) -> Type[str]:
+    """One of some words, in any case."""
+    words = ", ".join(allowed)
+
+    def read(text: str) -> str:
+        if text.lower() in allowed:
+            return text.lower()
+        raise ValueError(f"{shown(text)} is none of {words}{did_you_mean(text, allowed)}")
+
+    return of_text(f"one of {words}")(read)
+
+
+def without_control(text: str, also: Iterable[str] = ()) -> str:
+    """The text, which must be one line without control characters and without the characters of `also`."""
+    for char in text:
+        if char in also:
+            raise ValueError(f"{shown(text)} holds {shown(char)}, which has a meaning of its own there; leave it out")
+        if char in "\n\r":
+            raise ValueError("is more than one line; write it in one")
+        if ord(char) < 32 or 127 <= ord(char) < 160:
+            raise ValueError(f"{shown(text)} holds a control character; leave it out")
+    return text

@@ -1,0 +1,80 @@
+"""Files of the host, addresses of repositories, packages, the operating system."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from vmgen_build.catalogue import systems
+from vmgen_build.recipe.ini import Value
+from vmgen_build.recipe.problems import shown
+from vmgen_build.recipe.types.base import Context, Type, of_text, without_control
+
+SCHEMES = ("http", "https", "ftp", "ftps", "file")
+
+system = of_text("an operating system, as debian-12")(lambda text: systems.parse_system(text))
+
+
+def open_host_file(value: Value, text: str, ctx: Context) -> Path:
+    """The path of a regular file that can be read."""
+    path = ctx.path(value, text)
+    try:
+        if path.is_dir():
+            raise ValueError(f"{shown(text)} is a folder; name a file")
+        with path.open("rb"):
+            pass
+    except FileNotFoundError:
+        raise ValueError(f"there is no file {shown(str(path))}; paths start from the recipe's folder") from None
+    except OSError as error:
+        raise ValueError(f"{shown(str(path))} cannot be read: {error.strerror}") from None
+    return path
+
+
+def _host_file(value: Value, ctx: Context) -> Path:
+    return open_host_file(value, without_control(value.text), ctx)
+
+
+host_file = Type("a file of this host", _host_file)
+
+
+@of_text("an address: http, https, ftp, ftps or file")
+def url(value: str) -> str:
+    if re.search(r"\s", without_control(value)):
+        raise ValueError(f"{shown(value)} holds white space; write %20 for a space")
+    try:
+        parts = urlsplit(value)
+        whole = bool(parts.path if parts.scheme == "file" else parts.hostname)
+        parts.port  # noqa: B018 - raises ValueError for a wrong port
+    except ValueError:
+        whole = False
+    if not whole or parts.scheme not in SCHEMES:
+        raise ValueError(f"{shown(value)} is not an address; write one such as https://deb.debian.org/debian")
+    return value
+
+
+@of_text("a line of sources.list(5)")
+def repo_line(value: str) -> str:
+    """deb [options] url suite component...; the components may be missing where the suite ends in /."""
+    match = re.fullmatch(r"deb(?:-src)?\s+(?:\[[^\]]*\]\s+)?(\S+)\s+(\S+)((?:\s+\S+)*)\s*", without_control(value))
+    if not match:
+        raise ValueError(f"{shown(value)} is not a source line; write deb URL SUITE COMPONENT")
+    if not match[3].strip() and not match[2].endswith("/"):
+        raise ValueError(f"{shown(value)} names no component; write one after the suite, such as main")
+    return value.strip()
+
+
+_PACKAGE = re.compile(r"[A-Za-z0-9@][A-Za-z0-9+._@-]*(:[a-z0-9]+)?")
+DEBIAN_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+(:[a-z0-9]+)?")
+"""Debian Policy 5.6.7, with an architecture."""
+
+
+def _package_names(value: Value, _: Context) -> tuple[str, ...]:
+    names = [name for item in value.items for name in item.split()]
+    for name in names:
+        if not _PACKAGE.fullmatch(name):
+            raise ValueError(f"{shown(name)} is not a package's name; write names separated by commas")
+    return tuple(dict.fromkeys(names))
+
+
+package_names = Type("names of packages, separated by commas or spaces", _package_names)
