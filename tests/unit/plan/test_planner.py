@@ -1,0 +1,163 @@
+"""Recipe to plan: the order of the steps, what their ids depend on, and what never stands in a plan."""
+
+import json
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from vmgen_build.errors import RecipeError
+from vmgen_build.plan.context import Facts
+from vmgen_build.plan.model import Plan, Step
+
+Planner = Callable[..., Plan]
+SECRETS = ("canary-9d1f,#ana", "canary-77aa-root")
+
+
+def step_of(plan: Plan, name: str) -> Step:
+    return next(step for step in plan.steps if step.name == name)
+
+
+def test_the_order_of_steps_is_the_order_of_change(sink: Plan) -> None:
+    assert [step.name for step in sink.steps] == [
+        "repositories",
+        "packages-network",
+        "packages-devel",
+        "packages-services",
+        "packages-gui",
+        "packages-config",
+        "system",
+        "users",
+        "network",
+        "firewall",
+        "files",
+        "script-first",
+        "script-second",
+        "kernel",
+        "generalise",
+    ]
+    parents = [sink.base.id, *(step.id for step in sink.steps)]
+    assert [step.parent for step in sink.steps] == parents[:-1]
+    assert len(set(parents)) == len(parents)
+
+
+def test_an_empty_recipe_has_no_step_without_work(planned: Planner) -> None:
+    plan = planned()
+    names = [step.name for step in plan.steps]
+    assert names[0] == "system" and names[-1] == "generalise"
+    assert not {"repositories", "packages-config", "users", "firewall", "files"} & set(names)
+    assert plan.base.suite == "bookworm" and plan.base.arch == "amd64" and plan.base.release == "release"
+
+
+def test_the_plan_is_the_same_each_time(
+    planned: Planner, sink: Plan, sink_text: str, sink_files: dict[str, bytes]
+) -> None:
+    again = planned(sink_text, head="", files=sink_files)
+    assert again.to_json() == sink.to_json()
+    assert again.id == sink.id
+
+
+CHANGES = [
+    ("full_name = ", "full_name = Another ", "users"),
+    ('passwd = "canary-9d1f', 'passwd = "other', "users"),
+    ("hostname = HAL", "hostname = BOB", "system"),
+    ("address = 192.168.1.2", "address = 192.168.1.3", "network"),
+    ("port = 22\n", "port = 23\n", "firewall"),
+    ("mode = 4750", "mode = 0750", "files"),
+    ("/srv/ready", "/srv/done", "script-first"),
+    ("firefox = 1", "firefox = 1\nvlc = 1", "packages-gui"),
+    ("    vim = 1\n", "    vim = 1\n    gdb = 1\n", "packages-devel"),
+    ("sshd = 1", "sshd = 0", "packages-services"),
+    ("htop, jq", "htop", "packages-config"),
+    ("    keyboard = de:nodeadkeys\n", "", "packages-config"),
+    ("apt.example.org", "deb.example.org", "repositories"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "first"), CHANGES)
+def test_a_change_touches_its_own_step_and_those_after_it(
+    planned: Planner, sink: Plan, sink_text: str, sink_files: dict[str, bytes], old: str, new: str, first: str
+) -> None:
+    assert sink_text.count(old) == 1
+    changed = planned(sink_text.replace(old, new), head="", files=sink_files)
+    before = [(step.name, step.id) for step in sink.steps]
+    after = [(step.name, step.id) for step in changed.steps]
+    same = next(i for i, pair in enumerate(zip(before, after, strict=True)) if pair[0] != pair[1])
+    assert after[same][0] == first
+    assert not {i for _, i in before[same:]} & {i for _, i in after[same:]}
+
+
+def test_the_order_of_programs_in_a_section_changes_nothing(planned: Planner) -> None:
+    one, other = planned("[devel]\nvim = 1\ngit = 1\n"), planned("[devel]\ngit = yes\nvim = on\n")
+    assert step_of(one, "packages-devel").id == step_of(other, "packages-devel").id
+
+
+def test_another_state_of_the_archive_is_another_base_and_repository(
+    planned: Planner, sink: Plan, sink_text: str, sink_files: dict[str, bytes]
+) -> None:
+    facts = Facts("release", 1700000000, {"own": "abc"})
+    repository = planned(sink_text, head="", files=sink_files, facts=facts)
+    assert repository.base.id == sink.base.id
+    assert repository.steps[0].id != sink.steps[0].id
+    archive = planned(sink_text, head="", files=sink_files, facts=replace(facts, release="newer"))
+    assert archive.base.id != sink.base.id
+
+
+def test_changed_content_of_a_carried_file_changes_its_step(
+    planned: Planner, sink: Plan, sink_text: str, sink_files: dict[str, bytes]
+) -> None:
+    changed = planned(sink_text, head="", files=sink_files | {"motd": b"welcomE\n"})
+    assert step_of(changed, "firewall").id == step_of(sink, "firewall").id
+    assert step_of(changed, "files").id != step_of(sink, "files").id
+
+
+def test_no_secret_in_the_plan(sink: Plan) -> None:
+    text = sink.to_json() + repr(sink)
+    for secret in SECRETS:
+        assert secret not in text
+    users = step_of(sink, "users")
+    hashes = [line.split(":", 1)[1] for line in users.secrets["passwords"].reveal().split()]
+    assert len(hashes) == 2 and all(h.startswith("$6$") for h in hashes)
+    assert not [h for h in hashes if h in text or h.rsplit("$", 1)[1] in text]
+
+
+def test_programs_that_the_system_lacks_are_skipped(planned: Planner) -> None:
+    plan = planned("[devel]\neclipse = 1\nvim = 1\n[gui]\nfrobnicate = 1\n")
+    assert [(section, name) for section, name, _ in plan.skipped] == [("devel", "eclipse"), ("gui", "frobnicate")]
+    assert "eclipse" not in step_of(plan, "packages-devel").script
+    assert "packages-gui" not in [step.name for step in plan.steps]
+
+
+@pytest.mark.parametrize("system", ["fedora-14-x86", "winxppro"])
+def test_a_system_without_a_base_is_refused(planned: Planner, system: str) -> None:
+    with pytest.raises(RecipeError, match=r"lab.ini:3: \[hardware\] os: '.*' is known, but this version builds Debian"):
+        planned(head=f"[hardware]\nvm_id = lab\nos = {system}\n")
+
+
+def test_the_plan_as_data(sink: Plan) -> None:
+    data = json.loads(sink.to_json())
+    assert data["name"] == "kitchen" and data["backend"] == "lxc" and data["epoch"] == 1700000000
+    assert [probe["name"] for probe in data["probes"]] == ["memory"]
+    assert data["build_recipe"] == {"config": "lxc.uts.name = lab\n"}
+    names = [probe.name for probe in sink.all_probes()]
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("kind", ["step", "probe"])
+def test_every_script_is_clean_shell(sink: Plan, tmp_path: Path, kind: str) -> None:
+    if kind == "step":
+        scripts = {step.name: step.script for step in sink.steps}
+    else:
+        scripts = {probe.name: probe.script for probe in sink.all_probes() if probe.kind == "guest"}
+    paths = []
+    for name, script in scripts.items():
+        assert script.startswith("#!/bin/sh\n"), name
+        assert "set -eu" in script.splitlines()[1:4], name
+        path = tmp_path / f"{name}.sh"
+        path.write_text(script)
+        paths.append(path)
+        subprocess.run(["dash", "-n", path], check=True)
+    ran = subprocess.run(["shellcheck", "-s", "sh", *paths], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stdout

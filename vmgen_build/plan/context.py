@@ -1,0 +1,50 @@
+"""What the step modules make their steps from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from vmgen_build.catalogue.programs import Program
+from vmgen_build.catalogue.systems import System
+from vmgen_build.plan.render import Renderer
+from vmgen_build.recipe.recipe import Recipe
+from vmgen_build.recipe.sections.programs import Wish
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the host found out before planning.
+
+    release: digest of the archive's Release files. epoch: SOURCE_DATE_EPOCH, seconds.
+    repositories: name of a recipe's own repository -> digest of its Release file.
+    """
+
+    release: str = "unknown"
+    epoch: int = 0
+    repositories: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PlanContext:
+    """programs: every wish of the recipe that the system can meet, in the recipe's order."""
+
+    recipe: Recipe
+    system: System
+    facts: Facts
+    programs: tuple[tuple[Wish, Program], ...]
+    renderer: Renderer
+
+
+def full_host_name(recipe: Recipe) -> str:
+    """The host name as the recipe gives it, maybe with a domain; made from vm_id by default: a number N becomes vmN."""
+    if recipe.config.hostname:
+        return recipe.config.hostname
+    name = re.sub(r"[^A-Za-z0-9-]+", "-", recipe.name).strip("-")[:63].rstrip("-")
+    return f"vm{name}" if not name or name.isdigit() else name
+
+
+def host_name(recipe: Recipe) -> str:
+    """The host name proper, without its domain: what /etc/hostname and uname(2) hold."""
+    return full_host_name(recipe).partition(".")[0]

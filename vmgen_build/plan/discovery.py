@@ -1,0 +1,48 @@
+"""The step modules: every module of vmgen_build.plan.steps, found by being there.
+
+A module has ORDER (its place among the others), `steps(ctx)`, and where its settings need packages `needs(ctx)`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterable, Iterator
+from functools import cache
+from typing import Protocol, cast
+
+from vmgen_build.plan.context import PlanContext
+from vmgen_build.plan.model import Step
+
+LAST = 900
+"""Modules from here on come after the backend's own steps."""
+
+
+class StepModule(Protocol):
+    ORDER: int
+
+    def steps(self, ctx: PlanContext) -> Iterator[Step]: ...
+
+
+class NeedyModule(Protocol):
+    def needs(self, ctx: PlanContext) -> Iterable[str]: ...
+
+
+@cache
+def step_modules() -> tuple[StepModule, ...]:
+    """In their order."""
+    from vmgen_build.plan import steps
+
+    names = sorted(module.name for module in pkgutil.iter_modules(steps.__path__))
+    modules = [cast(StepModule, importlib.import_module(f"{steps.__name__}.{name}")) for name in names]
+    return tuple(sorted(modules, key=lambda module: module.ORDER))
+
+
+def needed_packages(ctx: PlanContext) -> list[str]:
+    """What the recipe's settings need installed, sorted, each once."""
+    found = {package for module in step_modules() if hasattr(module, "needs") for package in _needs(module, ctx)}
+    return sorted(found)
+
+
+def _needs(module: object, ctx: PlanContext) -> Iterable[str]:
+    return cast(NeedyModule, module).needs(ctx)

@@ -1,0 +1,261 @@
+"""All that a build will do, as data."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from vmgen_build.secret import Secret
+
+FORMAT = 1
+"""Goes into every step id: raise it when the meaning of a script's surroundings changes, and no old layer is taken."""
+
+STEP_DIR = "/run/vmgen"
+"""Where a running step finds its own things in the guest; memory, never part of a layer.
+
+$STEP_DIR/script            the script itself
+$STEP_DIR/files/NAME        each StepFile, with its mode
+$STEP_DIR/secrets/NAME      each secret, 0400
+$STEP_DIR/apt.conf etc.     the build's own package-manager settings ($APT_CONFIG points there)
+"""
+
+
+@dataclass(frozen=True)
+class StepFile:
+    """A file that a step carries into the guest: bytes known now (content), or a file of the host (source), read when
+    the step runs. sha256 is over the bytes either way, so that a source that changed meanwhile is noticed."""
+
+    name: str
+    sha256: str
+    mode: int = 0o644
+    content: bytes | None = field(default=None, repr=False)
+    source: Path | None = None
+
+    @classmethod
+    def of(cls, name: str, content: bytes | str, mode: int = 0o644) -> StepFile:
+        data = content.encode() if isinstance(content, str) else content
+        return cls(name, hashlib.sha256(data).hexdigest(), mode, content=data)
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One question to the booted machine, and the answer that the recipe asked for.
+
+    kind "guest": `script` runs as root in the guest under /bin/sh; exit 0 means that it holds, 77 that this host cannot
+    tell; the first line of its output is what was found.
+    Kinds "tcp-open" and "tcp-closed": asked from outside, over the guest's network; `script` is "ADDRESS PORT". Open means that a connection is made or refused at once, closed that no answer comes.
+    setting: the recipe's option as its user would look for it, e.g. "[config] hostname". Never holds a secret.
+    retry: seconds for which a failing probe is asked again (services take time to come up).
+    """
+
+    name: str
+    setting: str
+    script: str
+    expected: str = ""
+    kind: str = "guest"
+    retry: float = 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "setting": self.setting,
+            "kind": self.kind,
+            "script": self.script,
+            "expected": self.expected,
+            "retry": self.retry,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Probe:
+        return cls(
+            name=str(data["name"]),
+            setting=str(data["setting"]),
+            script=str(data["script"]),
+            expected=str(data.get("expected", "")),
+            kind=str(data.get("kind", "guest")),
+            retry=float(data.get("retry", 0.0)),
+        )
+
+
+@dataclass(frozen=True)
+class Step:
+    """One unit of provisioning.
+
+    name: short and unique in its plan ("packages-devel"); title: for people ("development tools").
+    script: rendered, complete with its header; dialect "sh" or "batch".
+    network: whether the guest reaches the outside while it runs; without it, it runs in an empty network of its own.
+    inputs: whatever else its result depends on (catalogue entries used, archive digests), by name.
+    parent, id: set by `chained`; the id hashes all of the above but title and probes, and the parent's id.
+    """
+
+    name: str
+    title: str
+    script: str
+    dialect: str = "sh"
+    files: tuple[StepFile, ...] = ()
+    secrets: Mapping[str, Secret] = field(default_factory=dict)
+    network: bool = False
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    probes: tuple[Probe, ...] = ()
+    parent: str = ""
+
+    def chained(self, parent: str) -> Step:
+        return replace(self, parent=parent)
+
+    @cached_property
+    def id(self) -> str:
+        return digest_of(
+            {
+                "format": FORMAT,
+                "parent": self.parent,
+                "name": self.name,
+                "dialect": self.dialect,
+                "script": self.script,
+                "network": self.network,
+                "files": [[f.name, f.sha256, f.mode] for f in self.files],
+                "secrets": {k: hashlib.sha256(v.reveal().encode()).hexdigest() for k, v in self.secrets.items()},
+                "inputs": dict(self.inputs),
+            }
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready; the secrets stand there by name alone."""
+        return {
+            "name": self.name,
+            "title": self.title,
+            "id": self.id,
+            "parent": self.parent,
+            "dialect": self.dialect,
+            "network": self.network,
+            "script": self.script,
+            "files": [
+                {"name": f.name, "sha256": f.sha256, "mode": f"{f.mode:04o}"}
+                | ({"source": str(f.source)} if f.source else {})
+                for f in self.files
+            ],
+            "secrets": sorted(self.secrets),
+            "inputs": dict(self.inputs),
+            "probes": [p.as_dict() for p in self.probes],
+        }
+
+
+@dataclass(frozen=True)
+class Base:
+    """The root file system that a plan starts from.
+
+    method: who makes it ("mmdebstrap"); suite "bookworm"; arch in Debian's words ("amd64").
+    packages: what it holds beside the method's minimum. release: digest of the archive's Release files, so that a new
+    point release or security update is another base. epoch: see Plan.epoch.
+    """
+
+    method: str
+    distribution: str
+    suite: str
+    arch: str
+    packages: tuple[str, ...]
+    release: str
+    epoch: int
+    title: str = "base system"
+
+    @property
+    def name(self) -> str:
+        return "base"
+
+    @cached_property
+    def id(self) -> str:
+        return digest_of({"format": FORMAT} | self.as_dict(with_id=False))
+
+    def as_dict(self, with_id: bool = True) -> dict[str, Any]:
+        data: dict[str, Any] = {
+            "method": self.method,
+            "distribution": self.distribution,
+            "suite": self.suite,
+            "arch": self.arch,
+            "packages": list(self.packages),
+            "release": self.release,
+            "epoch": self.epoch,
+        }
+        return data | ({"id": self.id} if with_id else {})
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The base, the ordered steps (each with its id) and the backend's own build recipe.
+
+    name: the recipe's vm_id, safe as a file name. os: as "debian-12". arch: "amd64".
+    epoch: SOURCE_DATE_EPOCH, seconds: no file of the artifact is younger.
+    build_recipe: path -> text of the backend's own files (lxc: "config", "metadata.yaml").
+    sources: apt source lines in the distribution's canonical form, by which the build finds the host's mirror.
+    skipped: programs asked for that this distribution lacks: (section, program, reason).
+    secrets_used: every clear secret of the recipe, for the canary only; never serialised.
+    """
+
+    name: str
+    recipe_path: str
+    recipe_digest: str
+    backend: str
+    os: str
+    arch: str
+    epoch: int
+    base: Base
+    steps: tuple[Step, ...]
+    build_recipe: Mapping[str, str]
+    mirror: str | None = None
+    skipped: tuple[tuple[str, str, str], ...] = ()
+    probes: tuple[Probe, ...] = ()
+
+    @property
+    def stages(self) -> tuple[Base | Step, ...]:
+        """What has a layer each, in order: the base, then the steps."""
+        return (self.base, *self.steps)
+
+    @property
+    def last_id(self) -> str:
+        return self.stages[-1].id
+
+    @cached_property
+    def id(self) -> str:
+        """Hash of all that the artifact depends on."""
+        return digest_of(
+            {
+                "last": self.last_id,
+                "backend": self.backend,
+                "name": self.name,
+                "epoch": self.epoch,
+                "build_recipe": dict(self.build_recipe),
+            }
+        )
+
+    def all_probes(self) -> tuple[Probe, ...]:
+        return tuple(p for s in self.steps for p in s.probes) + self.probes
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "format": FORMAT,
+            "id": self.id,
+            "name": self.name,
+            "recipe": {"path": self.recipe_path, "sha256": self.recipe_digest},
+            "backend": self.backend,
+            "os": self.os,
+            "arch": self.arch,
+            "epoch": self.epoch,
+            "mirror": self.mirror,
+            "base": self.base.as_dict(),
+            "steps": [s.as_dict() for s in self.steps],
+            "build_recipe": dict(self.build_recipe),
+            "probes": [p.as_dict() for p in self.probes],
+            "skipped": [{"section": s, "program": p, "reason": r} for s, p, r in self.skipped],
+        }
+
+    def to_json(self) -> str:
+        return json.dumps(self.as_dict(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def digest_of(data: Any) -> str:
+    """sha256 of the canonical JSON form: 64 hex digits."""
+    return hashlib.sha256(json.dumps(data, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

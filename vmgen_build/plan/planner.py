@@ -1,0 +1,150 @@
+"""A recipe to a plan. Pure but for reading the files that the recipe names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Protocol
+
+from vmgen_build.catalogue import programs as catalogue
+from vmgen_build.catalogue.programs import Program
+from vmgen_build.catalogue.systems import System
+from vmgen_build.errors import Position, Problem, RecipeError
+from vmgen_build.plan.context import Facts, PlanContext
+from vmgen_build.plan.discovery import LAST, StepModule, step_modules
+from vmgen_build.plan.model import Base, Plan, Probe, Step
+from vmgen_build.plan.render import Renderer, override_folder
+from vmgen_build.recipe.recipe import Recipe
+from vmgen_build.recipe.sections.programs import Wish
+
+BASE_PACKAGES = (
+    "ca-certificates",
+    "dbus",
+    "ifupdown",
+    "iproute2",
+    "iputils-ping",
+    "isc-dhcp-client",
+    "netbase",
+    "procps",
+    "systemd",
+    "systemd-sysv",
+    "usr-is-merged",
+)
+"""What makes a minimal Debian a machine: an init, a network, certificates to fetch with."""
+
+
+class BackendPartLike(Protocol):
+    """The backend's share, as vmgen_build.backends.base.BackendPart gives it."""
+
+    @property
+    def steps(self) -> tuple[Step, ...]: ...
+
+    @property
+    def build_recipe(self) -> Mapping[str, str] | None: ...
+
+    @property
+    def probes(self) -> tuple[Probe, ...]: ...
+
+
+def make_plan(
+    recipe: Recipe, backend: str, part: BackendPartLike, facts: Facts | None = None, templates: Path | None = None
+) -> Plan:
+    """All that a build of the recipe for one backend will do.
+
+    templates: the folder whose templates stand for the shipped ones; by default `templates/` beside the recipe.
+    Raises RecipeError where the system cannot be built, or where a value cannot be carried.
+    """
+    facts = facts or Facts()
+    system = recipe.hardware.os
+    _refuse_unbuildable(recipe, system)
+    programs, skipped = _resolve(recipe.wishes, system)
+    _refuse_conflicts(programs)
+    renderer = Renderer(override_folder(recipe.folder, templates))
+    ctx = PlanContext(recipe, system, facts, tuple(programs), renderer)
+    base = make_base(system, facts)
+    return Plan(
+        name=recipe.name,
+        recipe_path=str(recipe.path),
+        recipe_digest=recipe.digest,
+        backend=backend,
+        os=system.name,
+        arch=system.arch,
+        epoch=facts.epoch,
+        base=base,
+        steps=tuple(_chain(base.id, _all_steps(ctx, part.steps))),
+        build_recipe=dict(part.build_recipe or {}),
+        mirror=recipe.config.mirror,
+        skipped=tuple(skipped),
+        probes=part.probes,
+    )
+
+
+def make_base(system: System, facts: Facts) -> Base:
+    return Base(
+        method=system.base,
+        distribution=system.distribution,
+        suite=system.codename,
+        arch=system.arch,
+        packages=BASE_PACKAGES,
+        release=facts.release,
+        epoch=facts.epoch,
+    )
+
+
+def _refuse_unbuildable(recipe: Recipe, system: System) -> None:
+    if not system.base:
+        text = f"'{system.name}' is known, but this version builds Debian only; write debian-12 or debian-13"
+        raise RecipeError([Problem(recipe.hardware.at("os"), "[hardware] os", text, code="no-base")])
+
+
+def _resolve(wishes: Iterable[Wish], system: System) -> tuple[list[tuple[Wish, Program]], list[tuple[str, str, str]]]:
+    """The wishes that the system can meet, and the others as (section, program, reason)."""
+    met: list[tuple[Wish, Program]] = []
+    skipped: list[tuple[str, str, str]] = []
+    for wish in wishes:
+        found = catalogue.resolve(wish.name, wish.choice, system)
+        if isinstance(found, Program):
+            met.append((wish, found))
+        else:
+            skipped.append((wish.section, wish.choice or wish.name, found.reason))
+    return met, skipped
+
+
+def _refuse_conflicts(programs: Iterable[tuple[Wish, Program]]) -> None:
+    """One problem for each two programs that exclude each other, at the later one's line."""
+    earlier: list[tuple[Wish, Program]] = []
+    problems: list[Problem] = []
+    for wish, program in programs:
+        for other, rival in earlier:
+            if rival.name in program.conflicts or program.name in rival.conflicts:
+                text = f"cannot be installed beside '{other.name}' ({other.where}); keep one of them"
+                problems.append(Problem(wish.where, f"[{wish.section}] {wish.name}", text, code="conflict"))
+        earlier.append((wish, program))
+    if problems:
+        raise RecipeError(problems)
+
+
+def _all_steps(ctx: PlanContext, backend_steps: Iterable[Step]) -> Iterator[Step]:
+    modules = step_modules()
+    for module in modules:
+        if module.ORDER < LAST:
+            yield from _steps_of(module, ctx)
+    yield from backend_steps
+    for module in modules:
+        if module.ORDER >= LAST:
+            yield from _steps_of(module, ctx)
+
+
+def _steps_of(module: StepModule, ctx: PlanContext) -> Iterator[Step]:
+    """A value that a step refuses without knowing its line becomes a problem of the recipe as a whole."""
+    try:
+        yield from module.steps(ctx)
+    except ValueError as error:
+        raise RecipeError([Problem(Position(str(ctx.recipe.path), 0), "", str(error))]) from error
+
+
+def _chain(parent: str, steps: Iterable[Step]) -> Iterator[Step]:
+    for step in steps:
+        chained = step.chained(parent)
+        parent = chained.id
+        yield chained

@@ -1,0 +1,163 @@
+"""Groups, users and their passwords, keys and rights."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from vmgen_build.errors import Position, Problem, RecipeError
+from vmgen_build.plan.context import PlanContext
+from vmgen_build.plan.model import Probe, Step, StepFile
+from vmgen_build.recipe.recipe import Recipe
+from vmgen_build.recipe.sections.users import User
+from vmgen_build.secret import Secret
+
+ORDER = 310
+
+SHELL_PACKAGES = {
+    "zsh": "zsh",
+    "fish": "fish",
+    "tcsh": "tcsh",
+    "csh": "tcsh",
+    "ksh": "ksh",
+    "mksh": "mksh",
+    "git-shell": "git",
+}
+SUDOERS = {"yes": "ALL=(ALL:ALL) ALL", "nopasswd": "ALL=(ALL:ALL) NOPASSWD: ALL"}
+
+
+@dataclass(frozen=True)
+class _Account:
+    """A user as the templates take it: every value as text, "" where the guest chooses; groups comma-separated."""
+
+    login: str
+    uid: str
+    group: str
+    groups: str
+    home: str
+    shell: str
+    full_name: str
+
+    @classmethod
+    def of(cls, user: User) -> _Account:
+        return cls(
+            user.login,
+            _text(user.uid),
+            user.group or "",
+            ",".join(g for g in user.groups if g != user.group),
+            user.home_dir or "",
+            user.shell,
+            user.full_name or "",
+        )
+
+
+def needs(ctx: PlanContext) -> Iterator[str]:
+    users = ctx.recipe.users.users.values()
+    if any(u.sudo in SUDOERS for u in users):
+        yield "sudo"
+    for user in users:
+        if package := SHELL_PACKAGES.get(PurePosixPath(user.shell).name):
+            yield package
+
+
+def steps(ctx: PlanContext) -> Iterator[Step]:
+    """One step. Fixed ids go first, lest the guest hands them to someone else."""
+    groups = sorted(ctx.recipe.users.groups.values(), key=lambda g: g.gid is None)
+    users = sorted(ctx.recipe.users.users.values(), key=lambda u: u.uid is None)
+    hashes = _hashes(ctx.recipe)
+    if not (groups or users or hashes):
+        return
+    keys = {u.login: StepFile.of(f"keys-{u.login}", _lines(u.ssh_keys), 0o600) for u in users if u.ssh_keys}
+    sudoers = _lines(f"{u.login} {SUDOERS[u.sudo]}" for u in users if u.sudo in SUDOERS)
+    yield Step(
+        name="users",
+        title="users and groups",
+        script=ctx.renderer.sh(
+            "linux/users.sh.j2",
+            groups=[(g.login, _text(g.gid)) for g in groups],
+            users=[_Account.of(u) for u in users],
+            passwords=bool(hashes),
+            keys=[(login, file.name) for login, file in keys.items()],
+            sudoers=bool(sudoers),
+        ),
+        files=(*keys.values(), *([StepFile.of("sudoers", sudoers, 0o440)] if sudoers else [])),
+        secrets={"passwords": Secret(_lines(f"{k}:{v.reveal()}" for k, v in hashes.items()))} if hashes else {},
+        probes=tuple(_probes(ctx, hashes, keys)),
+    )
+
+
+def _hashes(recipe: Recipe) -> dict[str, Secret]:
+    """Login -> crypt(5) string. What stands under a user named root wins over root_passwd."""
+    config = recipe.config
+    wanted = [("root", config.at("root_passwd"), "[config] root_passwd", config.root_passwd, config.root_passwd_hash)]
+    for user in recipe.users.users.values():
+        option = f"[users] {user.login}: passwd"
+        wanted.append((user.login, user.at("passwd"), option, user.passwd, user.passwd_hash))
+    found: dict[str, Secret] = {}
+    for login, place, option, clear, given in wanted:
+        if given is not None:
+            found[login] = given
+        elif clear is not None:
+            found[login] = _crypted(clear, f"{recipe.name}\0{login}", place, option)
+    return found
+
+
+def _crypted(clear: Secret, seed: str, place: Position, option: str) -> Secret:
+    """The salt comes from the machine's name and the login: the same recipe gives the same bytes."""
+    from vmgen_build.plan.crypted import crypt
+
+    salt = base64.b64encode(hashlib.sha256(seed.encode()).digest(), b"./").decode()[:16]
+    try:
+        crypted = crypt(clear.reveal(), f"$6${salt}")
+    except (ValueError, OSError):
+        crypted = None
+    if not crypted or not crypted.startswith("$6$"):
+        text = "this password cannot be hashed; use at most 511 bytes of text without NUL"
+        raise RecipeError([Problem(place, option, text)])
+    return Secret(crypted)
+
+
+def _probes(ctx: PlanContext, hashes: Mapping[str, Secret], keys: Mapping[str, StepFile]) -> Iterator[Probe]:
+    for group in ctx.recipe.users.groups.values():
+        gid = _text(group.gid)
+        script = ctx.renderer.sh("linux/probes/group.sh.j2", name=group.login, gid=gid)
+        expected = f"gid {gid}" if gid else "present"
+        yield Probe(f"group-{group.login}", f"[users] group {group.login}", script, expected)
+    for user in ctx.recipe.users.users.values():
+        yield from _user_probes(ctx, user, keys.get(user.login))
+    for login in dict.fromkeys(("root", *(u.login for u in ctx.recipe.users.users.values()))):
+        yield _password_probe(ctx, login, hashes.get(login))
+
+
+def _user_probes(ctx: PlanContext, user: User, keys: StepFile | None) -> Iterator[Probe]:
+    sh, login, setting = ctx.renderer.sh, user.login, f"[users] {user.login}"
+    account = _Account.of(user)
+    known = [f"uid {account.uid}" if account.uid else "", account.full_name, account.home, account.shell]
+    yield Probe(f"user-{login}", setting, sh("linux/probes/account.sh.j2", u=account), ", ".join(filter(None, known)))
+    if groups := tuple(filter(None, (user.group, *user.groups))):
+        script = sh("linux/probes/membership.sh.j2", login=login, primary=user.group or "", groups=groups)
+        yield Probe(f"user-{login}-groups", f"{setting}: groups", script, " ".join(dict.fromkeys(groups)))
+    if user.sudo in SUDOERS:
+        script = sh("linux/probes/sudo.sh.j2", login=login, nopasswd=user.sudo == "nopasswd")
+        yield Probe(f"user-{login}-sudo", f"{setting}: sudo", script, user.sudo)
+    if keys:
+        script = sh("linux/probes/ssh_keys.sh.j2", login=login, digest=keys.sha256)
+        yield Probe(f"user-{login}-keys", f"{setting}: ssh_keys", script, f"600 {login}")
+
+
+def _password_probe(ctx: PlanContext, login: str, crypted: Secret | None) -> Probe:
+    digest = hashlib.sha256(crypted.reveal().encode()).hexdigest() if crypted else ""
+    script = ctx.renderer.sh("linux/probes/password.sh.j2", login=login, digest=digest)
+    setting = "[config] root_passwd" if login == "root" else f"[users] {login}: passwd"
+    return Probe(f"password-{login}", setting, script, "set" if crypted else "locked")
+
+
+def _lines(items: Iterable[str]) -> str:
+    return "".join(f"{item}\n" for item in items)
+
+
+def _text(number: int | None) -> str:
+    return "" if number is None else str(number)
