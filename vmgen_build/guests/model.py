@@ -1,0 +1,75 @@
+"""The disposable machine that a plan runs in, as every backend sees it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+from vmgen_build.plan.model import Base, Plan, Step
+
+Output = Callable[[str], None]
+"""Takes one line of a step's output, without its line end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """A command that ended: its exit code, and both its streams as text."""
+
+    code: int
+    out: str
+
+
+class Communicator(ABC):
+    """How a guest is spoken to."""
+
+    @abstractmethod
+    def run(self, script: str, timeout: float | None = None) -> Ran:
+        """Run a script as root under the guest's shell, handed over by standard input, never by argv."""
+
+    @abstractmethod
+    def put(self, local: Path, remote: str, mode: int = 0o644) -> None: ...
+
+    @abstractmethod
+    def get(self, remote: str, local: Path) -> None: ...
+
+    @abstractmethod
+    def delete(self, remote: str) -> None: ...
+
+
+class Guest(ABC):
+    """A disposable machine for the steps of one plan. Made by Workshop.guest, always destroyed by its context."""
+
+    @abstractmethod
+    def run_step(self, step: Step, output: Output) -> int:
+        """Run one step to its end; its exit code."""
+
+    @abstractmethod
+    def keep_layer(self, step: Step) -> None:
+        """Store the state after `step` under its id, whole or not at all."""
+
+
+class Workshop(ABC):
+    """Where guests are made and layers are kept: this machine, an OpenVZ node, a vSphere server."""
+
+    @abstractmethod
+    def holds(self, layer_id: str) -> bool:
+        """Whether the layer can be taken as it is."""
+
+    @abstractmethod
+    def make_base(self, base: Base, plan: Plan, output: Output) -> None:
+        """Make the base's layer."""
+
+    @abstractmethod
+    def claim(self, layer_id: str) -> AbstractContextManager[None]:
+        """Hold the right to make this layer; waits for another build that is making it."""
+
+    @abstractmethod
+    def guest(self, plan: Plan, after: Sequence[str]) -> AbstractContextManager[Guest]:
+        """A guest in the state after these layers (the base's id first)."""
+
+    @abstractmethod
+    def tree(self, layers: Sequence[str]) -> AbstractContextManager[Path]:
+        """The root file system after these layers, to read, as a folder of this host."""

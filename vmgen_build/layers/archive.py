@@ -1,0 +1,194 @@
+"""What the host knows of a Debian archive: its mirror, its apt settings, and what the archive holds right now."""
+
+from __future__ import annotations
+
+import email.utils
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from vmgen_build.errors import BuildError
+from vmgen_build.plan.model import digest_of
+
+CANONICAL = {"debian": "http://deb.debian.org/debian", "debian-security": "http://deb.debian.org/debian-security"}
+"""Debian's own addresses: https://www.debian.org/mirror/list, https://www.debian.org/security/"""
+
+FRESH = 3600.0
+"""Seconds for which a Release digest is taken as it is."""
+
+TRIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One line of an apt source list: "deb URI SUITE COMPONENTS"."""
+
+    uri: str
+    suite: str
+    components: tuple[str, ...] = ("main",)
+
+    def line(self) -> str:
+        return f"deb {self.uri} {self.suite} {' '.join(self.components)}"
+
+    def release_url(self) -> str:
+        """Repository format: https://wiki.debian.org/DebianRepository/Format (a suite that ends in / is flat)."""
+        base = self.uri.rstrip("/")
+        return f"{base}/{self.suite}InRelease" if self.suite.endswith("/") else f"{base}/dists/{self.suite}/InRelease"
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """What an archive holds now: a digest over its indexes for one architecture, and its date in epoch seconds."""
+
+    digest: str
+    date: int
+
+
+def debian_sources(suite: str, mirror: str | None, cache: Path) -> tuple[Source, ...]:
+    """The sources that a build of this suite takes packages from: the recipe's mirror, the host's, or Debian's."""
+    own = host_mirrors(cache)
+    main = (mirror or own.get("debian") or CANONICAL["debian"]).rstrip("/")
+    if suite in ("sid", "unstable", "experimental"):
+        return (Source(main, suite),)
+    security = (own.get("debian-security") or CANONICAL["debian-security"]).rstrip("/")
+    return Source(main, suite), Source(main, f"{suite}-updates"), Source(security, f"{suite}-security")
+
+
+def host_mirrors(cache: Path) -> Mapping[str, str]:
+    """The host's own mirrors of Debian, by archive name; empty on a host of another family.
+
+    apt takes half a second to tell; its answer is kept until a file of its sources changes.
+    """
+    if not shutil.which("apt-get") or "debian" not in _os_ids():
+        return {}
+    sources = [Path("/etc/apt/sources.list"), *sorted(Path("/etc/apt/sources.list.d").glob("*"))]
+    stamps = [(str(p), p.stat().st_mtime_ns, p.stat().st_size) for p in sources if p.exists()]
+    record = cache / "facts" / f"mirrors-{digest_of(stamps)[:16]}.json"
+    try:
+        known: dict[str, str] = json.loads(record.read_text())
+    except (OSError, ValueError):
+        known = _ask_apt_for_mirrors()
+        _write_json(record, known)
+    return known
+
+
+def _ask_apt_for_mirrors() -> dict[str, str]:
+    asked = subprocess.run(
+        ["apt-get", "indextargets", "--format", "$(REPO_URI)"],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"LC_ALL": "C"},
+    )
+    found: dict[str, str] = {}
+    for uri in asked.stdout.splitlines():
+        name = "debian-security" if re.search(r"debian-security/?$|security\.debian\.org", uri) else "debian"
+        if uri.startswith(("http://", "https://", "file:", "copy:")) and re.search(r"/debian(-security)?/?$", uri):
+            found.setdefault(name, uri)
+    return found
+
+
+def _os_ids() -> set[str]:
+    try:
+        text = Path("/etc/os-release").read_text()
+    except OSError:
+        return set()
+    match = re.findall(r'^ID="?([a-z]+)"?$', text, re.MULTILINE)
+    return set(match)
+
+
+def host_apt_settings() -> tuple[str, ...]:
+    """The host's settings of how packages are fetched (proxies, CA files, date checks), as apt.conf lines."""
+    if not shutil.which("apt-config"):
+        return ()
+    dump = subprocess.run(["apt-config", "dump"], capture_output=True, text=True).stdout
+    wanted = re.compile(r"^Acquire::(https?|ftp|Check-Valid-Until|Check-Date|Retries|ForceIPv[46])\b[^ ]* \"[^\"]+\";$")
+    lines = [line for line in dump.splitlines() if wanted.match(line)]
+    for scheme in ("http", "https"):
+        proxy = os.environ.get(f"{scheme}_proxy") or os.environ.get(f"{scheme.upper()}_PROXY")
+        if proxy and not any(line.startswith(f"Acquire::{scheme}::Proxy ") for line in lines):
+            lines.append(f'Acquire::{scheme}::Proxy "{proxy}";')
+    return tuple(lines)
+
+
+def release_of(source: Source, arch: str, cache: Path, *, offline: bool = False) -> Release:
+    """What the source holds, asked for at most once an hour; offline, what was known last.
+
+    Raises BuildError naming the address when it cannot be had.
+    """
+    url = source.release_url()
+    name = hashlib.sha256(f"{url} {arch} {' '.join(source.components)}".encode()).hexdigest()[:32]
+    record = cache / "facts" / f"{name}.json"
+    known = _read_record(record)
+    if known is not None and (offline or 0 <= time.time() - known[0] < FRESH):
+        return known[1]
+    if offline:
+        raise BuildError(f"nothing is known of {url} yet: run once without --offline")
+    release = _parse_release(_fetch(url), source.components, arch, url)
+    _write_json(record, {"asked": time.time(), "url": url, "digest": release.digest, "date": release.date})
+    return release
+
+
+def _read_record(path: Path) -> tuple[float, Release] | None:
+    try:
+        data = json.loads(path.read_text())
+        return float(data["asked"]), Release(str(data["digest"]), int(data["date"]))
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _write_json(path: Path, data: Mapping[str, object]) -> None:
+    """Best effort: a reader without the right to write asks again next time."""
+    part = path.with_suffix(f".part-{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(json.dumps(data) + "\n")
+        part.replace(path)
+    except OSError:
+        part.unlink(missing_ok=True)
+
+
+def _fetch(url: str) -> str:
+    if url.startswith(("file:", "copy:")):
+        return Path(re.sub(r"^\w+:(//)?", "", url)).read_text(errors="replace")
+    import httpx
+
+    proxies = re.findall(r'Acquire::https?::Proxy "([^"]+)"', "\n".join(host_apt_settings()))
+    reason = ""
+    for attempt in range(TRIES):
+        try:
+            with httpx.Client(follow_redirects=True, timeout=20, proxy=proxies[0] if proxies else None) as client:
+                answer = client.get(url)
+            if answer.status_code == 200:
+                return answer.text
+            reason = f"HTTP {answer.status_code}"
+            if answer.status_code in (401, 403, 404, 410):
+                break
+        except httpx.HTTPError as error:
+            reason = str(error) or type(error).__name__
+        time.sleep(0.5 * 2**attempt)
+    raise BuildError(
+        f"cannot read {url}: {reason}; check the mirror ([config] mirror, or the host's apt sources) and the network,"
+        " or build from what was downloaded with --offline"
+    )
+
+
+def _parse_release(text: str, components: tuple[str, ...], arch: str, url: str) -> Release:
+    """The digest is over the SHA256 lines of this architecture's indexes, so that a mere new signature is no change."""
+    date = re.search(r"^Date: (.+)$", text, re.MULTILINE)
+    sums = re.search(r"^SHA256:\n((?: .+\n?)+)", text, re.MULTILINE)
+    if date is None or sums is None:
+        raise BuildError(f"{url} is no Release file: check the mirror's address")
+    indexes = {f"{c}/binary-{a}/Packages" for c in components for a in (arch, "all")} | {"Packages"}
+    lines = [line.split() for line in sums.group(1).splitlines()]
+    wanted = sorted(
+        f"{words[2]} {words[0]}" for words in lines if len(words) == 3 and words[2].rpartition(".")[0] in indexes
+    )
+    stamp = email.utils.parsedate_to_datetime(date.group(1))
+    return Release(hashlib.sha256("\n".join(wanted).encode()).hexdigest(), int(stamp.timestamp()))
