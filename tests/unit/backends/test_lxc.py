@@ -1,0 +1,127 @@
+"""The lxc backend's share of a plan."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from vmgen_build.backends.base import BackendPart
+from vmgen_build.backends.lxc import LxcBackend
+from vmgen_build.backends.lxcconfig import nics_of, parse_config
+from vmgen_build.errors import RecipeError
+from vmgen_build.recipe.load import load
+
+HEAD = "[hardware]\nvm_id = lab\nos = debian-12-amd64\n"
+FULL = """
+num_cpu = 2
+ram = 512
+[[eths]]
+[[[eth0]]]
+hw_addr = 00:16:3E:12:34:56
+[[[lan]]]
+type = bridged
+[[[dmz]]]
+type = bridged
+bridge = br-dmz
+connected = no
+[[[alone]]]
+type = hostonly
+[config]
+hostname = HAL-9000
+"""
+
+Part = Callable[..., BackendPart]
+
+
+@pytest.fixture
+def part(tmp_path: Path) -> Part:
+    def make(text: str = "", templates: Path | None = None, epoch: int = 0) -> BackendPart:
+        path = tmp_path / "lab.ini"
+        path.write_text(HEAD + text)
+        return LxcBackend().part(load(path), templates, epoch)
+
+    return make
+
+
+def config(part: BackendPart) -> dict[str, str]:
+    assert part.build_recipe is not None
+    return dict(parse_config(part.build_recipe["config"]))
+
+
+def test_a_bare_recipe_gets_one_device(part: Part) -> None:
+    entries = config(part())
+    assert entries["lxc.uts.name"] == "lab"
+    assert entries["lxc.arch"] == "x86_64"
+    assert entries["lxc.rootfs.path"] == "dir:/var/lib/lxc/lab/rootfs"
+    assert {k: v for k, v in entries.items() if k.startswith("lxc.net")} == {
+        "lxc.net.0.type": "veth",
+        "lxc.net.0.name": "eth0",
+        "lxc.net.0.link": "lxcbr0",
+        "lxc.net.0.flags": "up",
+    }
+    assert not [k for k in entries if k.startswith("lxc.cgroup")]
+    assert part().probes == ()
+
+
+def test_every_option(part: Part) -> None:
+    entries = config(part(FULL))
+    assert entries["lxc.uts.name"] == "HAL-9000"
+    assert entries["lxc.cgroup.memory.limit_in_bytes"] == entries["lxc.cgroup2.memory.max"] == str(512 << 20)
+    assert entries["lxc.cgroup.cpu.cfs_quota_us"] == "200000"
+    assert entries["lxc.cgroup2.cpu.max"] == "200000 100000"
+    assert [(nic.name, nic.bridge) for nic in nics_of(entries.items())] == [
+        ("eth0", "lxcbr0"),
+        ("lan", "br0"),
+        ("dmz", "br-dmz"),
+        ("alone", "vmgen3"),
+    ]
+    assert "lxc.net.3.link" not in entries
+    assert entries["lxc.net.0.hwaddr"] == "00:16:3e:12:34:56"
+    assert "lxc.net.2.flags" not in entries and entries["lxc.net.1.flags"] == "up"
+    assert [p.name for p in part(FULL).probes] == ["ram", "num_cpu", "eth0-hw-addr"]
+
+
+def test_the_metadata_is_what_incus_asks_for(part: Part) -> None:
+    """YAML whose scalars are JSON's, so that a line at a time can be read without a YAML parser."""
+    recipe = part(epoch=1700000000).build_recipe
+    assert recipe is not None
+    values = dict(line.split(": ", 1) for line in recipe["metadata.yaml"].splitlines() if ": " in line)
+    assert json.loads(values["architecture"]) == "x86_64"
+    assert values["creation_date"] == "1700000000"
+    assert {k.strip(): json.loads(v) for k, v in values.items() if k.startswith("  ")} == {
+        "architecture": "x86_64",
+        "description": "lab: debian 12 (x86_64) by vmgen-build",
+        "name": "lab",
+        "os": "Debian",
+        "release": "bookworm",
+        "variant": "default",
+    }
+    assert values["templates"] == "{}"
+    assert "creation_date: 1\n" in (part().build_recipe or {})["metadata.yaml"], "incus refuses 0"
+
+
+def test_a_template_of_the_user_stands_for_ours(part: Part, tmp_path: Path) -> None:
+    (tmp_path / "own" / "lxc").mkdir(parents=True)
+    (tmp_path / "own/lxc/config.j2").write_text("lxc.uts.name = {{ name }}-own\n")
+    recipe = part(templates=tmp_path / "own").build_recipe
+    assert recipe is not None and recipe["config"] == "lxc.uts.name = lab-own\n"
+    assert "creation_date" in recipe["metadata.yaml"]
+
+
+def test_a_value_that_the_file_cannot_hold_is_refused(part: Part, tmp_path: Path) -> None:
+    (tmp_path / "own" / "lxc").mkdir(parents=True)
+    (tmp_path / "own/lxc/config.j2").write_text("lxc.uts.name = {{ 'a\\nb' }}\n")
+    with pytest.raises(RecipeError, match="cannot stand in an lxc configuration"):
+        part(templates=tmp_path / "own")
+
+
+def test_the_probes_are_sound_scripts(part: Part) -> None:
+    for probe in part(FULL).probes:
+        subprocess.run(["dash", "-n"], input=probe.script, text=True, check=True)
+        if shutil.which("shellcheck"):
+            subprocess.run(["shellcheck", "-"], input=probe.script, text=True, check=True)

@@ -1,0 +1,109 @@
+"""Files that appear under their name whole, or not at all."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from vmgen_build.errors import HostError
+
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A file that was written: its size in bytes and sha256 (hex)."""
+
+    path: Path
+    size: int
+    sha256: str
+
+
+def sha256_of(path: Path) -> str:
+    """Raises OSError where the file cannot be read."""
+    digest = hashlib.sha256()
+    with path.open("rb", buffering=0) as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+@contextmanager
+def whole_file(goal: Path) -> Iterator[BinaryIO]:
+    """A file beside `goal` to write to, `.NAME.part-TOKEN`; it becomes `goal` when the body ends well.
+
+    It is on the disk before it gets its name. Any exception removes it; what a killed process left is removed when the
+    same goal is written again: the part file is locked (flock) as long as its writer lives.
+    Raises HostError where the folder cannot be written to; ENOSPC and its like pass through from the body.
+    """
+    _reap(goal)
+    part, file = _create(goal)
+    try:
+        with file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+            part.replace(goal)
+        _sync_folder(goal.parent)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def write_whole(goal: Path, text: str) -> None:
+    """Replace `goal` by a file that holds `text`. Raises HostError."""
+    try:
+        with whole_file(goal) as file:
+            file.write(text.encode())
+    except OSError as error:
+        raise HostError(f"cannot write {goal}: {error.strerror}; make room there, or choose another folder") from error
+
+
+def is_full(error: OSError) -> bool:
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def _create(goal: Path) -> tuple[Path, BinaryIO]:
+    """A locked part file. One that another process took for an orphan before it was locked is made anew."""
+    while True:
+        part = goal.with_name(f".{goal.name}.part-{secrets.token_hex(4)}")
+        try:
+            file = part.open("xb")
+        except OSError as error:
+            raise HostError(
+                f"cannot write to the folder {goal.parent}: {error.strerror}; choose another with --output"
+            ) from error
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if os.fstat(file.fileno()).st_nlink:
+            part.chmod(0o644)
+            return part, file
+        file.close()
+
+
+def _reap(goal: Path) -> None:
+    head = f".{goal.name}.part-"
+    for old in goal.parent.glob(".*.part-*"):
+        if not old.name.startswith(head):
+            continue
+        try:
+            with old.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                old.unlink(missing_ok=True)
+        except OSError:
+            continue
+
+
+def _sync_folder(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

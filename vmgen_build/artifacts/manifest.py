@@ -1,0 +1,169 @@
+"""NAME-BACKEND-ARCH.manifest.json: what an artifact is, beside it.
+
+{
+  "format": 1,                      raised when the meaning of a field changes
+  "tool": {"name": "vmgen-build", "version": "0.1.0"},
+  "name": "lab",                    the recipe's vm_id
+  "recipe": {"file": "lab.ini", "sha256": "..."},      the digest covers its profiles and --set values too
+  "os": "debian-12", "arch": "amd64", "backend": "lxc",
+  "plan": "...",                    the plan's id
+  "epoch": 1700000000,              SOURCE_DATE_EPOCH, seconds
+  "steps": [{"name", "title", "id", "seconds", "outcome": "built" | "cached"}],     in order, base and packing included
+  "packages": [{"name", "version", "arch"}],           every package in the image, sorted
+  "skipped": [{"section", "program", "reason"}],       programs asked for that the distribution lacks
+  "warnings": ["lab.ini:3: warning: ..."],
+  "files": [{"name", "size", "sha256"}],               the artifacts, the main one first
+  "probes": [{"name", "setting", "kind", "script", "expected", "retry"}]
+}
+
+The same plan gives the same manifest, apart from `seconds` and `outcome`. No secret stands in it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from vmgen_build import __version__
+from vmgen_build.artifacts.files import sha256_of, write_whole
+from vmgen_build.artifacts.sums import update_sums
+from vmgen_build.errors import HostError
+from vmgen_build.plan.model import Plan, Probe
+
+FORMAT = 1
+
+_SUFFIX = re.compile(r"(\.tar(\.(zst|gz|xz))?|\.ova|\.vmdk|\.qcow2|\.raw)$")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Package:
+    name: str
+    version: str
+    arch: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepRecord:
+    """What was done for a step. seconds: wall time; outcome: "built" or "cached"."""
+
+    name: str
+    title: str
+    id: str
+    seconds: float
+    outcome: str
+
+
+class Artifact(Protocol):
+    """A file that came out, as vmgen_build.backends.base.Packed gives it."""
+
+    @property
+    def path(self) -> Path: ...
+
+    @property
+    def size(self) -> int: ...
+
+    @property
+    def sha256(self) -> str: ...
+
+
+def manifest_path(artifact: Path) -> Path:
+    """Where the manifest of an artifact lies: out/lab-lxc-amd64.tar.zst -> out/lab-lxc-amd64.manifest.json."""
+    return artifact.with_name(_SUFFIX.sub("", artifact.name) + ".manifest.json")
+
+
+def manifest_of(
+    plan: Plan,
+    files: Sequence[Artifact],
+    steps: Iterable[StepRecord],
+    packages: Iterable[Package],
+    warnings: Iterable[str] = (),
+) -> dict[str, Any]:
+    """The manifest as data, in the form above."""
+    return {
+        "format": FORMAT,
+        "tool": {"name": "vmgen-build", "version": __version__},
+        "name": plan.name,
+        "recipe": {"file": Path(plan.recipe_path).name, "sha256": plan.recipe_digest},
+        "os": plan.os,
+        "arch": plan.arch,
+        "backend": plan.backend,
+        "plan": plan.id,
+        "epoch": plan.epoch,
+        "steps": [asdict(step) | {"seconds": round(step.seconds, 3)} for step in steps],
+        "packages": [asdict(package) for package in sorted(packages)],
+        "skipped": [{"section": s, "program": p, "reason": r} for s, p, r in plan.skipped],
+        "warnings": list(warnings),
+        "files": [{"name": file.path.name, "size": file.size, "sha256": file.sha256} for file in files],
+        "probes": [probe.as_dict() for probe in plan.all_probes()],
+    }
+
+
+def write_manifest(
+    plan: Plan,
+    files: Sequence[Artifact],
+    steps: Iterable[StepRecord],
+    packages: Iterable[Package],
+    warnings: Iterable[str] = (),
+) -> Path:
+    """Write the manifest beside the first file, and both into the folder's SHA256SUMS. The manifest's path.
+
+    Raises HostError.
+    """
+    path = manifest_path(files[0].path)
+    data = manifest_of(plan, files, steps, packages, warnings)
+    write_whole(path, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+    update_sums(path.parent, {file.path.name: file.sha256 for file in files} | {path.name: sha256_of(path)})
+    return path
+
+
+def read_manifest(artifact: Path) -> dict[str, Any]:
+    """The manifest beside an artifact that it truly describes: same size, same sha256. Raises HostError."""
+    data = _read(artifact)
+    try:
+        entry = next((f for f in data["files"] if f["name"] == artifact.name), None)
+        probes_of(data)
+    except (KeyError, TypeError, ValueError) as error:
+        raise _unusable(manifest_path(artifact), f"it lacks {error}") from error
+    if entry is None:
+        raise _unusable(manifest_path(artifact), f"it does not describe {artifact.name}")
+    try:
+        same = artifact.stat().st_size == entry.get("size") and sha256_of(artifact) == entry.get("sha256")
+    except OSError as error:
+        raise HostError(f"cannot read {artifact}: {error.strerror}") from error
+    if not same:
+        raise HostError(
+            f"{artifact} is not the file that {manifest_path(artifact).name} describes: its size or sha256 differs;"
+            " build it anew, or fetch both files again"
+        )
+    return data
+
+
+def probes_of(manifest: Mapping[str, Any]) -> tuple[Probe, ...]:
+    return tuple(Probe.from_dict(probe) for probe in manifest["probes"])
+
+
+def _read(artifact: Path) -> dict[str, Any]:
+    path = manifest_path(artifact)
+    if not artifact.is_file():
+        raise HostError(f"there is no file {artifact}; name an artifact that vmgen-build made")
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise HostError(
+            f"{artifact} has no manifest: there is no {path.name} beside it, which says what to verify;"
+            " keep the two together, or build the image anew"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise _unusable(path, str(error)) from error
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        found = data.get("format") if isinstance(data, dict) else "none"
+        raise _unusable(path, f"its format is {found}, and this version reads {FORMAT}")
+    return data
+
+
+def _unusable(path: Path, why: str) -> HostError:
+    return HostError(f"{path} is not a manifest to verify by: {why}; build the image anew")

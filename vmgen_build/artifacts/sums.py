@@ -1,0 +1,56 @@
+"""SHA256SUMS: the digests of a folder's artifacts, as `sha256sum -c` takes them."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from vmgen_build.artifacts.files import write_whole
+from vmgen_build.errors import HostError
+
+NAME = "SHA256SUMS"
+
+_LINE = re.compile(r"(?P<digest>[0-9a-f]{64}) [ *](?P<name>[^/\0\n]+)")
+"""sha256sum(1): digest, blank, "*" or blank, name. Our names hold no backslash or line end, so none is escaped."""
+
+
+def update_sums(folder: Path, entries: Mapping[str, str]) -> Path:
+    """Put `entries` (file name -> sha256) into the folder's SHA256SUMS; other lines stay, all sorted by name.
+
+    Builds that write to one folder at the same time wait for each other. Raises HostError.
+    """
+    path = folder / NAME
+    with _locked(folder):
+        lines = read_sums(folder) | dict(entries)
+        write_whole(path, "".join(f"{digest}  {name}\n" for name, digest in sorted(lines.items())))
+    return path
+
+
+def read_sums(folder: Path) -> dict[str, str]:
+    """File name -> sha256; empty where there is no such file. Lines of any other form are left out."""
+    try:
+        text = (folder / NAME).read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise HostError(f"cannot read {folder / NAME}: {error.strerror}") from error
+    found = filter(None, map(_LINE.fullmatch, text.splitlines()))
+    return {match["name"]: match["digest"] for match in found}
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """The folder itself is what is locked (flock), so that no lock file is left in it."""
+    try:
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise HostError(f"cannot use the folder {folder}: {error.strerror}; choose another with --output") from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)

@@ -1,0 +1,83 @@
+"""What a backend is: what to make, where its plan may run, how it is packed, how it is booted to be verified."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from vmgen_build.events import Bus
+from vmgen_build.guests.model import Communicator
+from vmgen_build.plan.model import Plan, Probe, Step
+from vmgen_build.recipe.recipe import Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class BackendPart:
+    """A backend's own share of a plan: the steps that only it needs, its build recipe (path -> text), and probes."""
+
+    steps: tuple[Step, ...] = ()
+    build_recipe: Mapping[str, str] | None = None
+    probes: tuple[Probe, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A file that came out: under its final name, with its size in bytes and sha256."""
+
+    path: Path
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """A program of the host that some work needs; package: Debian's name of what brings it."""
+
+    command: str
+    package: str
+    why: str
+
+
+class Booted(ABC):
+    """A machine made from an artifact, up and running, with the network that its recipe expects around it."""
+
+    @property
+    @abstractmethod
+    def communicator(self) -> Communicator: ...
+
+    @abstractmethod
+    def reach(self, address: str, port: int) -> str:
+        """Ask from outside: "open" (connected or refused), or "closed" (no answer)."""
+
+
+class Backend(ABC):
+    """One file of backends/ each; found by its name there."""
+
+    name: ClassVar[str]
+    requirements: ClassVar[tuple[Requirement, ...]] = ()
+
+    @abstractmethod
+    def part(self, recipe: Recipe, templates: Path | None, epoch: int = 0) -> BackendPart:
+        """The backend's share of the plan. Pure. epoch: as Plan.epoch."""
+
+    @abstractmethod
+    def artifact_name(self, plan: Plan, compression: str) -> str:
+        """File name of the main artifact."""
+
+    @abstractmethod
+    def pack(self, plan: Plan, root: Path, out: Path, compression: str, bus: Bus) -> tuple[Packed, ...]:
+        """Make the artifacts from the root file system at `root` (read-only)."""
+
+    @abstractmethod
+    def boot(
+        self, artifact: Path, manifest: Mapping[str, object], bus: Bus, *, scratch: Path, timeout: float
+    ) -> AbstractContextManager[Booted]:
+        """Boot a throwaway copy of the artifact, and wait until it is up.
+
+        Called in a worker of guests.namespaces that has a network of its own. scratch: an empty folder whose parent's
+        name is the lease's tag; timeout: seconds that the boot may take.
+        """

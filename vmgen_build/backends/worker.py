@@ -1,0 +1,197 @@
+"""The part of a build that runs in namespaces of its own: base, steps, packing."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Thread
+
+from vmgen_build.artifacts.manifest import Package, StepRecord
+from vmgen_build.backends.base import Backend, Packed
+from vmgen_build.backends.options import BuildOptions
+from vmgen_build.errors import BuildError, StepFailed
+from vmgen_build.events import StepFinished, StepOutput, StepStarted
+from vmgen_build.guests.lxc import LxcGuest, LxcWorkshop
+from vmgen_build.guests.namespaces import WorkerBus
+from vmgen_build.guests.syscalls import syncfs
+from vmgen_build.layers.store import Store
+from vmgen_build.plan.model import Base, Plan, Step
+
+TAIL = 20
+"""Lines of a failed step's output that the error shows."""
+
+Output = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What the worker gives back: the files, what was done for each step, and the image's packages."""
+
+    packed: tuple[Packed, ...]
+    steps: tuple[StepRecord, ...]
+    packages: tuple[Package, ...]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One plan to be built, and all that the worker needs for it.
+
+    packages_step: lists the image's packages, a line "name TAB version TAB architecture" each.
+    fresh: layers made by this call, which --no-cache may take; shared by the jobs of one call.
+    """
+
+    plan: Plan
+    backend: Backend
+    options: BuildOptions
+    leased: Path
+    log: Path | None
+    packages_step: Step
+    fresh: set[str] = field(default_factory=set)
+
+
+class Worker:
+    """Builds one plan. Its state is how far the plan has come."""
+
+    def __init__(self, job: Job, bus: WorkerBus) -> None:
+        self.job, self.plan, self.bus = job, job.plan, bus
+        self.store = Store(job.options.cache)
+        self.workshop = LxcWorkshop(self.store, job.leased, job.plan, self._waiting)
+        self.done: list[str] = []
+        self.records: list[StepRecord] = []
+        self.total = len(job.plan.steps) + 2
+
+    def build(self) -> Made:
+        with ExitStack() as undo:
+            base = self.plan.base
+            self._take_or_make(base, lambda output: self.workshop.make_base(base, self.plan, output), undo)
+            for step in self.plan.steps:
+                self._take_or_make(step, self._runner(step), undo)
+            undo.enter_context(self._written_back())
+            return Made(self._pack(), tuple(self.records), self._packages())
+
+    def _runner(self, step: Step) -> Callable[[Output], None]:
+        return lambda output: self._run(step, output)
+
+    def _waiting(self, layer_id: str) -> None:
+        self.bus.note(f"waiting for another build that is making layer {layer_id[:12]}")
+
+    def _usable(self, layer_id: str) -> bool:
+        wanted = self.job.options.use_cache or layer_id in self.job.fresh
+        return wanted and self.store.holds(layer_id)
+
+    def _take_or_make(self, item: Base | Step, make: Callable[[Output], None], undo: ExitStack) -> None:
+        with self._timed(item.name, item.title, item.id) as outcome:
+            if not self._usable(item.id):
+                with self.workshop.claim(item.id):
+                    if not self._usable(item.id):
+                        outcome.append("built")
+                        self._make(item, make)
+                    undo.enter_context(self.store.in_use([item.id]))
+            else:
+                undo.enter_context(self.store.in_use([item.id]))
+            self.done.append(item.id)
+
+    def _make(self, item: Base | Step, make: Callable[[Output], None]) -> None:
+        index = len(self.done) + 1
+        self.bus.emit(StepStarted(step=item.name, title=item.title, id=item.id, index=index, total=self.total))
+        try:
+            make(lambda line: self.bus.emit(StepOutput(step=item.name, line=line)))
+        except OSError as error:
+            raise BuildError(f"step '{item.name}': {error}") from error
+        self.job.fresh.add(item.id)
+
+    @contextmanager
+    def _timed(self, name: str, title: str, id: str) -> Iterator[list[str]]:
+        """Tells how a step ended. The body appends "built" to what it is given if it does more than take a layer."""
+        outcome: list[str] = []
+        start = time.monotonic()
+        index = len(self.done) + 1
+
+        def finish(result: str) -> None:
+            seconds = time.monotonic() - start
+            event = StepFinished(
+                step=name, title=title, id=id, index=index, total=self.total, outcome=result, seconds=seconds
+            )
+            self.bus.emit(event)
+            self.records.append(StepRecord(name, title, id, round(seconds, 3), result))
+
+        try:
+            yield outcome
+        except BaseException:
+            finish("failed")
+            raise
+        finish(outcome[0] if outcome else "cached")
+
+    def _run(self, step: Step, output: Output) -> None:
+        tail: deque[str] = deque(maxlen=TAIL)
+
+        def listen(line: str) -> None:
+            tail.append(line)
+            output(line)
+
+        with self.workshop.guest(self.plan, self.done) as guest:
+            code = guest.run_step(step, listen)
+            if code != 0:
+                self._on_failure(guest, step, code)
+                raise StepFailed(step.name, code, tuple(tail), self.job.log)
+            guest.keep_layer(step)
+
+    def _on_failure(self, guest: object, step: Step, code: int) -> None:
+        choice = self.job.options.on_error
+        if choice == "clean" or not isinstance(guest, LxcGuest):
+            return
+        if choice == "shell":
+            self.bus.note(
+                f"step '{step.name}' ended with {code}; this shell is where it failed; leave it to go on", "warning"
+            )
+            self.bus.settle()
+            guest.open_shell(step)
+            return
+        kept = guest.keep_for_inspection(step)
+        self.bus.note(
+            f"kept the container of step '{step.name}'; enter it with:\n"
+            f"  lxc-execute -P {kept.parent} -n {kept.name} -- /bin/bash\n"
+            f"and remove it with: rm -rf {kept}",
+            "warning",
+        )
+
+    def _pack(self) -> tuple[Packed, ...]:
+        options = self.job.options
+        with self._timed("pack", f"packing for {self.plan.backend}", self.plan.id) as outcome:
+            outcome.append("built")
+            index = len(self.done) + 1
+            title = f"packing for {self.plan.backend}"
+            self.bus.emit(StepStarted(step="pack", title=title, id=self.plan.id, index=index, total=self.total))
+            with self.workshop.tree(self.done) as root:
+                return self.job.backend.pack(self.plan, root, options.output, options.compression, self.bus)
+
+    def _packages(self) -> tuple[Package, ...]:
+        lines: list[str] = []
+        with self.workshop.guest(self.plan, self.done) as guest:
+            code = guest.run_step(self.job.packages_step, lines.append)
+        if code != 0:
+            raise StepFailed(self.job.packages_step.name, code, lines[-TAIL:], self.job.log)
+        rows = (line.split("\t") for line in lines)
+        return tuple(sorted(Package(*row) for row in rows if len(row) == 3))
+
+    @contextmanager
+    def _written_back(self) -> Iterator[None]:
+        """Meanwhile write the new layers to the disk; from then on they outlive a crash of the machine."""
+        layers = self.store.unsynced(self.done)
+
+        def write_back() -> None:
+            syncfs(self.store.layers)
+            self.store.mark_synced(layers)
+
+        thread = Thread(target=write_back)
+        if layers:
+            thread.start()
+        try:
+            yield
+        finally:
+            if layers:
+                thread.join()
