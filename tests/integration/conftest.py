@@ -1,0 +1,58 @@
+"""Real builds share one cache, so that a base and its packages are made once for all tests, and for the next run."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.integration)
+
+
+@pytest.fixture(scope="session")
+def cache() -> Path:
+    """$VMGEN_TEST_CACHE, else cache/test of the checkout."""
+    folder = Path(os.environ.get("VMGEN_TEST_CACHE") or ROOT / "cache" / "test")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def vmgen(cache: Path) -> Run:
+    """Run the tool as a user does: `vmgen("lab.ini", "-o", out)`."""
+
+    def run(*words: object, env: dict[str, str] | None = None, **more: object) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "vmgen_build", *map(str, words)]
+        return subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            env=os.environ | {"VMGEN_CACHE": str(cache)} | (env or {}),
+            stdin=subprocess.DEVNULL,
+            **more,  # type: ignore[call-overload]
+        )
+
+    return run
+
+
+@pytest.fixture()
+def own_cache(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache of the test's own that starts with all that the shared one holds, by hard links."""
+    folder = cache.parent / f"{cache.name}-own-{os.getpid()}"
+    shutil.rmtree(folder, ignore_errors=True)
+    subprocess.run(["cp", "-al", cache, folder], check=True)
+    yield folder  # type: ignore[misc]
+    shutil.rmtree(folder)

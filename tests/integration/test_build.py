@@ -1,0 +1,223 @@
+"""The whole way for real: recipe, containers, tarball, manifest, boot, probes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import tarfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vmgen_build.plan.crypted import crypt
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+ROOT = Path(__file__).resolve().parents[2]
+RECIPES = Path(__file__).parent / "recipes"
+OUTSIDE = {"VMGEN_TEST_SECRET": "from 'outside' $(x)"}
+CLEAR = ["a,b#c'd $(e) {{ f }} -g", "student, #1", OUTSIDE["VMGEN_TEST_SECRET"], "from a file"]
+"""Every clear password that recipes/everything.ini uses."""
+
+
+@pytest.fixture(scope="module")
+def everything(vmgen: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("everything")
+    done = vmgen(RECIPES / "everything.ini", "-o", out, "-v", env=OUTSIDE)
+    assert done.returncode == 0, done.stderr[-4000:]
+    (out / "said").write_text(done.stdout + done.stderr)
+    return out
+
+
+@pytest.fixture(scope="module")
+def manifest(everything: Path) -> dict[str, Any]:
+    data: dict[str, Any] = json.loads((everything / "everything-lxc-amd64.manifest.json").read_text())
+    return data
+
+
+@pytest.fixture(scope="module")
+def unpacked(everything: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("unpacked")
+    archive = everything / "everything-lxc-amd64.tar.zst"
+    subprocess.run(["tar", "--zstd", "--numeric-owner", "-C", folder, "-xf", archive], check=True)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def test_every_option_holds_in_the_booted_machine(vmgen: Run, everything: Path) -> None:
+    done = vmgen("verify", everything / "everything-lxc-amd64.tar.zst", "--json")
+    probes = [json.loads(line) for line in done.stdout.splitlines() if '"event": "probe"' in line]
+    bad = [(p["probe"], p["outcome"], p["found"]) for p in probes if p["outcome"] == "fails"]
+    assert bad == [] and done.returncode == 0, done.stderr[-3000:]
+    skipped = {p["setting"] for p in probes if p["outcome"] == "skipped"}
+    assert skipped <= {"[hardware] ram", "[hardware] num_cpu"}
+    asked = {p["setting"].split("]")[0].strip("[") for p in probes}
+    assert {"users", "network", "config", "devel", "services", "gui"} <= {a.split(".")[0] for a in asked}
+    assert len(probes) > 50
+
+
+def test_the_manifest_says_what_came_out(everything: Path, manifest: dict[str, Any]) -> None:
+    (file,) = manifest["files"]
+    artifact = everything / file["name"]
+    assert file["size"] == artifact.stat().st_size
+    assert file["sha256"] == hashlib.sha256(artifact.read_bytes()).hexdigest()
+    assert file["sha256"] in (everything / "SHA256SUMS").read_text()
+    names = {p["name"] for p in manifest["packages"]}
+    assert {"vim", "git", "openssh-server", "apache2", "jq", "locales"} <= names
+    assert all(p["version"] and p["arch"] for p in manifest["packages"])
+    assert manifest["steps"][0]["name"] == "base"
+    assert all(len(s["id"]) == 64 for s in manifest["steps"])
+    assert [s["program"] for s in manifest["skipped"]] == ["lustrefs"]
+
+
+def test_values_arrive_as_data(unpacked: Path) -> None:
+    root = unpacked / "rootfs"
+    hostile = (RECIPES / "hostile.bin").read_bytes()
+    assert (root / "srv/deep/er/hostile.bin").read_bytes() == hostile
+    assert (root / "opt/hostile.bin").read_bytes() == hostile
+    assert (root / "srv/first").read_text() == "$(x) {{ y }}"
+    assert (root / "srv/second").read_text() == "two {{ not rendered }}\n"
+    assert not (root / "pwned").exists()
+    passwd = (root / "etc/passwd").read_text()
+    assert "Gaius `Julius` $(Caesar) {{ x }}" in passwd
+
+
+def test_the_passwords_are_the_ones_asked_for(unpacked: Path) -> None:
+    shadow = dict(line.split(":")[:2] for line in (unpacked / "rootfs/etc/shadow").read_text().splitlines())
+    clear = {"caesar": CLEAR[0], "root": CLEAR[1], "outside": CLEAR[2], "infile": CLEAR[3]}
+    for login, password in clear.items():
+        assert crypt(password, shadow[login]) == shadow[login], login
+    assert shadow["nologin"][0] in "!*"
+
+
+def test_nothing_of_the_builder_is_in_the_image(unpacked: Path) -> None:
+    root = unpacked / "rootfs"
+    assert (root / "etc/machine-id").read_text() == ""
+    assert not list((root / "etc/ssh").glob("ssh_host_*"))
+    assert not (root / "usr/sbin/policy-rc.d").exists()
+    assert [p for p in (root / "var/lib/apt/lists").rglob("*") if p.is_file()] == []
+    assert [p for p in (root / "var/cache/apt").rglob("*") if p.is_file()] == []
+    assert (root / "etc/resolv.conf").read_text().splitlines() == ["nameserver 192.168.77.254", "nameserver 9.9.9.9"]
+    assert not (root / "run/vmgen").exists()
+    assert list((root / "tmp").iterdir()) == []
+    sources = (root / "etc/apt/sources.list.d/debian.sources").read_text()
+    assert "http://deb.debian.org/debian" in sources and "bookworm-security" in sources
+
+
+def test_no_password_is_anywhere(everything: Path, unpacked: Path, cache: Path) -> None:
+    """The canary: hashes in /etc/shadow aside, nothing that the build leaves holds a clear password."""
+    for secret in CLEAR:
+        needle = secret.encode()
+        assert not _holders(needle, everything), secret
+        assert not _holders(needle, unpacked), secret
+        assert not _holders(needle, cache, skip=("downloads",)), secret
+    secret_hash = (unpacked / "rootfs/etc/shadow").read_text().split("caesar:")[1].split(":")[0].encode()
+    holders = _holders(secret_hash, everything) + _holders(secret_hash, cache, skip=("downloads",))
+    assert holders and all(path.name == "shadow" for path in holders)
+
+
+def _holders(needle: bytes, folder: Path, skip: tuple[str, ...] = ()) -> list[Path]:
+    found = []
+    for parent, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if name not in skip]
+        for path in (Path(parent, name) for name in names):
+            if path.is_file() and not path.is_symlink() and needle in path.read_bytes():
+                found.append(path)
+    return found
+
+
+def test_again_with_nothing_changed_runs_no_step(vmgen: Run, everything: Path) -> None:
+    artifact = everything / "everything-lxc-amd64.tar.zst"
+    before = artifact.stat()
+    done = vmgen(RECIPES / "everything.ini", "-o", everything, "--json", env=OUTSIDE)
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert {e["outcome"] for e in events if e["event"] == "step-finished"} == {"cached"}
+    assert artifact.stat() == before
+
+
+def test_lxc_start_runs_the_unpacked_container(everything: Path, tmp_path: Path) -> None:
+    """As its user does: a folder under lxc's path, here one in namespaces of the test's own."""
+    lines = f"""
+        set -e
+        mount --make-rprivate /
+        mount -t sysfs sysfs /sys
+        mount -t cgroup2 cgroup2 /sys/fs/cgroup
+        mkdir -p /var/lib/lxc
+        mount -t tmpfs -o size=3G tmpfs /var/lib/lxc
+        mkdir /var/lib/lxc/everything
+        tar --zstd --numeric-owner --xattrs --xattrs-include='*' -C /var/lib/lxc/everything \\
+            -xf {everything}/everything-lxc-amd64.tar.zst
+        ip link add lxcbr0 type bridge
+        ip link set lxcbr0 up
+        grep -qw memory /sys/fs/cgroup/cgroup.controllers || sed -i '/^lxc.cgroup/d' /var/lib/lxc/everything/config
+        lxc-start -n everything
+        lxc-wait -n everything -s RUNNING -t 30
+        lxc-attach -n everything -- sh -c 'until [ "$(cat /proc/1/comm)" = systemd ]; do sleep 0.1; done; hostname'
+        lxc-stop -n everything -k
+    """
+    done = subprocess.run(
+        ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", lines],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.stdout.strip() == "Every-Thing", done.stderr
+
+
+def test_the_tarball_is_what_incus_and_lxd_import(everything: Path) -> None:
+    """https://linuxcontainers.org/incus/docs/main/reference/image_format/: metadata.yaml and rootfs/ at the top."""
+    listing = subprocess.run(
+        ["tar", "--zstd", "-tf", everything / "everything-lxc-amd64.tar.zst"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    names = listing.stdout.splitlines()
+    assert {"metadata.yaml", "config"} <= set(names[:3])
+    assert all(name.startswith(("rootfs/", "metadata.yaml", "config")) for name in names)
+
+
+@pytest.mark.parametrize("system", ["debian-12", "debian-13"])
+def test_the_thesis_sample_builds(vmgen: Run, tmp_path: Path, system: str) -> None:
+    recipe = tmp_path / "sample.ini"
+    shutil.copy(ROOT / "recipes/samples/thesis-openvz.ini", recipe)
+    light = ["--set", "gui.chrome=0", "--set", "gui.wireshark=0", "--set", "devel.valgrind=0"]
+    done = vmgen(recipe, "-o", tmp_path, "--set", f"hardware.os={system}", *light)
+    assert done.returncode == 0, done.stderr[-3000:]
+    verified = vmgen("verify", tmp_path / "123-lxc-amd64.tar.zst")
+    assert verified.returncode == 0, verified.stdout[-5000:] + verified.stderr[-2000:]
+
+
+def test_two_builds_from_empty_layers_give_the_same_bytes(vmgen: Run, own_cache: Path, tmp_path: Path) -> None:
+    sums = []
+    for number in range(2):
+        shutil.rmtree(own_cache / "layers", ignore_errors=True)
+        shutil.rmtree(own_cache / "records", ignore_errors=True)
+        out = tmp_path / f"out{number}"
+        done = vmgen(RECIPES / "repeat.ini", "-o", out, env={"VMGEN_CACHE": str(own_cache)})
+        assert done.returncode == 0, done.stderr[-3000:]
+        sums.append((out / "SHA256SUMS").read_text())
+    if sums[0] != sums[1]:
+        pytest.fail("the tarballs differ:\n" + "\n".join(_differences(tmp_path)))
+
+
+def _differences(tmp_path: Path) -> list[str]:
+    contents = []
+    for number in range(2):
+        (archive,) = (tmp_path / f"out{number}").glob("*.tar.zst")
+        plain = tmp_path / f"{number}.tar"
+        subprocess.run(["zstd", "-dqf", archive, "-o", plain], check=True)
+        with tarfile.open(plain) as tar:
+            entries = {}
+            for member in tar:
+                file = tar.extractfile(member) if member.isreg() else None
+                data = hashlib.sha256(file.read()).hexdigest() if file else member.linkname
+                entries[member.name] = (member.mode, member.uid, member.gid, member.mtime, member.pax_headers, data)
+        contents.append(entries)
+    names = sorted(set(contents[0]) | set(contents[1]))
+    return [name for name in names if contents[0].get(name) != contents[1].get(name)][:50]

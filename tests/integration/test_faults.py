@@ -1,0 +1,191 @@
+"""Builds that die, by fault or by force, and builds side by side: nothing half is left, nothing broken is used."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+RECIPE = """\
+[hardware]
+vm_id = {name}
+os = debian-12
+[users]
+[[users]]
+[[[user0]]]
+name = {user}
+passwd = alesia
+[config]
+[[scripts]]
+[[[one]]]
+run = "{script}"
+"""
+
+
+def recipe(folder: Path, *, name: str = "faulty", user: str = "ana", script: str = "true") -> Path:
+    path = folder / f"{name}.ini"
+    path.write_text(RECIPE.format(name=name, user=user, script=script))
+    return path
+
+
+def start(cache: Path, *words: object) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "vmgen_build", *map(str, words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        env=os.environ | {"VMGEN_CACHE": str(cache)},
+    )
+
+
+def left_behind(cache: Path) -> list[str]:
+    """Mounts, processes and cgroups of guests that are still there."""
+    mounts = [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if str(cache) in line]
+    listed = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True).stdout.splitlines()
+    marks = ("lxc-execute", "lxc-start", "mmdebstrap", "vmgen_build")
+    processes = [line for line in listed if any(mark in line for mark in marks) and "pytest" not in line]
+    return mounts + processes
+
+
+def assert_nothing_left(cache: Path) -> None:
+    deadline = time.monotonic() + 10
+    while left_behind(cache) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert left_behind(cache) == []
+
+
+def cgroups() -> list[Path]:
+    return [p for root in ("/sys/fs/cgroup", "/sys/fs/cgroup/unified") for p in Path(root).glob("vmgen-build/*")]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _base(vmgen: Run, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The base and all but the last steps are there before anything is killed."""
+    folder = tmp_path_factory.mktemp("warm")
+    assert vmgen(recipe(folder), "-o", folder / "out").returncode == 0
+
+
+def test_a_failing_step_says_its_name_its_last_lines_and_its_log(vmgen: Run, cache: Path, tmp_path: Path) -> None:
+    done = vmgen(recipe(tmp_path, script="echo about to fail; exit 7"), "-o", tmp_path / "out")
+    assert done.returncode == 1
+    assert "step 'script-one' failed with exit code 7" in done.stderr
+    assert "about to fail" in done.stderr
+    log = Path(done.stderr.split("the whole log: ")[1].split("\n")[0])
+    assert "about to fail" in log.read_text()
+    assert "Traceback" not in done.stderr
+    assert not list((tmp_path / "out").glob("*.tar*"))
+    assert_nothing_left(cache)
+
+
+def test_on_error_keep_leaves_a_container_that_can_be_entered(vmgen: Run, cache: Path, tmp_path: Path) -> None:
+    script = "echo made > /srv/half; exit 7"
+    done = vmgen(recipe(tmp_path, name="kept", script=script), "-o", tmp_path / "out", "--on-error", "keep")
+    assert done.returncode == 1
+    words = next(line for line in done.stderr.splitlines() if "lxc-execute" in line).split()
+    entered = subprocess.run(
+        [*words[: words.index("--") + 1], "/bin/cat", "/srv/half"], capture_output=True, text=True, timeout=60
+    )
+    assert entered.stdout == "made\n", entered.stderr
+    shutil.rmtree(Path(words[2]) / words[4])
+    assert_nothing_left(cache)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_is_undone_within_seconds(cache: Path, tmp_path: Path, number: int) -> None:
+    path = recipe(tmp_path, name="interrupted", script="echo begun; sleep 600")
+    process = start(cache, path, "-o", tmp_path / "out", "-v")
+    assert process.stdout is not None
+    while "begun" not in process.stdout.readline():
+        assert process.poll() is None
+    process.send_signal(number)
+    began = time.monotonic()
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, output
+    assert time.monotonic() - began < 30
+    assert "Traceback" not in output
+    assert_nothing_left(cache)
+    assert list((cache / "tmp").iterdir()) == []
+    assert not list((tmp_path / "out").glob("*"))
+
+
+def test_kill_9_at_random_moments(vmgen: Run, own_cache: Path, tmp_path: Path) -> None:
+    """Each time another user, so that there is work to be killed in; then a whole build, and no trace of the others."""
+    seed = int(os.environ.get("VMGEN_TEST_SEED") or time.time())
+    print(f"VMGEN_TEST_SEED={seed}")
+    chance = random.Random(seed)
+    out = tmp_path / "out"
+    for number in range(20):
+        path = recipe(
+            tmp_path, user=f"u{seed}x{number}"[-20:].replace("u", "k"), script="head -c 20000000 /dev/urandom > /srv/x"
+        )
+        process = start(own_cache, path, "-o", out)
+        time.sleep(chance.uniform(0.1, 2.5))
+        process.kill()
+        process.communicate()
+        assert_nothing_left(own_cache)
+        for made in out.glob("*.tar.zst"):
+            sums = dict(reversed(line.split("  ")) for line in (out / "SHA256SUMS").read_text().splitlines())
+            if made.name in sums:
+                subprocess.run(["zstd", "-tq", made], check=True)
+            made.unlink()
+    last = vmgen(path, "-o", out, env={"VMGEN_CACHE": str(own_cache)})
+    assert last.returncode == 0, last.stderr
+    assert list((own_cache / "tmp").iterdir()) == []
+    assert cgroups() == []
+    names = sorted(p.name for p in out.iterdir())
+    assert names == ["SHA256SUMS", "faulty-lxc-amd64.manifest.json", "faulty-lxc-amd64.tar.zst"]
+    subprocess.run(["sha256sum", "-c", "--quiet", "SHA256SUMS"], cwd=out, check=True)
+
+
+def test_two_builds_at_once_make_each_layer_once(own_cache: Path, tmp_path: Path) -> None:
+    path = recipe(tmp_path, name="twice", user=f"t{time.time_ns() % 10**9}", script="sleep 1; echo made >> /srv/x")
+    both = [start(own_cache, path, "-o", tmp_path / f"out{n}", "--json") for n in range(2)]
+    events = []
+    for process in both:
+        output, _ = process.communicate(timeout=300)
+        assert process.returncode == 0, output
+        events += [json.loads(line) for line in output.splitlines() if line.startswith("{")]
+    built = [
+        e["id"] for e in events if e["event"] == "step-finished" and e["outcome"] == "built" and e["step"] != "pack"
+    ]
+    assert built and len(built) == len(set(built))
+    sums = {(tmp_path / f"out{n}" / "SHA256SUMS").read_text().split()[0] for n in range(2)}
+    assert len(sums) == 1
+
+
+def test_a_full_disk_is_a_clear_error_and_the_cache_stays_whole(vmgen: Run, cache: Path, tmp_path: Path) -> None:
+    """The output folder is a small file system of its own, in a mount namespace that ends with the command."""
+    path = recipe(tmp_path, name="full")
+    out = tmp_path / "small"
+    out.mkdir()
+    command = f'mount -t tmpfs -o size=20M tmpfs "{out}" && exec "{sys.executable}" -m vmgen_build "{path}" -o "{out}"'
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", command],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"VMGEN_CACHE": str(cache)},
+    )
+    assert done.returncode == 1, done.stderr
+    assert "No space left" in done.stderr or "disk" in done.stderr.lower()
+    assert "Traceback" not in done.stderr
+    again = vmgen(path, "-o", tmp_path / "out")
+    assert again.returncode == 0, again.stderr
+
+
+def test_a_mirror_that_is_gone_is_named(vmgen: Run, tmp_path: Path) -> None:
+    done = vmgen(recipe(tmp_path), "-o", tmp_path / "out", "--set", "config.mirror=http://127.0.0.1:9/debian")
+    assert done.returncode == 1
+    assert "http://127.0.0.1:9/debian/dists/bookworm/InRelease" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,90 @@
+"""What build does before anything runs."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from vmgen_build.cli import doctor, main
+
+ROOT = Path(__file__).resolve().parents[3]
+
+GOOD = "[hardware]\nvm_id = {}\nos = debian-12\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two good recipes, a.ini and b.ini, in the current folder; the user is not root."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("VMGEN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.ini").write_text(GOOD.format(name))
+    return tmp_path
+
+
+def test_not_root(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run(["a.ini"]) == 1
+    told = capsys.readouterr()
+    assert "root" in told.err
+    assert "sudo" in told.err
+    assert told.out == ""
+    assert sorted(p.name for p in folder.iterdir()) == ["a.ini", "b.ini"]
+
+
+def test_verify_needs_root_too(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run(["verify", "lab.tar.zst"]) == 1
+    assert "booting an image needs root" in capsys.readouterr().err
+
+
+def test_a_wrong_recipe_comes_before_all_else(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("bad.ini").write_text("[hardware]\nos = debian-12\nnum_cpu = many\n")
+    assert main.run(["bad.ini", "-o", "out"]) == 2
+    told = capsys.readouterr().err
+    assert "bad.ini:3: [hardware] num_cpu: " in told
+    assert "vm_id" in told
+    assert not Path("out").exists()
+
+
+def test_mistakes_of_all_recipes_are_told_at_once(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("x", "y"):
+        Path(f"{name}.ini").write_text(GOOD.format(name) + "ram = much\n")
+    assert main.run(["x.ini", "a.ini", "y.ini"]) == 2
+    assert re.findall(r"^(\w\.ini:\d+): \[hardware\] ram", capsys.readouterr().err, re.MULTILINE) == [
+        "x.ini:4",
+        "y.ini:4",
+    ]
+
+
+def test_two_recipes_of_one_name(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("c.ini").write_text(GOOD.format("a"))
+    assert main.run(["a.ini", "b.ini", "c.ini"]) == 2
+    assert "a.ini and c.ini both make 'a'" in capsys.readouterr().err
+
+
+def test_what_the_host_lacks_is_told_once(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run(["a.ini", "b.ini"]) == 1
+    told = capsys.readouterr()
+    assert told.err.count("needs root") == 1
+    assert told.out.splitlines() == ["0 of 2 recipes built", "  failed: a.ini", "  not tried: b.ini"]
+
+
+def test_errors_are_events_too(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import json
+
+    assert main.run(["a.ini", "--json"]) == 1
+    told = capsys.readouterr()
+    events = [json.loads(line) for line in told.out.splitlines()]
+    assert events[-1]["event"] == "note"
+    assert events[-1]["level"] == "error"
+    assert told.err.startswith("error: ")
+
+
+def test_the_makefile_installs_all_that_backends_need() -> None:
+    line = re.search(r"^PACKAGES := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert line is not None
+    needed = {r.package for r in doctor.requirements()}
+    assert needed <= set(line[1].split())

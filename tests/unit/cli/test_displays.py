@@ -1,0 +1,160 @@
+"""What the displays show of events, hostile ones among them."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from vmgen_build import events as e
+from vmgen_build.cli.jsonlines import JsonLines
+from vmgen_build.cli.plain import Plain, Verbosity
+
+HOSTILE = "\x1b]0;owned\x07\x1b[2J\u202e\r\x1b[31mlast"
+MARKUP = "[bold]bracket[/bold] [/nonsense]"
+
+STEP = {"step": "users", "title": "users and groups", "id": "f" * 64, "index": 2, "total": 9}
+
+
+def story() -> list[e.Event]:
+    """One build as the engine tells it."""
+    return [
+        e.Note(text="lab.ini:3: warning: [gui] foo: no such program", level="warning"),
+        e.BuildStarted(recipe="lab.ini", backend="lxc", steps=9, log=Path("cache/logs/lab.log")),
+        e.StepFinished(step="base", title="base system", id="0", index=1, total=9, outcome="cached", seconds=0),
+        e.StepStarted(**STEP),  # type: ignore[arg-type]
+        e.StepOutput(step="users", line=MARKUP),
+        e.StepOutput(step="users", line=HOSTILE),
+        e.StepProgress(step="users", done=5, total=10, unit="bytes"),
+        e.StepFinished(**STEP, outcome="built", seconds=12.3),  # type: ignore[arg-type]
+        e.Note(text="a detail", verbose=True),
+        e.StepFinished(step="pack", title="packing", id="1", index=9, total=9, outcome="failed", seconds=1),
+        e.Note(text="error: it broke\n  badly", level="error"),
+    ]
+
+
+def shown(verbosity: Verbosity) -> str:
+    stream = io.StringIO()
+    display = Plain(stream, verbosity)
+    for event in story():
+        display(event)
+    return stream.getvalue()
+
+
+def test_plain_lines() -> None:
+    assert shown(Verbosity.NORMAL).splitlines() == [
+        "lab.ini:3: warning: [gui] foo: no such program",
+        "lab.ini: building for lxc, 9 steps (log: cache/logs/lab.log)",
+        "[1/9] base system: cached",
+        "[2/9] users and groups ...",
+        "[2/9] users and groups: done in 12 s",
+        "[9/9] packing: failed after 1.0 s",
+        "error: it broke",
+        "  badly",
+    ]
+
+
+def test_verbose_shows_output_without_its_control_characters() -> None:
+    lines = shown(Verbosity.VERBOSE).splitlines()
+    assert f"  | {MARKUP}" in lines
+    assert "  | last" in lines
+    assert "a detail" in lines
+    assert "\x1b" not in "".join(lines)
+
+
+def test_quiet_shows_errors_only() -> None:
+    assert shown(Verbosity.QUIET) == "error: it broke\n  badly\n"
+
+
+def test_json_is_one_object_a_line_whatever_the_output_holds() -> None:
+    stream = io.StringIO()
+    display = JsonLines(stream)
+    for event in story():
+        display(event)
+    lines = stream.getvalue().splitlines()
+    assert stream.getvalue().isascii()
+    told = [json.loads(line) for line in lines]
+    assert [t["event"] for t in told] == [event.kind for event in story()]
+    assert told[5]["line"] == HOSTILE
+    assert told[1]["log"] == "cache/logs/lab.log"
+    assert all(isinstance(t["time"], float) for t in told)
+
+
+@pytest.mark.parametrize("display", [JsonLines, lambda stream: Plain(stream, Verbosity.VERBOSE)])
+def test_a_reader_that_is_gone_ends_no_build(display: object) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    stream = os.fdopen(write, "w")
+    listener = display(stream)  # type: ignore[operator]
+    for event in story():
+        listener(event)
+    with pytest.raises(BrokenPipeError):
+        stream.close()
+
+
+PLAY = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from test_displays import story
+from vmgen_build.cli import common
+screen, bus = common.open_display(as_json=False, quiet=False, verbose=sys.argv[2] == "verbose")
+with screen:
+    for event in story():
+        bus.emit(event)
+        print(type(screen).__name__, "rich.live" in sys.modules) if event.kind == "build-started" else None
+"""
+
+
+def on_terminal(verbosity: str, **env: str) -> str:
+    """What a process that plays the story writes to a real terminal."""
+    leader, follower = pty.openpty()
+    command = [sys.executable, "-c", PLAY, str(Path(__file__).parent), verbosity]
+    surroundings = {k: v for k, v in os.environ.items() if k != "NO_COLOR"}
+    surroundings |= {"TERM": "xterm", "COLUMNS": "100", "LC_ALL": "C.UTF-8"} | env
+    with subprocess.Popen(command, stdout=follower, stderr=follower, env=surroundings) as process:
+        os.close(follower)
+        parts = []
+        while True:
+            try:
+                parts.append(os.read(leader, 65536))
+            except OSError:
+                break
+            if not parts[-1]:
+                break
+    os.close(leader)
+    assert process.returncode == 0, b"".join(parts).decode()
+    return b"".join(parts).decode()
+
+
+def test_a_terminal_gets_marks_and_a_live_line() -> None:
+    text = on_terminal("normal")
+    assert "Terminal False" in text
+    assert "✓" in text
+    assert "cached" in text
+    assert "\x1b[?25h" in text.rpartition("\x1b[?25l")[2], "the cursor is shown again"
+    assert "✗" in text
+    assert "owned" not in text
+    assert "\x1b[2J" not in text
+
+
+def test_output_is_never_markup() -> None:
+    assert MARKUP in on_terminal("verbose")
+
+
+def test_no_color_leaves_no_colour() -> None:
+    text = on_terminal("normal", NO_COLOR="1")
+    assert "✓" in text
+    assert "\x1b[3" not in text
+
+
+def test_a_dumb_terminal_gets_plain_lines() -> None:
+    text = on_terminal("normal", TERM="dumb")
+    assert "Plain False" in text
+    assert "\x1b" not in text
+    assert "[2/9] users and groups: done in 12 s" in text

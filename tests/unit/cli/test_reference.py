@@ -1,0 +1,70 @@
+"""options, programs, and the page that is made from them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from vmgen_build.cli import main
+from vmgen_build.recipe.reference import options
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def run(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    assert main.run(words) == 0
+    return capsys.readouterr().out
+
+
+def test_the_reference_page_is_current(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (ROOT / "docs/reference.md").read_text()
+    assert page == run(capsys, "options", "--markdown"), "run: vmgen-build options --markdown > docs/reference.md"
+
+
+def test_the_text_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
+    text = run(capsys, "options")
+    assert [o.path for o in options() if f"\n  {o.name} = " not in text] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "paths"),
+    [
+        ("config.hostname", ["config.hostname"]),
+        ("users.passwd_hash", ["users.users.NAME.passwd_hash"]),
+        ("network.eths.eth0.gateway", ["network.eths.NAME.gateway"]),
+        ("OPEN_PORTS.ssh.PROTO", ["network.open_ports.NAME.proto"]),
+    ],
+)
+def test_options_by_name(name: str, paths: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    told = [json.loads(line) for line in run(capsys, "options", name, "--json").splitlines()]
+    assert [t["path"] for t in told] == paths
+    assert run(capsys, "options", name).splitlines()[0] == paths[0]
+
+
+def test_all_options_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    told = [json.loads(line) for line in run(capsys, "options", "--json").splitlines()]
+    assert [t["path"] for t in told] == [o.path for o in options()]
+
+
+def test_programs_begin_with_their_names(capsys: pytest.CaptureFixture[str]) -> None:
+    names = [line.split()[0] for line in run(capsys, "programs").splitlines()]
+    assert {"vim", "firefox", "sshd", "tcpdump"} <= set(names)
+    assert len(names) == len(set(names))
+
+
+def test_programs_by_alias_and_package(capsys: pytest.CaptureFixture[str]) -> None:
+    for word in ("mozilla-firefox", "firefox-esr"):
+        assert run(capsys, "programs", word).startswith("firefox ")
+
+
+def test_programs_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    told = {t["name"]: t for t in map(json.loads, run(capsys, "programs", "--json").splitlines())}
+    assert told["sshd"]["ports"] == ["22/tcp"]
+    assert "openssh-server" in told["sshd"]["packages"]
+
+
+def test_programs_of_another_system(capsys: pytest.CaptureFixture[str]) -> None:
+    told = json.loads(run(capsys, "programs", "vim", "--os", "fedora-40", "--json").splitlines()[0])
+    assert told["packages"] == ["vim-enhanced"]

@@ -1,0 +1,200 @@
+"""vmgen-build build: recipes become images."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from vmgen_build.cli import common
+from vmgen_build.errors import HostError, Problem, RecipeError, UsageError, VmgenError
+from vmgen_build.text import clean, duration, size, table
+
+if TYPE_CHECKING:
+    from vmgen_build.backends.options import BuildOptions, BuildResult
+    from vmgen_build.events import Bus
+
+
+@click.command(
+    "build", context_settings=common.CONTEXT, short_help="Build images from recipes; a bare RECIPE means this."
+)
+@click.argument("recipes", nargs=-1, required=True, type=common.recipe_path, metavar="RECIPE...")
+@common.backend_option
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("output"),
+    show_default=True,
+    metavar="DIR",
+    help="Where the images go.",
+)
+@common.sets_option
+@common.strict_option
+@click.option("--dry-run", is_flag=True, help="Print each step and whether its result is in the cache; build nothing.")
+@click.option("--no-cache", is_flag=True, help="Run every step anew; its result is kept all the same.")
+@click.option(
+    "--compression",
+    default="zstd",
+    show_default=True,
+    metavar="METHOD[:LEVEL]",
+    callback=common.check_compression,
+    help="zstd (1-19), gzip (1-9), xz (0-9) or none.",
+)
+@click.option(
+    "--on-error",
+    type=click.Choice(["clean", "keep", "shell"]),
+    default="clean",
+    show_default=True,
+    help="After a failed step: remove the container, keep it and say how to enter it, or open a shell in it.",
+)
+@common.offline_option
+@common.cache_option
+@common.templates_option
+@common.display_options
+def build_command(
+    recipes: tuple[Path, ...],
+    backends: tuple[str, ...],
+    output: Path,
+    sets: tuple[str, ...],
+    strict: bool,
+    dry_run: bool,
+    no_cache: bool,
+    compression: str,
+    on_error: str,
+    offline: bool,
+    cache: Path,
+    templates: Path | None,
+    as_json: bool,
+    quiet: bool,
+    verbose: bool,
+) -> None:
+    """Build one image, or one for each backend, from every RECIPE.
+
+    All recipes are checked before anything is built. Where one fails to build, the others are built nevertheless.
+    """
+    from vmgen_build.backends.options import BuildOptions
+
+    options = BuildOptions(
+        output=output,
+        backends=backends,
+        cache=cache,
+        use_cache=not no_cache,
+        compression=compression,
+        on_error=on_error,
+        offline=offline,
+        templates=templates,
+        sets=sets,
+        strict=strict,
+    )
+    screen, bus = common.open_display(as_json=as_json, quiet=quiet, verbose=verbose)
+    with screen:
+        for path in recipes:
+            _suggest_command(path)
+        if len(recipes) > 1:
+            _check_all(recipes, options)
+        if dry_run:
+            _dry_run(recipes, options, as_json)
+            return
+        _build_all(recipes, options, bus, quiet=quiet, as_json=as_json)
+
+
+def _check_all(recipes: tuple[Path, ...], options: BuildOptions) -> None:
+    """Raise with all mistakes of all recipes, and where two would make the same files."""
+    from vmgen_build.recipe.load import load
+
+    names: dict[str, Path] = {}
+    problems: list[Problem] = []
+    for path in recipes:
+        try:
+            recipe = load(path, options.sets, options.strict)
+        except RecipeError as error:
+            problems += error.problems
+            continue
+        if recipe.name in names:
+            raise UsageError(
+                f"{names[recipe.name]} and {path} both make '{recipe.name}': one would replace the other;"
+                " give them different [hardware] vm_id, or build them into different folders"
+            )
+        names[recipe.name] = path
+    if problems:
+        raise RecipeError(problems)
+
+
+def _suggest_command(path: Path) -> None:
+    from vmgen_build.cli.main import COMMANDS
+
+    near = difflib.get_close_matches(str(path), COMMANDS, n=1)
+    if near and not path.exists():
+        raise UsageError(f"'{path}' is neither a recipe nor a command; did you mean '{near[0]}'?")
+
+
+def _dry_run(recipes: tuple[Path, ...], options: BuildOptions, as_json: bool) -> None:
+    import json
+
+    from vmgen_build.backends.engine import dry_run
+    from vmgen_build.recipe.load import load
+
+    for path in recipes:
+        common.show_problems(load(path, options.sets, options.strict).warnings)
+        states = dry_run(path, options)
+        if as_json:
+            for s in states:
+                fields = {"recipe": str(path), "backend": s.backend, "step": s.step, "title": s.title, "id": s.id}
+                common.say(json.dumps({"event": "step-state", **fields, "cached": s.cached}))
+            continue
+        rows = [("cached" if s.cached else "to run", s.backend, s.step, s.title, s.id[:12]) for s in states]
+        common.say(f"{path}: {sum(s.cached for s in states)} of {len(states)} steps are in the cache", bold=True)
+        for line in table(rows):
+            common.say(f"  {line}")
+
+
+def _build_all(recipes: tuple[Path, ...], options: BuildOptions, bus: Bus, *, quiet: bool, as_json: bool) -> None:
+    """Build what can be built; what the host lacks for one recipe it lacks for all. Exits with the worst code."""
+    from vmgen_build.backends.engine import build
+
+    outcomes = dict.fromkeys(recipes, "not tried")
+    worst = 0
+    for path in recipes:
+        try:
+            results = build(path, options, bus)
+        except VmgenError as error:
+            outcomes[path] = "failed"
+            worst = max(worst, error.exit_code)
+            bus.note(common.error_text(error), "error")
+            if isinstance(error, HostError):
+                break
+            continue
+        outcomes[path] = "built"
+        if not as_json:
+            for result in results:
+                _show_result(result, quiet)
+    if len(recipes) > 1 and not (quiet or as_json):
+        _show_outcomes(outcomes)
+    click.get_current_context().exit(worst)
+
+
+def _show_outcomes(outcomes: dict[Path, str]) -> None:
+    built = sum(outcome == "built" for outcome in outcomes.values())
+    common.say(f"{built} of {len(outcomes)} recipes built", bold=True)
+    for path, outcome in outcomes.items():
+        if outcome != "built":
+            common.say(f"  {outcome}: {path}", fg="red")
+
+
+def _show_result(result: BuildResult, quiet: bool) -> None:
+    """With -q the files' names alone, for scripts."""
+    if quiet:
+        for packed in result.artifacts:
+            common.say(str(packed.path))
+        return
+    outcome = "unchanged since its last build, looked up" if result.unchanged else "built"
+    common.say(f"{result.plan.name} for {result.plan.backend}: {outcome} in {duration(result.seconds)}", bold=True)
+    files = [(str(packed.path), size(packed.size)) for packed in result.artifacts]
+    files.append((str(result.manifest), size(result.manifest.stat().st_size)))
+    for line in table(files, right=(1,)):
+        common.say(f"  {line}")
+    for section, program, reason in result.plan.skipped:
+        common.say(f"  skipped: [{section}] {clean(program)}: {clean(reason)}", fg="yellow")

@@ -1,0 +1,91 @@
+"""vmgen-build cache: what is kept between builds."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from vmgen_build.cli import common
+from vmgen_build.errors import UsageError
+from vmgen_build.text import size, table
+
+if TYPE_CHECKING:
+    from vmgen_build.layers.store import Entry
+
+
+@click.group("cache", context_settings=common.CONTEXT, short_help="Show or shrink what is kept between builds.")
+def cache_command() -> None:
+    """Show or shrink what is kept between builds: the results of steps, and downloads."""
+
+
+@cache_command.command("ls", context_settings=common.CONTEXT)
+@common.cache_option
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
+def list_command(cache: Path, as_json: bool) -> None:
+    """List what the cache holds, last used first."""
+    from vmgen_build.layers.store import Store
+
+    entries = Store(cache).entries()
+    if as_json:
+        _print_json(entries)
+        return
+    _print_table(entries)
+    common.say(f"{len(entries)} entries, {size(sum(e.size for e in entries))} in {cache}", bold=True)
+
+
+@cache_command.command("prune", context_settings=common.CONTEXT)
+@click.option("--keep", metavar="SIZE", help="Drop what was used least recently until SIZE is left, as in 20G.")
+@click.option("--older", metavar="AGE", help="Drop what was not used for AGE, as in 30d.")
+@click.option("--all", "everything", is_flag=True, help="Drop everything that no running build uses.")
+@click.option("--dry-run", is_flag=True, help="Say what would go; drop nothing.")
+@common.cache_option
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
+def prune_command(
+    keep: str | None, older: str | None, everything: bool, dry_run: bool, cache: Path, as_json: bool
+) -> None:
+    """Drop what is no longer needed from the cache; running builds keep what they use."""
+    if not (keep or older or everything):
+        raise UsageError("cache prune: say what may go: --keep 20G, --older 30d or --all")
+    if everything and (keep or older):
+        raise UsageError("cache prune: --all leaves nothing for --keep and --older to choose; drop one or the other")
+    limit = common.parse_bytes(keep) if keep else None
+    age = common.parse_age(older) if older else None
+    if not dry_run:
+        common.need_root("dropping what builds made as root")
+    from vmgen_build.layers.store import Store
+
+    gone = Store(cache).prune(keep=limit, older=age, dry=dry_run)
+    if as_json:
+        _print_json(gone)
+        return
+    _print_table(gone)
+    verb = "would be dropped" if dry_run else "dropped"
+    common.say(f"{len(gone)} entries {verb}, {size(sum(e.size for e in gone))}", bold=True)
+
+
+def _print_json(entries: list[Entry]) -> None:
+    for entry in entries:
+        common.say(json.dumps(dataclasses.asdict(entry)))
+
+
+def _print_table(entries: list[Entry]) -> None:
+    now = time.time()
+    rows = [
+        (e.id[:12], e.kind, size(e.size), f"made {_ago(now - e.created)}", f"used {_ago(now - e.used)}", e.name)
+        for e in entries
+    ]
+    for line in table(rows, right=(2,)):
+        common.say(line)
+
+
+def _ago(seconds: float) -> str:
+    for length, unit in ((86400, "day"), (3600, "hour"), (60, "minute")):
+        count = int(seconds // length)
+        if count:
+            return f"{count} {unit}{'s' if count > 1 else ''} ago"
+    return "just now"

@@ -1,0 +1,167 @@
+"""What the commands share: options, the display, how errors are told."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
+
+import click
+
+from vmgen_build.errors import HostError, Problem, RecipeError, UsageError, VmgenError
+
+if TYPE_CHECKING:
+    from vmgen_build.cli.plain import Plain
+    from vmgen_build.events import Bus
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+def default_cache() -> Path:
+    """$VMGEN_CACHE; cache/ of the checkout that the tool runs from; else $XDG_CACHE_HOME/vmgen-build."""
+    named = os.environ.get("VMGEN_CACHE")
+    if named:
+        return Path(named)
+    checkout = Path(__file__).resolve().parents[2]
+    if (checkout / "pyproject.toml").is_file():
+        return checkout / "cache"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "vmgen-build"
+
+
+def check_compression(_context: click.Context, _option: click.Parameter, value: str) -> str:
+    """The value as given; raises UsageError for one that no packer takes."""
+    from vmgen_build.artifacts.compression import parse_compression
+
+    parse_compression(value)
+    return value
+
+
+def parse_backends(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    """Each backend once; lxc where none is named. Raises UsageError for one that there is not."""
+    if not values:
+        return ("lxc",)
+    from vmgen_build.backends.registry import backend_named
+
+    for value in values:
+        backend_named(value)
+    return tuple(dict.fromkeys(values))
+
+
+cache_option = click.option(
+    "--cache",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=default_cache,
+    metavar="DIR",
+    help="Where results of steps and downloads are kept: $VMGEN_CACHE by default, else cache/ of the checkout, else"
+    " ~/.cache/vmgen-build.",
+)
+sets_option = click.option(
+    "--set",
+    "sets",
+    multiple=True,
+    metavar="PATH=VALUE",
+    help="Set an option over the recipe's own, as in hardware.os=debian-12; may be repeated.",
+)
+strict_option = click.option("--strict", is_flag=True, help="Unknown options and programs are errors, not warnings.")
+templates_option = click.option(
+    "--templates",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Templates that replace single ones of the tool; templates/ beside the recipe by default.",
+)
+backend_option = click.option(
+    "-b",
+    "--backend",
+    "backends",
+    multiple=True,
+    metavar="NAME",
+    callback=parse_backends,
+    help="What to make: lxc by default; may be repeated.",
+)
+offline_option = click.option("--offline", is_flag=True, help="Ask nothing of the network: use what is in the cache.")
+recipe_path = click.Path(path_type=Path)
+
+
+def display_options(command: Command) -> Command:
+    """--json, -q and -v."""
+    command = click.option("-v", "--verbose", is_flag=True, help="Show every line that the steps print.")(command)
+    command = click.option("-q", "--quiet", is_flag=True, help="Show errors and results only.")(command)
+    return click.option("--json", "as_json", is_flag=True, help="Print events as JSON, one object a line.")(command)
+
+
+def open_display(*, as_json: bool, quiet: bool, verbose: bool) -> tuple[Plain, Bus]:
+    """The display (close it at the end) and the bus that it listens to."""
+    from vmgen_build.cli.plain import Plain, Verbosity
+    from vmgen_build.events import Bus
+
+    if as_json:
+        from vmgen_build.cli.jsonlines import JsonLines
+
+        errors = Plain(sys.stderr, Verbosity.QUIET)
+        return errors, Bus(JsonLines(sys.stdout), errors)
+    verbosity = Verbosity.QUIET if quiet else Verbosity.VERBOSE if verbose else Verbosity.NORMAL
+    if is_terminal(sys.stderr):
+        from vmgen_build.cli.terminal import Terminal
+
+        screen: Plain = Terminal(sys.stderr, verbosity, has_colour(sys.stderr))
+    else:
+        screen = Plain(sys.stderr, verbosity)
+    return screen, Bus(screen)
+
+
+def is_terminal(stream: TextIO) -> bool:
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def has_colour(stream: TextIO) -> bool:
+    """https://no-color.org: NO_COLOR, when present and not empty, switches colours off."""
+    return is_terminal(stream) and not os.environ.get("NO_COLOR")
+
+
+def say(text: str = "", **style: Any) -> None:
+    """One line of a result, on standard output."""
+    click.echo(click.style(text, **style) if style and has_colour(sys.stdout) else text, color=True)
+
+
+def error_text(error: VmgenError) -> str:
+    """As it is shown: a recipe's problems begin with their place, all others with "error:"."""
+    return str(error) if isinstance(error, RecipeError) else f"error: {error}"
+
+
+def show_problems(problems: Iterable[Problem]) -> None:
+    """On standard error, a line each."""
+    for problem in problems:
+        colour = "red" if problem.severity == "error" else "yellow"
+        text = click.style(str(problem), fg=colour) if has_colour(sys.stderr) else str(problem)
+        click.echo(text, err=True, color=True)
+
+
+def need_root(what: str) -> None:
+    if os.geteuid() != 0:
+        again = " ".join(["sudo", "vmgen-build", *sys.argv[1:]])
+        raise HostError(
+            f"{what} needs root, for containers, mounts and namespaces of its own; run: {again}\n"
+            "  (check, compile, options, programs, cache ls and --dry-run work without; 'vmgen-build doctor' shows"
+            " what else this host lacks)"
+        )
+
+
+def parse_bytes(text: str) -> int:
+    """20G, 500M, 1.5T or plain bytes; K, M, G and T are powers of 1024."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kKMGT]?)(?:i?B)?", text.strip())
+    if match is None:
+        raise UsageError(f"'{text}' is no size; write it as 500M or 20G")
+    return int(float(match[1]) * 1024 ** " KMGT".index(match[2].upper() or " "))
+
+
+def parse_age(text: str) -> float:
+    """30d, 12h, 2w, 45m or 10s, in seconds."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhdw])", text.strip())
+    if match is None:
+        raise UsageError(f"'{text}' is no age; write it as 12h, 30d or 2w")
+    return float(match[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}[match[2]]

@@ -1,0 +1,55 @@
+"""vmgen-build compile: write out all that a build would run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from vmgen_build.cli import common
+
+
+@click.command("compile", context_settings=common.CONTEXT, short_help="Write out all that a build would run.")
+@click.argument("recipe", type=common.recipe_path)
+@common.backend_option
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    metavar="DIR",
+    help="Folder for the scripts, the backend's files and plan.json; DIR/BACKEND where there are several.",
+)
+@common.sets_option
+@common.strict_option
+@common.offline_option
+@common.cache_option
+@common.templates_option
+def compile_command(
+    recipe: Path,
+    backends: tuple[str, ...],
+    output: Path,
+    sets: tuple[str, ...],
+    strict: bool,
+    offline: bool,
+    cache: Path,
+    templates: Path | None,
+) -> None:
+    """Write out all that building RECIPE would run, to be read: every script, the backend's own files, plan.json.
+
+    Needs no root and builds nothing. Passwords are not among what is written.
+    """
+    from vmgen_build.backends.engine import plan_for
+    from vmgen_build.backends.options import BuildOptions
+    from vmgen_build.plan.export import export
+    from vmgen_build.recipe.load import load
+
+    options = BuildOptions(
+        output=output, backends=backends, cache=cache, offline=offline, templates=templates, sets=sets, strict=strict
+    )
+    common.show_problems(load(recipe, sets, strict).warnings)
+    for backend in backends:
+        plan = plan_for(recipe, backend, options)
+        folder = output / backend if len(backends) > 1 else output
+        for path in export(plan, folder):
+            common.say(str(path))

@@ -1,0 +1,155 @@
+"""vmgen-build doctor: what this host lacks, and the one command that mends it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from vmgen_build.cli import common
+from vmgen_build.text import size, table
+
+if TYPE_CHECKING:
+    from vmgen_build.backends.base import Requirement
+
+ROOM = {"cache": 4_000_000_000, "temporary files": 200_000_000}
+"""Free bytes that a first build of a machine with the usual programs needs."""
+
+OVERLAY = (
+    "mount -t tmpfs none /mnt && cd /mnt && mkdir l u w m && mount -t overlay -o lowerdir=l,upperdir=u,workdir=w none m"
+)
+
+TRIALS = (
+    ("namespaces", ["unshare", "--mount", "--pid", "--fork", "--uts", "--ipc", "--net", "true"]),
+    ("overlayfs", ["unshare", "--mount", "sh", "-c", OVERLAY]),
+)
+"""Tried for real as root, in a mount namespace of their own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """package: Debian's name of what mends it; advice: what to do where no package does."""
+
+    what: str
+    good: bool
+    said: str
+    package: str = ""
+    advice: str = ""
+
+
+@click.command("doctor", context_settings=common.CONTEXT, short_help="Say what this host lacks, and how to mend it.")
+@common.cache_option
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
+def doctor_command(cache: Path, as_json: bool) -> None:
+    """Look at what a build and a verification need of this host. Exit code 1 where something is missing."""
+    findings = [*_root(), *_programs(), *_kernel(), *room(cache)]
+    if as_json:
+        for finding in findings:
+            common.say(json.dumps(asdict(finding)))
+    else:
+        _show(findings)
+    click.get_current_context().exit(0 if all(f.good for f in findings) else 1)
+
+
+def _show(findings: list[Finding]) -> None:
+    rows = [("ok" if f.good else "MISSING", f.what, f.said) for f in findings]
+    for finding, line in zip(findings, table(rows), strict=True):
+        common.say(line, **({} if finding.good else {"fg": "red"}))
+    lacking = [f for f in findings if not f.good]
+    packages = sorted({f.package for f in lacking if f.package})
+    advice = [f.advice for f in lacking if f.advice]
+    if packages:
+        common.say()
+        common.say("This command mends it:" if not advice else "This command installs what is missing:", bold=True)
+        sudo = "" if os.geteuid() == 0 else "sudo "
+        common.say(f"  {sudo}apt-get update && {sudo}apt-get install -y {' '.join(packages)}")
+    for text in advice:
+        common.say(text, bold=True)
+    if not lacking:
+        common.say("Everything is there.", bold=True)
+
+
+def _root() -> Iterator[Finding]:
+    root = os.geteuid() == 0
+    said = "this is root" if root else "building and verifying need it"
+    yield Finding("root", root, said, advice="" if root else "Build and verify by sudo, or as root.")
+
+
+def _programs() -> Iterator[Finding]:
+    for command, requirement in sorted({r.command: r for r in requirements()}.items()):
+        found = find_program(command)
+        yield Finding(command, found is not None, found or f"it {requirement.why}", requirement.package)
+
+
+def requirements() -> list[Requirement]:
+    """Of all backends, and of the methods of making a base (catalogue.systems.System.base)."""
+    from vmgen_build.backends.base import Requirement
+    from vmgen_build.backends.registry import all_backends
+
+    base = Requirement("mmdebstrap", "mmdebstrap", "makes the base system")
+    return [base, *(r for backend in all_backends().values() for r in backend.requirements)]
+
+
+def find_program(command: str) -> str | None:
+    """Where a program is; the folders of system tools count too, which an ordinary user's PATH lacks."""
+    return shutil.which(command, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+
+
+def _kernel() -> Iterator[Finding]:
+    if os.geteuid() != 0 or shutil.which("unshare") is None:
+        known = "overlay" in Path("/proc/filesystems").read_text().split() or _module_there("overlay")
+        yield Finding(
+            "overlayfs", known, "known to the kernel" if known else "the kernel lacks it", advice=_kernel_advice(known)
+        )
+    else:
+        for what, command in TRIALS:
+            ran = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+            good = ran.returncode == 0
+            said = "works" if good else (ran.stderr.strip().splitlines() or ["refused"])[-1]
+            yield Finding(what, good, said, advice=_kernel_advice(good, what))
+    version = cgroup_version()
+    yield Finding(
+        "cgroup",
+        bool(version),
+        version or "none is mounted",
+        advice="" if version else "Mount the cgroup file system: mount -t cgroup2 none /sys/fs/cgroup",
+    )
+
+
+def _module_there(name: str) -> bool:
+    return any(Path("/lib/modules", os.uname().release).rglob(f"{name}.ko*"))
+
+
+def _kernel_advice(good: bool, what: str = "overlayfs") -> str:
+    if good:
+        return ""
+    return f"The kernel, or the container that this runs in, does not allow {what}: use a host that does."
+
+
+def cgroup_version() -> str:
+    """ "version 2", "version 1", or "" where none is mounted (cgroups(7))."""
+    if Path("/sys/fs/cgroup/cgroup.controllers").exists():
+        return "version 2"
+    return "version 1" if any(Path("/sys/fs/cgroup").glob("*/tasks")) else ""
+
+
+def room(cache: Path) -> Iterator[Finding]:
+    for what, folder in (("cache", cache), ("temporary files", Path(os.environ.get("TMPDIR", "/tmp")))):  # noqa: S108
+        there = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
+        free = shutil.disk_usage(there).free
+        good = free >= ROOM[what]
+        yield Finding(
+            f"disk space ({what})",
+            good,
+            f"{size(free)} free in {folder}",
+            advice=""
+            if good
+            else f"Make room in {folder}: {size(ROOM[what])} are needed; see 'vmgen-build cache prune'.",
+        )

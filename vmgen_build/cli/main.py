@@ -1,0 +1,168 @@
+"""The command `vmgen-build`."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+from typing import NoReturn
+
+import click
+
+from vmgen_build import __version__
+from vmgen_build.cli.common import CONTEXT, error_text
+from vmgen_build.errors import VmgenError
+
+INTERRUPTED = 128 + signal.SIGINT
+BROKEN_PIPE = 128 + signal.SIGPIPE
+
+COMMANDS = {
+    "build": "build",
+    "check": "check",
+    "compile": "compile",
+    "verify": "verify",
+    "cache": "cache",
+    "options": "reference",
+    "programs": "reference",
+    "doctor": "doctor",
+}
+"""Each command and its module in this package; imported when it is asked for."""
+
+EPILOG = """\b
+Examples:
+  vmgen-build lab.ini                        build an LXC image into output/
+  vmgen-build lab.ini -o out -v              show what every step prints
+  vmgen-build lab.ini --dry-run              which steps would run, which are in the cache
+  vmgen-build lab.ini --set hardware.os=debian-13
+  vmgen-build check lab.ini                  find the recipe's mistakes; needs no root
+  vmgen-build compile lab.ini -o plan/       write out all that a build would run
+  vmgen-build verify output/lab-lxc-amd64.tar.zst
+  vmgen-build options network                what can stand in [network]
+  vmgen-build programs                       what can stand in [devel], [services], [gui]
+
+\b
+Exit codes:
+  0    done
+  1    a build or a verification failed, or this host lacks something
+  2    the recipe or the command line is wrong
+  130  interrupted by Ctrl-C"""
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM or SIGHUP came: undo everything, as after Ctrl-C."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
+class Door(click.Group):
+    """Commands by name; whatever does not begin with one is a build."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command = getattr(importlib.import_module(f"vmgen_build.cli.{COMMANDS[name]}"), f"{name}_command")
+        assert isinstance(command, click.Command)
+        return command
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        own = {"--version", *ctx.help_option_names}
+        if args and args[0] not in own and args[0] not in COMMANDS:
+            args = ["build", *args]
+        return super().parse_args(ctx, args)
+
+    def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        formatter.write_usage(ctx.command_path, "[build] [OPTIONS] RECIPE...")
+        formatter.write_usage(ctx.command_path, "COMMAND [OPTIONS] [ARGUMENTS]", prefix="  or:  ")
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The options of `build` stand here too: it is what a bare recipe means."""
+        build = self.get_command(ctx, "build")
+        assert build is not None
+        with click.Context(build, info_name="build", parent=ctx) as inner:
+            records = [record for p in build.get_params(inner) if (record := p.get_help_record(inner))]
+        version = [record for p in self.get_params(ctx) if (record := p.get_help_record(ctx))]
+        with formatter.section("Options of build"):
+            formatter.write_dl([*(r for r in records if r[0].startswith("-") and "--help" not in r[0]), *version])
+        self.format_commands(ctx, formatter)
+
+
+@click.group(cls=Door, context_settings=CONTEXT, epilog=EPILOG, no_args_is_help=True)
+@click.version_option(__version__, prog_name="vmgen-build")
+def door() -> None:
+    """Turn a short INI recipe into a machine image that is proven to boot.
+
+    A bare recipe is built: checked first, then step by step in a disposable container, every step's result kept, so
+    that the next build only runs what changed. Needs root; 'vmgen-build doctor' shows what else.
+    """
+
+
+def main() -> NoReturn:
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(args: Sequence[str]) -> int:
+    """Run one command line; its exit code. No exception of ours leaves it."""
+    _prepare_streams()
+    _catch_signals()
+    try:
+        with door.make_context("vmgen-build", list(args)) as context:
+            door.invoke(context)
+        sys.stdout.flush()
+        return 0
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except VmgenError as error:
+        click.echo(error_text(error), err=True)
+        return error.exit_code
+    except Terminated as end:
+        return 128 + end.number
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted; what was begun is undone", err=True)
+        return INTERRUPTED
+    except BrokenPipeError:
+        _silence(sys.stdout)
+        return BROKEN_PIPE
+    except Exception as error:
+        from vmgen_build.cli.crash import report
+
+        return report(error)
+
+
+def _prepare_streams() -> None:
+    """Text that the terminal's encoding lacks is replaced, never an error."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="replace")
+
+
+def _catch_signals() -> None:
+    """SIGTERM and SIGHUP undo what was begun; a SIGHUP that nohup(1) switched off stays so."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _terminate)
+
+
+def _terminate(number: int, _frame: FrameType | None) -> None:
+    """The first signal alone: a second one must not cut the undoing short."""
+    for other in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(other, signal.SIG_IGN)
+    raise Terminated(number)
+
+
+def _silence(stream: object) -> None:
+    """What is still buffered goes nowhere, so that the interpreter's own flush at exit doesn't fail again."""
+    fileno = getattr(stream, "fileno", None)
+    if fileno is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), fileno())

@@ -1,0 +1,99 @@
+"""What happens, as plain lines: for pipes, logs of CI, dumb terminals."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from types import TracebackType
+from typing import TextIO
+
+from vmgen_build import events as e
+from vmgen_build.text import clean, duration
+
+
+class Verbosity(IntEnum):
+    QUIET = 0
+    NORMAL = 1
+    VERBOSE = 2
+
+
+class Plain:
+    """Writes to one stream (standard error); results are not its business. A closed stream silences it."""
+
+    def __init__(self, stream: TextIO, verbosity: Verbosity) -> None:
+        self.stream = stream
+        self.verbosity = verbosity
+
+    def __enter__(self) -> Plain:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End whatever moves on the screen."""
+
+    def activity(self, title: str) -> None:
+        """Show that something runs which is no step, until `close`: nothing here, where nothing moves."""
+
+    def __call__(self, event: e.Event) -> None:
+        try:
+            self.show(event)
+        except (OSError, ValueError):
+            self.verbosity = Verbosity.QUIET
+
+    def show(self, event: e.Event) -> None:
+        if isinstance(event, e.Note):
+            self.note(event)
+        elif self.verbosity is Verbosity.QUIET:
+            return
+        elif isinstance(event, e.StepStarted):
+            self.step_started(event)
+        elif isinstance(event, e.StepOutput):
+            self.step_output(event)
+        elif isinstance(event, e.StepProgress):
+            self.step_progress(event)
+        elif isinstance(event, e.StepFinished):
+            self.step_finished(event)
+        elif isinstance(event, e.BuildStarted):
+            log = f" (log: {event.log})" if event.log else ""
+            self.write(f"{clean(event.recipe)}: building for {event.backend}, {event.steps} steps{log}", "bold")
+        elif isinstance(event, e.ProbeDone):
+            self.probe_done(event)
+
+    def note(self, note: e.Note) -> None:
+        urgent = note.level in ("warning", "error")
+        if not urgent and self.verbosity < (Verbosity.VERBOSE if note.verbose else Verbosity.NORMAL):
+            return
+        if note.level == "warning" and self.verbosity is Verbosity.QUIET:
+            return
+        for line in note.text.splitlines() or [""]:
+            self.write(clean(line), {"error": "red", "warning": "yellow"}.get(note.level, ""))
+
+    def write(self, text: str, style: str = "") -> None:
+        """One line, safe already. style: "", "bold", "dim", "red", "green" or "yellow", where the display has any."""
+        self.stream.write(f"{text}\n")
+        self.stream.flush()
+
+    def step_started(self, event: e.StepStarted) -> None:
+        self.write(f"{_number(event)} {clean(event.title)} ...")
+
+    def step_output(self, event: e.StepOutput) -> None:
+        if self.verbosity is Verbosity.VERBOSE:
+            self.write(f"  | {clean(event.line)}", "dim")
+
+    def step_progress(self, event: e.StepProgress) -> None:
+        """A bar's business."""
+
+    def step_finished(self, event: e.StepFinished) -> None:
+        what = {"built": f"done in {duration(event.seconds)}", "failed": f"failed after {duration(event.seconds)}"}
+        self.write(f"{_number(event)} {clean(event.title)}: {what.get(event.outcome, event.outcome)}")
+
+    def probe_done(self, event: e.ProbeDone) -> None:
+        if self.verbosity is Verbosity.VERBOSE:
+            self.write(f"  {event.outcome}: {clean(event.setting)}: {clean(event.found)}", "dim")
+
+
+def _number(event: e.StepStarted | e.StepFinished) -> str:
+    return f"[{event.index}/{event.total}]"

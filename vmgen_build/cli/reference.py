@@ -1,0 +1,116 @@
+"""vmgen-build options and programs: what can stand in a recipe."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from vmgen_build.cli import common
+from vmgen_build.errors import UsageError
+from vmgen_build.text import table
+
+if TYPE_CHECKING:
+    from vmgen_build.catalogue.programs import Program
+    from vmgen_build.catalogue.systems import System
+    from vmgen_build.recipe.reference import OptionDoc
+
+
+@click.command("options", context_settings=common.CONTEXT, short_help="Print what can stand in a recipe.")
+@click.argument("name", required=False)
+@click.option("--markdown", is_flag=True, help="Print the whole reference as Markdown.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
+def options_command(name: str | None, markdown: bool, as_json: bool) -> None:
+    """Print what can stand in a recipe, or only the options that NAME points to.
+
+    NAME is a word of the option's path, or several: hostname, network, users.passwd, network.eths.eth0.address.
+    """
+    from vmgen_build.recipe import reference
+
+    if markdown:
+        click.echo(reference.as_markdown(), nl=False)
+        return
+    if name is None and not as_json:
+        click.echo(reference.as_text(), nl=False)
+        return
+    found = [option for option in reference.options() if name is None or _points_to(name, option.path)]
+    if not found:
+        raise UsageError(f"no option is like '{name}'; 'vmgen-build options' lists all")
+    for option in found:
+        if as_json:
+            common.say(json.dumps({"path": option.path} | dataclasses.asdict(option)))
+        else:
+            _show_option(option)
+
+
+def _points_to(name: str, path: str) -> bool:
+    """Whether the words of `name` are in those of `path`, in order; NAME in the path is any word but the last."""
+    words = name.lower().split(".")
+    for place in path.split("."):
+        if words and (words[0] in place.lower() or (place == "NAME" and len(words) > 1)):
+            words = words[1:]
+    return not words
+
+
+def _show_option(option: OptionDoc) -> None:
+    common.say(option.path, bold=True)
+    common.say(f"    {option.doc}")
+    default = "required" if option.required else f"default: {option.default}" if option.default else ""
+    example = f"example: {option.name} = {option.example}" if option.example else ""
+    common.say("    " + "; ".join(part for part in (f"takes {option.takes}", default, example) if part))
+
+
+@click.command("programs", context_settings=common.CONTEXT, short_help="Print the programs that a recipe can ask for.")
+@click.argument("name", required=False)
+@click.option("--os", "system", default="debian-12", show_default=True, metavar="OS", help="The operating system.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
+def programs_command(name: str | None, system: str, as_json: bool) -> None:
+    """Print the programs that a recipe can ask for, or only those whose name, alias or package holds NAME.
+
+    Columns: name, section of the recipe, packages.
+    """
+    from vmgen_build.catalogue.programs import all_programs
+
+    known = all_programs(_system(system))
+    found = [p for p in known if name is None or _matches(p, name.lower())]
+    if not found:
+        like = f" is like '{name}'" if name else " is known"
+        raise UsageError(f"no program of {system}{like}; 'vmgen-build programs' lists those of Debian 12")
+    if as_json:
+        for program in found:
+            common.say(json.dumps(_as_dict(program)))
+        return
+    for program, line in zip(found, table([_row(p) for p in found]), strict=True):
+        common.say(line)
+        if name and program.notes:
+            common.say(f"    {program.notes}", dim=True)
+
+
+def _system(text: str) -> System:
+    from vmgen_build.catalogue.systems import parse_system
+
+    try:
+        return parse_system(text)
+    except ValueError as error:
+        raise UsageError(f"--os {text}: {error}") from error
+
+
+def _matches(program: Program, part: str) -> bool:
+    return any(part in text.lower() for text in (program.name, *program.aliases, *program.packages))
+
+
+def _row(program: Program) -> tuple[str, str, str]:
+    choices = sorted({chosen for _, chosen in program.choices} - {program.name})
+    also = [f"also: {', '.join(program.aliases)}"] if program.aliases else []
+    also += [f"choices: {', '.join(choices)}"] if choices else []
+    said = " ".join(program.packages)
+    return program.name, program.category, " ".join([said, f"({'; '.join(also)})" if also else ""]).strip()
+
+
+def _as_dict(program: Program) -> dict[str, object]:
+    fields = dataclasses.asdict(program)
+    fields["ports"] = [f"{port.number}/{port.proto}" for port in program.ports]
+    fields["choices"] = dict(program.choices)
+    return fields
