@@ -47,8 +47,8 @@ class Probe:
     """One question to the booted machine, and the answer that the recipe asked for.
 
     kind "guest": `script` runs as root in the guest under /bin/sh; exit 0 means that it holds, 77 that this host cannot
-    tell; the first line of its output is what was found.
-    Kinds "tcp-open" and "tcp-closed": asked from outside, over the guest's network; `script` is "ADDRESS PORT". Open means that a connection is made or refused at once, closed that no answer comes.
+    tell; the first line of its output is what was found. Kinds "tcp-open" and "tcp-closed": asked from outside;
+    `script` is "ADDRESS PORT"; open means that a connection is made or refused at once, closed that no answer comes.
     setting: the recipe's option as its user would look for it, e.g. "[config] hostname". Never holds a secret.
     retry: seconds for which a failing probe is asked again (services take time to come up).
     """
