@@ -21,7 +21,7 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 ROOT = Path(__file__).resolve().parents[2]
 RECIPES = Path(__file__).parent / "recipes"
 OUTSIDE = {"VMGEN_TEST_SECRET": "from 'outside' $(x)"}
-CLEAR = ["a,b#c'd $(e) {{ f }} -g", "student, #1", OUTSIDE["VMGEN_TEST_SECRET"], "from a file"]
+CLEAR = ["a,b#c'd $(e) {{ f }} -g", "student, #1", OUTSIDE["VMGEN_TEST_SECRET"], "Gr8t secret from a file"]
 """Every clear password that recipes/everything.ini uses."""
 
 
@@ -201,7 +201,8 @@ def test_two_builds_from_empty_layers_give_the_same_bytes(vmgen: Run, own_cache:
         out = tmp_path / f"out{number}"
         done = vmgen(RECIPES / "repeat.ini", "-o", out, env={"VMGEN_CACHE": str(own_cache)})
         assert done.returncode == 0, done.stderr[-3000:]
-        sums.append((out / "SHA256SUMS").read_text())
+        (line,) = (text for text in (out / "SHA256SUMS").read_text().splitlines() if ".tar." in text)
+        sums.append(line)
     if sums[0] != sums[1]:
         pytest.fail("the tarballs differ:\n" + "\n".join(_differences(tmp_path)))
 

@@ -34,6 +34,15 @@ class Packed:
 
 
 @dataclass(frozen=True, slots=True)
+class PackOptions:
+    """compression: as --compression says, for artifacts that are compressed as a whole; format: as --format says, one
+    of the backend's `formats`."""
+
+    compression: str = "zstd"
+    format: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Requirement:
     """A program of the host that some work needs; package: Debian's name of what brings it."""
 
