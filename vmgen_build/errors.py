@@ -71,11 +71,13 @@ class BuildError(VmgenError):
 class StepFailed(BuildError):
     """A step's script ended with a code other than 0."""
 
-    def __init__(self, step: str, code: int, tail: Sequence[str], log: Path | None) -> None:
-        self.step, self.code, self.tail, self.log = step, code, tuple(tail), log
+    def __init__(self, step: str, code: int, tail: Sequence[str], log: Path | None, hint: str = "") -> None:
+        self.step, self.code, self.tail, self.log, self.hint = step, code, tuple(tail), log, hint
         lines = [f"step '{step}' failed with exit code {code}"]
         if tail:
             lines += ["its last lines:", *(f"  {line}" for line in tail)]
         if log is not None:
             lines.append(f"the whole log: {log}")
+        if hint:
+            lines.append(hint)
         super().__init__("\n".join(lines))

@@ -184,6 +184,29 @@ def test_a_full_disk_is_a_clear_error_and_the_cache_stays_whole(vmgen: Run, cach
     assert again.returncode == 0, again.stderr
 
 
+def test_a_full_cache_says_so_and_holds_no_broken_layer(cache: Path, tmp_path: Path) -> None:
+    """The cache is a small file system of its own; the script asks for more than is left."""
+    path = recipe(tmp_path, name="fullcache", script="dd if=/dev/zero of=/srv/big bs=1M count=3000")
+    small = tmp_path / "small"
+    small.mkdir()
+    tool = f'"{sys.executable}" -m vmgen_build "{path}" -o "{tmp_path}/out" --cache "{small}"'
+    lines = f"""
+        mount -t tmpfs -o size=2G tmpfs "{small}"
+        mkdir -p "{small}/layers" "{small}/facts"
+        cp -a {cache}/facts/. "{small}/facts/"
+        for meta in $(grep -l '"name": "base"' {cache}/layers/*/meta.json); do
+            cp -a "$(dirname "$meta")" "{small}/layers/"
+        done
+        {tool} && exit 90
+        test "$(ls "{small}/tmp")" = "" || exit 91
+        {tool} --set config.scripts.one.run=true
+    """
+    done = subprocess.run(["unshare", "--mount", "bash", "-c", lines], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "is full" in done.stderr and "cache prune" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_mirror_that_is_gone_is_named(vmgen: Run, tmp_path: Path) -> None:
     done = vmgen(recipe(tmp_path), "-o", tmp_path / "out", "--set", "config.mirror=http://127.0.0.1:9/debian")
     assert done.returncode == 1

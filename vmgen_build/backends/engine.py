@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vmgen_build.artifacts.manifest import Package, StepRecord, manifest_path, write_manifest
 from vmgen_build.backends.base import Packed
@@ -11,10 +12,8 @@ from vmgen_build.backends.facts import facts_at_hand, facts_for
 from vmgen_build.backends.host import require_programs, require_root
 from vmgen_build.backends.options import BuildOptions, BuildResult, StepState
 from vmgen_build.backends.registry import backend_named
-from vmgen_build.backends.worker import Job, Made, Worker
 from vmgen_build.errors import HostError
 from vmgen_build.events import ArtifactWritten, BuildFinished, BuildStarted, Bus, StepFinished
-from vmgen_build.guests.namespaces import WorkerBus, run_isolated
 from vmgen_build.installers import installer_for
 from vmgen_build.layers.lease import lease, reap
 from vmgen_build.layers.record import Record, Written, is_there, read_record, write_record
@@ -25,6 +24,10 @@ from vmgen_build.plan.model import Plan, Step
 from vmgen_build.plan.planner import make_plan
 from vmgen_build.recipe.load import load
 from vmgen_build.recipe.recipe import Recipe
+
+if TYPE_CHECKING:
+    from vmgen_build.backends.worker import Made
+    from vmgen_build.guests.namespaces import WorkerBus
 
 
 def plan_for(recipe: Path, backend: str, options: BuildOptions) -> Plan:
@@ -121,6 +124,8 @@ def _result(
     record = _unchanged(plan, options)
     if record is not None:
         return _take_as_it_is(recipe, plan, options, bus, record, start)
+    from vmgen_build.backends.worker import Job, Worker
+    from vmgen_build.guests.namespaces import run_isolated
 
     def work(worker_bus: WorkerBus) -> tuple[Made, set[str]]:
         worker = Worker(job, worker_bus)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from vmgen_build.catalogue.systems import System
@@ -23,6 +22,8 @@ def facts_for(recipe: Recipe, cache: Path, *, offline: bool) -> Facts:
         return Facts(epoch=_epoch(0))
     sources = debian_sources(system.codename, recipe.config.mirror, cache)
     own = dict(_repositories(recipe, system))
+    from concurrent.futures import ThreadPoolExecutor
+
     with ThreadPoolExecutor(max_workers=4) as pool:
         asked = list(pool.map(lambda s: release_of(s, system.arch, cache, offline=offline), [*sources, *own.values()]))
     main, extra = asked[: len(sources)], asked[len(sources) :]

@@ -15,7 +15,6 @@ from typing import ClassVar
 from vmgen_build.artifacts.compression import parse_compression
 from vmgen_build.artifacts.tarball import Tree, write_tarball
 from vmgen_build.backends.base import Backend, BackendPart, Booted, Packed, Requirement
-from vmgen_build.backends.lxcboot import booted
 from vmgen_build.backends.lxcconfig import LXC
 from vmgen_build.events import Bus, StepProgress
 from vmgen_build.plan.context import host_name
@@ -116,6 +115,8 @@ class LxcBackend(Backend):
     def boot(
         self, artifact: Path, manifest: Mapping[str, object], bus: Bus, *, scratch: Path, timeout: float
     ) -> AbstractContextManager[Booted]:
+        from vmgen_build.backends.lxcboot import booted
+
         return booted(artifact, bus, scratch=scratch, timeout=timeout)
 
 

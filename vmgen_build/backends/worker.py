@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -20,6 +21,10 @@ from vmgen_build.guests.namespaces import WorkerBus
 from vmgen_build.guests.syscalls import syncfs
 from vmgen_build.layers.store import Store
 from vmgen_build.plan.model import Base, Plan, Step
+from vmgen_build.text import size as in_words
+
+LITTLE_ROOM = 64 << 20
+"""Bytes of free space below which a failure is put down to the disk."""
 
 TAIL = 20
 """Lines of a failed step's output that the error shows."""
@@ -100,9 +105,22 @@ class Worker:
         self.bus.emit(StepStarted(step=item.name, title=item.title, id=item.id, index=index, total=self.total))
         try:
             make(lambda line: self.bus.emit(StepOutput(step=item.name, line=line)))
+        except StepFailed as error:
+            raise StepFailed(error.step, error.code, error.tail, self.job.log, self._full_disk()) from error
         except OSError as error:
-            raise BuildError(f"step '{item.name}': {error}") from error
+            said = "\n".join(filter(None, (f"step '{item.name}': {error}", self._full_disk())))
+            raise BuildError(said) from error
         self.job.fresh.add(item.id)
+
+    def _full_disk(self) -> str:
+        """What to do about a cache that has no room left; "" where it has."""
+        free = shutil.disk_usage(self.store.cache).free
+        if free > LITTLE_ROOM:
+            return ""
+        return (
+            f"the disk of the cache {self.store.cache} is full ({in_words(free)} are free): make room there,"
+            " shrink the cache with: vmgen-build cache prune --keep 5G, or choose another folder with --cache"
+        )
 
     @contextmanager
     def _timed(self, name: str, title: str, id: str) -> Iterator[list[str]]:

@@ -168,6 +168,8 @@ class LxcGuest(Guest):
         """Give the guest apt's settings, the indexes, and the packages: shared below, its own above."""
         sources = "\n".join(source.line() for source in self.workshop.sources)
         _write(inside / "sources.list", f"{sources}\n".encode(), 0o644)
+        # apt passes over its digest of the indexes where the list of sources is younger.
+        os.utime(inside / "sources.list", (self.workshop.plan.epoch,) * 2)
         _write(inside / "apt.conf", apt_conf(CA_FILE.exists()).encode(), 0o644)
         if CA_FILE.exists():
             _write(inside / "ca-certificates.crt", CA_FILE.read_bytes(), 0o644)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import email.utils
 import hashlib
 import json
 import os
@@ -181,6 +180,8 @@ def _fetch(url: str) -> str:
 
 def _parse_release(text: str, components: tuple[str, ...], arch: str, url: str) -> Release:
     """The digest is over the SHA256 lines of this architecture's indexes, so that a mere new signature is no change."""
+    import email.utils
+
     date = re.search(r"^Date: (.+)$", text, re.MULTILINE)
     sums = re.search(r"^SHA256:\n((?: .+\n?)+)", text, re.MULTILINE)
     if date is None or sums is None:

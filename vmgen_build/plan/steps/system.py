@@ -34,6 +34,7 @@ def steps(ctx: PlanContext) -> Iterator[Step]:
         title="host name, time, language",
         script=ctx.renderer.sh(
             "linux/system.sh.j2",
+            full_name=full_host_name(ctx.recipe),
             timezone=config.timezone or "",
             locale=locale,
             generate=locale not in BUILT_IN_LOCALES,
