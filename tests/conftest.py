@@ -9,8 +9,9 @@ import pytest
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if "integration" not in item.keywords:
+        if "integration" not in item.path.parts:
             continue
+        item.add_marker(pytest.mark.integration)
         item.add_marker(pytest.mark.xdist_group("containers"))
         if os.geteuid() != 0:
             item.add_marker(pytest.mark.skip(reason="needs root"))

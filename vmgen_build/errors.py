@@ -45,12 +45,12 @@ class VmgenError(Exception):
 
 
 class RecipeError(VmgenError):
-    """The recipe is wrong. Holds every problem found, not the first alone."""
+    """The recipe is wrong. Holds every problem found, not the first alone, and the warnings beside them."""
 
     exit_code = 2
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
-        self.problems = tuple(problems)
+    def __init__(self, problems: Sequence[Problem], warnings: Sequence[Problem] = ()) -> None:
+        self.problems, self.warnings = tuple(problems), tuple(warnings)
         super().__init__("\n".join(str(p) for p in self.problems))
 
 

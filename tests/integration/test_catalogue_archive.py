@@ -26,7 +26,6 @@ def host_system() -> System | None:
     return system if "Candidate:" in known and "(none)" not in known.split("Candidate:")[1].splitlines()[0] else None
 
 
-@pytest.mark.integration
 def test_all_packages_can_be_installed_together(tmp_path: Path) -> None:
     system = host_system()
     if system is None:

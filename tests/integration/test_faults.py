@@ -50,20 +50,18 @@ def start(cache: Path, *words: object) -> subprocess.Popen[str]:
     )
 
 
-def left_behind(cache: Path) -> list[str]:
-    """Mounts, processes and cgroups of guests that are still there."""
-    mounts = [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if str(cache) in line]
+def left_behind(*folders: Path) -> list[str]:
+    """Mounts in, and processes at work on, these folders."""
+    mounts = Path("/proc/self/mountinfo").read_text().splitlines()
     listed = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True).stdout.splitlines()
-    marks = ("lxc-execute", "lxc-start", "mmdebstrap", "vmgen_build")
-    processes = [line for line in listed if any(mark in line for mark in marks) and "pytest" not in line]
-    return mounts + processes
+    return [line for line in mounts + listed if any(str(folder) in line for folder in folders)]
 
 
-def assert_nothing_left(cache: Path) -> None:
+def assert_nothing_left(*folders: Path) -> None:
     deadline = time.monotonic() + 10
-    while left_behind(cache) and time.monotonic() < deadline:
+    while left_behind(*folders) and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert left_behind(cache) == []
+    assert left_behind(*folders) == []
 
 
 def cgroups() -> list[Path]:
@@ -86,7 +84,7 @@ def test_a_failing_step_says_its_name_its_last_lines_and_its_log(vmgen: Run, cac
     assert "about to fail" in log.read_text()
     assert "Traceback" not in done.stderr
     assert not list((tmp_path / "out").glob("*.tar*"))
-    assert_nothing_left(cache)
+    assert_nothing_left(cache, tmp_path)
 
 
 def test_on_error_keep_leaves_a_container_that_can_be_entered(vmgen: Run, cache: Path, tmp_path: Path) -> None:
@@ -99,7 +97,7 @@ def test_on_error_keep_leaves_a_container_that_can_be_entered(vmgen: Run, cache:
     )
     assert entered.stdout == "made\n", entered.stderr
     shutil.rmtree(Path(words[2]) / words[4])
-    assert_nothing_left(cache)
+    assert_nothing_left(cache, tmp_path)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -115,7 +113,7 @@ def test_an_interrupt_is_undone_within_seconds(cache: Path, tmp_path: Path, numb
     assert process.returncode == 130, output
     assert time.monotonic() - began < 30
     assert "Traceback" not in output
-    assert_nothing_left(cache)
+    assert_nothing_left(cache, tmp_path)
     assert list((cache / "tmp").iterdir()) == []
     assert not list((tmp_path / "out").glob("*"))
 
@@ -134,7 +132,7 @@ def test_kill_9_at_random_moments(vmgen: Run, own_cache: Path, tmp_path: Path) -
         time.sleep(chance.uniform(0.1, 2.5))
         process.kill()
         process.communicate()
-        assert_nothing_left(own_cache)
+        assert_nothing_left(own_cache, tmp_path)
         for made in out.glob("*.tar.zst"):
             sums = dict(reversed(line.split("  ")) for line in (out / "SHA256SUMS").read_text().splitlines())
             if made.name in sums:

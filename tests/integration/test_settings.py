@@ -5,7 +5,6 @@ The copy is an overlay on memory in a mount namespace of its own, and the firewa
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -18,7 +17,6 @@ from vmgen_build.plan.model import Probe, Step
 from vmgen_build.plan.planner import make_plan
 from vmgen_build.recipe.load import load
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="mounts an overlay: needs root")
 with_iptables = pytest.mark.skipif(not shutil.which("iptables-restore"), reason="needs iptables")
 
 Steps = Callable[[str], dict[str, Step]]

@@ -13,6 +13,7 @@
   "skipped": [{"section", "program", "reason"}],       programs asked for that the distribution lacks
   "warnings": ["lab.ini:3: warning: ..."],
   "files": [{"name", "size", "sha256"}],               the artifacts, the main one first
+  "build_recipe": {"config": "..."},                   the backend's own files, as text, by name
   "probes": [{"name", "setting", "kind", "script", "expected", "retry"}]
 }
 
@@ -98,6 +99,7 @@ def manifest_of(
         "skipped": [{"section": s, "program": p, "reason": r} for s, p, r in plan.skipped],
         "warnings": list(warnings),
         "files": [{"name": file.path.name, "size": file.size, "sha256": file.sha256} for file in files],
+        "build_recipe": dict(plan.build_recipe),
         "probes": [probe.as_dict() for probe in plan.all_probes()],
     }
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from vmgen_build.events import Bus
+from vmgen_build.events import Bus, ProbeDone
 from vmgen_build.guests.model import Communicator
 from vmgen_build.plan.model import Plan, Probe, Step
 from vmgen_build.recipe.recipe import Recipe
@@ -35,11 +35,14 @@ class Packed:
 
 @dataclass(frozen=True, slots=True)
 class PackOptions:
-    """compression: as --compression says, for artifacts that are compressed as a whole; format: as --format says, one
-    of the backend's `formats`."""
+    """compression: as --compression says, where a whole artifact is compressed. format: one of the backend's."""
 
-    compression: str = "zstd"
-    format: str = ""
+    compression: str
+    format: str
+
+    def __str__(self) -> str:
+        """What tells artifacts of one plan apart; safe in a file's name."""
+        return f"{self.format}-{self.compression.replace(':', '-')}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +71,25 @@ class Backend(ABC):
 
     name: ClassVar[str]
     requirements: ClassVar[tuple[Requirement, ...]] = ()
+    formats: ClassVar[tuple[str, ...]] = ("tar",)
+    """What --format may name, the default first."""
+    boot_requirements: ClassVar[tuple[Requirement, ...]] = ()
+    """What only booting needs."""
+    boot_timeout: ClassVar[float] = 180.0
+    """Seconds that a boot may take."""
 
     @abstractmethod
     def part(self, recipe: Recipe, templates: Path | None, epoch: int = 0) -> BackendPart:
         """The backend's share of the plan. Pure. epoch: as Plan.epoch."""
 
     @abstractmethod
-    def artifact_name(self, plan: Plan, compression: str) -> str:
-        """File name of the main artifact."""
+    def pack(self, plan: Plan, root: Path, out: Path, options: PackOptions, bus: Bus) -> tuple[Packed, ...]:
+        """Make the artifacts, the main one first, from the root file system at `root` (read-only). The folder that
+        holds `root` is scratch space on the cache's disk."""
 
-    @abstractmethod
-    def pack(self, plan: Plan, root: Path, out: Path, compression: str, bus: Bus) -> tuple[Packed, ...]:
-        """Make the artifacts from the root file system at `root` (read-only)."""
+    def inspect(self, artifact: Path, manifest: Mapping[str, object]) -> list[ProbeDone]:
+        """What can be told of the file without booting it, beyond its digest."""
+        return []
 
     @abstractmethod
     def boot(

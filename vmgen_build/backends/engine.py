@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vmgen_build.artifacts.manifest import Package, StepRecord, manifest_path, write_manifest
-from vmgen_build.backends.base import Packed
+from vmgen_build.backends.base import Packed, PackOptions
 from vmgen_build.backends.facts import facts_at_hand, facts_for
 from vmgen_build.backends.host import require_programs, require_root
 from vmgen_build.backends.options import BuildOptions, BuildResult, StepState
 from vmgen_build.backends.registry import backend_named
-from vmgen_build.errors import HostError
+from vmgen_build.errors import HostError, UsageError
 from vmgen_build.events import ArtifactWritten, BuildFinished, BuildStarted, Bus, StepFinished
 from vmgen_build.installers import installer_for
 from vmgen_build.layers.lease import lease, reap
@@ -53,6 +53,7 @@ def dry_run(recipe: Path, options: BuildOptions) -> list[StepState]:
 
 def build(recipe: Path, options: BuildOptions, bus: Bus) -> tuple[BuildResult, ...]:
     """Build the recipe for each backend. Raises VmgenError, or KeyboardInterrupt once all is undone."""
+    check_format(options)
     loaded = load(recipe, options.sets, options.strict)
     for warning in loaded.warnings:
         bus.note(str(warning), "warning")
@@ -66,16 +67,28 @@ def build(recipe: Path, options: BuildOptions, bus: Bus) -> tuple[BuildResult, .
 
 def require_host(backends: tuple[str, ...]) -> None:
     """Raises HostError saying all that a build needs and this host or user lacks."""
-    require_programs(backend_named(name) for name in backends)
+    require_programs(r for name in backends for r in backend_named(name).requirements)
     require_root(
-        "a build needs root, for its containers and mounts"
-        " (check, compile, options, programs, cache ls and --dry-run need none)"
+        "a build needs root, for its containers and mounts",
+        "check, compile, options, programs, cache ls and --dry-run need none",
     )
 
 
 def _plan(recipe: Recipe, backend: str, options: BuildOptions, facts: Facts) -> Plan:
     part = backend_named(backend).part(recipe, options.templates, facts.epoch)
     return make_plan(recipe, backend, part, facts, options.templates)
+
+
+def check_format(options: BuildOptions) -> None:
+    """Raises UsageError where a backend does not make the format."""
+    for name in options.backends:
+        formats = backend_named(name).formats
+        if options.format and options.format not in formats:
+            raise UsageError(f"--format {options.format}: backend {name} makes {' or '.join(formats)}")
+
+
+def _packing(plan: Plan, options: BuildOptions) -> PackOptions:
+    return PackOptions(options.compression, options.format or backend_named(plan.backend).formats[0])
 
 
 def _prepare(options: BuildOptions, bus: Bus) -> None:
@@ -136,6 +149,7 @@ def _result(
             plan=plan,
             backend=backend_named(plan.backend),
             options=options,
+            packing=_packing(plan, options),
             leased=leased,
             log=log,
             packages_step=_packages_step(recipe),
@@ -152,7 +166,7 @@ def _publish(recipe: Recipe, plan: Plan, options: BuildOptions, bus: Bus, made: 
     manifest = write_manifest(plan, made.packed, made.steps, made.packages, warnings)
     files = tuple(Written(f.path.name, f.size, f.sha256, f.path.stat().st_mtime_ns) for f in made.packed)
     packages = tuple((p.name, p.version, p.arch) for p in made.packages)
-    write_record(options.cache, plan.id, options.compression, Record(files, packages))
+    write_record(options.cache, plan.id, str(_packing(plan, options)), Record(files, packages))
     for file in made.packed:
         bus.emit(ArtifactWritten(path=file.path, size=file.size, sha256=file.sha256))
     return BuildResult(plan, made.packed, manifest, time.monotonic() - start)
@@ -169,7 +183,7 @@ def _unchanged(plan: Plan, options: BuildOptions) -> Record | None:
     """The record of this plan's last build, if all that it made is still there and whole."""
     if not options.use_cache:
         return None
-    record = read_record(options.cache, plan.id, options.compression)
+    record = read_record(options.cache, plan.id, str(_packing(plan, options)))
     whole = record is not None and all(is_there(options.output, made) for made in record.files)
     return record if whole else None
 

@@ -14,7 +14,7 @@ from typing import ClassVar
 
 from vmgen_build.artifacts.compression import parse_compression
 from vmgen_build.artifacts.tarball import Tree, write_tarball
-from vmgen_build.backends.base import Backend, BackendPart, Booted, Packed, Requirement
+from vmgen_build.backends.base import Backend, BackendPart, Booted, Packed, PackOptions, Requirement
 from vmgen_build.backends.lxcconfig import LXC
 from vmgen_build.events import Bus, StepProgress
 from vmgen_build.plan.context import host_name
@@ -72,6 +72,9 @@ class LxcBackend(Backend):
         Requirement("lxc-start", "lxc", "runs the containers of a build and boots its image"),
         Requirement("tar", "tar", "packs the image"),
         Requirement("zstd", "zstd", "compresses the image"),
+    )
+    boot_requirements: ClassVar[tuple[Requirement, ...]] = (
+        Requirement("lxc-start", "lxc", "boots the image"),
         Requirement("ip", "iproute2", "makes the network that an image is verified in"),
         Requirement("dnsmasq", "dnsmasq-base", "gives addresses to an image that is verified"),
     )
@@ -94,19 +97,17 @@ class LxcBackend(Backend):
             probes=tuple(_probes(recipe, Renderer(override))),
         )
 
-    def artifact_name(self, plan: Plan, compression: str) -> str:
-        return f"{plan.name}-lxc-{plan.arch}.tar{parse_compression(compression).suffix}"
-
-    def pack(self, plan: Plan, root: Path, out: Path, compression: str, bus: Bus) -> tuple[Packed, ...]:
+    def pack(self, plan: Plan, root: Path, out: Path, options: PackOptions, bus: Bus) -> tuple[Packed, ...]:
         def tell(done: int) -> None:
             bus.emit(StepProgress(step="pack", done=done, total=0, unit="bytes"))
 
+        compression = parse_compression(options.compression)
         written = write_tarball(
-            out / self.artifact_name(plan, compression),
+            out / f"{plan.name}-lxc-{plan.arch}.tar{compression.suffix}",
             {name: plan.build_recipe[name] for name in ("metadata.yaml", "config")},
             Tree(root, "rootfs", EMPTY),
             epoch=plan.epoch,
-            compression=parse_compression(compression),
+            compression=compression,
             progress=tell,
             scratch=root.parent,
         )

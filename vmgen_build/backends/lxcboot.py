@@ -10,13 +10,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+from vmgen_build import syscalls as sc
 from vmgen_build.artifacts.compression import decompressor
 from vmgen_build.backends.base import Booted
 from vmgen_build.backends.lxcconfig import ENTRY, nics_of, parse_config, throwaway
 from vmgen_build.backends.lxcnet import answer_as_gateway, dhcp_server, knock, make_bridges
 from vmgen_build.errors import BuildError, HostError
 from vmgen_build.events import Bus
-from vmgen_build.guests import syscalls as sc
 from vmgen_build.guests.model import Communicator, Ran
 from vmgen_build.layers.lease import CGROUPS
 from vmgen_build.text import clean

@@ -11,13 +11,15 @@ from vmgen_build.plan.model import Plan
 
 @dataclass(frozen=True, kw_only=True)
 class BuildOptions:
-    """on_error: "clean", "keep" (leave the container of the failed step) or "shell" (open one in it first)."""
+    """format: one that every backend has; "" is each one's default.
+    on_error: "clean", "keep" (leave the container of the failed step) or "shell" (open one in it first)."""
 
     output: Path
     cache: Path
     backends: tuple[str, ...] = ("lxc",)
     use_cache: bool = True
     compression: str = "zstd"
+    format: str = ""
     on_error: str = "clean"
     offline: bool = False
     templates: Path | None = None

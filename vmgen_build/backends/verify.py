@@ -18,8 +18,6 @@ from vmgen_build.plan.model import Probe
 if TYPE_CHECKING:
     from vmgen_build.guests.namespaces import WorkerBus
 
-TIMEOUT = 120.0
-
 SKIPPED = 77
 """Exit code of a guest probe that cannot be asked on this host (as automake's tests have it)."""
 
@@ -44,28 +42,35 @@ SYSTEM = Probe(
 asks for have probes of their own."""
 
 
-def verify(artifact: Path, bus: Bus, *, cache: Path, timeout: float = TIMEOUT) -> list[ProbeDone]:
-    """Boot a copy and run the manifest's probes; each result goes to `bus` as it is known. The results in order.
+def verify(
+    artifact: Path, bus: Bus, *, cache: Path, timeout: float | None = None, boot: bool = True
+) -> list[ProbeDone]:
+    """Look at the file, then boot a copy and run the manifest's probes; each result goes to `bus` as it is known.
 
-    Needs root. Raises HostError (no root, no or another's manifest), BuildError (it does not boot).
+    timeout: seconds that the boot may take, the backend's own measure by default. The results in order.
+    Raises HostError (no root for booting, no or another's manifest), BuildError (it does not boot).
     """
-    require_root("verifying boots the image, which needs root")
-    from vmgen_build.guests.namespaces import run_isolated
-
+    if boot:
+        require_root("verifying boots the image, which needs root", "--no-boot looks at the file alone, without")
     manifest = read_manifest(artifact)
     backend = backend_named(str(manifest.get("backend")))
-    require_programs([backend])
-    first = _done(DIGEST, "holds", "the sha256 of its manifest")
-    bus.emit(first)
+    done = [_done(DIGEST, "holds", "the sha256 of its manifest"), *backend.inspect(artifact, manifest)]
+    for result in done:
+        bus.emit(result)
+    if not boot:
+        return done
+    require_programs(backend.boot_requirements)
+    from vmgen_build.guests.namespaces import run_isolated
+
     reap(cache)
     with lease(cache) as folder:
         scratch = folder.absolute() / "verify"
         scratch.mkdir()
 
         def work(worker_bus: WorkerBus) -> list[ProbeDone]:
-            return _in_worker(backend, artifact, manifest, worker_bus, scratch, timeout)
+            return _in_worker(backend, artifact, manifest, worker_bus, scratch, timeout or backend.boot_timeout)
 
-        return [first, *run_isolated(work, bus, net=True)]
+        return [*done, *run_isolated(work, bus, net=True)]
 
 
 def _in_worker(

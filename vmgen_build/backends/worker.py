@@ -12,15 +12,15 @@ from pathlib import Path
 from threading import Thread
 
 from vmgen_build.artifacts.manifest import Package, StepRecord
-from vmgen_build.backends.base import Backend, Packed
+from vmgen_build.backends.base import Backend, Packed, PackOptions
 from vmgen_build.backends.options import BuildOptions
 from vmgen_build.errors import BuildError, StepFailed
 from vmgen_build.events import StepFinished, StepOutput, StepStarted
 from vmgen_build.guests.lxc import LxcGuest, LxcWorkshop
 from vmgen_build.guests.namespaces import WorkerBus
-from vmgen_build.guests.syscalls import syncfs
 from vmgen_build.layers.store import Store
 from vmgen_build.plan.model import Base, Plan, Step
+from vmgen_build.syscalls import syncfs
 from vmgen_build.text import size as in_words
 
 LITTLE_ROOM = 64 << 20
@@ -52,6 +52,7 @@ class Job:
     plan: Plan
     backend: Backend
     options: BuildOptions
+    packing: PackOptions
     leased: Path
     log: Path | None
     packages_step: Step
@@ -178,14 +179,13 @@ class Worker:
         )
 
     def _pack(self) -> tuple[Packed, ...]:
-        options = self.job.options
         with self._timed("pack", f"packing for {self.plan.backend}", self.plan.id) as outcome:
             outcome.append("built")
             index = len(self.done) + 1
             title = f"packing for {self.plan.backend}"
             self.bus.emit(StepStarted(step="pack", title=title, id=self.plan.id, index=index, total=self.total))
             with self.workshop.tree(self.done) as root:
-                return self.job.backend.pack(self.plan, root, options.output, options.compression, self.bus)
+                return self.job.backend.pack(self.plan, root, self.job.options.output, self.job.packing, self.bus)
 
     def _packages(self) -> tuple[Package, ...]:
         lines: list[str] = []

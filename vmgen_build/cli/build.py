@@ -44,6 +44,13 @@ if TYPE_CHECKING:
     help="zstd (1-19), gzip (1-9), xz (0-9) or none.",
 )
 @click.option(
+    "--format",
+    "disk_format",
+    default="",
+    metavar="FORMAT",
+    help="tar (lxc); ova, vmdk, qcow2 or raw (vmware); qcow2 or raw (kvm). By default each backend's first.",
+)
+@click.option(
     "--on-error",
     type=click.Choice(["clean", "keep", "shell"]),
     default="clean",
@@ -63,6 +70,7 @@ def build_command(
     dry_run: bool,
     no_cache: bool,
     compression: str,
+    disk_format: str,
     on_error: str,
     offline: bool,
     cache: Path,
@@ -83,6 +91,7 @@ def build_command(
         cache=cache,
         use_cache=not no_cache,
         compression=compression,
+        format=disk_format,
         on_error=on_error,
         offline=offline,
         templates=templates,

@@ -63,7 +63,7 @@ def _check(
         warnings = recipe.warnings
         _plan(recipe, backends, templates)
     except RecipeError as error:
-        return (*warnings, *error.problems), ""
+        return (*error.problems, *warnings, *error.warnings), ""
     said = f", {len(warnings)} warning{'s' if len(warnings) > 1 else ''}" if warnings else ""
     return warnings, f"ok: '{recipe.name}' on {recipe.hardware.os.name}-{recipe.hardware.os.arch}{said}"
 

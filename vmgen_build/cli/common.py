@@ -130,7 +130,9 @@ def say(text: str = "", **style: Any) -> None:
 
 def error_text(error: VmgenError) -> str:
     """As it is shown: a recipe's problems begin with their place, all others with "error:"."""
-    return str(error) if isinstance(error, RecipeError) else f"error: {error}"
+    if isinstance(error, RecipeError):
+        return "\n".join(map(str, (*error.problems, *error.warnings)))
+    return f"error: {error}"
 
 
 def show_problems(problems: Iterable[Problem]) -> None:

@@ -94,7 +94,7 @@ def requirements() -> list[Requirement]:
     from vmgen_build.backends.registry import all_backends
 
     base = Requirement("mmdebstrap", "mmdebstrap", "makes the base system")
-    return [base, *(r for backend in all_backends().values() for r in backend.requirements)]
+    return [base, *(r for b in all_backends().values() for r in (*b.requirements, *b.boot_requirements))]
 
 
 def find_program(command: str) -> str | None:

@@ -13,16 +13,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from vmgen_build import syscalls as sc
 from vmgen_build.artifacts.files import sha256_of
 from vmgen_build.errors import BuildError, StepFailed
 from vmgen_build.guests import overlay
-from vmgen_build.guests import syscalls as sc
 from vmgen_build.guests.model import Guest, Output, Workshop
 from vmgen_build.layers.apt_cache import apt_conf, keep_packages, lists_folder, packages_folder
 from vmgen_build.layers.archive import Source, debian_sources
 from vmgen_build.layers.bootstrap import bootstrap
 from vmgen_build.layers.lease import CGROUPS
-from vmgen_build.layers.store import Store
+from vmgen_build.layers.store import TREE, Store
 from vmgen_build.plan.model import STEP_DIR, Base, Plan, Step, StepFile
 
 ENVIRONMENT = {
@@ -101,9 +101,9 @@ class LxcGuest(Guest):
         self.name = f"vmgen-{workshop.tag}-{self.folder.name}"
         self._mounts = undo.enter_context(ExitStack())
         names = [workshop.store.folder(i).name for i in after]
-        layer = self.folder / "layer"
+        data = self.folder / "layer" / "data"
         self.root = self._mounts.enter_context(
-            overlay.writable(workshop.store.layers, names, layer, self.folder / "root")
+            overlay.writable(workshop.store.layers, names, data, self.folder / "root")
         )
 
     def run_step(self, step: Step, output: Output) -> int:
@@ -115,7 +115,7 @@ class LxcGuest(Guest):
     def keep_layer(self, step: Step) -> None:
         self._mounts.close()
         layer = self.folder / "layer"
-        shutil.rmtree(layer / "work")
+        shutil.rmtree(layer / "data" / "work")
         self.workshop.store.add(step.id, layer, name=step.name, parents=self.after, extra={"title": step.title})
 
     def open_shell(self, step: Step) -> None:
@@ -130,14 +130,14 @@ class LxcGuest(Guest):
         kept = store.cache / "kept" / f"{self.workshop.plan.name}-{step.name}-{self.workshop.tag}"
         kept.parent.mkdir(parents=True, exist_ok=True)
         self._mounts.close()
-        shutil.rmtree(self.folder / "layer" / "work")
+        shutil.rmtree(self.folder / "layer" / "data" / "work")
         (self.folder / "layer").rename(kept)
         lower = ":".join(str(store.tree(i)) for i in reversed(self.after))
         (kept / "step.sh").write_text(step.script)
         (kept / "config").write_text(
             "lxc.include = /usr/share/lxc/config/common.conf\n"
             f"lxc.uts.name = {self.workshop.plan.name}\n"
-            f"lxc.rootfs.path = overlay:{lower}:{kept / 'fs'}\n"
+            f"lxc.rootfs.path = overlay:{lower}:{kept / TREE}\n"
             "lxc.net.0.type = none\n"
             "lxc.apparmor.profile = unconfined\n"
             f"lxc.cap.drop = {DROPPED} net_admin\n"

@@ -18,9 +18,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, TypeVar
 
+from vmgen_build import syscalls as sc
 from vmgen_build.errors import HostError, VmgenError
 from vmgen_build.events import Bus, Event
-from vmgen_build.guests import syscalls as sc
 
 T = TypeVar("T")
 

@@ -7,14 +7,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from vmgen_build.guests import syscalls as sc
+from vmgen_build import syscalls as sc
+from vmgen_build.layers.store import TREE
 
 _OPTIONS = "redirect_dir=off,metacopy=off,index=off"
 
 
 @contextmanager
 def writable(layers: Path, lower: Sequence[str], work: Path, target: Path) -> Iterator[Path]:
-    """Mount `layers/NAME/fs` of each name in `lower` (lowest first) under a new writable layer `work/fs`.
+    """Mount `layers/NAME/data/fs` of each name in `lower` (lowest first) under a new writable layer, `work/fs`.
 
     No write is synced ("volatile"): whoever keeps the layer must see to that.
     """
@@ -34,7 +35,7 @@ def readable(layers: Path, lower: Sequence[str], target: Path) -> Iterator[Path]
 
 def _lower(names: Sequence[str]) -> str:
     """Paths relative to the layers' folder: mount(2) takes one page of options."""
-    return "lowerdir=" + ":".join(f"{name}/fs" for name in reversed(names))
+    return "lowerdir=" + ":".join(f"{name}/{TREE}" for name in reversed(names))
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from pathlib import Path
 from vmgen_build.errors import StepFailed
 from vmgen_build.layers.apt_cache import keep_packages
 from vmgen_build.layers.archive import Source, host_apt_settings
+from vmgen_build.layers.store import TREE
 from vmgen_build.plan.model import Base
 
 _NEUTRAL = (
@@ -22,11 +23,14 @@ TAIL = 15
 """Lines of output that an error shows."""
 
 
-def mmdebstrap_command(base: Base, goal: Path, sources: Sequence[Source], packages: Path, lists: Path) -> list[str]:
+def mmdebstrap_command(
+    base: Base, goal: Path, sources: Sequence[Source], packages: Path, lists: Path, new: Path
+) -> list[str]:
     """The call that makes `base` in `goal`.
 
     The hooks link downloaded packages in, and keep what is new together with the indexes (mmdebstrap(1), HOOKS).
-    Indexes that are there already are of the same state of the archive: they are taken, and none are fetched.
+    new: a folder that new packages are linked into. Indexes that are there already are of the same state of the
+    archive: they are taken, and none are fetched.
     """
     archives, state = '"$1"/var/cache/apt/archives', '"$1"/var/lib/apt/lists'
     if (lists / "complete").exists():
@@ -53,7 +57,7 @@ def mmdebstrap_command(base: Base, goal: Path, sources: Sequence[Source], packag
         *(f"--aptopt={setting}" for setting in settings),
         "--dpkgopt=force-unsafe-io",
         f"--setup-hook=mkdir -p {archives}/partial; {debs.format(packages, archives)}",
-        f"--customize-hook={debs.format('$1/var/cache/apt/archives', goal.parent / 'new')}",
+        f"--customize-hook={debs.format('$1/var/cache/apt/archives', new)}",
         *indexes,
         f"--customize-hook={_NEUTRAL}",
         base.suite,
@@ -65,10 +69,11 @@ def mmdebstrap_command(base: Base, goal: Path, sources: Sequence[Source], packag
 def bootstrap(
     base: Base, scratch: Path, sources: Sequence[Source], packages: Path, lists: Path, output: Callable[[str], None]
 ) -> Path:
-    """Make the base's root file system in `scratch/fs`. Raises StepFailed with mmdebstrap's last lines."""
-    goal = scratch / "fs"
+    """Make the base's root file system in `scratch/data/fs`. Raises StepFailed with mmdebstrap's last lines."""
+    goal = scratch / TREE
     (scratch / "new").mkdir(parents=True)
-    command = mmdebstrap_command(base, goal, sources, packages, lists)
+    goal.parent.mkdir()
+    command = mmdebstrap_command(base, goal, sources, packages, lists, scratch / "new")
     tail: list[str] = []
     env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "SOURCE_DATE_EPOCH": str(base.epoch)}
     env["TMPDIR"] = str(scratch)

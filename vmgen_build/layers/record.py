@@ -1,6 +1,6 @@
 """What came out of a plan last time, so that nothing is packed twice.
 
-cache/records/PLAN-COMPRESSION.json
+cache/records/PLAN-PACKING.json   packing: what tells artifacts of one plan apart
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ class Record:
     packages: tuple[tuple[str, str, str], ...]
 
 
-def _path(cache: Path, plan_id: str, compression: str) -> Path:
-    return cache / "records" / f"{plan_id[:32]}-{compression.replace(':', '-')}.json"
+def _path(cache: Path, plan_id: str, packing: str) -> Path:
+    return cache / "records" / f"{plan_id[:32]}-{packing}.json"
 
 
-def read_record(cache: Path, plan_id: str, compression: str) -> Record | None:
+def read_record(cache: Path, plan_id: str, packing: str) -> Record | None:
     try:
-        data = json.loads(_path(cache, plan_id, compression).read_text())
+        data = json.loads(_path(cache, plan_id, packing).read_text())
         files = tuple(Written(str(n), int(s), str(d), int(t)) for n, s, d, t in data["files"])
         return Record(files, tuple((str(n), str(v), str(a)) for n, v, a in data["packages"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def write_record(cache: Path, plan_id: str, compression: str, record: Record) -> None:
-    path = _path(cache, plan_id, compression)
+def write_record(cache: Path, plan_id: str, packing: str, record: Record) -> None:
+    path = _path(cache, plan_id, packing)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(f".part-{os.getpid()}")
     data = {"files": [astuple(file) for file in record.files], "packages": record.packages}

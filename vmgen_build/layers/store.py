@@ -1,7 +1,8 @@
 """The content-addressed store: layers by step id, and what was downloaded for them.
 
 cache/layers/ID/meta.json   the whole id, name, parents, boot id; written before the folder gets its final name
-cache/layers/ID/fs/         the layer: an overlayfs upper folder (whiteouts and opaque folders as overlayfs keeps them)
+cache/layers/ID/data/fs/    the layer: an overlayfs upper folder (whiteouts and opaque folders as overlayfs keeps them);
+                            data/ is root's alone, so that nobody starts a guest's setuid program on the host
 cache/layers/ID/used        its time stamp is the last use
 cache/layers/ID/synced      there once the layer is known to be on the disk
 cache/locks/ID.make         held while the layer is made
@@ -23,6 +24,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from vmgen_build.errors import HostError
+
+TREE = "data/fs"
+"""Of a layer's folder: the root of its files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,7 @@ class Store:
         return self.layers / layer_id[:32]
 
     def tree(self, layer_id: str) -> Path:
-        return self.folder(layer_id) / "fs"
+        return self.folder(layer_id) / TREE
 
     def holds(self, layer_id: str) -> bool:
         """Whether the layer is there and sound.
@@ -76,12 +80,13 @@ class Store:
         return data
 
     def add(self, layer_id: str, scratch: Path, *, name: str, parents: Sequence[str], extra: dict[str, Any]) -> None:
-        """Take `scratch/fs` in as a layer, whole or not at all. `scratch` lies on the cache's file system.
+        """Take `scratch/data/fs` in as a layer, whole or not at all. `scratch` lies on the cache's file system.
 
         Call it with the layer claimed. A former layer of this id goes to the scratch folder, to be removed with it.
         """
         meta = {"id": layer_id, "name": name, "parents": list(parents), "created": time.time(), "boot": boot_id()}
-        meta["size"] = tree_size(scratch / "fs")
+        (scratch / TREE).parent.chmod(0o700)
+        meta["size"] = tree_size(scratch / TREE)
         (scratch / "meta.json").write_text(json.dumps(meta | extra, sort_keys=True) + "\n")
         (scratch / "used").touch()
         self.layers.mkdir(parents=True, exist_ok=True)

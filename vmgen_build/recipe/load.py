@@ -46,7 +46,7 @@ def load(
     reader = Reader(problems, context, report_missing=not sources.lost)
     recipe = _Loader(root, file, problems, reader).recipe(path, sources.digest(tuple(sets)))
     if errors := problems.errors():
-        raise RecipeError(errors)
+        raise RecipeError(errors, problems.warnings())
     return recipe
 
 

@@ -16,8 +16,8 @@ from vmgen_build.layers.store import Store
 
 def layer(store: Store, layer_id: str, parents: tuple[str, ...] = (), *, name: str = "step", size: int = 8192) -> None:
     scratch = store.cache / "tmp" / f"scratch-{layer_id}"
-    (scratch / "fs").mkdir(parents=True)
-    (scratch / "fs" / "data").write_bytes(os.urandom(size))
+    (scratch / "data" / "fs").mkdir(parents=True)
+    (scratch / "data" / "fs" / "data").write_bytes(os.urandom(size))
     store.add(layer_id, scratch, name=name, parents=parents, extra={})
 
 
@@ -37,6 +37,7 @@ def test_a_layer_is_held_once_it_was_added(store: Store) -> None:
     assert store.holds(one)
     assert (store.tree(one) / "data").stat().st_size == 8192
     assert store.meta(one)["name"] == "step"
+    assert store.tree(one).parent.stat().st_mode & 0o077 == 0
 
 
 def test_a_layer_of_another_boot_counts_only_when_it_was_synced(store: Store) -> None:
@@ -52,7 +53,7 @@ def test_a_layer_of_another_boot_counts_only_when_it_was_synced(store: Store) ->
 
 def test_a_layer_without_its_description_is_not_held(store: Store) -> None:
     (one,) = ids(1)
-    (store.folder(one) / "fs").mkdir(parents=True)
+    (store.folder(one) / "data" / "fs").mkdir(parents=True)
     assert not store.holds(one)
     assert store.entries() == []
 
