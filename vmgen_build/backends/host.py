@@ -20,6 +20,6 @@ def require_programs(requirements: Iterable[Requirement]) -> None:
 
 
 def require_root(what: str, instead: str = "") -> None:
-    """what: the work as a sentence, ending in why it needs root; instead: what can be done without. Raises HostError."""
+    """what: the work as a sentence, ending in why it needs root; instead: what needs none. Raises HostError."""
     if os.geteuid() != 0:
         raise HostError(f"{what}: run it with sudo{instead and '; '}{instead}")
