@@ -74,6 +74,7 @@ def test_every_example_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         Path(name).write_text("x")
     Path("r.ini").write_text(
         "[hardware]\nvm_id = lab\nos = debian-12\n"
+        "[[hdds]]\n[[[NAME]]]\n[[[[partitions]]]]\n[[[[[root]]]]]\nmount = /\nsize = 1G\n"
         "[network]\n[[eths]]\n[[[NAME]]]\naddress = 192.168.1.2\nnetwork = 24\n[[open_ports]]\n[[[NAME]]]\nport = 22\n"
         "[users]\n[[groups]]\n[[[NAME]]]\nname = students\n[[users]]\n[[[NAME]]]\nname = ana\n"
         "[config]\n[[files]]\n[[[NAME]]]\nsource = motd.txt\ndest = /x\n"

@@ -1,11 +1,10 @@
-"""The operating system, disks, repositories, files, scripts, packages."""
+"""The operating system, repositories, files, scripts, packages."""
 
 from __future__ import annotations
 
 from vmgen_build.recipe.checks import Draft, unique
 from vmgen_build.recipe.problems import Problems, place, shown
 from vmgen_build.recipe.sections.config import Config
-from vmgen_build.recipe.sections.hardware import Disk
 from vmgen_build.recipe.types.sources import DEBIAN_PACKAGE
 
 
@@ -14,8 +13,6 @@ def check(draft: Draft, problems: Problems) -> None:
     if system is not None and not system.base:
         text = f"{system.name} can be checked and compiled, and is not built by this version"
         problems.warn(draft.hardware.at("os"), "[hardware] os", text, "not-built")
-    for disk in draft.hardware.hdds.values():
-        _partitions(disk, problems)
     _either(draft.config, problems)
     files = draft.config.files.values()
     path = ("config", "files")
@@ -29,24 +26,6 @@ def check(draft: Draft, problems: Problems) -> None:
             if not DEBIAN_PACKAGE.fullmatch(name):
                 text = f"{shown(name)} is not a Debian package's name; write lower-case letters, digits, + - and dots"
                 problems.error(draft.config.at("packages"), "[config] packages", text, "value")
-
-
-def _partitions(disk: Disk, problems: Problems) -> None:
-    path = ("hardware", "hdds", disk.name, "partitions")
-    if any("type" in partition.faulty for partition in disk.partitions.values()):
-        return
-    extended = [p for p in disk.partitions.values() if p.type == "extended"]
-    top = [p for p in disk.partitions.values() if p.type != "logical"]
-    if len(top) > 4:
-        text = "is the fifth primary or extended partition of its disk, which has room for four; make it logical"
-        problems.error(top[4].where, place((*path, top[4].name)), text, "partitions")
-    if len(extended) > 1:
-        text = "is the second extended partition of its disk, which can have one; make it primary"
-        problems.error(extended[1].where, place((*path, extended[1].name)), text, "partitions")
-    for partition in disk.partitions.values():
-        if partition.type == "logical" and not extended:
-            text = "is logical, and the disk has no extended partition to hold it; add one, or make it primary"
-            problems.error(partition.at("type"), place((*path, partition.name), "type"), text, "partitions")
 
 
 def _either(config: Config, problems: Problems) -> None:
