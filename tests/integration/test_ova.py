@@ -1,0 +1,108 @@
+"""An OVA as other programs read it, and a disk that has no room for it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from vmgen_build.artifacts.files import Written
+from vmgen_build.artifacts.ova import write_ova
+from vmgen_build.artifacts.vmdk import write_vmdk
+from vmgen_build.backends.ovf import OvfFile, descriptor
+from vmgen_build.errors import HostError
+from vmgen_build.plan.machine import machine_of
+from vmgen_build.recipe.load import load
+
+RECIPE = """[hardware]
+vm_id = lab
+os = debian-12-amd64
+num_cpu = 2
+ram = 768
+firmware = efi
+[[hdds]]
+[[[system]]]
+size = 512M
+controller = pvscsi
+[[[data]]]
+size = 20M
+scsi_index = 1
+[[[more]]]
+size = 10M
+type = ide
+[[cds]]
+[[[cd0]]]
+[[eths]]
+[[[eth0]]]
+adapter = vmxnet3
+hw_addr = 00:16:3e:12:34:56
+[[[eth1]]]
+type = bridged
+"""
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[Written]]:
+    folder = tmp_path_factory.mktemp("parts")
+    (folder / "lab.ini").write_text(RECIPE)
+    machine = machine_of(load(folder / "lab.ini"))
+    files, described = [], []
+    for drive in machine.drives:
+        assert drive.size is not None
+        raw = folder / f"{drive.name}.raw"
+        with raw.open("wb") as file:
+            file.write(os.urandom(1 << 20))
+            file.truncate(drive.size)
+        files.append(write_vmdk(raw, folder / drive.file))
+        described.append(OvfFile(drive.file, files[-1].size, drive.size))
+    return descriptor(machine, described), files
+
+
+def read_by_v2v(path: Path) -> subprocess.CompletedProcess[str]:
+    command = ["virt-v2v", "-i", "ova", str(path), "--print-source"]
+    return subprocess.run(command, capture_output=True, text=True, env=os.environ | {"LC_ALL": "C"})
+
+
+@pytest.mark.parametrize("digest", ["sha256", "sha1"])
+def test_virt_v2v_reads_it(parts: tuple[str, list[Written]], tmp_path: Path, digest: str) -> None:
+    text, files = parts
+    done = read_by_v2v(write_ova(tmp_path / "lab.ova", text, files, epoch=1700000000, digest=digest).path)
+    assert done.returncode == 0, done.stderr
+    lines = {line.strip() for line in done.stdout.splitlines()}
+    assert {"source name: lab", "nr vCPUs: 2", "firmware: uefi"} <= lines, done.stdout
+    assert f"memory: {768 << 20} (bytes)" in lines
+    for words in ("[scsi]", "[ide]", "CD-ROM", '"NAT"', '"bridged"'):
+        assert words in done.stdout, done.stdout
+
+
+def test_virt_v2v_refuses_a_damaged_one(parts: tuple[str, list[Written]], tmp_path: Path) -> None:
+    """So that the test above can fail."""
+    text, files = parts
+    path = write_ova(tmp_path / "lab.ova", text, files, epoch=1700000000).path
+    with path.open("r+b") as file:
+        file.seek(path.stat().st_size // 2)
+        file.write(b"damage")
+    assert read_by_v2v(path).returncode != 0
+
+
+@pytest.fixture()
+def small(tmp_path: Path) -> Iterator[Path]:
+    """A file system of a megabyte."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], check=True)
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def test_a_full_disk_is_told_with_numbers_and_keeps_what_was_there(
+    parts: tuple[str, list[Written]], small: Path
+) -> None:
+    text, files = parts
+    (small / "lab.ova").write_text("old")
+    with pytest.raises(HostError, match=r"the disk of .* is full: .* are free, and lab.ova needs 3\.\d MB; make room"):
+        write_ova(small / "lab.ova", text, files, epoch=1700000000)
+    assert [(path.name, path.read_text()) for path in small.iterdir()] == [("lab.ova", "old")]

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import pytest
+
+from vmgen_build.artifacts.disk.bootloader import FOLDER, install
+from vmgen_build.errors import BuildError
+from vmgen_build.recipe.partitioning import MIB
+
+
+def root(folder: Path, core: bytes, boot: bytes = b"\xeb\x63" + bytes(508) + b"\x55\xaa") -> Path:
+    (folder / FOLDER).mkdir(parents=True)
+    (folder / FOLDER / "boot.img").write_bytes(boot)
+    (folder / FOLDER / "core.img").write_bytes(core)
+    return folder
+
+
+def test_the_code_goes_before_the_table(tmp_path: Path) -> None:
+    image = tmp_path / "disk"
+    image.write_bytes(b"\xee" * 3 * MIB)
+    core = bytes(range(256)) * 5 + b"x"
+    install(image, root(tmp_path / "root", core))
+    data = image.read_bytes()
+    assert data[:2] == b"\xeb\x63" and data[440:512] == b"\xee" * 72
+    assert struct.unpack_from("<Q", data, 0x5C) == (1,)
+    assert struct.unpack_from("<QH", data, 1012) == (2, 2)
+    assert data[1024 : 512 + len(core)] == core[512:]
+    assert set(data[512 + len(core) :]) == {0xEE}
+
+
+def test_what_is_no_boot_loader_is_refused(tmp_path: Path) -> None:
+    image = tmp_path / "disk"
+    image.write_bytes(bytes(MIB))
+    with pytest.raises(BuildError, match=r"no boot loader: /boot/grub/i386-pc/boot\.img: No such file"):
+        install(image, tmp_path)
+    with pytest.raises(BuildError, match="more than the 1048064 before a partition"):
+        install(image, root(tmp_path / "large", bytes(MIB)))
+    with pytest.raises(BuildError, match="not what grub-mkimage makes"):
+        install(image, root(tmp_path / "empty", b""))
+    assert image.read_bytes() == bytes(MIB)
