@@ -78,6 +78,10 @@ class Backend(ABC):
     boot_timeout: ClassVar[float] = 180.0
     """Seconds that a boot may take."""
 
+    def needs(self, plan: Plan) -> tuple[Requirement, ...]:
+        """What this very plan needs of the host beyond `requirements`."""
+        return ()
+
     @abstractmethod
     def part(self, recipe: Recipe, templates: Path | None, epoch: int = 0) -> BackendPart:
         """The backend's share of the plan. Pure. epoch: as Plan.epoch."""

@@ -61,6 +61,7 @@ def build(recipe: Path, options: BuildOptions, bus: Bus) -> tuple[BuildResult, .
     _prepare(options, bus)
     facts = facts_for(loaded, options.cache, offline=options.offline)
     plans = [_plan(loaded, backend, options, facts) for backend in options.backends]
+    require_programs(r for plan in plans for r in backend_named(plan.backend).needs(plan))
     fresh: set[str] = set()
     return tuple(_build_plan(loaded, plan, options, bus, fresh) for plan in plans)
 

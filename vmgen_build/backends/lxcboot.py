@@ -14,7 +14,7 @@ from vmgen_build import syscalls as sc
 from vmgen_build.artifacts.compression import decompressor
 from vmgen_build.backends.base import Booted
 from vmgen_build.backends.lxcconfig import ENTRY, nics_of, parse_config, throwaway
-from vmgen_build.backends.lxcnet import answer_as_gateway, dhcp_server, knock, make_bridges
+from vmgen_build.backends.lxcnet import answer_as_gateway, asked_of, dhcp_server, knock, make_bridges
 from vmgen_build.errors import BuildError, HostError
 from vmgen_build.events import Bus
 from vmgen_build.guests.model import Communicator, Ran
@@ -114,7 +114,7 @@ def booted(artifact: Path, bus: Bus, *, scratch: Path, timeout: float) -> Iterat
         started = undo.enter_context(_Start(lxc, scratch))
         machine = LxcBooted(lxc)
         started.wait_until_up(machine.communicator, bus, timeout)
-        answer_as_gateway(started.init_pid(), nics)
+        answer_as_gateway(asked_of(started.init_pid()), nics)
         yield machine
 
 

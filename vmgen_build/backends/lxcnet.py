@@ -1,4 +1,4 @@
-"""The network that a booted container expects around it, inside a worker's own network namespace.
+"""The network that a booted machine expects around it, inside a worker's own network namespace.
 
 Each bridge that the configuration names exists there. On each, a DHCP server gives addresses out of 198.18.0.0/15,
 which is set aside for tests (RFC 2544), and the host's side answers as the gateway that the guest is configured for.
@@ -10,7 +10,7 @@ import errno
 import json
 import socket
 import subprocess
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface, ip_address, ip_interface, ip_network
 from pathlib import Path
@@ -22,6 +22,9 @@ from vmgen_build.errors import BuildError, HostError
 IPAddress = IPv4Address | IPv6Address
 IPInterface = IPv4Interface | IPv6Interface
 
+Asked = Callable[..., list[dict[str, Any]]]
+"""Words of ip(8) -> what it answers to them (as JSON) in the guest."""
+
 TESTS = ip_network("198.18.0.0/15")
 
 KNOCK = 1.5
@@ -31,11 +34,11 @@ KNOCK = 1.5
 def make_bridges(nics: Iterable[Nic]) -> list[str]:
     """Create the bridges, up and with an address of the host's. Their names, in order."""
     names = list(dict.fromkeys(nic.bridge for nic in nics))
-    _ip("link", "set", "lo", "up")
+    set_up("link", "set", "lo", "up")
     for index, name in enumerate(names):
-        _ip("link", "add", name, "type", "bridge")
-        _ip("address", "add", f"{_host(index)}/24", "dev", name)
-        _ip("link", "set", name, "up")
+        set_up("link", "add", name, "type", "bridge")
+        set_up("address", "add", f"{_host(index)}/24", "dev", name)
+        set_up("link", "set", name, "up")
     return names
 
 
@@ -59,10 +62,10 @@ def dhcp_server(bridges: Sequence[str], scratch: Path) -> Iterator[None]:
         server.wait()
 
 
-def answer_as_gateway(pid: int, nics: Iterable[Nic]) -> None:
-    """Give the host's side the addresses that the running guest (its init is `pid`) has as gateways, or else a free one
-    of each of its networks, and routes to all of its addresses."""
-    addresses, gateways = _addresses(pid), _gateways(pid)
+def answer_as_gateway(asked: Asked, nics: Iterable[Nic]) -> None:
+    """Give the host's side the addresses that the running guest has as gateways, or else a free one of each of its
+    networks, and routes to all of its addresses."""
+    addresses, gateways = _addresses(asked), _gateways(asked)
     for nic in nics:
         theirs = [a for a in addresses.get(nic.name, []) if a.ip not in TESTS]
         for gateway in gateways.get(nic.name, []):
@@ -71,7 +74,7 @@ def answer_as_gateway(pid: int, nics: Iterable[Nic]) -> None:
         for address in theirs:
             if not any(g in address.network for g in gateways.get(nic.name, [])):
                 _own(nic.bridge, _neighbour(address), address)
-            _ip("route", "replace", str(address.ip), "dev", nic.bridge)
+            set_up("route", "replace", str(address.ip), "dev", nic.bridge)
 
 
 def knock(address: str, port: int) -> str:
@@ -107,7 +110,7 @@ def _own(bridge: str, address: IPAddress, theirs: IPInterface | None) -> None:
     """Take an address in the network that it shares with the guest."""
     length = theirs.network.prefixlen if theirs is not None else address.max_prefixlen
     duplicates_are_no_matter = ["nodad"] if address.version == 6 else []
-    _ip("address", "replace", f"{address}/{length}", "dev", bridge, *duplicates_are_no_matter)
+    set_up("address", "replace", f"{address}/{length}", "dev", bridge, *duplicates_are_no_matter)
 
 
 def _neighbour(address: IPInterface) -> IPAddress:
@@ -121,35 +124,40 @@ def _neighbour(address: IPInterface) -> IPAddress:
     return ip_address(TESTS[-2]) if address.version == 4 else ip_address("fd00:198:18::1")
 
 
-def _addresses(pid: int) -> dict[str, list[IPInterface]]:
+def asked_of(pid: int) -> Asked:
+    """The host's ip(8) in the network of the guest whose init is `pid`: a guest need not have one."""
+
+    def ask(*words: str) -> list[dict[str, Any]]:
+        text = _run(["nsenter", f"--target={pid}", "--net", "ip", "-json", *words])
+        answer: list[dict[str, Any]] = json.loads(text or "[]")
+        return [entry for entry in answer if entry]
+
+    return ask
+
+
+def set_up(*words: str) -> None:
+    """ip(8) on the host's side. Raises BuildError."""
+    _run(["ip", *words])
+
+
+def _addresses(asked: Asked) -> dict[str, list[IPInterface]]:
     """Interface -> its addresses of global scope."""
     return {
         link["ifname"]: [
             ip_interface(f"{a['local']}/{a['prefixlen']}") for a in link.get("addr_info", []) if a["scope"] == "global"
         ]
-        for link in _asked(pid, "address", "show")
+        for link in asked("address", "show")
     }
 
 
-def _gateways(pid: int) -> dict[str, list[IPAddress]]:
+def _gateways(asked: Asked) -> dict[str, list[IPAddress]]:
     """Interface -> the gateways of its default routes."""
     found: dict[str, list[IPAddress]] = {}
     for family in ("-4", "-6"):
-        for route in _asked(pid, family, "route", "show", "default"):
+        for route in asked(family, "route", "show", "default"):
             if "gateway" in route:
                 found.setdefault(route["dev"], []).append(ip_address(route["gateway"]))
     return found
-
-
-def _asked(pid: int, *words: str) -> list[dict[str, Any]]:
-    """The host's ip(8) in the guest's network: a guest need not have one."""
-    text = _run(["nsenter", f"--target={pid}", "--net", "ip", "-json", *words])
-    answer: list[dict[str, Any]] = json.loads(text or "[]")
-    return [entry for entry in answer if entry]
-
-
-def _ip(*words: str) -> None:
-    _run(["ip", *words])
 
 
 def _run(command: Sequence[str]) -> str:

@@ -1,0 +1,103 @@
+"""Virtual machines for real: built, looked at by independent readers, booted in QEMU on the devices of their recipe."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+RECIPES = Path(__file__).parent / "recipes"
+
+
+def events(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+
+
+def ran(*command: object) -> str:
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def built(vmgen: Run, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, Any]]]:
+    """One call for two backends."""
+    out = tmp_path_factory.mktemp("vm")
+    done = vmgen(RECIPES / "vm.ini", "-b", "lxc", "-b", "vmware", "-o", out, "--json")
+    assert done.returncode == 0, done.stderr[-4000:]
+    return out, events(done)
+
+
+@pytest.fixture(scope="module")
+def disks(built: tuple[Path, list[dict[str, Any]]], tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("disks")
+    ran("tar", "-C", folder, "-xf", built[0] / "vmtest.ova")
+    return [folder / "system.vmdk", folder / "vmtest-hdd1.vmdk"]
+
+
+def test_both_backends_stand_on_the_same_layers(built: tuple[Path, list[dict[str, Any]]]) -> None:
+    finished = [e for e in built[1] if e["event"] == "step-finished"]
+    first = {e["step"]: e["id"] for e in finished[: next(i for i, e in enumerate(finished) if e["step"] == "pack")]}
+    second = {e["step"]: e for e in finished[len(first) + 1 :]}
+    shared = [step for step in first if step != "generalise"]
+    assert shared and all(second[step]["id"] == first[step] for step in shared)
+    assert {second[step]["outcome"] for step in shared} == {"cached"}
+
+
+def test_independent_readers_take_the_ova(built: tuple[Path, list[dict[str, Any]]], disks: list[Path]) -> None:
+    source = ran("virt-v2v", "-i", "ova", built[0] / "vmtest.ova", "--print-source")
+    assert "vmtest" in source and "2147483648" not in source
+    for disk in disks:
+        assert "No errors were found" in ran("qemu-img", "check", "-f", "vmdk", disk)
+        assert "streamOptimized" in ran("vmdkinfo", disk).replace("Stream optimized", "streamOptimized")
+
+
+def test_the_file_alone_is_checked_without_root(vmgen: Run, built: tuple[Path, list[dict[str, Any]]]) -> None:
+    done = vmgen("verify", "--no-boot", built[0] / "vmtest.ova")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_machine_boots_and_every_setting_holds(vmgen: Run, built: tuple[Path, list[dict[str, Any]]]) -> None:
+    before = (built[0] / "vmtest.ova").stat()
+    done = vmgen("verify", built[0] / "vmtest.ova", "--json")
+    probes = [e for e in events(done) if e["event"] == "probe"]
+    bad = [(p["probe"], p["outcome"], p["found"]) for p in probes if p["outcome"] == "fails"]
+    assert bad == [] and done.returncode == 0, done.stderr[-4000:]
+    assert len(probes) > 25
+    assert (built[0] / "vmtest.ova").stat() == before
+
+
+def test_the_same_machine_as_qcow2_boots_under_kvm(vmgen: Run, tmp_path: Path) -> None:
+    done = vmgen(RECIPES / "efi.ini", "-b", "kvm", "-o", tmp_path, "--set", "hardware.firmware=bios")
+    assert done.returncode == 0, done.stderr[-4000:]
+    ran("virt-xml-validate", tmp_path / "efitest-kvm-amd64.xml", "domain")
+    verified = vmgen("verify", tmp_path / "efitest-kvm-amd64.qcow2")
+    assert verified.returncode == 0, verified.stdout[-4000:] + verified.stderr[-2000:]
+
+
+def test_an_efi_machine_boots_and_is_built_to_the_same_bytes(vmgen: Run, tmp_path: Path) -> None:
+    sums = []
+    for number in range(2):
+        out = tmp_path / str(number)
+        done = vmgen(RECIPES / "efi.ini", "-b", "vmware", "-o", out)
+        assert done.returncode == 0, done.stderr[-4000:]
+        sums.append([line for line in (out / "SHA256SUMS").read_text().splitlines() if line.endswith(".ova")])
+    assert sums[0] == sums[1]
+    verified = vmgen("verify", tmp_path / "0" / "efitest.ova")
+    assert verified.returncode == 0, verified.stdout[-4000:] + verified.stderr[-2000:]
+
+
+@pytest.mark.parametrize("form", ["vmdk", "raw", "qcow2"])
+def test_each_form_holds_the_same_disk(vmgen: Run, tmp_path: Path, form: str) -> None:
+    for chosen in dict.fromkeys(("raw", form)):
+        done = vmgen(RECIPES / "efi.ini", "-b", "vmware", "-o", tmp_path, "--format", chosen)
+        assert done.returncode == 0, done.stderr[-4000:]
+    assert "identical" in ran(
+        "qemu-img", "compare", "-f", "raw", "-F", form, tmp_path / "efitest.raw", tmp_path / f"efitest.{form}"
+    )

@@ -1,0 +1,158 @@
+"""The virtual hardware of an OVF descriptor: a machine's devices as Items (DSP0243, chapter 8, and CIM's class
+ResourceAllocationSettingData), in the terms that VMware's own descriptors use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from itertools import count
+
+from vmgen_build.errors import BuildError
+from vmgen_build.plan.machine import BUSES, CdDrive, Drive, Machine, Nic
+
+NETWORKS: Mapping[str, str] = {
+    "nat": "NAT",
+    "bridged": "bridged",
+    "hostonly": "hostonly",
+    "veth": "NAT",
+    "venet": "NAT",
+}
+"""Type of an adapter -> its network. Workstation and Fusion know these three by name; vSphere asks for each which of
+its own networks it is. veth and venet, which only containers have, are NAT here."""
+
+Fields = dict[str, str | int]
+
+Item = list[tuple[str, str | int]]
+"""Elements of rasd with their values, in the schema's order, which is the alphabet's."""
+
+_MEMORY_STEP = 4
+"""VMware takes memory in multiples of 4 MB."""
+
+_FIRST_NIC = 7
+"""Importers order the adapters by AddressOnParent; those of VMware's own descriptors begin at 7."""
+
+_CONTROLLERS: Mapping[str, tuple[int, str, str]] = {
+    "ide": (5, "", "IDE controller"),
+    "lsilogic": (6, "lsilogic", "SCSI controller"),
+    "pvscsi": (6, "VirtualSCSI", "SCSI controller"),
+    "sata": (20, "vmware.sata.ahci", "SATA controller"),
+    "nvme": (20, "vmware.nvme.controller", "NVMe controller"),
+}
+"""Bus, or controller of the bus scsi -> ResourceType, ResourceSubType, and what it is called."""
+
+_ADAPTERS: Mapping[str, str] = {"e1000": "E1000", "e1000e": "E1000e", "vmxnet3": "VmxNet3"}
+
+
+def items(machine: Machine) -> list[Item]:
+    """CPUs, memory, controllers, disks, CD drives, network adapters. A CD drive with an image refers to the file behind
+    the disks' files. Raises BuildError where the IDE controllers have no place for a CD drive."""
+    numbers = count(1)
+
+    def item(fields: Fields) -> Item:
+        return sorted((fields | {"InstanceID": next(numbers)}).items())
+
+    cds = cd_places(machine)
+    found = [item(_cpus(machine)), item(_memory(machine))]
+    parents: dict[tuple[str, int], int] = {}
+    for bus, index, kind in _controllers(machine, cds):
+        found.append(item(_controller(index, kind)))
+        parents[bus, index] = int(dict(found[-1])["InstanceID"])
+    for number, drive in enumerate(machine.drives, 1):
+        found.append(item(_disk(drive, number) | {"Parent": parents[drive.bus, drive.index]}))
+    files = count(len(machine.drives) + 1)
+    for cd, (index, unit) in zip(machine.cds, cds, strict=True):
+        place: Fields = {"Parent": parents["ide", index], "AddressOnParent": unit}
+        found.append(item(_cd(cd, lambda: next(files)) | place))
+    found += [item(_nic(nic, index)) for index, nic in enumerate(machine.nics)]
+    return found
+
+
+def cd_places(machine: Machine) -> list[tuple[int, int]]:
+    """Controller and unit of each CD drive: the free places of the second IDE controller, then of the first."""
+    taken = {(drive.index, drive.unit) for drive in machine.drives if drive.bus == "ide"}
+    free = [(index, unit) for index in (1, 0) for unit in range(BUSES["ide"]) if (index, unit) not in taken]
+    if len(machine.cds) > len(free):
+        raise BuildError(
+            f"{machine.name} has {len(machine.cds)} CD drives, and {len(free)} places of its IDE controllers are free;"
+            " leave some out, or move IDE disks to another bus"
+        )
+    return free[: len(machine.cds)]
+
+
+def _controllers(machine: Machine, cds: list[tuple[int, int]]) -> Iterator[tuple[str, int, str]]:
+    """Bus, index, and key in _CONTROLLERS, in the order of the buses there. The first disk of a SCSI controller says
+    which kind it is."""
+    wanted: dict[tuple[str, int], str] = {}
+    for drive in machine.drives:
+        wanted.setdefault((drive.bus, drive.index), drive.controller if drive.bus == "scsi" else drive.bus)
+    for index, _ in cds:
+        wanted.setdefault(("ide", index), "ide")
+    order = list(BUSES)
+    for bus, index in sorted(wanted, key=lambda place: (order.index(place[0]), place[1])):
+        yield bus, index, wanted[bus, index]
+
+
+def _controller(index: int, kind: str) -> Fields:
+    number, subtype, words = _CONTROLLERS[kind]
+    fields: Fields = {"Address": index, "ElementName": f"{words} {index}", "ResourceType": number}
+    return fields | {"ResourceSubType": subtype} if subtype else fields
+
+
+def _cpus(machine: Machine) -> Fields:
+    return {
+        "AllocationUnits": "hertz * 10^6",
+        "Description": "Number of virtual CPUs",
+        "ElementName": f"{machine.cpus} virtual CPU(s)",
+        "ResourceType": 3,
+        "VirtualQuantity": machine.cpus,
+    }
+
+
+def _memory(machine: Machine) -> Fields:
+    step = _MEMORY_STEP << 20
+    size = -(-machine.ram // step) * _MEMORY_STEP
+    return {
+        "AllocationUnits": "byte * 2^20",
+        "Description": "Memory size",
+        "ElementName": f"{size} MB of memory",
+        "ResourceType": 4,
+        "VirtualQuantity": size,
+    }
+
+
+def _disk(drive: Drive, number: int) -> Fields:
+    return {
+        "AddressOnParent": drive.unit,
+        "ElementName": f"Hard disk {drive.name}",
+        "HostResource": f"ovf:/disk/vmdisk{number}",
+        "ResourceType": 17,
+    }
+
+
+def _cd(cd: CdDrive, next_file: Callable[[], int]) -> Fields:
+    """An empty drive is the client's own, which nothing has to be there for on any host."""
+    drive: Fields = {"ElementName": f"CD drive {cd.name}", "ResourceType": 15}
+    if cd.image is None:
+        return drive | {"AutomaticAllocation": "false", "ResourceSubType": "vmware.cdrom.remotepassthrough"}
+    return drive | {
+        "AutomaticAllocation": _truth(cd.connected),
+        "HostResource": f"ovf:/file/file{next_file()}",
+        "ResourceSubType": "vmware.cdrom.iso",
+    }
+
+
+def _nic(nic: Nic, index: int) -> Fields:
+    adapter, network = _ADAPTERS[nic.adapter], NETWORKS[nic.type]
+    return {
+        "Address": nic.hw_addr,
+        "AddressOnParent": _FIRST_NIC + index,
+        "AutomaticAllocation": _truth(nic.connected),
+        "Connection": network,
+        "Description": f"{adapter} Ethernet adapter on {network}",
+        "ElementName": f"Network adapter {nic.name}",
+        "ResourceSubType": adapter,
+        "ResourceType": 10,
+    }
+
+
+def _truth(value: bool) -> str:
+    return "true" if value else "false"

@@ -1,0 +1,169 @@
+"""The command line that boots a machine in QEMU, on the devices that its recipe names. Pure.
+
+What VMware has and QEMU lacks is replaced by its nearest kin:
+
+- "lsilogic" (LSI 53C1030, parallel SCSI): mptsas1068, the SAS sibling under the same Fusion-MPT firmware interface.
+  QEMU's lsi53c895a is an older chip that VMware does not have.
+- A controller that takes fewer disks than VMware's is followed by more of its kind.
+- A board with both EFI and IDE: QEMU's q35 has no IDE, so such a machine gets the older board, as VMware's do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vmgen_build.errors import BuildError
+from vmgen_build.plan.machine import CdDrive, Drive, Machine, Nic
+
+CONTROLLERS = {"pvscsi": ("pvscsi", 64), "lsilogic": ("mptsas1068", 8), "sata": ("ich9-ahci", 6), "nvme": ("nvme", 256)}
+"""Recipe's word -> QEMU's device, and how many disks it takes."""
+
+MIB = 1 << 20
+
+IDE_PLACES = ((1, 0), (1, 1), (0, 0), (0, 1))
+"""Controller and unit of the old board's IDE, in the order in which CD drives take them."""
+
+Q35_PORTS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Power:
+    """What the host gives: accel "kvm" or "tcg", processors, memory in bytes."""
+
+    accel: str
+    cpus: int
+    memory: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """The host's ends of a machine.
+
+    disks: path and format ("raw", "qcow2") for each drive, in order. firmware: EFI's code and the machine's own copy of
+    its variables. taps: a tap device for each interface, in order. agent, control: connected sockets, open in QEMU, for
+    the second serial port and for QMP. console: a file that the first serial port is written to.
+    """
+
+    disks: tuple[tuple[Path, str], ...]
+    firmware: tuple[Path, Path] | None
+    taps: tuple[str, ...]
+    console: Path
+    agent: int
+    control: int
+
+
+def arguments(machine: Machine, wiring: Wiring, power: Power) -> list[str]:
+    """Raises BuildError for what QEMU's boards have no place for."""
+    board = board_of(machine)
+    words = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-name", _option(machine.name)]
+    # graphics=off: SeaBIOS and GRUB's first stages write to the serial port too (SeaBIOS, sercon-port).
+    words += ["-machine", f"{board},graphics=off", "-display", "none", "-vga", "std"]
+    words += ["-accel", "kvm" if power.accel == "kvm" else "tcg,thread=multi,tb-size=256"]
+    # Five levels of page tables cost an emulated processor much, and gain nothing below 64 TB.
+    words += ["-cpu", "host" if power.accel == "kvm" else "max,la57=off"]
+    words += ["-smp", str(min(machine.cpus, power.cpus)), "-m", str(_memory(machine, power) // MIB)]
+    words += ["-no-reboot", "-rtc", "base=utc"]
+    if wiring.firmware is not None:
+        code, variables = map(_path, wiring.firmware)
+        words += ["-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={code}"]
+        words += ["-drive", f"if=pflash,unit=1,format=raw,file={variables}"]
+    words += ["-chardev", f"file,id=console,path={_path(wiring.console)}", "-serial", "chardev:console"]
+    words += ["-chardev", f"socket,id=agent,fd={wiring.agent}", "-serial", "chardev:agent"]
+    words += ["-chardev", f"socket,id=control,fd={wiring.control}", "-mon", "chardev=control,mode=control"]
+    return [*words, *_drives(machine.drives, wiring.disks), *_cds(machine, board), *_nics(machine.nics, wiring.taps)]
+
+
+def board_of(machine: Machine) -> str:
+    """QEMU's name of it: "pc" (as VMware's, the 440BX) or "q35"."""
+    has_ide = any(drive.bus == "ide" for drive in machine.drives)
+    return "q35" if machine.firmware == "efi" and not has_ide else "pc"
+
+
+def reduced(machine: Machine, power: Power) -> list[str]:
+    """What the machine gets less of than its recipe says, as sentences."""
+    said = []
+    if machine.cpus > power.cpus:
+        said.append(f"this host has {power.cpus} processors: the machine boots with those, not with {machine.cpus}")
+    if (given := _memory(machine, power)) < machine.ram:
+        said.append(
+            f"this host has {power.memory // MIB} MiB of memory to give: the machine boots with {given // MIB} MiB,"
+            f" not with {machine.ram // MIB}"
+        )
+    return said
+
+
+def _memory(machine: Machine, power: Power) -> int:
+    return min(machine.ram, power.memory)
+
+
+def _drives(drives: Sequence[Drive], disks: Sequence[tuple[Path, str]]) -> Iterator[str]:
+    controllers: set[str] = set()
+    for number, (drive, (path, form)) in enumerate(zip(drives, disks, strict=True)):
+        yield from ("-drive", f"if=none,id=disk{number},format={form},cache=unsafe,file={_path(path)}")
+        boot = ",bootindex=1" if drive.boot else ""
+        if drive.bus == "ide":
+            if drive.index > 1:
+                raise BuildError(f"'{drive.name}': a machine has two IDE controllers, 0 and 1; change its pos")
+            yield from ("-device", f"ide-hd,bus=ide.{drive.index},unit={drive.unit},drive=disk{number}{boot}")
+            continue
+        kind = drive.controller if drive.bus == "scsi" else drive.bus
+        device, room = CONTROLLERS[kind]
+        follower, place = divmod(drive.unit, room)
+        name = f"{kind}{drive.index}x{follower}"
+        if name not in controllers:
+            controllers.add(name)
+            yield from ("-device", f"{device},id={name}{f',serial={name}' if kind == 'nvme' else ''}")
+        yield from ("-device", f"{_place(kind, name, place)},drive=disk{number}{boot}")
+
+
+def _place(kind: str, controller: str, place: int) -> str:
+    """The disk's device at its place."""
+    if kind == "sata":
+        return f"ide-hd,bus={controller}.{place}"
+    if kind == "nvme":
+        return f"nvme-ns,bus={controller},nsid={place + 1}"
+    return f"scsi-hd,bus={controller}.0,scsi-id={place},lun=0"
+
+
+def _cds(machine: Machine, board: str) -> Iterator[str]:
+    """A drive whose image this host does not have is empty."""
+    places = iter(_free_cd_places(machine, board))
+    for number, cd in enumerate(machine.cds):
+        place = next(places, None)
+        if place is None:
+            raise BuildError(f"'{cd.name}': no place is left on the IDE controllers; leave out a drive")
+        medium = ""
+        if _has_image(cd):
+            source = _path(Path(cd.image or "").absolute())
+            yield from ("-drive", f"if=none,id=cd{number},media=cdrom,readonly=on,format=raw,file={source}")
+            medium = f",drive=cd{number}"
+        yield from ("-device", f"ide-cd,{place}{medium}")
+
+
+def _has_image(cd: CdDrive) -> bool:
+    return cd.connected and cd.image is not None and Path(cd.image).is_file()
+
+
+def _free_cd_places(machine: Machine, board: str) -> list[str]:
+    if board == "q35":
+        return [f"bus=ide.{port}" for port in range(Q35_PORTS)]
+    taken = {(drive.index, drive.unit) for drive in machine.drives if drive.bus == "ide"}
+    return [f"bus=ide.{index},unit={unit}" for index, unit in IDE_PLACES if (index, unit) not in taken]
+
+
+def _nics(nics: Sequence[Nic], taps: Sequence[str]) -> Iterator[str]:
+    """romfile= : nothing is booted from a network."""
+    for number, (nic, tap) in enumerate(zip(nics, taps, strict=True)):
+        yield from ("-netdev", f"tap,id=net{number},ifname={tap},script=no,downscript=no")
+        yield from ("-device", f"{nic.adapter},id=nic{number},netdev=net{number},mac={nic.hw_addr},romfile=")
+
+
+def _path(path: Path) -> str:
+    return _option(str(path))
+
+
+def _option(text: str) -> str:
+    """A value within a list of options, where a comma is written twice (qemu(1))."""
+    return text.replace(",", ",,")

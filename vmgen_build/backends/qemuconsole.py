@@ -1,0 +1,53 @@
+"""What a machine in QEMU shows on its first serial port, and what of that tells that it will never be up."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from vmgen_build.text import clean
+
+ENDS = (
+    ("its firmware finds nothing to boot", r"No bootable (?:device|option)|UEFI Interactive Shell"),
+    ("its boot loader does not find what to boot", r"grub(?: rescue)?>"),
+    ("its kernel panicked", r"Kernel panic - not syncing"),
+    (
+        "its kernel does not find its root file system",
+        r"ALERT! .* does not exist|\(initramfs\)|[Dd]ropping to (?:a|debug) shell",
+    ),
+    ("it stopped in emergency mode", r"You are in (?:emergency|rescue) mode|Entering emergency mode"),
+)
+"""What is wrong, and how firmware (SeaBIOS, OVMF), GRUB, Linux, initramfs-tools, dracut and systemd say it."""
+
+_LOGIN = re.compile(r"\S login: *$", re.MULTILINE)
+
+TAIL = 15
+
+
+class Console:
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def lines(self) -> list[str]:
+        """All so far, as text for people. Cursor movements of firmware and GRUB end a line here."""
+        try:
+            text = self._file.read_text(errors="replace")
+        except FileNotFoundError:
+            return []
+        moved = re.sub(r"\x1b\[\d*;?\d*[Hf]", "\n", text)
+        return [line.rstrip() for line in map(clean, moved.split("\n")) if line.strip()]
+
+    def end(self) -> str:
+        """Why the machine will never be up; "" as long as it may."""
+        text = "\n".join(self.lines())
+        return next((wrong for wrong, words in ENDS if re.search(words, text)), "")
+
+    def asks_for_login(self) -> bool:
+        return _LOGIN.search("\n".join(self.lines())) is not None
+
+    def told(self) -> str:
+        """The last lines, to end a message with."""
+        lines = self.lines()[-TAIL:]
+        if not lines:
+            return "its console showed nothing"
+        return "\n".join(("the last lines of its console:", *(f"  {line}" for line in lines)))

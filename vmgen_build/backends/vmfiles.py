@@ -1,0 +1,170 @@
+"""The text of a virtual machine's own files: fstab, names of links, GRUB's settings. All made from the Machine."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from posixpath import normpath
+
+from vmgen_build.plan.machine import Drive, Machine, Nic, Volume
+
+CONSOLES = "console=tty0 console=ttyS0,115200"
+"""The kernel's arguments for a screen and a serial console. systemd-getty-generator(8) puts a login on the serial one
+where the machine has such a port."""
+
+EXT = ("ext2", "ext3", "ext4")
+
+GRUB_MODULES = {**dict.fromkeys(EXT, "ext2"), "btrfs": "btrfs", "xfs": "xfs"}
+"""File system -> the module by which GRUB reads it."""
+
+DEFAULT_GRUB = f"""\
+# Written by vmgen-build. update-grub(8) makes /boot/grub/grub.cfg from it: run it after a change.
+GRUB_DEFAULT=0
+GRUB_TIMEOUT=1
+GRUB_DISTRIBUTOR=Debian
+GRUB_CMDLINE_LINUX_DEFAULT=""
+GRUB_CMDLINE_LINUX="{CONSOLES}"
+GRUB_TERMINAL="console serial"
+GRUB_SERIAL_COMMAND="serial --unit=0 --speed=115200"
+GRUB_DISABLE_OS_PROBER=true
+"""
+
+KERNEL_IMG = "do_symlinks = yes\nlink_in_boot = yes\n"
+"""kernel-img.conf(5): /boot/vmlinuz and /boot/initrd.img lead to the newest kernel, also where /boot is a volume of its
+own."""
+
+GROW_UNIT = """\
+[Unit]
+Description=Grow the root file system onto an enlarged disk
+ConditionPathIsReadWrite=/
+
+[Service]
+Type=oneshot
+ExecStart=/usr/lib/vmgen/grow-root
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+NAMES_UNIT = """\
+[Unit]
+Description=Name the network adapters that have other addresses than the recipe says
+DefaultDependencies=no
+After=systemd-udevd.service systemd-udev-trigger.service
+Before=ifupdown-pre.service network-pre.target
+Wants=network-pre.target
+
+[Service]
+Type=oneshot
+ExecStart=/usr/lib/vmgen/name-links
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Loader:
+    """A build of GRUB. package: what brings it; target: GRUB's own word for it; image: where its image goes."""
+
+    package: str
+    target: str
+    image: str
+    modules: tuple[str, ...]
+
+
+LOADERS = {
+    "bios": Loader("grub-pc-bin", "i386-pc", "/boot/grub/i386-pc/core.img", ("biosdisk",)),
+    "efi": Loader("grub-efi-amd64-bin", "x86_64-efi", "/boot/efi/EFI/BOOT/BOOTX64.EFI", ("fat", "efi_gop", "efi_uga")),
+}
+
+
+def root_of(machine: Machine) -> tuple[Drive, Volume]:
+    """The volume that is mounted on /; every machine has one (recipe.checks.disks)."""
+    return next((drive, volume) for drive, volume in machine.volumes() if volume.mount == "/")
+
+
+def grows(machine: Machine) -> bool:
+    """Whether nothing lies behind the root partition, so that it can take what an enlarged disk offers."""
+    drive, root = root_of(machine)
+    return [v for v in drive.volumes if v.kind != "logical"][-1] == root
+
+
+def spelled(mount: str) -> str:
+    """A mount point in one spelling: "/home/" and "//home" are "/home"."""
+    return normpath(f"/{mount.strip('/')}")
+
+
+def mounted(machine: Machine) -> dict[str, Volume]:
+    """Mount point -> volume, outer ones first: "/", "/home", "/srv", "/srv/data"."""
+    found = {spelled(v.mount): v for _, v in machine.volumes() if v.mount and v.fs != "swap"}
+    return dict(sorted(found.items(), key=lambda item: (len(PurePosixPath(item[0]).parts), item[0])))
+
+
+def holder(machine: Machine, path: str) -> tuple[Volume, str]:
+    """The volume on which a path of the guest lies, and the path within it."""
+    wanted = PurePosixPath(path)
+    mount, volume = [item for item in mounted(machine).items() if wanted.is_relative_to(item[0])][-1]
+    return volume, normpath(f"/{wanted.relative_to(mount)}")
+
+
+def fstab(machine: Machine) -> str:
+    """fstab(5): each mounted volume by the UUID of its file system, outer mount points first, then swap."""
+    lines = [_fstab_line(path, volume) for path, volume in mounted(machine).items()]
+    lines += [f"UUID={v.uuid} none swap sw 0 0" for _, v in machine.volumes() if v.fs == "swap"]
+    head = "# Written by vmgen-build; fstab(5) says more. blkid(8) shows what has which UUID.\n"
+    return head + "".join(f"{line}\n" for line in lines)
+
+
+def _fstab_line(path: str, volume: Volume) -> str:
+    kind = {"ntfs": "ntfs-3g"}.get(volume.fs or "", volume.fs)
+    return f"UUID={volume.uuid} {_fstab_word(path)} {kind} {_options(path, volume)} 0 {_fsck_pass(path, volume)}"
+
+
+def _options(path: str, volume: Volume) -> str:
+    if path == "/" and volume.fs in EXT:
+        return "errors=remount-ro"
+    if volume.kind == "esp":
+        return "umask=0077"
+    return "defaults,nofail" if volume.fs in ("vfat", "ntfs") else "defaults"
+
+
+def _fsck_pass(path: str, volume: Volume) -> int:
+    """btrfs and xfs check themselves, and ntfs has no fsck(8)."""
+    if volume.fs not in (*EXT, "vfat"):
+        return 0
+    return 1 if path == "/" else 2
+
+
+def _fstab_word(text: str) -> str:
+    """Blanks, and what stands for them, as three octal digits: fstab(5), getmntent(3)."""
+    return re.sub(r"[ \t\\#]", lambda match: f"\\{ord(match[0]):03o}", text)
+
+
+def initramfs_conf(machine: Machine) -> str:
+    """initramfs.conf(5). FSTYPE: what to check before it is mounted, which cannot be asked of a disk yet to be made. No
+    RESUME: the builder's own swap space would be found."""
+    checked = {holder(machine, path)[0].fs or "" for path in ("/", "/usr")}
+    return f"MODULES=most\nFSTYPE={','.join(sorted(checked))}\nRESUME=none\n"
+
+
+def link_files(machine: Machine) -> Iterator[tuple[str, str]]:
+    """systemd.link(5): name and text of a file for each adapter. PermanentMACAddress: a bridge or VLAN above the
+    adapter has the same address, but not as its permanent one."""
+    for nic in machine.nics:
+        yield f"10-vmgen-{nic.name}.link", _link_text(nic)
+
+
+def _link_text(nic: Nic) -> str:
+    return (
+        "# Written by vmgen-build; systemd.link(5) says more.\n"
+        f"[Match]\nPermanentMACAddress={nic.hw_addr}\n\n[Link]\nNamePolicy=\nName={nic.name}\n"
+    )
+
+
+def early_config(machine: Machine) -> str:
+    """What GRUB's image does before all else: find its folder, whichever disk of the firmware's holds it."""
+    volume, folder = holder(machine, "/boot/grub")
+    return f"search.fs_uuid {volume.uuid} root\nset prefix=($root)'{folder}'\n"
