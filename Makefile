@@ -11,7 +11,9 @@ STAMP := $(VENV)/.installed
 RECIPE := recipes/lab.ini
 OUTPUT := output
 PACKAGES := python3-venv ca-certificates tar lxc mmdebstrap zstd xz-utils dnsmasq-base iproute2 iptables
-TEST_PACKAGES := shellcheck dash
+TEST_PACKAGES := shellcheck dash fdisk e2fsprogs qemu-utils btrfs-progs dosfstools mtools ntfs-3g xfsprogs \
+    qemu-system-x86 ovmf seabios ipxe-qemu libvmdk-utils virt-v2v libvirt-clients libxml2-utils \
+    golang-go golang-github-vmware-govmomi-dev
 
 # install_missing PACKAGES: apt-get installs those that are not there; says what to do where it is not root.
 define install_missing
@@ -64,8 +66,7 @@ unit: setup test-packages ## tests that need no container
 integration: setup test-packages ## tests that build and boot real containers; root
 	$(BIN)/pytest -q -m integration
 
-test: lint test-packages ## lint and all tests; those with containers run one after another
-	$(BIN)/pytest -q -n 2 --dist loadgroup
+test: lint unit integration ## lint and all tests; those with containers run one after another
 
 clean: ## remove what was built, and caches of tools; the cache of builds stays
 	rm -rf $(OUTPUT) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

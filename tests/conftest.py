@@ -1,4 +1,4 @@
-"""What all tests share: where containers can't be made, and that tests with containers don't run side by side."""
+"""What all tests share: where containers can't be made, and which tests make them."""
 
 from __future__ import annotations
 
@@ -7,14 +7,12 @@ import os
 import pytest
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if "integration" not in item.path.parts:
-            continue
-        item.add_marker(pytest.mark.integration)
-        item.add_marker(pytest.mark.xdist_group("containers"))
-        if os.geteuid() != 0:
-            item.add_marker(pytest.mark.skip(reason="needs root"))
+def pytest_itemcollected(item: pytest.Item) -> None:
+    if "integration" not in item.path.parts:
+        return
+    item.add_marker(pytest.mark.integration)
+    if os.geteuid() != 0:
+        item.add_marker(pytest.mark.skip(reason="needs root"))
 
 
 @pytest.fixture(autouse=True)

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     "disk_format",
     default="",
     metavar="FORMAT",
-    help="tar (lxc); ova, vmdk, qcow2 or raw (vmware); qcow2 or raw (kvm). By default each backend's first.",
+    help="tar (lxc); ova, vmdk, qcow2 or raw (vmware); qcow2 (kvm). By default each backend's first.",
 )
 @click.option(
     "--on-error",

@@ -68,6 +68,8 @@ class Store:
         machine has not gone down since it was made.
         """
         folder = self.folder(layer_id)
+        if not self.tree(layer_id).is_dir():
+            return False
         if (folder / "synced").exists():
             return True
         try:
