@@ -13,7 +13,7 @@ OUTPUT := output
 PACKAGES := python3-venv ca-certificates tar lxc mmdebstrap zstd xz-utils dnsmasq-base iproute2 iptables
 TEST_PACKAGES := shellcheck dash fdisk e2fsprogs qemu-utils btrfs-progs dosfstools mtools ntfs-3g xfsprogs \
     qemu-system-x86 ovmf seabios ipxe-qemu libvmdk-utils virt-v2v libvirt-clients libxml2-utils \
-    golang-go golang-github-vmware-govmomi-dev
+    golang-go golang-github-vmware-govmomi-dev p7zip-full python3-libvmdk
 
 # install_missing PACKAGES: apt-get installs those that are not there; says what to do where it is not root.
 define install_missing

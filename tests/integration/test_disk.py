@@ -278,7 +278,7 @@ def test_what_does_not_fit_is_told_before_anything_is_written(tmp_path: Path) ->
     with pytest.raises(BuildError) as caught:
         written(machine(tmp_path, text), root, tmp_path / "out")
     assert str(caught.value) == (
-        "what lies on /home/ does not fit: 31 MB in 4 files and folders, and partition 'home' of disk 'hdd0' has 21 MB;"
+        "what lies on /home does not fit: 31 MB in 4 files and folders, and partition 'home' of disk 'hdd0' has 21 MB;"
         " make it at least 67M"
     )
     assert list((tmp_path / "out").iterdir()) == []
@@ -289,7 +289,7 @@ def test_what_just_does_not_fit_is_told_too(tmp_path: Path) -> None:
     root = a_root(tmp_path / "root")
     (root / "home/large").write_bytes(os.urandom(18 * MIB))
     text = HDDS.replace("size = 100M\nmount = /home/", "size = 20M\nmount = /home/")
-    with pytest.raises(BuildError, match=r"what lies on /home/ does not fit: 19 MB .* make it at least 53M"):
+    with pytest.raises(BuildError, match=r"what lies on /home does not fit: 19 MB .* make it at least 53M"):
         written(machine(tmp_path, text), root, tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []
 

@@ -73,6 +73,26 @@ def test_the_machine_boots_and_every_setting_holds(vmgen: Run, built: tuple[Path
     assert (built[0] / "vmtest.ova").stat() == before
 
 
+def test_the_same_machine_as_qcow2_boots_under_kvm(vmgen: Run, tmp_path: Path) -> None:
+    done = vmgen(RECIPES / "efi.ini", "-b", "kvm", "-o", tmp_path, "--set", "hardware.firmware=bios")
+    assert done.returncode == 0, done.stderr[-4000:]
+    ran("virt-xml-validate", tmp_path / "efitest-kvm-amd64.xml", "domain")
+    verified = vmgen("verify", tmp_path / "efitest-kvm-amd64.qcow2")
+    assert verified.returncode == 0, verified.stdout[-4000:] + verified.stderr[-2000:]
+
+
+def test_an_efi_machine_boots_and_is_built_to_the_same_bytes(vmgen: Run, tmp_path: Path) -> None:
+    sums = []
+    for number in range(2):
+        out = tmp_path / str(number)
+        done = vmgen(RECIPES / "efi.ini", "-b", "vmware", "-o", out)
+        assert done.returncode == 0, done.stderr[-4000:]
+        sums.append([line for line in (out / "SHA256SUMS").read_text().splitlines() if line.endswith(".ova")])
+    assert sums[0] == sums[1]
+    verified = vmgen("verify", tmp_path / "0" / "efitest.ova")
+    assert verified.returncode == 0, verified.stdout[-4000:] + verified.stderr[-2000:]
+
+
 @pytest.mark.parametrize("form", ["vmdk", "raw", "qcow2"])
 def test_each_form_holds_the_same_disk(vmgen: Run, tmp_path: Path, form: str) -> None:
     for chosen in dict.fromkeys(("raw", form)):

@@ -57,8 +57,10 @@ class _Answer:
 class Agent(Communicator):
     """The host's end. console: tells what the machine last showed. Raises BuildError when it stops or falls silent."""
 
-    def __init__(self, wire: socket.socket, console: Callable[[], str], grace: float = GRACE) -> None:
-        self._wire, self._console, self._grace = wire, console, grace
+    def __init__(
+        self, wire: socket.socket, console: Callable[[], str], *, work: str = WORK, grace: float = GRACE
+    ) -> None:
+        self._wire, self._console, self._work, self._grace = wire, console, work, grace
         self._buffer = bytearray()
         self._id = 0
 
@@ -74,7 +76,7 @@ class Agent(Communicator):
         """A script that takes longer than `timeout` seconds ends with code 124, as by timeout(1)."""
         data = script.encode()
         if len(data) > PIECE:
-            place = f"{WORK}/long"
+            place = f"{self._work}/long"
             self._write(data, place)
             data = f"exec sh {place}".encode()
         answer = self._ask(data, timeout)
@@ -115,7 +117,8 @@ class Agent(Communicator):
 
     def _ask(self, script: bytes, timeout: float | None) -> _Answer:
         self._id += 1
-        data = base64.b64encode(script).decode()
+        # No request is empty: its line has five words.
+        data = base64.b64encode(script + b"\n").decode()
         # timeout(1): 0 is no limit, and so is what is rounded to it.
         limit = f"{max(timeout, 0.001):.3f}" if timeout is not None else "0"
         request = f"{TAG} {self._id} {limit} {len(data)} {data}\n".encode()

@@ -13,7 +13,7 @@ from pathlib import Path
 from vmgen_build.backends.base import Booted, Requirement
 from vmgen_build.backends.lxcnet import answer_as_gateway, dhcp_server, knock, make_bridges
 from vmgen_build.backends.qemuagent import Agent
-from vmgen_build.backends.qemuargs import Power, Wiring, arguments, reduced
+from vmgen_build.backends.qemuargs import Power, Wiring, arguments, reduced, replaced
 from vmgen_build.backends.qemuconsole import Console
 from vmgen_build.backends.qemucopy import give_agent, throwaway
 from vmgen_build.backends.qemuhost import ACCELERATORS, own_firmware, power
@@ -46,8 +46,14 @@ BROKEN = ("maintenance", "stopping")
 SKIPPED = 77
 """Exit code of a probe that cannot be asked (backends.verify)."""
 
-POLLS = {"kvm": 0.2, "tcg": 1.0}
-PATIENCE = 30.0
+QUESTIONS = {"kvm": 0.2, "tcg": 5.0}
+"""Seconds between two questions whether the system is up."""
+
+LOOK = 0.25
+"""Seconds between two looks at the console."""
+
+PATIENCE = 60.0
+"""Seconds that a machine may take for an answer while it boots."""
 
 
 class Mute(Communicator):
@@ -99,6 +105,8 @@ def booted_vm(
     given = power()
     for sentence in reduced(machine, given):
         bus.note(sentence, level="warning")
+    for sentence in replaced(machine):
+        bus.note(sentence, verbose=True)
     with ExitStack() as undo:
         copies = throwaway(machine, disks, scratch)
         reason = give_agent(machine, copies, scratch)
@@ -106,7 +114,7 @@ def booted_vm(
         undo.enter_context(dhcp_server(make_bridges(nics), scratch))
         firmware = own_firmware(scratch) if machine.firmware == "efi" else None
         qemu = undo.enter_context(_Qemu(machine, copies, firmware, make_taps(nics), given, scratch))
-        seconds, state = _wait_until_up(qemu, not reason, timeout or TIMEOUTS[given.accel], POLLS[given.accel])
+        seconds, state = _wait_until_up(qemu, not reason, timeout or TIMEOUTS[given.accel], QUESTIONS[given.accel])
         bus.note(f"booted in {duration(seconds)} ({ACCELERATORS[given.accel]}): {state}")
         if reason:
             bus.note(f"the machine's probes are skipped: {reason}", level="warning")
@@ -190,28 +198,36 @@ def _unplug(control: socket.socket, numbers: Sequence[int]) -> None:
                     raise ValueError(answer["error"].get("desc", answer["error"]))
 
 
-def _wait_until_up(qemu: _Qemu, talks: bool, timeout: float, poll: float) -> tuple[float, str]:
-    """The seconds that it took, and the state that the system is in. Raises BuildError."""
-    start, greeted, state = time.monotonic(), False, "no answer"
+def _wait_until_up(qemu: _Qemu, talks: bool, timeout: float, patience: float) -> tuple[float, str]:
+    """The seconds that it took, and the state that the system is in. Raises BuildError.
+
+    patience: seconds between two questions; each takes from an emulated processor what it could boot with. From the
+    login prompt on, which comes towards the end, there is one at each look.
+    """
+    start, greeted, asked, state = time.monotonic(), False, 0.0, "no answer"
     while (passed := time.monotonic() - start) < timeout:
-        if qemu.ended():
-            raise BuildError(f"the machine does not start: it ended after {duration(passed)}\n{qemu.told()}")
-        if wrong := qemu.console.end():
-            raise BuildError(f"the machine does not start: {wrong}\n{qemu.told()}")
-        if not talks:
-            if qemu.console.asks_for_login():
-                return passed, "asks for a login"
-            time.sleep(poll)
-            continue
-        greeted = greeted or qemu.agent.greeted(poll)
-        if greeted:
+        _check_alive(qemu, passed)
+        prompted = qemu.console.asks_for_login()
+        if prompted and not talks:
+            return passed, "asks for a login"
+        greeted = greeted or (talks and qemu.agent.greeted(LOOK))
+        if greeted and (prompted or time.monotonic() - asked > patience):
             state = qemu.agent.run("systemctl is-system-running", PATIENCE).out.strip()
+            asked = time.monotonic()
             if state in UP:
-                return time.monotonic() - start, state
+                return asked - start, state
             if state in BROKEN:
                 raise BuildError(f"the machine does not start: its system is in {state}\n{_failed(qemu)}{qemu.told()}")
-            time.sleep(poll)
+        if greeted or not talks:
+            time.sleep(LOOK)
     raise BuildError(f"the machine did not come up within {timeout:g} s ({state})\n{_jobs(qemu, greeted)}{qemu.told()}")
+
+
+def _check_alive(qemu: _Qemu, passed: float) -> None:
+    if qemu.ended():
+        raise BuildError(f"the machine does not start: it ended after {duration(passed)}\n{qemu.told()}")
+    if wrong := qemu.console.end():
+        raise BuildError(f"the machine does not start: {wrong}\n{qemu.told()}")
 
 
 def _jobs(qemu: _Qemu, greeted: bool) -> str:

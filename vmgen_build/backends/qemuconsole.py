@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 
 from vmgen_build.text import clean
@@ -18,6 +19,12 @@ ENDS = (
     ("it stopped in emergency mode", r"You are in (?:emergency|rescue) mode|Entering emergency mode"),
 )
 """What is wrong, and how firmware (SeaBIOS, OVMF), GRUB, Linux, initramfs-tools, dracut and systemd say it."""
+
+_HANDED_OVER = "Booting from "
+"""What SeaBIOS says before it runs a disk's boot code; without any, a disk with a boot signature runs its zeros."""
+
+STALL = 60.0
+"""Seconds after which boot code that has shown nothing is none."""
 
 _LOGIN = re.compile(r"\S login: *$", re.MULTILINE)
 
@@ -39,7 +46,10 @@ class Console:
 
     def end(self) -> str:
         """Why the machine will never be up; "" as long as it may."""
-        text = "\n".join(self.lines())
+        lines = self.lines()
+        if lines and lines[-1].startswith(_HANDED_OVER) and time.time() - self._file.stat().st_mtime > STALL:
+            return f"its disk has no boot loader, or one that shows nothing for {STALL:g} s"
+        text = "\n".join(lines)
         return next((wrong for wrong, words in ENDS if re.search(words, text)), "")
 
     def asks_for_login(self) -> bool:

@@ -33,7 +33,7 @@ KERNELS = {"amd64": "linux-image-amd64", "i386": "linux-image-686-pae"}
 WITHOUT_I386_KERNEL = ("13", "sid")
 """https://www.debian.org/releases/trixie/release-notes/issues.html: i386 has no kernel any more."""
 
-DRIVERS = ("ahci", "ata_piix", "mptspi", "nvme", "sd_mod", "virtio_blk", "virtio_scsi", "vmw_pvscsi")
+DRIVERS = ("ahci", "ata_piix", "mptsas", "mptspi", "nvme", "sd_mod", "virtio_blk", "virtio_scsi", "vmw_pvscsi")
 """Kernel modules that the initramfs must hold: each disk controller that VMware, VirtualBox or QEMU may offer."""
 
 MODULES = (
@@ -91,6 +91,7 @@ def _machine_step(recipe: Recipe, machine: Machine, renderer: Renderer) -> Step:
         install=installer_for(recipe.hardware.os).install(packages(recipe, machine), recipe.config.recommends),
         mounts=[path for path in vmfiles.mounted(machine) if path != "/"],
         links=list(links),
+        keyboard=bool(recipe.config.keyboard),
         grow=vmfiles.grows(machine),
         loader=loader,
         modules=[*loader.modules, *MODULES, vmfiles.GRUB_MODULES[vmfiles.holder(machine, "/boot/grub")[0].fs or ""]],

@@ -28,6 +28,8 @@ Progress = Callable[[int], None]
 ADAPTERS = ("lsilogic", "ide")
 
 _LEVEL = 1
+"""isal's level 3 makes a Debian root 2 % smaller, and takes twice the time."""
+
 _ZERO = bytes(vmdk.GRAIN)
 _LAST_SECTOR = (1 << 32) - 1
 
@@ -39,7 +41,7 @@ def write_vmdk(
 
     adapter: "ide" for a disk of an IDE bus, else "lsilogic", which stands for every other one. The bytes depend on the
     content, the goal's name, the adapter and isal's version (it may deflate otherwise on another processor's
-    instruction set), never on `workers`, by default one per core. Raises HostError (unreadable source, disk full,
+    instruction set), not on `workers`, by default one per core. Raises HostError (unreadable source, disk full,
     folder not writable), BuildError (no whole number of sectors, too large); then there is no new file, and an old
     `goal` stands as it was.
     """
@@ -50,7 +52,7 @@ def write_vmdk(
             with whole_file(goal) as file:
                 stream = _Stream(file, vmdk.Header(source.size // vmdk.SECTOR))
                 stream.begin(goal.name, adapter)
-                for batch in in_order(source.deflated, source.batches(), workers):
+                for batch in in_order(source.deflated, source.batches(), workers, processes=True):
                     stream.add(batch)
                     if progress:
                         progress(min(source.size, (batch.last + 1) * vmdk.GRAIN))
