@@ -232,6 +232,24 @@ def test_btrfs_holds_its_content(places: dict[str, tuple[Path, int, int]], tmp_p
     assert (restored / "deep").stat().st_uid == 1000
 
 
+def test_a_root_on_btrfs_is_sound(tmp_path: Path) -> None:
+    """Each of the folders that stay out of it is one of its own."""
+    hdds = "[[hdds]]\n[[[hdd0]]]\nsize = 400M\n[[[[partitions]]]]\n[[[[[root]]]]]\nfs = btrfs\nmount = /\n"
+    root = a_root(tmp_path / "root")
+    (root / "sys").mkdir()
+    (root / "proc").chmod(0o750)
+    [disk] = written(machine(tmp_path, hdds), root, tmp_path / "out")
+    [place] = disk.layout.placed
+    alone = apart({"alone": (disk.path, place.start, place.size)}, "alone", tmp_path)
+    ran("btrfs", "check", "--readonly", alone)
+    restored = tmp_path / "restored"
+    restored.mkdir()
+    ran("btrfs", "restore", "--metadata", alone, restored)
+    modes = {name: stat.S_IMODE((restored / name).stat().st_mode) for name in ("proc", "tmp", "home")}
+    assert modes == {"proc": 0o750, "tmp": 0o1777, "home": 0o711}
+    assert all(not list((restored / name).iterdir()) for name in ("dev", "proc", "run", "sys"))
+
+
 def test_the_boot_loader_stands_before_the_first_partition(disks: list[RawDisk]) -> None:
     with disks[0].path.open("rb") as file:
         head = file.read(MIB)

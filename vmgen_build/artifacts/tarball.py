@@ -14,9 +14,10 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -27,6 +28,8 @@ from vmgen_build.text import size as in_words
 
 Progress = Callable[[int], None]
 """Takes how many bytes of the uncompressed tar have been made so far."""
+
+Encode = Callable[[Iterable[bytes]], Iterable[bytes]]
 
 _CHUNK = 1 << 20
 _PAX = "exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime,delete=mtime"
@@ -69,10 +72,12 @@ def write_tarball(
     compression: Compression,
     progress: Progress | None = None,
     scratch: Path | None = None,
+    encode: Encode | None = None,
 ) -> Written:
     """Write `texts` (name -> content, in this order, owned by root, 0644) and then `tree` to `goal`.
 
-    epoch: seconds; no entry is younger. scratch: where a temporary folder may be made. Raises HostError (disk full,
+    epoch: seconds; no entry is younger. scratch: where a temporary folder may be made. encode: makes of what is written
+    so far what the file holds, as vmgen_build.artifacts.gzipped does. Raises HostError (disk full,
     program missing), BuildError (tar or the compressor failed); then there is no new file, and an old `goal` stands as
     it was.
     """
@@ -83,7 +88,7 @@ def write_tarball(
             (folder / name).chmod(0o644)
         command = tar_command(folder, tuple(texts), tree, epoch)
         try:
-            return _write(goal, command, compression, progress)
+            return _write(goal, command, compression, progress, encode)
         except OSError as error:
             if is_full(error):
                 raise _no_room(goal, tree) from error
@@ -109,11 +114,18 @@ def tar_command(texts_folder: Path, texts: Sequence[str], tree: Tree, epoch: int
     ]
 
 
-def _write(goal: Path, command: Sequence[str], compression: Compression, progress: Progress | None) -> Written:
+def _write(
+    goal: Path,
+    command: Sequence[str],
+    compression: Compression,
+    progress: Progress | None,
+    encode: Encode | None,
+) -> Written:
     digest, size = hashlib.sha256(), 0
     with whole_file(goal) as file, _Pipeline(command, compression.command()) as pipeline:
         meter = _Meter(pipeline.first.pid, progress)
-        while chunk := pipeline.output.read(_CHUNK):
+        chunks = iter(partial(pipeline.output.read, _CHUNK), b"")
+        for chunk in encode(chunks) if encode else chunks:
             file.write(chunk)
             digest.update(chunk)
             size += len(chunk)

@@ -33,6 +33,7 @@ class KvmBackend(Backend):
 
     def part(self, recipe: Recipe, templates: Path | None, epoch: int = 0) -> BackendPart:
         from vmgen_build.backends.libvirtxml import domain
+        from vmgen_build.backends.vmcds import images_part
         from vmgen_build.backends.vmguest import vm_probes, vm_steps
         from vmgen_build.backends.xmltext import XML
 
@@ -40,7 +41,11 @@ class KvmBackend(Backend):
         machine, renderer = machine_of(recipe), Renderer(override)
         return BackendPart(
             steps=vm_steps(recipe, machine, renderer, ("qemu-guest-agent",)),
-            build_recipe={vmdisks.MACHINE: machine.to_json(), DOMAIN: domain(machine, Renderer(override, XML))},
+            build_recipe={
+                vmdisks.MACHINE: machine.to_json(),
+                **images_part(recipe),
+                DOMAIN: domain(machine, Renderer(override, XML)),
+            },
             probes=vm_probes(machine, renderer),
         )
 
@@ -50,9 +55,10 @@ class KvmBackend(Backend):
     def pack(self, plan: Plan, root: Path, out: Path, options: PackOptions, bus: Bus) -> tuple[Packed, ...]:
         stem = f"{plan.name}-kvm-{plan.arch}"
         disks = vmdisks.pack_disks(vmdisks.raw_images(plan, root, bus), out, stem, options.format, bus)
+        cds = _cds(plan, out, stem)
         domain = out / f"{stem}.xml"
         write_whole(domain, plan.build_recipe[DOMAIN])
-        return (*disks, Packed(domain, domain.stat().st_size, sha256_of(domain)))
+        return (*disks, *cds, Packed(domain, domain.stat().st_size, sha256_of(domain)))
 
     def boot(
         self, artifact: Path, manifest: Mapping[str, object], bus: Bus, *, scratch: Path, timeout: float
@@ -60,3 +66,13 @@ class KvmBackend(Backend):
         machine = vmdisks.machine_of_manifest(manifest)
         disks = vmdisks.copies(artifact, manifest, scratch)
         return vmdisks.booted_files(machine, disks, bus, scratch=scratch, timeout=timeout)
+
+
+def _cds(plan: Plan, out: Path, stem: str) -> tuple[Packed, ...]:
+    """Copies of the CD images, under the names that the domain gives them."""
+    from vmgen_build.backends.vmcds import copied, images_of
+
+    drives = vmdisks.machine_in(plan.build_recipe).cds
+    images = [image for image in images_of(plan.build_recipe) if drives[image.drive].connected]
+    written = [copied(plan, image, out / vmdisks.cd_name(stem, image.drive)) for image in images]
+    return tuple(Packed(file.path, file.size, file.sha256) for file in written)

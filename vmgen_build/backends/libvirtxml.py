@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
-from pathlib import Path, PurePath
+from pathlib import Path
 from string import ascii_lowercase
 
 from vmgen_build.backends.ovfdevices import cd_places
-from vmgen_build.backends.vmdisks import disk_names
+from vmgen_build.backends.vmdisks import cd_name, disk_names
 from vmgen_build.backends.xmltext import XML
 from vmgen_build.errors import BuildError
 from vmgen_build.plan.machine import Drive, Machine, Nic
@@ -65,8 +65,8 @@ def domain(
     folder: str = IMAGES,
 ) -> str:
     """The domain as XML. renderer: of the dialect XML. files: names of the disk images, qcow2 unless they end in
-    ".raw", in the order of the drives; by default those that the kvm backend gives. folder: where they, and the CD
-    images under their own names, will be.
+    ".raw", in the order of the drives; by default those that the kvm backend gives, as it does to the CD images.
+    folder: where they will be.
 
     Raises BuildError for an architecture that no PC has, RecipeError for a value that XML cannot carry.
     """
@@ -89,9 +89,12 @@ def domain(
     )
 
 
+def _stem(machine: Machine) -> str:
+    return f"{machine.name}-kvm-{machine.arch}"
+
+
 def _names(machine: Machine) -> list[str]:
-    stem = f"{machine.name}-kvm-{machine.arch}"
-    return disk_names(stem, [(drive.name, Path(drive.file)) for drive in machine.drives], "qcow2")
+    return disk_names(_stem(machine), [(drive.name, Path(drive.file)) for drive in machine.drives], "qcow2")
 
 
 def _disks(machine: Machine, files: Sequence[str], old: bool) -> Iterator[_Disk]:
@@ -108,10 +111,10 @@ def _disks(machine: Machine, files: Sequence[str], old: bool) -> Iterator[_Disk]
         bus = "virtio" if drive.bus == "nvme" else drive.bus
         place = _place(drive, sata)
         yield _Disk("disk", "raw" if file.endswith(".raw") else "qcow2", file, bus, target(bus), place, drive.boot)
-    for cd, (index, unit) in zip(machine.cds, cd_places(machine), strict=True):
+    for number, (cd, (index, unit)) in enumerate(zip(machine.cds, cd_places(machine), strict=True)):
         bus = "ide" if old else "sata"
         place = (0, index, unit) if old else _sata(next(sata))
-        file = PurePath(cd.image).name if cd.image and cd.connected else ""
+        file = cd_name(_stem(machine), number) if cd.image and cd.connected else ""
         yield _Disk("cdrom", "raw", file, bus, target(bus), place, False)
 
 

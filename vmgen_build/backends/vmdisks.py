@@ -76,6 +76,11 @@ def disk_names(stem: str, images: list[Image], ending: str) -> list[str]:
     return [f"{stem}.{ending}" if not n else f"{stem}-{name}.{ending}" for n, (name, _) in enumerate(images)]
 
 
+def cd_name(stem: str, number: int) -> str:
+    """Of the image in a CD drive, where it lies beside the disks. number: of the drive, from 0."""
+    return f"{stem}-cd{number}.iso"
+
+
 def pack_disks(images: list[Image], out: Path, stem: str, ending: str, bus: Bus) -> tuple[Packed, ...]:
     """Each disk as a file of its own. ending: "vmdk", "qcow2" or "raw"."""
     packed = []

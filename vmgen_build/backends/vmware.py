@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import ClassVar
 
-from vmgen_build.artifacts.files import Written, sha256_of
+from vmgen_build.artifacts.files import Written
 from vmgen_build.backends import vmdisks
 from vmgen_build.backends.base import Backend, BackendPart, Booted, Packed, PackOptions, Requirement
 from vmgen_build.errors import BuildError
@@ -31,15 +31,19 @@ class VmwareBackend(Backend):
 
     def part(self, recipe: Recipe, templates: Path | None, epoch: int = 0) -> BackendPart:
         from vmgen_build.backends.ovf import draft
+        from vmgen_build.backends.vmcds import images_part
         from vmgen_build.backends.vmguest import vm_probes, vm_steps
+        from vmgen_build.backends.vmversion import refuse_newer
         from vmgen_build.backends.xmltext import XML
 
         override = override_folder(recipe.folder, templates)
         machine, renderer = machine_of(recipe), Renderer(override)
+        refuse_newer(recipe, machine)
         return BackendPart(
             steps=vm_steps(recipe, machine, renderer, ("open-vm-tools",)),
             build_recipe={
                 vmdisks.MACHINE: machine.to_json(),
+                **images_part(recipe, [drive.file for drive in machine.drives]),
                 f"{recipe.name}.ovf": draft(machine, Renderer(override, XML)),
             },
             probes=vm_probes(machine, renderer),
@@ -79,6 +83,7 @@ def _ova(plan: Plan, images: list[vmdisks.Image], goal: Path, bus: Bus) -> Writt
     from vmgen_build.artifacts.ova import write_ova
     from vmgen_build.artifacts.vmdk import write_vmdk
     from vmgen_build.backends.ovf import OvfFile, completed
+    from vmgen_build.backends.vmcds import images_of, unchanged
 
     machine = vmdisks.machine_in(plan.build_recipe)
     files: list[Written] = []
@@ -89,7 +94,7 @@ def _ova(plan: Plan, images: list[vmdisks.Image], goal: Path, bus: Bus) -> Writt
         raw.unlink()
         files.append(written)
         described.append(OvfFile(drive.file, written.size, capacity))
-    for image in (_iso(plan, cd.image) for cd in machine.cds if cd.image):
+    for image in (unchanged(plan, image) for image in images_of(plan.build_recipe)):
         files.append(image)
         described.append(OvfFile(image.path.name, image.size))
     return write_ova(goal, completed(plan.build_recipe[f"{plan.name}.ovf"], described), files, epoch=plan.epoch)
@@ -98,15 +103,6 @@ def _ova(plan: Plan, images: list[vmdisks.Image], goal: Path, bus: Bus) -> Writt
 def _adapter(drive: Drive) -> str:
     """What the VMDK's own descriptor says of its bus."""
     return "ide" if drive.bus == "ide" else "lsilogic"
-
-
-def _iso(plan: Plan, image: str) -> Written:
-    """Of the host, relative to the recipe."""
-    path = Path(plan.recipe_path).parent / image
-    try:
-        return Written(path, path.stat().st_size, sha256_of(path))
-    except OSError as error:
-        raise BuildError(f"[hardware] cds: cannot read {path}: {error.strerror}") from error
 
 
 def _extracted(ova: Path, machine: Machine, scratch: Path) -> list[Path]:

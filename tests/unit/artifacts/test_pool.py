@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 
-from vmgen_build.artifacts.vmdk.pool import in_order
+from vmgen_build.artifacts.pool import in_order
 
 
 def double(number: int) -> tuple[int, int]:
@@ -26,7 +26,7 @@ def test_little_work_needs_no_process() -> None:
 def test_processes_do_not_outlive_a_parent_that_is_killed() -> None:
     program = """
 import operator, os, signal
-from vmgen_build.artifacts.vmdk.pool import in_order
+from vmgen_build.artifacts.pool import in_order
 for pid in in_order(operator.neg, range(1000), 2, processes=True):
     os.kill(os.getpid(), signal.SIGKILL)
 """

@@ -90,7 +90,7 @@ def test_every_disk_has_its_place(machine: Make) -> None:
         ("sata", "sdb", "/var/lib/libvirt/images/lab-b.qcow2", ("0", "0", "0")),
         ("virtio", "vda", "/var/lib/libvirt/images/lab-c.qcow2", ()),
         ("scsi", "sdc", "/var/lib/libvirt/images/lab-d.qcow2", ("2", "0", "4")),
-        ("sata", "sdd", "/var/lib/libvirt/images/x.iso", ("0", "0", "1")),
+        ("sata", "sdd", "/var/lib/libvirt/images/lab-kvm-amd64-cd0.iso", ("0", "0", "1")),
         ("sata", "sde", "", ("0", "0", "2")),
     ]
     assert [(c.attrib["index"], c.attrib["model"]) for c in root.iter("controller")] == [

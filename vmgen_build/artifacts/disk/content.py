@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import mkdtemp
 
 from vmgen_build import syscalls as sc
 from vmgen_build.artifacts.disk.layout import Content
@@ -32,9 +33,11 @@ class Source:
 def sources(root: Path, mounts: Sequence[str], scratch: Path) -> Iterator[dict[str, Source]]:
     """The content of the volumes with these mount points, by mount point; none for one that the root lacks.
 
-    Makes bind mounts below `scratch`, on which an empty tmpfs covers every other volume's mount point and EMPTY; needs
-    root and a mount namespace of its own. Owner, mode and time of a covered folder stay. Raises BuildError where a
-    mount point is no folder or lies behind a symbolic link.
+    Makes bind mounts below `scratch`, on which an empty folder covers every other volume's mount point and EMPTY; needs
+    root and a mount namespace of its own. Owner, mode and time of a covered folder stay. `scratch` is on the disk that
+    the root's files are on: mkfs.btrfs takes files of one inode number for one file, whatever disk they are on, so a
+    tmpfs for each folder would make all of them one. Raises BuildError where a mount point is no folder or lies behind
+    a symbolic link.
     """
     wanted = [normal(m) for m in mounts]
     with ExitStack() as undo:
@@ -50,7 +53,7 @@ def sources(root: Path, mounts: Sequence[str], scratch: Path) -> Iterator[dict[s
             undo.callback(sc.unmount, source, sc.MNT_DETACH)
             for other in sorted({*wanted, *EMPTY}):
                 if other != mount and _below(other, mount):
-                    _cover(source, posixpath.relpath(other, mount), undo)
+                    _cover(source, posixpath.relpath(other, mount), scratch, undo)
             found[mounts[number]] = Source(source, measure(source))
         yield found
 
@@ -127,12 +130,15 @@ def _below(path: str, folder: str) -> bool:
     return path.startswith(folder.rstrip("/") + "/")
 
 
-def _cover(source: Path, relative: str, undo: ExitStack) -> None:
+def _cover(source: Path, relative: str, scratch: Path, undo: ExitStack) -> None:
     target = inside(source, "/" + relative)
     if target is None:
         return
     before = target.stat()
-    options = f"size=4k,mode={stat.S_IMODE(before.st_mode):o},uid={before.st_uid},gid={before.st_gid}"
-    sc.mount("tmpfs", target, "tmpfs", options=options)
+    empty = Path(mkdtemp(prefix="empty-", dir=scratch))
+    undo.callback(empty.rmdir)
+    os.chown(empty, before.st_uid, before.st_gid)
+    empty.chmod(stat.S_IMODE(before.st_mode))
+    os.utime(empty, ns=(before.st_mtime_ns, before.st_mtime_ns))
+    sc.mount(str(empty), target, flags=sc.MS_BIND)
     undo.callback(sc.unmount, target, sc.MNT_DETACH)
-    os.utime(target, ns=(before.st_mtime_ns, before.st_mtime_ns))

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import IO
 
 from vmgen_build.artifacts.files import is_full
+from vmgen_build.artifacts.pool import BATCH, in_order
 from vmgen_build.artifacts.vmdk import format as vmdk
 from vmgen_build.artifacts.vmdk.format import VmdkError
-from vmgen_build.artifacts.vmdk.pool import BATCH, in_order
 from vmgen_build.errors import HostError
 
 Progress = Callable[[int], None]
