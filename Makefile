@@ -10,10 +10,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 RECIPE := recipes/lab.ini
 OUTPUT := output
-PACKAGES := python3-venv ca-certificates tar lxc mmdebstrap zstd xz-utils dnsmasq-base iproute2 iptables
+PACKAGES := python3-venv ca-certificates tar gzip lxc mmdebstrap zstd xz-utils dnsmasq-base iproute2 iptables
 TEST_PACKAGES := shellcheck dash fdisk e2fsprogs qemu-utils btrfs-progs dosfstools mtools ntfs-3g xfsprogs \
     qemu-system-x86 ovmf seabios ipxe-qemu libvmdk-utils virt-v2v libvirt-clients libxml2-utils \
-    golang-go golang-github-vmware-govmomi-dev p7zip-full python3-libvmdk
+    golang-go golang-github-vmware-govmomi-dev p7zip-full python3-libvmdk openssh-server
 
 # install_missing PACKAGES: apt-get installs those that are not there; says what to do where it is not root.
 define install_missing

@@ -46,10 +46,18 @@ class Finding:
 
 @click.command("doctor", context_settings=common.CONTEXT, short_help="Say what this host lacks, and how to mend it.")
 @common.cache_option
+@common.host_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
-def doctor_command(cache: Path, as_json: bool) -> None:
-    """Look at what a build and a verification need of this host. Exit code 1 where something is missing."""
-    findings = [*_root(), *_programs(), *_kernel(), *room(cache)]
+def doctor_command(cache: Path, host: str, accept_new_host_key: bool, as_json: bool) -> None:
+    """Look at what a build and a verification need of this host, or at what a build needs of the build host that --host
+    names. Exit code 1 where something is missing.
+    """
+    if host:
+        from vmgen_build.cli.nodedoctor import look_at
+
+        findings = look_at(host, accept_new=accept_new_host_key)
+    else:
+        findings = [*_root(), *_programs(), *_kernel(), *room(cache)]
     if as_json:
         for finding in findings:
             common.say(json.dumps(asdict(finding)))

@@ -1,0 +1,350 @@
+"""A running command, and the ways of talking with one that all runners share."""
+
+from __future__ import annotations
+
+import codecs
+import io
+import queue
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+from vmgen_build.errors import BuildError, VmgenError
+from vmgen_build.guests.runners.model import KEPT, TIMED_OUT, Done, Held, Runner
+from vmgen_build.text import clean
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+CHUNK = 1 << 16
+LINGER = 5.0
+"""Seconds to wait for more output once a command has ended: a child of its may hold the streams open for ever."""
+
+
+class Process(ABC):
+    """One command, started. Each method may run in a thread of its own, each stream has one reader."""
+
+    grace = 0.0
+    """Seconds after a timeout that its own host gets to end it."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+
+    @abstractmethod
+    def write(self, data: bytes) -> None:
+        """All of `data` to standard input. BrokenPipeError where nobody reads it."""
+
+    @abstractmethod
+    def close_input(self) -> None: ...
+
+    @abstractmethod
+    def read_out(self, size: int) -> bytes:
+        """Some bytes; b"" at the end. ConnectionLost where the end is not the command's own."""
+
+    @abstractmethod
+    def read_err(self, size: int) -> bytes: ...
+
+    @abstractmethod
+    def ended(self) -> bool: ...
+
+    @abstractmethod
+    def wait(self, timeout: float | None) -> int | None:
+        """The exit code, 128 + n after signal n; None when the time is over."""
+
+    @abstractmethod
+    def kill(self) -> None:
+        """End it with its children: SIGTERM, then SIGKILL. It may have ended."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of the streams, so that whoever reads or writes one returns."""
+
+
+class Tail:
+    """The last KEPT bytes of a stream."""
+
+    def __init__(self) -> None:
+        self._chunks: deque[bytes] = deque()
+        self._size = 0
+
+    def add(self, chunk: bytes) -> None:
+        self._chunks.append(chunk)
+        self._size += len(chunk)
+        while self._size - len(self._chunks[0]) >= KEPT:
+            self._size -= len(self._chunks.popleft())
+
+    def text(self) -> str:
+        return b"".join(self._chunks)[-KEPT:].decode(errors="replace")
+
+
+class Lines:
+    """Bytes to lines. A line longer than a chunk is given in pieces."""
+
+    def __init__(self, output: Callable[[str], None]) -> None:
+        self._output, self._rest = output, ""
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def add(self, chunk: bytes, final: bool = False) -> None:
+        *lines, self._rest = (self._rest + self._decoder.decode(chunk, final)).split("\n")
+        if (final and self._rest) or len(self._rest) > CHUNK:
+            lines.append(self._rest)
+            self._rest = ""
+        for line in lines:
+            self._output(line.removesuffix("\r"))
+
+
+class Feeder:
+    """Hands `data` to a command's standard input in a thread, then closes it."""
+
+    def __init__(self, process: Process, data: bytes | BinaryIO) -> None:
+        self._process = process
+        self.error: Exception | None = None
+        if data == b"":
+            process.close_input()
+            return
+        source = io.BytesIO(data) if isinstance(data, bytes) else data
+        threading.Thread(target=self._feed, args=(source,), daemon=True).start()
+
+    def _feed(self, source: BinaryIO) -> None:
+        try:
+            while chunk := source.read(CHUNK):
+                self._process.write(chunk)
+        except BrokenPipeError:
+            pass
+        except Exception as error:
+            self.error = error
+            self._process.kill()
+        finally:
+            with suppress(BrokenPipeError):
+                self._process.close_input()
+
+
+Event = tuple[int, "bytes | BaseException"]
+
+
+class Streams:
+    """Both output streams of a command, pumped into the calling thread."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._events: queue.Queue[Event] = queue.Queue(maxsize=32)
+        self._stopped = False
+        for number, read in ((0, process.read_out), (1, process.read_err)):
+            threading.Thread(target=self._pump, args=(number, read), daemon=True).start()
+
+    def _pump(self, number: int, read: Callable[[int], bytes]) -> None:
+        chunk: bytes | BaseException = b" "
+        while chunk and not isinstance(chunk, BaseException) and not self._stopped:
+            try:
+                chunk = read(CHUNK)
+            except BaseException as error:
+                chunk = error
+            while not self._stopped:
+                with suppress(queue.Full):
+                    self._events.put((number, chunk), timeout=0.5)
+                    break
+
+    def stop(self) -> None:
+        self._stopped = True
+
+    def __iter__(self) -> Iterator[Event]:
+        """(0 or 1, bytes) as they come; (-1, b"") now and then, when nothing comes."""
+        still, quiet_since = 2, time.monotonic()
+        while still:
+            try:
+                number, chunk = self._events.get(timeout=0.2)
+            except queue.Empty:
+                if self._process.ended() and time.monotonic() - quiet_since > LINGER:
+                    return
+                yield -1, b""
+                continue
+            quiet_since = time.monotonic()
+            if isinstance(chunk, BaseException):
+                raise chunk
+            still -= not chunk
+            yield number, chunk
+
+
+class ProcessRunner(Runner):
+    """A runner that can start a process."""
+
+    @abstractmethod
+    def start(self, argv: Sequence[str], timeout: float | None = None) -> Process:
+        """timeout: what the process's own host can see to."""
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        data: bytes | BinaryIO = b"",
+        timeout: float | None = None,
+        output: Callable[[str], None] | None = None,
+    ) -> Done:
+        began = time.monotonic()
+        with self._started(argv, timeout) as process:
+            feeder = Feeder(process, data)
+            out, err = Tail(), Tail()
+            expired = _pump(process, (out, err), output, None if timeout is None else began + timeout + process.grace)
+            left = None if timeout is None else max(0.0, began + timeout + process.grace - time.monotonic())
+            code = None if expired else process.wait(left)
+            if feeder.error is not None:
+                raise feeder.error
+        late = timeout is not None and time.monotonic() - began >= timeout and code in (None, TIMED_OUT, 128 + 9)
+        return Done(TIMED_OUT if late or code is None else code, out.text(), err.text())
+
+    @contextmanager
+    def read(self, argv: Sequence[str], *, data: bytes | BinaryIO = b"") -> Iterator[BinaryIO]:
+        with self._started(argv, None) as process:
+            feeder, err, raw = Feeder(process, data), Tail(), OutStream(process)
+            drain = threading.Thread(target=_drain, args=(process.read_err, err), daemon=True)
+            drain.start()
+            yield cast(BinaryIO, io.BufferedReader(raw, 1 << 18))
+            if not raw.at_end:
+                return
+            code = process.wait(None)
+            drain.join(LINGER)
+            if feeder.error is not None:
+                raise feeder.error
+            if code:
+                raise BuildError(failure(f"'{process.what}' on {self.name}", code, err.text()))
+
+    @contextmanager
+    def hold(self, argv: Sequence[str], *, patience: float = 120.0) -> Iterator[Held]:
+        with self._started(argv, None) as process:
+            held = HeldProcess(process, self.name)
+            try:
+                yield held
+            except BaseException:
+                with suppress(VmgenError):
+                    held.end(patience)
+                raise
+            held.end(patience)
+
+    @contextmanager
+    def _started(self, argv: Sequence[str], timeout: float | None) -> Iterator[Process]:
+        """Ends what runs on when the context is left."""
+        process = self.start(argv, timeout)
+        try:
+            yield process
+        finally:
+            try:
+                if not process.ended():
+                    process.kill()
+            finally:
+                process.close()
+
+
+def named(argv: Sequence[str]) -> str:
+    """A command for messages: its first words, of a script among them the beginning."""
+    return " ".join(word if len(word) <= 40 else f"{clean(word[:40].split(chr(10))[0])}..." for word in argv[:3])
+
+
+def _pump(
+    process: Process, tails: tuple[Tail, Tail], output: Callable[[str], None] | None, deadline: float | None
+) -> bool:
+    """Take both streams to their ends. Whether `deadline` (of time.monotonic) came first."""
+    streams = Streams(process)
+    lines = [Lines(output), Lines(output)] if output else []
+    try:
+        for number, chunk in streams:
+            assert isinstance(chunk, bytes)
+            if number >= 0:
+                tails[number].add(chunk)
+                if lines:
+                    lines[number].add(chunk, final=not chunk)
+            if deadline is not None and time.monotonic() > deadline and not process.ended():
+                return True
+    finally:
+        streams.stop()
+    return False
+
+
+def _drain(read: Callable[[int], bytes], tail: Tail) -> None:
+    """Read to the end; a cut connection is for the reader of the other stream to tell."""
+    with suppress(Exception):
+        while chunk := read(CHUNK):
+            tail.add(chunk)
+
+
+def failure(what: str, code: int, err: str) -> str:
+    """A message with the last lines that the command wrote to its standard error."""
+    lines = [line for line in err.splitlines() if line.strip()][-5:]
+    return "\n".join([f"{what} failed with exit code {code}", *(f"  {line}" for line in lines)])
+
+
+class OutStream(io.RawIOBase):
+    """Standard output of a process. at_end: it was read to its end."""
+
+    def __init__(self, process: Process) -> None:
+        self._process, self.at_end = process, False
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        view = memoryview(buffer).cast("B")
+        chunk = self._process.read_out(len(view))
+        view[: len(chunk)] = chunk
+        self.at_end = not chunk
+        return len(chunk)
+
+
+class HeldProcess(Held):
+    def __init__(self, process: Process, host: str) -> None:
+        self._process, self._host = process, host
+        self._err, self._done = Tail(), cast("Done | None", None)
+        self._heard: queue.Queue[str | BaseException | None] = queue.Queue(maxsize=1000)
+        threading.Thread(target=_drain, args=(process.read_err, self._err), daemon=True).start()
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self) -> None:
+        """What nobody hears is dropped, so that the process never waits for us."""
+
+        def keep(line: str) -> None:
+            with suppress(queue.Full):
+                self._heard.put_nowait(line)
+
+        lines = Lines(keep)
+        try:
+            while chunk := self._process.read_out(CHUNK):
+                lines.add(chunk)
+            lines.add(b"", final=True)
+            self._heard.put(None)
+        except Exception as error:
+            self._heard.put(error)
+
+    def say(self, line: str) -> None:
+        try:
+            self._process.write(f"{line}\n".encode())
+        except BrokenPipeError:
+            code = self._process.wait(LINGER)
+            raise BuildError(failure(f"'{self._process.what}' on {self._host}", code or 0, self._err.text())) from None
+
+    def hear(self, timeout: float | None = None) -> str | None:
+        try:
+            line = self._heard.get(timeout=timeout)
+        except queue.Empty:
+            raise TimeoutError(f"'{self._process.what}' on {self._host} said nothing for {timeout} s") from None
+        if not isinstance(line, str):
+            self._heard.put(line)
+        if isinstance(line, BaseException):
+            raise line
+        return line
+
+    def end(self, timeout: float = 120.0) -> Done:
+        if self._done is None:
+            with suppress(BrokenPipeError):
+                self._process.close_input()
+            code = self._process.wait(timeout)
+            if code is None:
+                self._process.kill()
+            left = []
+            with suppress(TimeoutError):
+                while (line := self.hear(LINGER)) is not None:
+                    left.append(line + "\n")
+            self._done = Done(TIMED_OUT if code is None else code, "".join(left), self._err.text())
+        return self._done
