@@ -48,14 +48,17 @@ def keep_packages(found: Path, kept: Path) -> int:
     return new
 
 
-def apt_conf(ca_file: bool) -> str:
-    """Settings of every apt run in a guest; apt.conf(5). The paths are the guest's."""
+def apt_conf(ca_file: bool, settings: Sequence[str] | None = None, folder: str = STEP_DIR) -> str:
+    """Settings of every apt run in a guest; apt.conf(5). The paths are the guest's.
+
+    settings: how packages are fetched, as this host does by default. folder: where indexes and packages lie.
+    """
     lines = [
         f'Dir::Etc::sourcelist "{STEP_DIR}/sources.list";',
-        f'Dir::State::lists "{STEP_DIR}/lists";',
-        f'Dir::Cache::archives "{STEP_DIR}/archives";',
-        f'Dir::Cache::pkgcache "{STEP_DIR}/cache/pkgcache.bin";',
-        f'Dir::Cache::srcpkgcache "{STEP_DIR}/cache/srcpkgcache.bin";',
+        f'Dir::State::lists "{folder}/lists";',
+        f'Dir::Cache::archives "{folder}/archives";',
+        f'Dir::Cache::pkgcache "{folder}/cache/pkgcache.bin";',
+        f'Dir::Cache::srcpkgcache "{folder}/cache/srcpkgcache.bin";',
         'APT::Sandbox::User "root";',
         'APT::Keep-Downloaded-Packages "true";',
         'APT::Update::Error-Mode "any";',
@@ -64,7 +67,7 @@ def apt_conf(ca_file: bool) -> str:
         'Acquire::http::Timeout "30";',
         'Acquire::GzipIndexes "false";',
         'DPkg::Options { "--force-unsafe-io"; };',
-        *host_apt_settings(),
+        *(host_apt_settings() if settings is None else settings),
     ]
     if ca_file:
         lines.append(f'Acquire::https::CaInfo "{STEP_DIR}/ca-certificates.crt";')

@@ -52,7 +52,11 @@ class Release:
 
 def debian_sources(suite: str, mirror: str | None, cache: Path) -> tuple[Source, ...]:
     """The sources that a build of this suite takes packages from: the recipe's mirror, the host's, or Debian's."""
-    own = host_mirrors(cache)
+    return sources_of(suite, mirror, host_mirrors(cache))
+
+
+def sources_of(suite: str, mirror: str | None, own: Mapping[str, str]) -> tuple[Source, ...]:
+    """mirror: the recipe's; own: the mirrors of the machine that fetches the packages, as found_mirrors gives them."""
     main = (mirror or own.get("debian") or CANONICAL["debian"]).rstrip("/")
     if suite in ("sid", "unstable", "experimental"):
         return (Source(main, suite),)
@@ -85,8 +89,13 @@ def _ask_apt_for_mirrors() -> dict[str, str]:
         text=True,
         env=os.environ | {"LC_ALL": "C"},
     )
+    return found_mirrors(asked.stdout)
+
+
+def found_mirrors(targets: str) -> dict[str, str]:
+    """Archive name -> address, from what `apt-get indextargets --format '$(REPO_URI)'` printed."""
     found: dict[str, str] = {}
-    for uri in asked.stdout.splitlines():
+    for uri in targets.splitlines():
         name = "debian-security" if re.search(r"debian-security/?$|security\.debian\.org", uri) else "debian"
         if uri.startswith(("http://", "https://", "file:", "copy:")) and re.search(r"/debian(-security)?/?$", uri):
             found.setdefault(name, uri)
@@ -106,14 +115,18 @@ def host_apt_settings() -> tuple[str, ...]:
     """The host's settings of how packages are fetched (proxies, CA files, date checks), as apt.conf lines."""
     if not shutil.which("apt-config"):
         return ()
-    dump = subprocess.run(["apt-config", "dump"], capture_output=True, text=True).stdout
-    wanted = re.compile(r"^Acquire::(https?|ftp|Check-Valid-Until|Check-Date|Retries|ForceIPv[46])\b[^ ]* \"[^\"]+\";$")
-    lines = [line for line in dump.splitlines() if wanted.match(line)]
+    lines = list(chosen_settings(subprocess.run(["apt-config", "dump"], capture_output=True, text=True).stdout))
     for scheme in ("http", "https"):
         proxy = os.environ.get(f"{scheme}_proxy") or os.environ.get(f"{scheme.upper()}_PROXY")
         if proxy and not any(line.startswith(f"Acquire::{scheme}::Proxy ") for line in lines):
             lines.append(f'Acquire::{scheme}::Proxy "{proxy}";')
     return tuple(lines)
+
+
+def chosen_settings(dump: str) -> tuple[str, ...]:
+    """Of what `apt-config dump` printed, how packages are fetched."""
+    wanted = re.compile(r"^Acquire::(https?|ftp|Check-Valid-Until|Check-Date|Retries|ForceIPv[46])\b[^ ]* \"[^\"]+\";$")
+    return tuple(line for line in dump.splitlines() if wanted.match(line))
 
 
 def release_of(source: Source, arch: str, cache: Path, *, offline: bool = False) -> Release:

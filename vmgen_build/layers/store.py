@@ -185,7 +185,11 @@ class Store:
 
     def _remove(self, entry: Entry) -> bool:
         if entry.kind != "layer":
-            shutil.rmtree(self.cache / ("downloads" if entry.kind == "download" else "kept") / entry.id)
+            try:
+                with self._lock(entry.id, "use", fcntl.LOCK_EX | fcntl.LOCK_NB):
+                    shutil.rmtree(self.cache / ("downloads" if entry.kind == "download" else "kept") / entry.id)
+            except BlockingIOError:
+                return False
             return True
         grave = self.cache / "tmp" / f"pruned-{entry.id[:16]}-{os.getpid()}"
         try:

@@ -1,0 +1,93 @@
+"""Detached OpenPGP signatures, checked by gpgv against the keys that the user trusts."""
+
+from __future__ import annotations
+
+import base64
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vmgen_build.errors import HostError
+
+_ARMOUR = "-----BEGIN PGP PUBLIC KEY BLOCK-----"
+_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+_NO_GPGV = "checking a signature needs gpgv; run: apt-get install gpgv"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """good: made by a key of the keyrings, over these bytes. expired: by one that has expired since.
+
+    signer: the key's fingerprint or id, "" if unknown. said: for a person, why it is not good; "" if it is.
+    """
+
+    good: bool
+    signer: str
+    said: str = ""
+    expired: bool = False
+
+
+def require_gpgv() -> None:
+    """Raises HostError where there is none."""
+    if shutil.which("gpgv", path=_PATH) is None:
+        raise HostError(_NO_GPGV)
+
+
+def verify(file: Path, signature: Path, keyrings: Sequence[Path]) -> Verdict:
+    """Raises HostError where gpgv is missing or a keyring cannot be read."""
+    with tempfile.TemporaryDirectory(prefix="vmgen-build-") as scratch:
+        command = ["gpgv", "--homedir", scratch, "--status-fd", "1"]
+        for number, keyring in enumerate(keyrings):
+            binary = Path(scratch, f"keys{number}.gpg")
+            binary.write_bytes(_binary_keys(keyring))
+            command += ["--keyring", str(binary)]
+        command += ["--", str(signature), str(file)]
+        env = {"PATH": _PATH, "LC_ALL": "C"}
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, errors="replace", env=env)
+        except FileNotFoundError as error:
+            raise HostError("to check a signature needs gpgv; run: apt-get install gpgv") from error
+    return _verdict(done.returncode, done.stdout, done.stderr)
+
+
+def _binary_keys(keyring: Path) -> bytes:
+    """gpgv takes binary keyrings alone (gpgv(1), --keyring); armoured ones are read here (RFC 4880, 6.2)."""
+    try:
+        data = keyring.read_bytes()
+    except OSError as error:
+        raise HostError(f"cannot read the keyring {keyring}: {error.strerror}") from error
+    if _ARMOUR.encode() not in data:
+        return data
+    blocks = re.findall(rf"{_ARMOUR}\s*?\n(.*?)-----END", data.decode("ascii", "replace"), re.DOTALL)
+    try:
+        return b"".join(_dearmoured(block) for block in blocks)
+    except ValueError as error:
+        raise HostError(f"the keyring {keyring} is damaged: {error}") from error
+
+
+def _dearmoured(block: str) -> bytes:
+    """The headers end with an empty line; a line that begins with "=" is the checksum."""
+    lines = [line.strip() for line in block.splitlines()]
+    body = [line for line in lines if line and ":" not in line and not line.startswith("=")]
+    return base64.b64decode("".join(body), validate=True)
+
+
+def _verdict(code: int, status: str, errors: str) -> Verdict:
+    """The lines of --status-fd: doc/DETAILS of GnuPG."""
+    found = dict(re.findall(r"^\[GNUPG:\] ([A-Z_]+) ?(.*)$", status, re.MULTILINE))
+    if "REVKEYSIG" in found:
+        return Verdict(False, found["REVKEYSIG"].split()[0], "its key was revoked")
+    if code == 0 and "VALIDSIG" in found:
+        return Verdict(True, found["VALIDSIG"].split()[0], expired="EXPKEYSIG" in found)
+    if "BADSIG" in found:
+        key, _, user = found["BADSIG"].partition(" ")
+        return Verdict(False, key, f"key {key} ({user}) signed other bytes than these")
+    if "NO_PUBKEY" in found:
+        key = found["NO_PUBKEY"].split()[0]
+        return Verdict(False, key, f"it was made by key {key}, which the keyring does not hold")
+    last = (errors.strip().splitlines() or ["no signature was found"])[-1]
+    return Verdict(False, "", last.removeprefix("gpgv: "))
