@@ -11,17 +11,23 @@ from typing import ClassVar
 
 from vmgen_build.events import Bus, ProbeDone
 from vmgen_build.guests.model import Communicator
+from vmgen_build.guests.node.driver import Driver
+from vmgen_build.guests.node.lxcnode import LxcDriver
 from vmgen_build.plan.model import Plan, Probe, Step
 from vmgen_build.recipe.recipe import Recipe
 
 
 @dataclass(frozen=True, slots=True)
 class BackendPart:
-    """A backend's own share of a plan: the steps that only it needs, its build recipe (path -> text), and probes."""
+    """A backend's own share of a plan: the steps that only it needs, its build recipe (path -> text), and probes.
+
+    without: names of shared steps' probes that do not hold in this backend's machines; `probes` may ask instead.
+    """
 
     steps: tuple[Step, ...] = ()
     build_recipe: Mapping[str, str] | None = None
     probes: tuple[Probe, ...] = ()
+    without: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +81,8 @@ class Backend(ABC):
     """What --format may name, the default first."""
     boot_requirements: ClassVar[tuple[Requirement, ...]] = ()
     """What only booting needs."""
+    node_driver: ClassVar[type[Driver]] = LxcDriver
+    """What drives a node that --host names."""
     boot_timeout: ClassVar[float] = 180.0
     """Seconds that a boot may take."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,12 +22,13 @@ from vmgen_build.layers.store import Store
 from vmgen_build.logfile import open_log
 from vmgen_build.plan.context import Facts
 from vmgen_build.plan.model import Plan, Step
-from vmgen_build.plan.planner import make_plan
+from vmgen_build.plan.planner import make_plan, refuse_unbuildable
 from vmgen_build.recipe.load import load
 from vmgen_build.recipe.recipe import Recipe
 
 if TYPE_CHECKING:
-    from vmgen_build.backends.worker import Made
+    from vmgen_build.backends.onnode import Seen
+    from vmgen_build.backends.worker import Job, Made
     from vmgen_build.guests.namespaces import WorkerBus
 
 
@@ -38,32 +40,64 @@ def plan_for(recipe: Path, backend: str, options: BuildOptions) -> Plan:
 
 def dry_run(recipe: Path, options: BuildOptions) -> list[StepState]:
     """Each step of each backend's plan, and whether its layer is there. Needs no root."""
+    refuse_unbuildable(load(recipe, options.sets, options.strict))
     store = Store(options.cache)
     states = []
     for backend in options.backends:
-        plan = plan_for(recipe, backend, options)
+        plan, there = _plan_and_layers(recipe, backend, options, store)
         held = options.use_cache
-        for item in plan.stages:
-            held = held and store.holds(item.id)
+        for index, item in enumerate(plan.stages):
+            held = held and (index < there if options.host else store.holds(item.id))
             states.append(StepState(backend, item.name, item.title, item.id, held))
         packed = held and _unchanged(plan, options) is not None
         states.append(StepState(backend, "pack", f"packing for {backend}", plan.id, packed))
     return states
 
 
+def _plan_and_layers(recipe: Path, backend: str, options: BuildOptions, store: Store) -> tuple[Plan, int]:
+    """The plan, and how many of its stages the node holds that --host names."""
+    if not options.host:
+        return plan_for(recipe, backend, options), 0
+    from vmgen_build.backends.onnode import look
+
+    loaded = load(recipe, options.sets, options.strict)
+    facts = facts_at_hand(loaded, options.cache, offline=options.offline)
+    seen = look(loaded, backend, facts, options, Bus())
+    plan = _plan(loaded, backend, options, seen.facts)
+    return plan, seen.held(plan)
+
+
 def build(recipe: Path, options: BuildOptions, bus: Bus) -> tuple[BuildResult, ...]:
     """Build the recipe for each backend. Raises VmgenError, or KeyboardInterrupt once all is undone."""
     check_format(options)
     loaded = load(recipe, options.sets, options.strict)
+    refuse_unbuildable(loaded)
     for warning in loaded.warnings:
         bus.note(str(warning), "warning")
     require_host(options.backends)
     _prepare(options, bus)
     facts = facts_for(loaded, options.cache, offline=options.offline)
-    plans = [_plan(loaded, backend, options, facts) for backend in options.backends]
+    looks = {backend: _look(loaded, backend, facts, options, bus) for backend in options.backends}
+    plans = [_plan(loaded, name, options, seen.facts if seen else facts) for name, seen in looks.items()]
     require_programs(r for plan in plans for r in backend_named(plan.backend).needs(plan))
     fresh: set[str] = set()
-    return tuple(_build_plan(loaded, plan, options, bus, fresh) for plan in plans)
+    return tuple(_build_plan(loaded, plan, options, bus, Context(fresh, looks[plan.backend])) for plan in plans)
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What the builds of one call share (fresh: as Job), and what the node looks like that --host names."""
+
+    fresh: set[str]
+    seen: Seen | None
+
+
+def _look(recipe: Recipe, backend: str, facts: Facts, options: BuildOptions, bus: Bus) -> Seen | None:
+    if not options.host:
+        return None
+    from vmgen_build.backends.onnode import look
+
+    return look(recipe, backend, facts, options, bus)
 
 
 def require_host(backends: tuple[str, ...]) -> None:
@@ -103,7 +137,7 @@ def _prepare(options: BuildOptions, bus: Bus) -> None:
         bus.note(f"cleared away what a run that was killed left: {tag}")
 
 
-def _build_plan(recipe: Recipe, plan: Plan, options: BuildOptions, bus: Bus, fresh: set[str]) -> BuildResult:
+def _build_plan(recipe: Recipe, plan: Plan, options: BuildOptions, bus: Bus, context: Context) -> BuildResult:
     start = time.monotonic()
     with open_log(options.cache / "logs", f"{plan.name}-{plan.backend}") as log:
         bus.add(log)
@@ -112,7 +146,7 @@ def _build_plan(recipe: Recipe, plan: Plan, options: BuildOptions, bus: Bus, fre
                 recipe=str(recipe.path), backend=plan.backend, steps=len(plan.steps) + 2, log=log.path
             )
             bus.emit(started)
-            result = _result(recipe, plan, options, bus, fresh, log.path, start)
+            result = _result(recipe, plan, options, bus, context, log.path, start)
         except BaseException as error:
             outcome = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
             bus.emit(_finished(recipe, plan, outcome, start))
@@ -133,17 +167,12 @@ def _finished(recipe: Recipe, plan: Plan, outcome: str, start: float) -> BuildFi
 
 
 def _result(
-    recipe: Recipe, plan: Plan, options: BuildOptions, bus: Bus, fresh: set[str], log: Path, start: float
+    recipe: Recipe, plan: Plan, options: BuildOptions, bus: Bus, context: Context, log: Path, start: float
 ) -> BuildResult:
     record = _unchanged(plan, options)
     if record is not None:
         return _take_as_it_is(recipe, plan, options, bus, record, start)
-    from vmgen_build.backends.worker import Job, Worker
-    from vmgen_build.guests.namespaces import run_isolated
-
-    def work(worker_bus: WorkerBus) -> tuple[Made, set[str]]:
-        worker = Worker(job, worker_bus)
-        return worker.build(), job.fresh
+    from vmgen_build.backends.worker import Job
 
     with lease(options.cache) as leased:
         job = Job(
@@ -154,11 +183,33 @@ def _result(
             leased=leased,
             log=log,
             packages_step=_packages_step(recipe),
-            fresh=fresh,
+            fresh=context.fresh,
         )
-        made, added = run_isolated(work, bus)
-    fresh |= added
+        made = _made_here(job, bus) if context.seen is None else _made_on_node(job, recipe, context.seen, bus)
     return _publish(recipe, plan, options, bus, made, start)
+
+
+def _made_here(job: Job, bus: Bus) -> Made:
+    from vmgen_build.backends.worker import Worker
+    from vmgen_build.guests.lxc import LxcWorkshop
+    from vmgen_build.guests.namespaces import run_isolated
+
+    def work(worker_bus: WorkerBus) -> tuple[Made, set[str]]:
+        def waiting(layer_id: str) -> None:
+            worker_bus.note(f"waiting for another build that is making layer {layer_id[:12]}")
+
+        workshop = LxcWorkshop(Store(job.options.cache), job.leased, job.plan, waiting)
+        return Worker(job, worker_bus, workshop).build(), job.fresh
+
+    made, added = run_isolated(work, bus)
+    job.fresh.update(added)
+    return made
+
+
+def _made_on_node(job: Job, recipe: Recipe, seen: Seen, bus: Bus) -> Made:
+    from vmgen_build.backends.onnode import build_on_node
+
+    return build_on_node(job, recipe, seen, bus)
 
 
 def _publish(recipe: Recipe, plan: Plan, options: BuildOptions, bus: Bus, made: Made, start: float) -> BuildResult:

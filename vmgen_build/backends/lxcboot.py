@@ -6,8 +6,8 @@ import os
 import re
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from vmgen_build import syscalls as sc
@@ -96,15 +96,28 @@ class LxcBooted(Booted):
         return knock(address, port)
 
 
+Content = Callable[[Path, ExitStack], list[ENTRY]]
+"""Takes the container's empty folder; puts the root file system there as "rootfs", and gives its configuration."""
+
+
+def booted(artifact: Path, bus: Bus, *, scratch: Path, timeout: float) -> AbstractContextManager[LxcBooted]:
+    """The copy of an lxc artifact, as booted_from gives it."""
+
+    def content(folder: Path, undo: ExitStack) -> list[ENTRY]:
+        unpack(artifact, folder, undo)
+        return _entries(folder / "config", artifact)
+
+    return booted_from(content, bus, scratch=scratch, timeout=timeout)
+
+
 @contextmanager
-def booted(artifact: Path, bus: Bus, *, scratch: Path, timeout: float) -> Iterator[LxcBooted]:
+def booted_from(content: Content, bus: Bus, *, scratch: Path, timeout: float) -> Iterator[LxcBooted]:
     """Unpack, start, wait until the system is up. Raises BuildError or HostError; everything is gone after it."""
     with ExitStack() as undo:
         lxc = scratch / "lxc"
         folder = lxc / NAME
         folder.mkdir(parents=True)
-        unpack(artifact, folder, undo)
-        entries = _entries(folder / "config", artifact)
+        entries = content(folder, undo)
         nics = nics_of(entries)
         undo.enter_context(dhcp_server(make_bridges(nics), scratch))
         group = f"{CGROUPS}/{scratch.parent.name}"
@@ -118,21 +131,23 @@ def booted(artifact: Path, bus: Bus, *, scratch: Path, timeout: float) -> Iterat
         yield machine
 
 
-def unpack(artifact: Path, folder: Path, undo: ExitStack) -> None:
-    """Untar into `folder`: into memory where it surely fits and the kernel allows, else on the disk."""
+def unpack(artifact: Path, folder: Path, undo: ExitStack, inside: str = ".") -> None:
+    """Untar into `folder`, or a new one `inside` it: into memory where it surely fits and the kernel allows, else on
+    the disk."""
     room = _memory() // 2
     if artifact.stat().st_size * LIKELY_RATIO < room:
         with ExitStack() as attempt:
             sc.mount("tmpfs", folder, "tmpfs", options=f"size={room},mode=0755")
             attempt.callback(sc.unmount, folder, sc.MNT_DETACH)
             with suppress(BuildError):
-                _untar(artifact, folder)
+                _untar(artifact, folder / inside)
                 undo.push(attempt.pop_all())
                 return
-    _untar(artifact, folder)
+    _untar(artifact, folder / inside)
 
 
 def _untar(artifact: Path, folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
     command = ["tar", "--extract", "--file=-", "--numeric-owner", "--same-permissions", "--acls", "--xattrs"]
     command += ["--xattrs-include=*", "--warning=no-timestamp", f"--directory={folder}"]
     decompress = decompressor(artifact)

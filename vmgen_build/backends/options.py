@@ -6,13 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vmgen_build.backends.base import Packed
+from vmgen_build.layers.ostemplate import TemplateChoice
 from vmgen_build.plan.model import Plan
 
 
 @dataclass(frozen=True, kw_only=True)
 class BuildOptions:
     """format: one that every backend has; "" is each one's default.
-    on_error: "clean", "keep" (leave the container of the failed step) or "shell" (open one in it first)."""
+    on_error: "clean", "keep" (leave the container of the failed step) or "shell" (open one in it first).
+    template: the OS template that a node's container is created from; None is what TemplateChoice has by default.
+    host: where the plan runs, as guests.runners.parse_host takes it; "" is in this process's own namespaces.
+    build_address: of the node's container while the plan runs; "" for the recipe's own."""
 
     output: Path
     cache: Path
@@ -25,6 +29,10 @@ class BuildOptions:
     templates: Path | None = None
     sets: tuple[str, ...] = ()
     strict: bool = False
+    template: TemplateChoice | None = None
+    host: str = ""
+    accept_new_host_key: bool = False
+    build_address: str = ""
 
 
 @dataclass(frozen=True, slots=True)

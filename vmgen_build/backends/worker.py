@@ -1,30 +1,23 @@
-"""The part of a build that runs in namespaces of its own: base, steps, packing."""
+"""The part of a build that makes things: base, steps, packing; in namespaces of its own, or with a node."""
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Thread
 
 from vmgen_build.artifacts.manifest import Package, StepRecord
 from vmgen_build.backends.base import Backend, Packed, PackOptions
 from vmgen_build.backends.options import BuildOptions
 from vmgen_build.errors import BuildError, StepFailed
-from vmgen_build.events import StepFinished, StepOutput, StepStarted
-from vmgen_build.guests.lxc import LxcGuest, LxcWorkshop
+from vmgen_build.events import Bus, StepFinished, StepOutput, StepStarted
+from vmgen_build.guests.lxc import LxcGuest
+from vmgen_build.guests.model import Guest, Workshop
 from vmgen_build.guests.namespaces import WorkerBus
-from vmgen_build.layers.store import Store
 from vmgen_build.plan.model import Base, Plan, Step
-from vmgen_build.syscalls import syncfs
-from vmgen_build.text import size as in_words
-
-LITTLE_ROOM = 64 << 20
-"""Bytes of free space below which a failure is put down to the disk."""
 
 TAIL = 20
 """Lines of a failed step's output that the error shows."""
@@ -34,7 +27,7 @@ Output = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What the worker gives back: the files, what was done for each step, and the image's packages."""
+    """What a build gives back: the files, what was done for each step, and the image's packages."""
 
     packed: tuple[Packed, ...]
     steps: tuple[StepRecord, ...]
@@ -43,7 +36,7 @@ class Made:
 
 @dataclass(frozen=True)
 class Job:
-    """One plan to be built, and all that the worker needs for it.
+    """One plan to be built, and all that its worker needs.
 
     packages_step: lists the image's packages, a line "name TAB version TAB architecture" each.
     fresh: layers made by this call, which --no-cache may take; shared by the jobs of one call.
@@ -62,32 +55,54 @@ class Job:
 class Worker:
     """Builds one plan. Its state is how far the plan has come."""
 
-    def __init__(self, job: Job, bus: WorkerBus) -> None:
-        self.job, self.plan, self.bus = job, job.plan, bus
-        self.store = Store(job.options.cache)
-        self.workshop = LxcWorkshop(self.store, job.leased, job.plan, self._waiting)
+    def __init__(self, job: Job, bus: Bus, workshop: Workshop) -> None:
+        self.job, self.plan, self.bus, self.workshop = job, job.plan, bus, workshop
         self.done: list[str] = []
         self.records: list[StepRecord] = []
         self.total = len(job.plan.steps) + 2
 
     def build(self) -> Made:
+        """All of it, where the workshop's root is at hand."""
+        with self.steps_done():
+            packages = self.packages()
+            with self.workshop.tree(self.done) as root:
+                packed = self.pack(root)
+            return Made(packed, tuple(self.records), packages)
+
+    @contextmanager
+    def steps_done(self) -> Iterator[None]:
+        """The state after the last step; what it stands on is in use meanwhile."""
         with ExitStack() as undo:
             base = self.plan.base
             self._take_or_make(base, lambda output: self.workshop.make_base(base, self.plan, output), undo)
             for step in self.plan.steps:
                 self._take_or_make(step, self._runner(step), undo)
-            undo.enter_context(self._written_back())
-            return Made(self._pack(), tuple(self.records), self._packages())
+            undo.enter_context(self.workshop.written_back(self.done))
+            yield
+
+    def packages(self) -> tuple[Package, ...]:
+        lines: list[str] = []
+        with self.workshop.guest(self.plan, self.done) as guest:
+            code = guest.run_step(self.job.packages_step, lines.append)
+        if code != 0:
+            raise StepFailed(self.job.packages_step.name, code, lines[-TAIL:], self.job.log)
+        rows = (line.split("\t") for line in lines)
+        return tuple(sorted(Package(*row) for row in rows if len(row) == 3))
+
+    def pack(self, root: Path) -> tuple[Packed, ...]:
+        with self._timed("pack", f"packing for {self.plan.backend}", self.plan.id) as outcome:
+            outcome.append("built")
+            index = len(self.done) + 1
+            title = f"packing for {self.plan.backend}"
+            self.bus.emit(StepStarted(step="pack", title=title, id=self.plan.id, index=index, total=self.total))
+            return self.job.backend.pack(self.plan, root, self.job.options.output, self.job.packing, self.bus)
 
     def _runner(self, step: Step) -> Callable[[Output], None]:
         return lambda output: self._run(step, output)
 
-    def _waiting(self, layer_id: str) -> None:
-        self.bus.note(f"waiting for another build that is making layer {layer_id[:12]}")
-
     def _usable(self, layer_id: str) -> bool:
         wanted = self.job.options.use_cache or layer_id in self.job.fresh
-        return wanted and self.store.holds(layer_id)
+        return wanted and self.workshop.holds(layer_id)
 
     def _take_or_make(self, item: Base | Step, make: Callable[[Output], None], undo: ExitStack) -> None:
         with self._timed(item.name, item.title, item.id) as outcome:
@@ -96,9 +111,9 @@ class Worker:
                     if not self._usable(item.id):
                         outcome.append("built")
                         self._make(item, make)
-                    undo.enter_context(self.store.in_use([item.id]))
+                    undo.enter_context(self.workshop.in_use(item.id))
             else:
-                undo.enter_context(self.store.in_use([item.id]))
+                undo.enter_context(self.workshop.in_use(item.id))
             self.done.append(item.id)
 
     def _make(self, item: Base | Step, make: Callable[[Output], None]) -> None:
@@ -107,21 +122,12 @@ class Worker:
         try:
             make(lambda line: self.bus.emit(StepOutput(step=item.name, line=line)))
         except StepFailed as error:
-            raise StepFailed(error.step, error.code, error.tail, self.job.log, self._full_disk()) from error
+            hint = self.workshop.trouble() or error.hint
+            raise StepFailed(error.step, error.code, error.tail, self.job.log, hint) from error
         except OSError as error:
-            said = "\n".join(filter(None, (f"step '{item.name}': {error}", self._full_disk())))
+            said = "\n".join(filter(None, (f"step '{item.name}': {error}", self.workshop.trouble())))
             raise BuildError(said) from error
         self.job.fresh.add(item.id)
-
-    def _full_disk(self) -> str:
-        """What to do about a cache that has no room left; "" where it has."""
-        free = shutil.disk_usage(self.store.cache).free
-        if free > LITTLE_ROOM:
-            return ""
-        return (
-            f"the disk of the cache {self.store.cache} is full ({in_words(free)} are free): make room there,"
-            " shrink the cache with: vmgen-build cache prune --keep 5G, or choose another folder with --cache"
-        )
 
     @contextmanager
     def _timed(self, name: str, title: str, id: str) -> Iterator[list[str]]:
@@ -159,57 +165,13 @@ class Worker:
                 raise StepFailed(step.name, code, tuple(tail), self.job.log)
             guest.keep_layer(step)
 
-    def _on_failure(self, guest: object, step: Step, code: int) -> None:
+    def _on_failure(self, guest: Guest, step: Step, code: int) -> None:
         choice = self.job.options.on_error
-        if choice == "clean" or not isinstance(guest, LxcGuest):
-            return
-        if choice == "shell":
+        if choice == "keep":
+            self.bus.note(guest.keep_for_inspection(step), "warning")
+        if choice == "shell" and isinstance(guest, LxcGuest) and isinstance(self.bus, WorkerBus):
             self.bus.note(
                 f"step '{step.name}' ended with {code}; this shell is where it failed; leave it to go on", "warning"
             )
             self.bus.settle()
             guest.open_shell(step)
-            return
-        kept = guest.keep_for_inspection(step)
-        self.bus.note(
-            f"kept the container of step '{step.name}'; enter it with:\n"
-            f"  lxc-execute -P {kept.parent} -n {kept.name} -- /bin/bash\n"
-            f"and remove it with: rm -rf {kept}",
-            "warning",
-        )
-
-    def _pack(self) -> tuple[Packed, ...]:
-        with self._timed("pack", f"packing for {self.plan.backend}", self.plan.id) as outcome:
-            outcome.append("built")
-            index = len(self.done) + 1
-            title = f"packing for {self.plan.backend}"
-            self.bus.emit(StepStarted(step="pack", title=title, id=self.plan.id, index=index, total=self.total))
-            with self.workshop.tree(self.done) as root:
-                return self.job.backend.pack(self.plan, root, self.job.options.output, self.job.packing, self.bus)
-
-    def _packages(self) -> tuple[Package, ...]:
-        lines: list[str] = []
-        with self.workshop.guest(self.plan, self.done) as guest:
-            code = guest.run_step(self.job.packages_step, lines.append)
-        if code != 0:
-            raise StepFailed(self.job.packages_step.name, code, lines[-TAIL:], self.job.log)
-        rows = (line.split("\t") for line in lines)
-        return tuple(sorted(Package(*row) for row in rows if len(row) == 3))
-
-    @contextmanager
-    def _written_back(self) -> Iterator[None]:
-        """Meanwhile write the new layers to the disk; from then on they outlive a crash of the machine."""
-        layers = self.store.unsynced(self.done)
-
-        def write_back() -> None:
-            syncfs(self.store.layers)
-            self.store.mark_synced(layers)
-
-        thread = Thread(target=write_back)
-        if layers:
-            thread.start()
-        try:
-            yield
-        finally:
-            if layers:
-                thread.join()

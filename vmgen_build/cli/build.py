@@ -15,6 +15,7 @@ from vmgen_build.text import clean, duration, size, table
 if TYPE_CHECKING:
     from vmgen_build.backends.options import BuildOptions, BuildResult
     from vmgen_build.events import Bus
+    from vmgen_build.layers.ostemplate import TemplateChoice
 
 
 @click.command(
@@ -58,8 +59,11 @@ if TYPE_CHECKING:
     help="After a failed step: remove the container, keep it and say how to enter it, or open a shell in it.",
 )
 @common.offline_option
+@common.host_options
+@common.build_address_option
 @common.cache_option
 @common.templates_option
+@common.ostemplate_options
 @common.display_options
 def build_command(
     recipes: tuple[Path, ...],
@@ -73,11 +77,13 @@ def build_command(
     disk_format: str,
     on_error: str,
     offline: bool,
+    host: str,
+    accept_new_host_key: bool,
+    build_address: str,
     cache: Path,
     templates: Path | None,
-    as_json: bool,
-    quiet: bool,
-    verbose: bool,
+    template: TemplateChoice,
+    **display: bool,
 ) -> None:
     """Build one image, or one for each backend, from every RECIPE.
 
@@ -97,17 +103,21 @@ def build_command(
         templates=templates,
         sets=sets,
         strict=strict,
+        template=template,
+        host=host,
+        accept_new_host_key=accept_new_host_key,
+        build_address=build_address,
     )
-    screen, bus = common.open_display(as_json=as_json, quiet=quiet, verbose=verbose)
+    screen, bus = common.open_display(**display)
     with screen:
         for path in recipes:
             _suggest_command(path)
         if len(recipes) > 1:
             _check_all(recipes, options)
         if dry_run:
-            _dry_run(recipes, options, as_json)
+            _dry_run(recipes, options, display["as_json"])
             return
-        _build_all(recipes, options, bus, quiet=quiet, as_json=as_json)
+        _build_all(recipes, options, bus, quiet=display["quiet"], as_json=display["as_json"])
 
 
 def _check_all(recipes: tuple[Path, ...], options: BuildOptions) -> None:

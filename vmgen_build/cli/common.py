@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar, cast
 
 import click
 
@@ -87,11 +88,93 @@ offline_option = click.option("--offline", is_flag=True, help="Ask nothing of th
 recipe_path = click.Path(path_type=Path)
 
 
+def check_host(_context: click.Context, _option: click.Parameter, value: str) -> str:
+    """The value as given; raises UsageError for one that names no host."""
+    if value:
+        from vmgen_build.guests.runners.model import parse_host
+
+        parse_host(value)
+    return value
+
+
+def check_address(_context: click.Context, _option: click.Parameter, value: str) -> str:
+    """An IP address as given, or "". Raises UsageError."""
+    import ipaddress
+
+    try:
+        return str(ipaddress.ip_address(value)) if value else ""
+    except ValueError as error:
+        raise UsageError(f"--build-address: {error}; write it as 192.168.1.20") from error
+
+
+build_address_option = click.option(
+    "--build-address",
+    default="",
+    metavar="ADDRESS",
+    callback=check_address,
+    help="IP address of the container on an OpenVZ node while it is built; that of the recipe's venet by default.",
+)
+
+
+def host_options(command: Command) -> Command:
+    """--host and --accept-new-host-key."""
+    command = click.option(
+        "--accept-new-host-key",
+        is_flag=True,
+        help="Add the ssh key of an unknown host to the known ones; a changed key is refused all the same.",
+    )(command)
+    return click.option(
+        "--host",
+        default="",
+        metavar="HOST",
+        callback=check_host,
+        help="A build host with OpenVZ or lxc: ssh://[USER@]NAME[:PORT], or local.",
+    )(command)
+
+
 def display_options(command: Command) -> Command:
     """--json, -q and -v."""
     command = click.option("-v", "--verbose", is_flag=True, help="Show every line that the steps print.")(command)
     command = click.option("-q", "--quiet", is_flag=True, help="Show errors and results only.")(command)
     return click.option("--json", "as_json", is_flag=True, help="Print events as JSON, one object a line.")(command)
+
+
+def ostemplate_options(command: Command) -> Command:
+    """--template-url, --ostemplate, --template-sha256 and --template-keyring; the command gets a TemplateChoice."""
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, **values: Any) -> Any:
+        from vmgen_build.layers.ostemplate import DEFAULT_URL, TemplateChoice
+
+        choice = TemplateChoice(
+            url=values.pop("template_url") or DEFAULT_URL,
+            name=values.pop("ostemplate"),
+            sha256=values.pop("template_sha256"),
+            keyring=values.pop("template_keyring"),
+        )
+        return command(*args, template=choice, **values)
+
+    keyring = click.Path(exists=True, dir_okay=False, path_type=Path)
+    for option in (
+        click.option("--template-keyring", type=keyring, metavar="FILE", help="The keys that may have signed it."),
+        click.option("--template-sha256", default="", metavar="HEX", help="The checksum that it must have."),
+        click.option(
+            "--template-url",
+            default="",
+            metavar="URL",
+            help="Where it is downloaded from when the node lacks it: the folder that holds precreated/;"
+            " http://download.openvz.org/template by default.",
+        ),
+        click.option(
+            "--ostemplate",
+            default="",
+            metavar="NAME",
+            help="The OS template that a container on an OpenVZ node starts from; by default that of [hardware] os,"
+            " such as debian-12-x86_64.",
+        ),
+    ):
+        wrapped = option(wrapped)
+    return cast(Command, wrapped)
 
 
 def open_display(*, as_json: bool, quiet: bool, verbose: bool) -> tuple[Plain, Bus]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from vmgen_build.cli import common
+from vmgen_build.text import clean
 
 
 @click.command("compile", context_settings=common.CONTEXT, short_help="Write out all that a build would run.")
@@ -53,3 +54,5 @@ def compile_command(
         folder = output / backend if len(backends) > 1 else output
         for path in export(plan, folder):
             common.say(str(path))
+        for section, program, reason in plan.skipped:
+            click.echo(f"skipped: [{section}] {clean(program)}: {clean(reason)}", err=True)

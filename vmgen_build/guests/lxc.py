@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from threading import Thread
 
 from vmgen_build import syscalls as sc
 from vmgen_build.artifacts.files import sha256_of
@@ -24,6 +25,7 @@ from vmgen_build.layers.bootstrap import bootstrap
 from vmgen_build.layers.lease import CGROUPS
 from vmgen_build.layers.store import TREE, Store
 from vmgen_build.plan.model import STEP_DIR, Base, Plan, Step, StepFile
+from vmgen_build.text import size as in_words
 
 ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -35,6 +37,9 @@ ENVIRONMENT = {
 
 DROPPED = "mac_admin mac_override sys_time sys_module sys_rawio sys_boot"
 """Capabilities that no step needs; a step that shares the host's network loses net_admin too, which would change it."""
+
+LITTLE_ROOM = 64 << 20
+"""Bytes of free space below which a failure is put down to the disk."""
 
 CA_FILE = Path("/etc/ssl/certs/ca-certificates.crt")
 
@@ -77,6 +82,38 @@ class LxcWorkshop(Workshop):
         folder = self.scratch / f"{self._count:02d}-{name}"
         folder.mkdir()
         return folder
+
+    @contextmanager
+    def in_use(self, layer_id: str) -> Iterator[None]:
+        with self.store.in_use([layer_id]):
+            yield
+
+    @contextmanager
+    def written_back(self, layer_ids: Sequence[str]) -> Iterator[None]:
+        layers = self.store.unsynced(layer_ids)
+
+        def write_back() -> None:
+            sc.syncfs(self.store.layers)
+            self.store.mark_synced(layers)
+
+        thread = Thread(target=write_back)
+        if layers:
+            thread.start()
+        try:
+            yield
+        finally:
+            if layers:
+                thread.join()
+
+    def trouble(self) -> str:
+        """Tells of a cache that has no room left."""
+        free = shutil.disk_usage(self.store.cache).free
+        if free > LITTLE_ROOM:
+            return ""
+        return (
+            f"the disk of the cache {self.store.cache} is full ({in_words(free)} are free): make room there,"
+            " shrink the cache with: vmgen-build cache prune --keep 5G, or choose another folder with --cache"
+        )
 
     @contextmanager
     def guest(self, plan: Plan, after: Sequence[str]) -> Iterator[Guest]:
@@ -124,8 +161,8 @@ class LxcGuest(Guest):
             command = self._command(["/bin/bash", "-i"], inside, step.network)
             subprocess.run(command, start_new_session=False)
 
-    def keep_for_inspection(self, step: Step) -> Path:
-        """Move this guest under cache/kept, as a container that lxc-execute enters on its own. Its folder."""
+    def keep_for_inspection(self, step: Step) -> str:
+        """Move this guest under cache/kept, as a container that lxc-execute enters on its own."""
         store = self.workshop.store
         kept = store.cache / "kept" / f"{self.workshop.plan.name}-{step.name}-{self.workshop.tag}"
         kept.parent.mkdir(parents=True, exist_ok=True)
@@ -143,7 +180,11 @@ class LxcGuest(Guest):
             f"lxc.cap.drop = {DROPPED} net_admin\n"
             f"lxc.mount.entry = {kept / 'step.sh'} tmp/vmgen-step.sh none bind,create=file 0 0\n"
         )
-        return kept
+        return (
+            f"kept the container of step '{step.name}'; enter it with:\n"
+            f"  lxc-execute -P {kept.parent} -n {kept.name} -- /bin/bash\n"
+            f"and remove it with: rm -rf {kept}"
+        )
 
     @contextmanager
     def _step_folder(self, step: Step) -> Iterator[Path]:

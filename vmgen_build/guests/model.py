@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,6 +50,10 @@ class Guest(ABC):
     def keep_layer(self, step: Step) -> None:
         """Store the state after `step` under its id, whole or not at all."""
 
+    @abstractmethod
+    def keep_for_inspection(self, step: Step) -> str:
+        """Leave it as it is after the step that failed; how to enter it and how to remove it, as sentences."""
+
 
 class Workshop(ABC):
     """Where guests are made and layers are kept: this machine, an OpenVZ node, a vSphere server."""
@@ -65,6 +69,18 @@ class Workshop(ABC):
     @abstractmethod
     def claim(self, layer_id: str) -> AbstractContextManager[None]:
         """Hold the right to make this layer; waits for another build that is making it."""
+
+    def in_use(self, layer_id: str) -> AbstractContextManager[None]:
+        """Keep a layer that is held from being removed by another build."""
+        return nullcontext()
+
+    def written_back(self, layer_ids: Sequence[str]) -> AbstractContextManager[None]:
+        """Meanwhile make sure that these layers outlive a crash of the machine that holds them."""
+        return nullcontext()
+
+    def trouble(self) -> str:
+        """What a failure may come from, and what to do; "" where all is well."""
+        return ""
 
     @abstractmethod
     def guest(self, plan: Plan, after: Sequence[str]) -> AbstractContextManager[Guest]:

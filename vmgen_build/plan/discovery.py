@@ -19,6 +19,7 @@ LAST = 900
 
 
 class StepModule(Protocol):
+    __name__: str
     ORDER: int
 
     def steps(self, ctx: PlanContext) -> Iterator[Step]: ...

@@ -151,6 +151,7 @@ class Base:
     method: who makes it ("mmdebstrap"); suite "bookworm"; arch in Debian's words ("amd64").
     packages: what it holds beside the method's minimum. release: digest of the archive's Release files, so that a new
     point release or security update is another base. epoch: see Plan.epoch.
+    template: name of an OS template of others that it is (method "ostemplate"; release is then its sha256).
     """
 
     method: str
@@ -161,6 +162,7 @@ class Base:
     release: str
     epoch: int
     title: str = "base system"
+    template: str = ""
 
     @property
     def name(self) -> str:
@@ -180,6 +182,8 @@ class Base:
             "release": self.release,
             "epoch": self.epoch,
         }
+        if self.template:
+            data["template"] = self.template
         return data | ({"id": self.id} if with_id else {})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -32,6 +33,9 @@ BASE_PACKAGES = (
 )
 """What makes a minimal Debian a machine: an init, a network, certificates to fetch with."""
 
+ANY_LINUX = frozenset({"system", "users", "firewall", "files", "scripts"})
+"""Step modules whose scripts are the same on every distribution."""
+
 
 class BackendPartLike(Protocol):
     """The backend's share, as vmgen_build.backends.base.BackendPart gives it."""
@@ -45,6 +49,9 @@ class BackendPartLike(Protocol):
     @property
     def probes(self) -> tuple[Probe, ...]: ...
 
+    @property
+    def without(self) -> frozenset[str]: ...
+
 
 def make_plan(
     recipe: Recipe, backend: str, part: BackendPartLike, facts: Facts | None = None, templates: Path | None = None
@@ -52,12 +59,15 @@ def make_plan(
     """All that a build of the recipe for one backend will do.
 
     templates: the folder whose templates stand for the shipped ones; by default `templates/` beside the recipe.
-    Raises RecipeError where the system cannot be built, or where a value cannot be carried.
+    A Linux system without a base is planned to be read (see refuse_unbuildable): its plan holds the steps that are the
+    same on every distribution, and says what it leaves out.
+    Raises RecipeError where the system cannot be planned, or where a value cannot be carried.
     """
     facts = facts or Facts()
     system = recipe.hardware.os
-    _refuse_unbuildable(recipe, system)
-    programs, skipped = _resolve(recipe.wishes, system)
+    if system.family != "linux":
+        refuse_unbuildable(recipe)
+    programs, skipped = _resolve(recipe.wishes, system) if system.base else ([], _left_out(recipe, system))
     _refuse_conflicts(programs)
     renderer = Renderer(override_folder(recipe.folder, templates))
     ctx = PlanContext(recipe, system, facts, tuple(programs), renderer)
@@ -71,7 +81,7 @@ def make_plan(
         arch=system.arch,
         epoch=facts.epoch,
         base=base,
-        steps=tuple(_chain(base.id, _all_steps(ctx, part.steps))),
+        steps=tuple(_chain(base.id, _asked(_all_steps(ctx, part.steps), part.without))),
         build_recipe=dict(part.build_recipe or {}),
         mirror=recipe.config.mirror,
         skipped=tuple(skipped),
@@ -81,20 +91,34 @@ def make_plan(
 
 def make_base(system: System, facts: Facts) -> Base:
     return Base(
-        method=system.base,
+        method="ostemplate" if facts.template else system.base,
         distribution=system.distribution,
         suite=system.codename,
         arch=system.arch,
         packages=BASE_PACKAGES,
-        release=facts.release,
+        release=facts.template_digest or facts.release,
         epoch=facts.epoch,
+        template=facts.template,
     )
 
 
-def _refuse_unbuildable(recipe: Recipe, system: System) -> None:
+def refuse_unbuildable(recipe: Recipe) -> None:
+    """Raises RecipeError at the recipe's os, where this version has no base to build it from."""
+    system = recipe.hardware.os
     if not system.base:
         text = f"'{system.name}' is known, but this version builds Debian only; write debian-12 or debian-13"
         raise RecipeError([Problem(recipe.hardware.at("os"), "[hardware] os", text, code="no-base")])
+
+
+def _left_out(recipe: Recipe, system: System) -> list[tuple[str, str, str]]:
+    """What the plan of a system without a base leaves out, as (section, program or setting, reason)."""
+    config = recipe.config
+    packages = f"packages of {system.name} are installed with {system.installer}, which this version does not drive"
+    own_form = f"this version writes it in Debian's form alone, which is not that of {system.name}"
+    left = [(wish.section, wish.choice or wish.name, packages) for wish in recipe.wishes]
+    left += [("config", name, packages) for name in config.packages]
+    left += [("config", f"repository {name}", own_form) for name in config.repos]
+    return [*left, ("network", "interfaces and name servers", own_form), ("config", "clean-up of the image", own_form)]
 
 
 def _resolve(wishes: Iterable[Wish], system: System) -> tuple[list[tuple[Wish, Program]], list[tuple[str, str, str]]]:
@@ -125,7 +149,7 @@ def _refuse_conflicts(programs: Iterable[tuple[Wish, Program]]) -> None:
 
 
 def _all_steps(ctx: PlanContext, backend_steps: Iterable[Step]) -> Iterator[Step]:
-    modules = step_modules()
+    modules = [m for m in step_modules() if ctx.system.base or m.__name__.rpartition(".")[2] in ANY_LINUX]
     for module in modules:
         if module.ORDER < LAST:
             yield from _steps_of(module, ctx)
@@ -133,6 +157,11 @@ def _all_steps(ctx: PlanContext, backend_steps: Iterable[Step]) -> Iterator[Step
     for module in modules:
         if module.ORDER >= LAST:
             yield from _steps_of(module, ctx)
+
+
+def _asked(steps: Iterable[Step], without: frozenset[str]) -> Iterator[Step]:
+    for step in steps:
+        yield replace(step, probes=tuple(p for p in step.probes if p.name not in without)) if without else step
 
 
 def _steps_of(module: StepModule, ctx: PlanContext) -> Iterator[Step]:

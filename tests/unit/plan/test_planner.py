@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from vmgen_build.backends.base import BackendPart
 from vmgen_build.errors import RecipeError
 from vmgen_build.plan.context import Facts
 from vmgen_build.plan.model import Plan, Step
+from vmgen_build.plan.planner import refuse_unbuildable
+from vmgen_build.recipe.load import load
 
 Planner = Callable[..., Plan]
 SECRETS = ("canary-9d1f,#ana", "canary-77aa-root")
@@ -130,10 +133,38 @@ def test_programs_that_the_system_lacks_are_skipped(planned: Planner) -> None:
     assert "packages-gui" not in [step.name for step in plan.steps]
 
 
-@pytest.mark.parametrize("system", ["fedora-14-x86", "winxppro"])
-def test_a_system_without_a_base_is_refused(planned: Planner, system: str) -> None:
-    with pytest.raises(RecipeError, match=r"lab.ini:3: \[hardware\] os: '.*' is known, but this version builds Debian"):
-        planned(head=f"[hardware]\nvm_id = lab\nos = {system}\n")
+REFUSED = r"lab.ini:3: \[hardware\] os: '.*' is known, but this version builds Debian"
+
+
+def test_windows_is_refused(planned: Planner) -> None:
+    with pytest.raises(RecipeError, match=REFUSED):
+        planned(head="[hardware]\nvm_id = lab\nos = winxppro\n")
+
+
+def test_a_linux_without_a_base_is_planned_to_be_read(
+    planned: Planner, tmp_path: Path, sink_text: str, sink_files: dict[str, bytes]
+) -> None:
+    text = sink_text.replace("os = debian-12-amd64", "os = fedora-14-x86")
+    assert text != sink_text
+    plan = planned(text, head="", files=sink_files)
+    names = [step.name for step in plan.steps]
+    assert {"system", "users", "firewall", "files"} <= set(names) and "kernel" in names, names
+    assert not {"repositories", "network", "generalise"} & set(names)
+    assert not [name for name in names if name.startswith("packages")]
+    left = {(section, what) for section, what, _ in plan.skipped}
+    assert {("devel", "vim"), ("config", "htop"), ("config", "repository own"), ("services", "sshd")} <= left
+    assert all("fedora-14" in reason for _, _, reason in plan.skipped)
+    with pytest.raises(RecipeError, match=r"\[hardware\] os: 'fedora-14' is known, but this version builds Debian"):
+        refuse_unbuildable(load(tmp_path / "lab.ini"))
+
+
+def test_a_backend_takes_out_probes_that_do_not_hold_in_it(planned: Planner) -> None:
+    text = "[network]\n[[eths]]\n[[[eth0]]]\naddress = 10.0.0.2/24\ngateway = 10.0.0.1\n"
+    whole = planned(text, part=BackendPart())
+    less = planned(text, part=BackendPart(without=frozenset({"eth0-10.0.0.2"})))
+    before, after = ([p.name for p in plan.all_probes()] for plan in (whole, less))
+    assert [name for name in before if name != "eth0-10.0.0.2"] == after and len(before) == len(after) + 1
+    assert [step.id for step in whole.steps] == [step.id for step in less.steps], "probes change no layer"
 
 
 def test_the_plan_as_data(sink: Plan) -> None:

@@ -1,0 +1,344 @@
+"""Builds on a node: the stand-in of tests/node behind a real sshd on loopback, and an lxc node."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tarfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.sshd import Sshd, sshd
+from tests.node.node import Node, make_node, template_from
+
+RECIPES = Path(__file__).parent / "recipes"
+QUICK, FULL = RECIPES / "onnode.ini", RECIPES / "openvz.ini"
+PASSWORD = "quietly-kept"
+RECORDS = Path("/var/lib/vmgen-build/builds")
+
+Build = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="module")
+def node(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    made = make_node(tmp_path_factory.mktemp("node") / "n")
+    try:
+        template_from(cache, made)
+        yield made
+    finally:
+        made.destroy()
+
+
+@pytest.fixture(autouse=True)
+def healthy(node: Node) -> Iterator[None]:
+    """Every test leaves the node as it was: no fault, no container, nothing of a build's."""
+    node.begin()
+    yield
+    node.clear()
+    assert node.left_over() == []
+    assert list(RECORDS.glob("*")) == []
+
+
+@pytest.fixture(scope="module")
+def server(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
+    folder = tmp_path_factory.mktemp("sshd")
+    with sshd(folder, prefix=node.inside([]), environment={"HOME": str(folder)}) as running:
+        yield running
+
+
+def command(cache: Path, recipe: Path, out: Path, *words: object) -> list[str]:
+    return [sys.executable, "-m", "vmgen_build", *map(str, (recipe, "-o", out, "--cache", cache, *words))]
+
+
+@pytest.fixture()
+def over_ssh(cache: Path, server: Sshd, tmp_path: Path) -> Build:
+    def run(recipe: Path, *words: object, backend: str = "openvz") -> subprocess.CompletedProcess[str]:
+        line = command(cache, recipe, tmp_path / "out", "-b", backend, "--host", server.url, *words)
+        return subprocess.run(
+            line, capture_output=True, text=True, env=os.environ | server.environ, stdin=subprocess.DEVNULL
+        )
+
+    return run
+
+
+def events(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+
+
+def outcomes(text: str) -> dict[str, str]:
+    return {e["step"]: e["outcome"] for e in events(text) if e["event"] == "step-finished"}
+
+
+def paused(seconds: int) -> list[str]:
+    return ["--set", f"config.scripts.last.run=echo the script runs; sleep {seconds}"]
+
+
+def test_the_image_of_a_node_is_created_there_again_and_every_setting_holds(
+    node: Node, over_ssh: Build, tmp_path: Path
+) -> None:
+    done = over_ssh(FULL, "--build-address", "10.77.0.5", "--json")
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert set(outcomes(done.stdout).values()) == {"cached", "built"} or "built" in outcomes(done.stdout).values()
+    kept = [name for name in node.left_over() if "-vmgen-" in name]
+    assert len(kept) == 1 and node.left_over() == kept
+
+    again = over_ssh(FULL, "--build-address", "10.77.0.5", "--set", "config.timezone=Europe/Paris", "--json")
+    assert again.returncode == 0, again.stderr[-4000:]
+    steps = outcomes(again.stdout)
+    assert steps["packages-services"] == "cached" and steps["system"] == "built"
+    node.begin()
+
+    bundle = tmp_path / "out/4101-openvz-amd64.tar"
+    created_and_probed(node, bundle, json.loads(bundle.with_name("4101-openvz-amd64.manifest.json").read_text()))
+
+
+def created_and_probed(node: Node, bundle: Path, manifest: dict[str, Any]) -> None:
+    """As INSTALL says: the template into the cache, create, the configuration in place, start; then the probes."""
+    with tarfile.open(bundle) as tar:
+        (name,) = [n for n in tar.getnames() if n.endswith(".tar.gz")]
+        with tar.extractfile(name) as source:  # type: ignore[union-attr]
+            (node.cache / name).write_bytes(source.read())
+        conf = tar.extractfile("4101.conf").read().decode()  # type: ignore[union-attr]
+    try:
+        made = node.vzctl("create", "4101", "--ostemplate", name.removesuffix(".tar.gz"))
+        assert made.returncode == 0, made.stdout
+        folder = (node.conf / "4101.conf").read_text()
+        places = [line for line in folder.splitlines() if line.startswith(("VE_ROOT", "VE_PRIVATE"))]
+        own = [line for line in conf.splitlines() if not line.startswith(("VE_ROOT", "VE_PRIVATE", "NETIF"))]
+        (node.conf / "4101.conf").write_text("\n".join([*own, *places]) + "\n")
+        assert node.vzctl("start", "4101").returncode == 0
+        probes = [p for p in manifest["probes"] if p["kind"] == "guest" and not about_veth(p)]
+        assert len(probes) > 15
+        failing = [(p["setting"], said) for p in probes if (said := asked(node, p))]
+        assert failing == []
+    finally:
+        node.vzctl("stop", "4101", "--fast")
+        node.vzctl("destroy", "4101")
+        (node.cache / name).unlink()
+        (node.conf / "4101.conf.destroyed").unlink(missing_ok=True)
+
+
+def about_veth(probe: dict[str, Any]) -> bool:
+    """The stand-in's container is started without the two bridged devices, and so without what hangs on them."""
+    return any(word in probe["setting"] for word in ("eth1", "eth2", "gateway", "default route"))
+
+
+def asked(node: Node, probe: dict[str, Any]) -> str:
+    """ "" where it holds, or where the host cannot tell."""
+    end = time.monotonic() + max(probe["retry"], 20.0)
+    while True:
+        done = node.vzctl("--quiet", "exec2", "4101", "-", data=probe["script"])
+        if done.returncode in (0, 77):
+            return ""
+        if time.monotonic() > end:
+            return done.stdout + done.stderr
+        time.sleep(0.5)
+
+
+def test_the_node_has_no_template_and_none_is_named(node: Node, over_ssh: Build, tmp_path: Path) -> None:
+    """A base made here takes its place."""
+    template = node.cache / "debian-12-x86_64.tar.gz"
+    aside = template.rename(node.seen / "aside.tar.gz")
+    try:
+        done = over_ssh(QUICK)
+        assert done.returncode == 0, done.stderr[-4000:]
+        assert "has no template debian-12-x86_64: a base made here takes its place" in done.stderr
+    finally:
+        aside.rename(template)
+        node.begin()
+    with tarfile.open(tmp_path / "out/4102-openvz-amd64.tar") as tar:
+        assert "debian-12-x86_64-4102.tar.gz" in tar.getnames()
+
+
+def test_on_the_node_itself(cache: Path, node: Node, tmp_path: Path) -> None:
+    line = command(cache, QUICK, tmp_path / "out", "-b", "openvz", "--host", "local")
+    done = subprocess.run(node.inside(line), capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert (tmp_path / "out/4102-openvz-amd64.tar").exists()
+
+
+def test_a_held_lock_and_an_old_kernel_are_waited_for_and_met(node: Node, over_ssh: Build) -> None:
+    node.fault("locked", times=2)
+    node.fault("old-kernel")
+    done = over_ssh(QUICK)
+    assert done.returncode == 0, done.stderr[-4000:]
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ("template-missing", "ended with 91: the node has no such OS template"),
+        ("private-exists", "ended with 44: its private area is there already"),
+        ("no-space", "ended with 46: the node's disk is full"),
+        ("no-init", "ended with 47: its template has no /sbin/init"),
+    ],
+)
+def test_what_vzctl_refuses_is_explained_and_leaves_nothing(
+    node: Node, over_ssh: Build, tmp_path: Path, fault: str, message: str
+) -> None:
+    node.fault(fault)
+    done = over_ssh(QUICK)
+    assert done.returncode == 1 and message in done.stderr, done.stderr[-2000:]
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_full_disk_in_the_middle_of_a_step(node: Node, over_ssh: Build) -> None:
+    node.small_disk("400M")
+    fill = "config.scripts.last.run=dd if=/dev/zero of=/filler bs=1M count=2000"
+    done = over_ssh(QUICK, "--set", fill)
+    assert done.returncode == 1
+    assert "step 'script-last' failed" in done.stderr and "No space left on device" in done.stderr, done.stderr
+
+
+def test_another_container_of_that_number_is_left_alone(node: Node, over_ssh: Build) -> None:
+    assert node.vzctl("create", "4102", "--ostemplate", "debian-12-x86_64").returncode == 0
+    mark = node.private / "4102/root/mark"
+    mark.write_text("mine")
+    before = (node.conf / "4102.conf").read_text()
+    try:
+        done = over_ssh(QUICK)
+        assert done.returncode == 0, done.stderr[-4000:]
+        assert mark.read_text() == "mine" and (node.conf / "4102.conf").read_text() == before
+    finally:
+        node.vzctl("destroy", "4102")
+        (node.conf / "4102.conf.destroyed").unlink(missing_ok=True)
+
+
+def test_keep_leaves_the_container_and_says_how_to_enter_it(node: Node, over_ssh: Build) -> None:
+    done = over_ssh(QUICK, "--on-error", "keep", "--set", "config.scripts.last.run=echo half >/root/half; false")
+    try:
+        assert done.returncode == 1
+        assert "vzctl enter 4102" in done.stderr and "vzctl destroy 4102" in done.stderr, done.stderr
+        assert node.containers() == {4102: "running"}
+        assert node.vzctl("exec2", "4102", "cat /root/half").stdout == "half\n"
+    finally:
+        node.vzctl("stop", "4102", "--fast")
+        node.vzctl("destroy", "4102")
+        (node.conf / "4102.conf.destroyed").unlink(missing_ok=True)
+
+
+@pytest.fixture()
+def begun(cache: Path, server: Sshd, tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start a build whose last step takes a minute, and come back once what is waited for stands in its events."""
+    processes = []
+
+    def begin(until: str, *words: str) -> subprocess.Popen[str]:
+        line = command(cache, QUICK, tmp_path / "out", "-b", "openvz", "--host", server.url, "--json", *words)
+        process = subprocess.Popen(
+            line,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | server.environ,
+            stdin=subprocess.DEVNULL,
+        )
+        processes.append(process)
+        assert process.stdout is not None
+        for event in process.stdout:
+            if until in event:
+                return process
+        raise AssertionError(process.communicate()[1])
+
+    yield begin
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def test_a_connection_cut_in_a_step(node: Node, server: Sshd, begun: Any) -> None:
+    process = begun("the script runs", *paused(60))
+    assert node.containers() == {4102: "running"}
+    server.cut()
+    _, err = process.communicate(timeout=100)
+    assert process.returncode == 1
+    assert "was cut" in err and "nothing of the build is left there" in err, err
+
+
+def test_a_connection_cut_while_the_root_comes_home(node: Node, server: Sshd, begun: Any, tmp_path: Path) -> None:
+    process = begun("bringing the root home")
+    server.cut()
+    _, err = process.communicate(timeout=100)
+    assert process.returncode == 1
+    assert "nothing of the build is left there" in err, err
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_the_node_goes_down_in_a_step(node: Node, server: Sshd, begun: Any) -> None:
+    process = begun("the script runs", *paused(60))
+    guardians = subprocess.run(["pgrep", "-f", "vmgen-guardian"], capture_output=True, text=True).stdout.split()
+    for pid in guardians:
+        os.kill(int(pid), signal.SIGKILL)
+    node.reboot()
+    server.cut()
+    _, err = process.communicate(timeout=100)
+    assert process.returncode == 1
+    assert "nothing of the build is left there" in err, err
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_a_builder_that_is_killed_or_interrupted(node: Node, begun: Any, number: int) -> None:
+    process = begun("the script runs", *paused(60))
+    process.send_signal(number)
+    process.communicate(timeout=60)
+    end = time.monotonic() + 30
+    while node.left_over() and time.monotonic() < end:
+        time.sleep(0.2)
+
+
+def test_what_a_dead_guardian_left_goes_with_the_next_build(node: Node, begun: Any, over_ssh: Build) -> None:
+    process = begun("the script runs", *paused(60))
+    guardians = subprocess.run(["pgrep", "-f", "vmgen-guardian"], capture_output=True, text=True).stdout.split()
+    for pid in [*map(int, guardians), process.pid]:
+        os.kill(pid, signal.SIGKILL)
+    process.communicate()
+    assert 4102 in node.containers()
+    done = over_ssh(QUICK)
+    assert done.returncode == 0 and "what a build that was cut off left" in done.stderr, done.stderr
+
+
+def test_no_secret_is_seen_on_the_node(node: Node, over_ssh: Build, tmp_path: Path) -> None:
+    """Neither in an argument of any process while it runs, nor in what is left."""
+    seen: list[str] = []
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.02):
+            for path in Path("/proc").glob("[0-9]*/cmdline"):
+                try:
+                    text = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                except OSError:
+                    continue
+                if PASSWORD in text:
+                    seen.append(text)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        done = over_ssh(QUICK, "-v")
+    finally:
+        over.set()
+        watcher.join()
+    assert done.returncode == 0 and seen == []
+    assert PASSWORD not in done.stdout + done.stderr
+    for path in (tmp_path / "out").glob("*.json"):
+        assert PASSWORD not in path.read_text()
+
+
+def test_lxc_on_a_host_reached_by_ssh(over_ssh: Build, tmp_path: Path) -> None:
+    done = over_ssh(QUICK, backend="lxc")
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert (tmp_path / "out/4102-lxc-amd64.tar.zst").exists()
+    assert list(Path("/var/lib/vmgen-build/lxc").iterdir()) == []
+
+
+def test_a_shell_is_for_this_host_alone(over_ssh: Build) -> None:
+    done = over_ssh(QUICK, "--on-error", "shell")
+    assert done.returncode == 2 and "take: --on-error keep" in done.stderr

@@ -1,0 +1,164 @@
+"""Containers on a node, as NodeWorkshop sees them: a program of the node's own (vzctl, lxc-*) over a runner."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import BinaryIO, ClassVar
+
+from vmgen_build.errors import BuildError
+from vmgen_build.guests.runners import Done, Runner
+
+MARK = "vmgen"
+"""Begins the name of every container of ours, and stands in the name of every template of ours."""
+
+KEPT = 8
+"""Templates of ours that stay on a node: the most recently used."""
+
+SUFFIX = ".tar.gz"
+
+TAR = "tar --numeric-owner --xattrs --xattrs-include=* --acls --one-file-system --warning=no-file-ignored"
+"""Of a whole root, to make it or to unpack it. Sockets are left out: tar knows none."""
+
+STORE = f"""\
+set -euo pipefail
+umask 077
+cache=$1 name=$2 part=$3 root=$4
+mkdir -p -- "$cache"
+cd -- "$cache"
+trap 'rm -f -- "$part"' EXIT
+if [ -n "$root" ]; then
+    (set -f && {TAR} -C "$root" -cf - . | gzip -1 >"$part")
+else
+    cat >"$part"
+    gzip -t <"$part"
+fi
+chmod 0644 -- "$part"
+mv -f -- "$part" "$name"
+find . -maxdepth 1 -name '*-{MARK}-????????????????{SUFFIX}' -printf '%T@ %f\\n' | sort -rn | tail -n +{KEPT + 1} |
+    while read -r _ old; do rm -f -- "$old"; done
+"""
+"""bash: a template from a root, or from standard input where that is "", whole or not at all; then the oldest go."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What a container has while a plan runs in it. ram and disk in bytes, 0 for the node's own default; addresses: set
+    by the node, without a prefix length."""
+
+    cpus: int = 0
+    ram: int = 0
+    disk: int = 0
+    addresses: tuple[str, ...] = ()
+
+
+class Driver(ABC):
+    """One kind of node. tag: of the build, safe in a name; every container that it makes carries it."""
+
+    kind: ClassVar[str]
+    """As users know it: "OpenVZ", "lxc"."""
+
+    removal: ClassVar[str]
+    """Shell functions for the guardian (guests.node.guardian). `remove ID TAG` stops and destroys the container with
+    all that is its own, if it carries the tag or is half made; another's is left alone."""
+
+    foreign_templates: ClassVar[bool] = False
+    """Whether its cache holds templates of others, which a container may start from."""
+
+    def __init__(self, runner: Runner, tag: str) -> None:
+        self.runner, self.tag = runner, tag
+
+    @property
+    @abstractmethod
+    def cache(self) -> str:
+        """Folder of the node that holds templates."""
+
+    @abstractmethod
+    def check(self) -> None:
+        """Raises HostError saying what the node lacks for a build, and what to do."""
+
+    @abstractmethod
+    def free_id(self, wanted: str) -> str:
+        """An identifier that no container has: `wanted` if it is free and may be used."""
+
+    @abstractmethod
+    def create(self, ct: str, template: str, setup: Setup) -> None:
+        """A stopped container from a template of the cache. Raises BuildError."""
+
+    @abstractmethod
+    def start(self, ct: str) -> None:
+        """Start it, and wait until commands run in it. Raises BuildError."""
+
+    @abstractmethod
+    def stop(self, ct: str) -> None:
+        """Raises BuildError."""
+
+    @abstractmethod
+    def exec_argv(self, ct: str, command: str, *, network: bool = False) -> list[str]:
+        """The call that has the container's shell run `command`, with the caller's standard input.
+
+        network: whether it needs to reach the outside; another may find itself cut off."""
+
+    @abstractmethod
+    def mounted(self, ct: str) -> AbstractContextManager[str]:
+        """The root of a stopped container, as a folder of the node."""
+
+    @abstractmethod
+    def explain(self, ct: str, done: Done) -> str:
+        """What is wrong where a call of exec_argv did not come to run its command."""
+
+    @abstractmethod
+    def how_to_enter(self, ct: str) -> str:
+        """For a container that was kept: how to enter it, and how to remove it."""
+
+    def resolv_conf(self, ct: str) -> bytes:
+        """The name servers that the node gives the container; b"" where each command has them anyway."""
+        return b""
+
+    @property
+    def where(self) -> str:
+        return self.runner.name
+
+    def templates(self) -> frozenset[str]:
+        """Names in the cache, without what comes behind .tar."""
+        listed = self.runner.run(["ls", "-1", "--", self.cache])
+        return frozenset(name.partition(".tar")[0] for name in listed.out.splitlines() if ".tar" in name)
+
+    def template_digest(self, name: str) -> str:
+        """sha256 of a template of the cache. Raises BuildError."""
+        find = 'cd -- "$1" && for f in "$2".tar "$2".tar.*; do [ ! -f "$f" ] || { sha256sum <"$f"; break; }; done'
+        done = self.runner.run(["sh", "-c", find, "sh", self.cache, name])
+        digest = done.out.partition(" ")[0]
+        if len(digest) != 64:
+            raise BuildError(f"{self.where}: cannot read the template {name} in {self.cache}: {last_line(done)}")
+        return digest
+
+    def put_template(self, name: str, source: BinaryIO, suffix: str = SUFFIX) -> None:
+        """Copy a template into the cache. suffix: as ".tar.gz". Raises BuildError."""
+        self._store(name + suffix, "", source)
+
+    def keep_as_template(self, ct: str, name: str) -> None:
+        """Pack a stopped container's root as a template, on the node. Raises BuildError."""
+        with self.mounted(ct) as root:
+            self._store(name + SUFFIX, root, None)
+
+    def used(self, name: str) -> None:
+        """Note that a template of ours was used, so that it is not the next one to go."""
+        self.runner.run(["touch", "-c", "--", f"{self.cache}/{name}{SUFFIX}"])
+
+    def _store(self, name: str, root: str, source: BinaryIO | None) -> None:
+        words = ["bash", "-c", STORE, "bash", self.cache, name, f".{name}.part-{self.tag}", root]
+        done = self.runner.run(words, data=source if source is not None else b"")
+        if done.code != 0:
+            raise BuildError(
+                f"{self.where}: cannot store the template {name} in {self.cache}: {last_line(done)};"
+                " make room there, or remove templates that nobody needs"
+            )
+
+
+def last_line(done: Done) -> str:
+    """What a program said last, or its exit code where it said nothing."""
+    lines = [line.strip() for line in (done.err + "\n" + done.out).splitlines() if line.strip()]
+    said = [line.strip() for line in done.err.splitlines() if line.strip()] or lines
+    return said[-1] if said else f"exit code {done.code}"

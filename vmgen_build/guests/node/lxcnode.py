@@ -1,0 +1,113 @@
+"""lxc containers on a node: nothing but lxc-execute(1) on an unpacked root, in folders of our own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import ClassVar
+
+from vmgen_build.errors import BuildError, HostError
+from vmgen_build.guests.lxc import DROPPED
+from vmgen_build.guests.node.driver import MARK, SUFFIX, TAR, Driver, Setup, last_line
+from vmgen_build.guests.runners import Done
+
+HOME = "/var/lib/vmgen-build"
+CONTAINERS = f"{HOME}/lxc"
+
+_CONFIG = f"""\
+lxc.include = /usr/share/lxc/config/common.conf
+lxc.uts.name = localhost
+lxc.rootfs.path = dir:%(root)s
+lxc.apparmor.profile = unconfined
+lxc.mount.entry = tmpfs run tmpfs nosuid,nodev,mode=0755 0 0
+lxc.cap.drop = {DROPPED}
+"""
+"""lxc.container.conf(5)."""
+
+_ALONE = "lxc.net.0.type = empty\n"
+
+_NETWORK = """\
+lxc.mount.entry = /etc/resolv.conf etc/resolv.conf none bind,ro,optional,create=file 0 0
+lxc.net.0.type = none
+lxc.cap.drop = net_admin
+"""
+"""The network is the node's own, which the container may use and not change."""
+
+_CREATE = f"""\
+set -eu
+umask 022
+mkdir -p -- "$1/rootfs"
+chmod 0700 -- "$1"
+printf %s "$3" >"$1/config"
+printf %s "$4" >"$1/network"
+set -f
+{TAR} -xpf "$2" -C "$1/rootfs"
+"""
+
+
+class LxcDriver(Driver):
+    kind: ClassVar[str] = "lxc"
+    removal: ClassVar[str] = f"""\
+remove() {{  # ID TAG
+    case $1 in {MARK}-"$2") ;; *) return 0 ;; esac
+    lxc-stop -P {CONTAINERS} -n "$1" -k >/dev/null 2>&1
+    rm -rf --one-file-system -- "{CONTAINERS}/$1"
+}}
+"""
+
+    @property
+    def cache(self) -> str:
+        return f"{HOME}/templates"
+
+    def check(self) -> None:
+        for program in ("lxc-execute", "flock", "bash", "tar", "gzip"):
+            if self.runner.run(["sh", "-c", 'command -v "$1"', "sh", program]).code != 0:
+                raise HostError(
+                    f"{self.where} lacks {program}; install it there, or see: vmgen-build doctor --host {self.where}"
+                )
+
+    def free_id(self, wanted: str) -> str:
+        return f"{MARK}-{self.tag}"
+
+    def create(self, ct: str, template: str, setup: Setup) -> None:
+        """Limits of memory, disk and CPUs are left to the image: a build that runs into them helps nobody."""
+        folder = f"{CONTAINERS}/{ct}"
+        config = _CONFIG % {"root": f"{folder}/rootfs"}
+        words = [
+            "sh",
+            "-c",
+            _CREATE,
+            "sh",
+            folder,
+            f"{self.cache}/{template}{SUFFIX}",
+            config + _ALONE,
+            config + _NETWORK,
+        ]
+        done = self.runner.run(words)
+        if done.code != 0:
+            raise BuildError(f"{self.where}: cannot unpack the template {template}: {last_line(done)}")
+
+    def start(self, ct: str) -> None:
+        done = self.runner.run(self.exec_argv(ct, "exit 0"), timeout=60)
+        if done.code != 0:
+            raise BuildError(f"{self.where}: the container does not start: {self.explain(ct, done)}")
+
+    def stop(self, ct: str) -> None:
+        """Nothing runs between two commands."""
+
+    def exec_argv(self, ct: str, command: str, *, network: bool = False) -> list[str]:
+        config = f"{CONTAINERS}/{ct}/{'network' if network else 'config'}"
+        return ["lxc-execute", "-P", CONTAINERS, "-n", ct, "-f", config, "--", "/bin/sh", "-c", command]
+
+    @contextmanager
+    def mounted(self, ct: str) -> Iterator[str]:
+        yield f"{CONTAINERS}/{ct}/rootfs"
+
+    def explain(self, ct: str, done: Done) -> str:
+        return f"{last_line(done)} (lxc-execute ended with {done.code})"
+
+    def how_to_enter(self, ct: str) -> str:
+        return (
+            f"enter it with:\n  lxc-execute -P {CONTAINERS} -n {ct} -- /bin/bash\n"
+            f"and remove it with: rm -rf {CONTAINERS}/{ct}"
+        )

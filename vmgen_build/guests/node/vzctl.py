@@ -1,0 +1,244 @@
+"""OpenVZ containers by vzctl(8), of OpenVZ 6 (vzctl 4.x) and its like.
+
+What vzctl says goes to standard output, so that it is called with --quiet where a command's own output counts. Its exit
+codes are in its manual and in src/lib of its source; a command's own code is told apart by guests.node.guest.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from typing import ClassVar
+
+from vmgen_build.errors import BuildError, HostError
+from vmgen_build.guests.node.driver import MARK, Driver, Setup, last_line
+from vmgen_build.guests.runners import Done
+
+LOCKED, PRIVATE_EXISTS, SYSTEM_ERROR = 9, 44, 3
+QUOTA_OFF = (62, 63)
+
+TRIES = 20
+"""Calls of vzctl while another holds the container's lock, a second apart."""
+
+UP = 90.0
+"""Seconds that a container may take to boot."""
+
+_IS_UP = """\
+command -v systemctl >/dev/null || exit 0
+state=$(systemctl is-system-running 2>&1)
+echo "its system is $state" >&2
+case $state in running | degraded | maintenance) exit 0 ;; *) exit 1 ;; esac
+"""
+"""systemd clears /tmp and more while it boots, under the feet of commands that come early."""
+
+FIRST_ID = 9001
+"""Containers of a build get numbers from here on where the recipe's own is taken."""
+
+PAGE = 4096
+
+MEANS = {
+    3: "the node's kernel or vzctl refused it",
+    8: "the container is not running",
+    9: "another vzctl holds the container's lock: wait until it is done, or end it if it hangs",
+    10: "the node has no /etc/vz/vz.conf: install vzctl there",
+    12: "vzctl needs root on the node",
+    13: "vzctl lacks a capability: run it on the node itself, not in a container of it",
+    14: "the container is gone: was it destroyed by somebody else, or the node set up anew?",
+    29: "no OS template is named",
+    31: "the container does not run: did the node go down, or somebody stop it?",
+    32: "the container runs already",
+    33: "it does not stop",
+    40: "its file system is not mounted",
+    43: "its private area is gone",
+    44: "its private area is there already, from a container that was half made: remove it, or give another vm_id",
+    46: "the node's disk is full: make room under its VE_PRIVATE",
+    47: "its template has no /sbin/init, or one of another owner than root: it is no OS template",
+    48: "its private area cannot be made: look at VE_PRIVATE in the node's /etc/vz/vz.conf",
+    62: "the node's disk quotas are not to be had",
+    63: "the node sets no DISKSPACE",
+    71: "one of its addresses is none",
+    78: "its address is used by another container of the node: give another by --build-address",
+    79: "one of the node's action scripts failed",
+    82: "the sample configuration that the node's /etc/vz/vz.conf names (CONFIGFILE) is not there",
+    91: "the node has no such OS template",
+    99: "the node's kernel has no ploop: set VE_LAYOUT=simfs in its /etc/vz/vz.conf",
+    130: "its veth cannot be made",
+}
+"""vzctl(8), EXIT STATUS, and what to do."""
+
+_LOCATE = """\
+VEID=$1
+. /etc/vz/vz.conf
+conf=/etc/vz/conf/$1.conf
+if [ -e "$conf" ]; then . "$conf"; fi
+printf '%s\\n%s\\n' "$VE_ROOT" "$VE_PRIVATE"
+"""
+"""The configuration of vzctl is shell text, and holds the literal $VEID: ctid.conf(5)."""
+
+_SETTINGS = ". /etc/vz/vz.conf && printf '%s\\n' \"${TEMPLATE:-/vz/template}\""
+
+
+class VzDriver(Driver):
+    kind: ClassVar[str] = "OpenVZ"
+    foreign_templates: ClassVar[bool] = True
+    removal: ClassVar[str] = (
+        """\
+quietly() {  # as long as another vzctl holds the lock, once a second
+    tries=0
+    while :; do
+        vzctl --quiet "$@" >/dev/null 2>&1
+        [ $? -eq 9 ] && [ "$tries" -lt 60 ] || return 0
+        tries=$((tries + 1))
+        sleep 1
+    done
+}
+located() {  # ID: its root and its private area, a line each
+    (
+        VEID=$1 VE_ROOT= VE_PRIVATE=
+        . /etc/vz/vz.conf
+        [ ! -e "/etc/vz/conf/$1.conf" ] || . "/etc/vz/conf/$1.conf"
+        printf '%s\\n%s\\n' "$VE_ROOT" "$VE_PRIVATE"
+    )
+}
+remove() {  # ID TAG
+    conf=/etc/vz/conf/$1.conf
+    if [ -e "$conf" ] && ! grep -q "^NAME=\\"\\{0,1\\}"""
+        + MARK
+        + """-$2\\"\\{0,1\\}\\$" "$conf"; then return 0; fi
+    places=$(located "$1")
+    if [ -e "$conf" ]; then
+        quietly stop "$1" --fast
+        quietly umount "$1"
+        quietly destroy "$1"
+    fi
+    printf '%s\\n' "$places" | while IFS= read -r place; do
+        case $place in */"$1") rm -rf --one-file-system -- "$place" "$place.tmp" ;; esac
+    done
+    rm -f -- "/etc/vz/names/"""
+        + MARK
+        + """-$2" "$conf.destroyed"
+    [ ! -e "$conf" ]
+}
+"""
+    )
+
+    @cached_property
+    def cache(self) -> str:
+        found = self.runner.run(["sh", "-c", _SETTINGS])
+        if found.code != 0:
+            raise HostError(f"{self.where}: {MEANS[10]}")
+        return f"{found.out.strip()}/cache"
+
+    def check(self) -> None:
+        lacking = [p for p in ("vzctl", "vzlist", "flock", "bash", "tar", "gzip") if not self._there(p)]
+        if lacking:
+            raise HostError(
+                f"{self.where} lacks {', '.join(lacking)}: it is no OpenVZ node, or not set up as one;"
+                " see: vmgen-build doctor --host"
+            )
+
+    def free_id(self, wanted: str) -> str:
+        if wanted.isdigit() and int(wanted) > 100 and self._free(wanted):
+            return wanted
+        for number in range(FIRST_ID, FIRST_ID + 1000):
+            if self._free(str(number)):
+                return str(number)
+        raise BuildError(f"{self.where} has no free container number from {FIRST_ID} on; destroy containers there")
+
+    def create(self, ct: str, template: str, setup: Setup) -> None:
+        self._vzctl("create", ct, "--ostemplate", template, "--name", f"{MARK}-{self.tag}")
+        self._vzctl("set", ct, "--stop-timeout", "15", "--onboot", "no", "--save")
+        if setup.cpus:
+            self._vzctl("set", ct, "--cpus", str(setup.cpus), "--save")
+        if setup.ram:
+            self._limit_memory(ct, setup.ram)
+        if setup.disk:
+            kilobytes = f"{-(-setup.disk // 1024)}:{-(-setup.disk // 1024)}"
+            self._vzctl("set", ct, "--diskspace", kilobytes, "--save", fine=QUOTA_OFF)
+        for address in setup.addresses:
+            self._vzctl("set", ct, "--ipadd", address, "--save")
+        self._vzctl("set", ct, "--nameserver", "inherit", "--save")
+
+    def start(self, ct: str) -> None:
+        self._vzctl("start", ct)
+        end = time.monotonic() + UP
+        while True:
+            done = self.runner.run(self.exec_argv(ct, _IS_UP), timeout=20)
+            if done.code == 0:
+                return
+            if time.monotonic() > end:
+                raise BuildError(f"{self.where}: container {ct} is not up after {UP:.0f} s: {last_line(done)}")
+            time.sleep(0.2)
+
+    def resolv_conf(self, ct: str) -> bytes:
+        return self.runner.run(self.exec_argv(ct, "cat /etc/resolv.conf")).out.encode()
+
+    def stop(self, ct: str) -> None:
+        """At once: an orderly halt right after the start can hang for two minutes, and nothing of it is needed."""
+        self.runner.run(self.exec_argv(ct, "sync"), timeout=30)
+        self._vzctl("stop", ct, "--fast")
+
+    def exec_argv(self, ct: str, command: str, *, network: bool = False) -> list[str]:
+        return ["vzctl", "--quiet", "exec2", ct, command]
+
+    @contextmanager
+    def mounted(self, ct: str) -> Iterator[str]:
+        self._vzctl("mount", ct)
+        try:
+            yield self.runner.run(["sh", "-c", _LOCATE, "sh", ct]).out.splitlines()[0]
+        finally:
+            self._vzctl("umount", ct)
+
+    def explain(self, ct: str, done: Done) -> str:
+        """A command may end with vzctl's own codes: the container is asked how it is."""
+        status = self.runner.run(["vzctl", "status", ct]).out.strip()
+        meant = MEANS.get(done.code, last_line(done))
+        return f"{meant} ({status or f'container {ct}'}; vzctl exec2 ended with {done.code})"
+
+    def how_to_enter(self, ct: str) -> str:
+        return f"enter it with:\n  vzctl enter {ct}\nand remove it with: vzctl stop {ct} && vzctl destroy {ct}"
+
+    def _there(self, program: str) -> bool:
+        return self.runner.run(["sh", "-c", 'command -v "$1"', "sh", program]).code == 0
+
+    def _free(self, ct: str) -> bool:
+        """No configuration of it, no private area and no root."""
+        script = _LOCATE + '[ ! -e "$conf" ] && [ ! -e "$VE_PRIVATE" ] && ! ls -A "$VE_ROOT" 2>/dev/null | grep -q .\n'
+        return self.runner.run(["sh", "-c", script, "sh", ct]).code == 0
+
+    def _limit_memory(self, ct: str, ram: int) -> None:
+        """Kernels before 042stab04x have no --ram, and take the older measure in pages."""
+        done = self._call("set", ct, "--ram", str(ram), "--swap", "0", "--save")
+        if done.code == SYSTEM_ERROR:
+            self._vzctl("set", ct, "--privvmpages", str(ram // PAGE), "--save")
+        elif done.code != 0:
+            raise self._failed("set", ct, done)
+
+    def _vzctl(self, verb: str, ct: str, *words: str, fine: Sequence[int] = ()) -> Done:
+        done = self._call(verb, ct, *words)
+        if done.code != 0 and done.code not in fine:
+            raise self._failed(verb, ct, done)
+        return done
+
+    def _call(self, verb: str, ct: str, *words: str) -> Done:
+        for _ in range(TRIES):
+            done = self.runner.run(["vzctl", verb, ct, *words])
+            if done.code != LOCKED:
+                break
+            time.sleep(1.0)
+        return done
+
+    def _failed(self, verb: str, ct: str, done: Done) -> VzctlError:
+        meant = MEANS.get(done.code, "vzctl failed")
+        said = re.sub(r"\s+", " ", last_line(done))
+        text = f"{self.where}: vzctl {verb} {ct} ended with {done.code}: {meant}; it said: {said}"
+        return VzctlError(text, done.code)
+
+
+class VzctlError(BuildError):
+    def __init__(self, text: str, code: int) -> None:
+        super().__init__(text)
+        self.code = code
