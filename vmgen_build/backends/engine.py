@@ -17,6 +17,7 @@ from vmgen_build.errors import HostError, UsageError
 from vmgen_build.events import ArtifactWritten, BuildFinished, BuildStarted, Bus, StepFinished
 from vmgen_build.installers import installer_for
 from vmgen_build.layers.lease import lease, reap
+from vmgen_build.layers.ostemplate import TemplateChoice
 from vmgen_build.layers.record import Record, Written, is_there, read_record, write_record
 from vmgen_build.layers.store import Store
 from vmgen_build.logfile import open_log
@@ -69,7 +70,7 @@ def _plan_and_layers(recipe: Path, backend: str, options: BuildOptions, store: S
 
 def build(recipe: Path, options: BuildOptions, bus: Bus) -> tuple[BuildResult, ...]:
     """Build the recipe for each backend. Raises VmgenError, or KeyboardInterrupt once all is undone."""
-    check_format(options)
+    check_options(options)
     loaded = load(recipe, options.sets, options.strict)
     refuse_unbuildable(loaded)
     for warning in loaded.warnings:
@@ -114,8 +115,16 @@ def _plan(recipe: Recipe, backend: str, options: BuildOptions, facts: Facts) -> 
     return make_plan(recipe, backend, part, facts, options.templates)
 
 
-def check_format(options: BuildOptions) -> None:
-    """Raises UsageError where a backend does not make the format."""
+def check_options(options: BuildOptions) -> None:
+    """Raises UsageError where a backend does not make the format, or where what is for a node stands without one."""
+    if not options.host:
+        for_node = {
+            "--build-address": options.build_address,
+            "--accept-new-host-key": options.accept_new_host_key,
+            "--ostemplate and --template-*": options.template not in (None, TemplateChoice()),
+        }
+        if alone := [name for name, given in for_node.items() if given]:
+            raise UsageError(f"{alone[0]}: only for a build on a node, which --host names; leave it out, or add --host")
     for name in options.backends:
         formats = backend_named(name).formats
         if options.format and options.format not in formats:

@@ -174,7 +174,7 @@ def _push(job: Job, base: Base, driver: Driver, name: str, bus: Bus) -> None:
                 driver.put_template(name, file, suffix)
         return
     store = Store(cache)
-    pack = f'set -euo pipefail; set -f; {TAR} -C "$1" -cf - . | gzip -1'
+    pack = f'set -euo pipefail\n{TAR}tar $options -C "$1" -cf - . | gzip -1'
     with store.in_use([base.id]):
         words = ["bash", "-c", pack, "bash", str(store.tree(base.id))]
         with subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as tar:

@@ -18,18 +18,27 @@ KEPT = 8
 
 SUFFIX = ".tar.gz"
 
-TAR = "tar --numeric-owner --xattrs --xattrs-include=* --acls --one-file-system --warning=no-file-ignored"
-"""Of a whole root, to make it or to unpack it. Sockets are left out: tar knows none."""
+TAR = """\
+set -f
+options='--numeric-owner --one-file-system'
+known=$(tar --help)
+for one in --xattrs --xattrs-include=* --acls --warning=no-file-ignored; do
+    case $known in *"${one%%=*}"*) options="$options $one" ;; esac
+done
+"""
+"""Shell text that puts tar's options for a whole root into $options, to pack or to unpack it; older ones (1.23 of EL 6)
+lack some. Sockets are left out: tar knows none."""
 
 STORE = f"""\
 set -euo pipefail
+{TAR}
 umask 077
 cache=$1 name=$2 part=$3 root=$4
 mkdir -p -- "$cache"
 cd -- "$cache"
 trap 'rm -f -- "$part"' EXIT
 if [ -n "$root" ]; then
-    (set -f && {TAR} -C "$root" -cf - . | gzip -1 >"$part")
+    tar $options -C "$root" -cf - . | gzip -1 >"$part"
 else
     cat >"$part"
     gzip -t <"$part"

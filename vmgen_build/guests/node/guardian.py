@@ -36,8 +36,8 @@ clear() {  # RECORD: removes what it lists, then the record itself
 GUARD = """\
 set -u
 trap '' HUP INT TERM PIPE
-bad= freed=' ' keep=
-mkdir -p -m 0700 "$1" && record=$1/$2 && exec 9>"$record" && flock -n 9 || exit 75
+bad='' freed=' ' keep=''
+mkdir -p "$1" && chmod 0700 "$1" && record=$1/$2 && exec 9>"$record" && flock -n 9 || exit 75
 echo ready
 while IFS= read -r line; do
     case $line in
@@ -53,7 +53,7 @@ clear "$record"
 
 REAP = """\
 set -u
-bad= freed=' '
+bad='' freed=' '
 for record in "$1"/*; do
     [ -f "$record" ] || continue
     case $2 in '' | "${record##*/}") ;; *) continue ;; esac

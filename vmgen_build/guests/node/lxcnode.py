@@ -40,8 +40,8 @@ mkdir -p -- "$1/rootfs"
 chmod 0700 -- "$1"
 printf %s "$3" >"$1/config"
 printf %s "$4" >"$1/network"
-set -f
-{TAR} -xpf "$2" -C "$1/rootfs"
+{TAR}
+tar $options -xpf "$2" -C "$1/rootfs"
 """
 
 

@@ -97,7 +97,7 @@ quietly() {  # as long as another vzctl holds the lock, once a second
 }
 located() {  # ID: its root and its private area, a line each
     (
-        VEID=$1 VE_ROOT= VE_PRIVATE=
+        VEID=$1 VE_ROOT='' VE_PRIVATE=''
         . /etc/vz/vz.conf
         [ ! -e "/etc/vz/conf/$1.conf" ] || . "/etc/vz/conf/$1.conf"
         printf '%s\\n%s\\n' "$VE_ROOT" "$VE_PRIVATE"

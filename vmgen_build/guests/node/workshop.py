@@ -30,8 +30,8 @@ ARCHITECTURES = {"amd64": "x86_64", "i386": "x86"}
 PACKERS = {"zstd": ("zstd -q -1 -c", "zstd -q -d -c"), "gzip": ("gzip -1 -c", "gzip -d -c"), "": ("cat", "cat")}
 """What a root comes home by, and what takes it in here; "" on this host."""
 
-_PACK = f'set -euo pipefail; set -f; {TAR} -C "$1" -cf - . | $2'
-_UNPACK = f'set -euo pipefail; set -f; $2 | {TAR} -xpf - -C "$1"'
+_PACK = f'set -euo pipefail\n{TAR}tar $options -C "$1" -cf - . | $2'
+_UNPACK = f'set -euo pipefail\n{TAR}$2 | tar $options -xpf - -C "$1"'
 _CHUNK = 1 << 20
 
 _NEUTRAL = """\

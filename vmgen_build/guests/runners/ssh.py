@@ -29,12 +29,12 @@ MARK = "vmgen-process-group "
 
 SHIM = (
     f"PATH=$PATH:{SYSTEM_FOLDERS} LC_ALL=C; export PATH LC_ALL; exec 3>&2 2>/dev/null; "
-    """(exec 2>&3 3>&-; exec timeout -k 5 "$@"); code=$?; """
+    """timeout -k 5 1 true && kill='-k 5' || kill=; (exec 2>&3 3>&-; exec timeout $kill "$@"); code=$?; """
     """[ "$code" -lt 125 ] || command -v timeout >/dev/null || """
     """echo "this host lacks 'timeout' of coreutils" >&3; exit $code"""
 )
 """Runs its arguments under timeout(1), whose process id is that of the command's process group, and turns the end by a
-signal into 128 + n, which an ssh server would tell by name alone."""
+signal into 128 + n, which an ssh server would tell by name alone. coreutils before 8.5 (EL 6) have no timeout -k."""
 
 INNER = f'echo "{MARK}$PPID" >&2; exec "$@"'
 """Tells the process group on standard error, before anything else."""
@@ -96,8 +96,8 @@ class SshRunner(ProcessRunner):
 
 
 def _seconds(timeout: float | None) -> str:
-    """As timeout(1) takes it: 0 is no limit."""
-    return "0" if timeout is None else f"{max(timeout, 0.01):.2f}"
+    """As timeout(1) takes it: 0 is no limit. Whole seconds have no fraction, which EL 6 does not know."""
+    return "0" if timeout is None else f"{max(timeout, 0.01):.2f}".removesuffix(".00")
 
 
 def _keep_alive(transport: paramiko.Transport) -> None:

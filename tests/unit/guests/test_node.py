@@ -1,0 +1,245 @@
+"""Builds on a node: the guardian as a real process, the scripts that run there, names and states."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from vmgen_build.errors import BuildError
+from vmgen_build.guests.node import driver, guardian, guest, lxcnode, vzctl, workshop
+from vmgen_build.guests.node.driver import Driver, Setup
+from vmgen_build.guests.node.guardian import guarded, reap
+from vmgen_build.guests.runners import Done, LocalRunner
+from vmgen_build.plan.model import Base, Plan, Step
+
+SCRIPTS = {
+    "store": ("bash", driver.STORE),
+    "guard of OpenVZ": ("sh", vzctl.VzDriver.removal + guardian.CLEAR + guardian.GUARD),
+    "guard of lxc": ("sh", lxcnode.LxcDriver.removal + guardian.CLEAR + guardian.GUARD),
+    "reap": ("sh", vzctl.VzDriver.removal + guardian.CLEAR + guardian.REAP),
+    "loader": ("sh", f"nonce=x\n{guest.LOADER}"),
+    "up": ("sh", vzctl._IS_UP),
+    "create": ("sh", lxcnode._CREATE),
+    "neutral": ("sh", workshop._NEUTRAL.replace("PACKAGES", "a b")),
+    "home": ("bash", workshop._PACK.replace("| $2", "| cat")),
+    "unpack": ("bash", workshop._UNPACK.replace("$2 |", "cat |")),
+}
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_what_runs_on_a_node_passes_shellcheck(name: str) -> None:
+    """SC1090, SC1091: files of the node; SC2086: $options is words; SC2154, SC2034: names of vzctl's configuration."""
+    shell, script = SCRIPTS[name]
+    check = ["shellcheck", "-s", shell, "-e", "SC1090,SC1091,SC2086,SC2034,SC2154", "-"]
+    done = subprocess.run(check, input=script, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+class Notebook(Driver):
+    """Containers are lines in a file: what the guardian was told to remove is written down."""
+
+    kind: ClassVar[str] = "notebook"
+    removal: ClassVar[str] = ""
+
+    def __init__(self, folder: Path, tag: str, fails: bool = False) -> None:
+        super().__init__(LocalRunner(), tag)
+        self.log = folder / "log"
+        text = f"remove() {{ echo \"$1 $2\" >>'{self.log}'; {'false' if fails else 'true'}; }}\n"
+        self.removal = text  # type: ignore[misc]
+
+    @property
+    def removed(self) -> list[str]:
+        return self.log.read_text().splitlines() if self.log.exists() else []
+
+    cache = ""
+
+    def check(self) -> None: ...
+
+    def free_id(self, wanted: str) -> str:
+        return wanted
+
+    def create(self, ct: str, template: str, setup: Setup) -> None: ...
+
+    def start(self, ct: str) -> None: ...
+
+    def stop(self, ct: str) -> None: ...
+
+    def exec_argv(self, ct: str, command: str, *, network: bool = False) -> list[str]:
+        return []
+
+    def mounted(self, ct: str) -> AbstractContextManager[str]:
+        raise NotImplementedError
+
+    def explain(self, ct: str, done: Done) -> str:
+        return ""
+
+    def how_to_enter(self, ct: str) -> str:
+        return ""
+
+
+@pytest.fixture()
+def records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "builds"
+    monkeypatch.setattr(guardian, "RECORDS", str(folder))
+    return folder
+
+
+def test_the_guardian_removes_what_is_owned_and_its_record(records: Path, tmp_path: Path) -> None:
+    notebook = Notebook(tmp_path, "t1")
+    with guarded(notebook) as guard:
+        guard.own("101")
+        guard.own("102")
+        guard.disown("102")
+        assert (records / "t1").read_text().splitlines() == ["own 101", "own 102"]
+    assert notebook.removed == ["101 t1"] and list(records.iterdir()) == []
+
+
+def test_after_a_failure_too(records: Path, tmp_path: Path) -> None:
+    notebook = Notebook(tmp_path, "t1")
+    with pytest.raises(KeyboardInterrupt), guarded(notebook) as guard:
+        guard.own("101")
+        raise KeyboardInterrupt
+    assert notebook.removed == ["101 t1"]
+
+
+def test_keep_leaves_the_container_and_no_record(records: Path, tmp_path: Path) -> None:
+    notebook = Notebook(tmp_path, "t1")
+    with guarded(notebook) as guard:
+        guard.own("101")
+        guard.keep()
+    assert notebook.removed == [] and list(records.iterdir()) == []
+
+
+def test_what_cannot_be_removed_is_named_beside_the_first_error(records: Path, tmp_path: Path) -> None:
+    notebook = Notebook(tmp_path, "t1", fails=True)
+    with pytest.raises(BuildError, match=r"the first\n.*not removed: 101"), guarded(notebook) as guard:
+        guard.own("101")
+        raise BuildError("the first")
+    assert (records / "t1").exists()
+
+
+def test_a_builder_that_is_killed(records: Path, tmp_path: Path) -> None:
+    program = """
+import sys, time
+from pathlib import Path
+sys.path.insert(0, sys.argv[3])
+from tests.unit.guests.test_node import Notebook
+from vmgen_build.guests.node import guardian
+guardian.RECORDS = sys.argv[1]
+with guardian.guarded(Notebook(Path(sys.argv[2]), "t1")) as guard:
+    guard.own("101")
+    print("owned", flush=True)
+    time.sleep(60)
+"""
+    words = [sys.executable, "-c", program, str(records), str(tmp_path), str(Path(__file__).parents[3])]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stdout.readline() == "owned\n"
+        process.kill()
+    end = time.monotonic() + 20
+    while list(records.iterdir()) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert Notebook(tmp_path, "t1").removed == ["101 t1"]
+
+
+def test_a_record_without_a_guardian_is_reaped_and_one_with_its_own_is_not(records: Path, tmp_path: Path) -> None:
+    records.mkdir()
+    (records / "dead").write_text("own 103\n")
+    living, other = Notebook(tmp_path, "living"), Notebook(tmp_path, "other")
+    with guarded(living) as guard:
+        guard.own("104")
+        assert reap(other) == ["dead"]
+        assert other.removed == ["103 dead"] and (records / "living").exists()
+    assert reap(other) == []
+
+
+def run(step_output: bytes, tmp_path: Path) -> tuple[list[str], guest._Listener]:
+    lines: list[str] = []
+    listener = guest._Listener("n0", lines.append)
+    text = b"n0 loaded 0\n" + step_output + b"\nn0 ended 3\n"
+    for line in text.decode().splitlines():
+        listener(line)
+    return lines, listener
+
+
+@pytest.mark.parametrize(
+    ("said", "seen"),
+    [
+        (b"", []),
+        (b"one\n", ["one"]),
+        (b"one", ["one"]),
+        (b"one\n\ntwo\n\n", ["one", "", "two", ""]),
+        (b"\n\none\n", ["", "", "one"]),
+    ],
+)
+def test_the_loaders_own_lines_are_taken_out(said: bytes, seen: list[str], tmp_path: Path) -> None:
+    lines, listener = run(said, tmp_path)
+    assert lines == seen and (listener.loaded, listener.ended) == (0, 3)
+
+
+@pytest.fixture()
+def plan() -> Plan:
+    base = Base("mmdebstrap", "debian", "bookworm", "amd64", (), "r", 0)
+    parent, steps = base.id, []
+    for name, network in (
+        ("repositories", False),
+        ("packages-devel", True),
+        ("system", False),
+        ("script-x", True),
+        ("generalise", False),
+    ):
+        steps.append(Step(name=name, title="", script=name, network=network).chained(parent))
+        parent = steps[-1].id
+    return Plan("lab", "lab.ini", "0", "openvz", "debian-12", "amd64", 0, base, tuple(steps), {})
+
+
+def test_the_template_after_the_packages_is_what_is_kept(plan: Plan) -> None:
+    assert workshop._last_of_packages(plan.steps) == plan.steps[1].id
+    assert workshop._last_of_packages(plan.steps[2:]) == ""
+
+
+def test_a_template_holds_all_stages_up_to_its_own(plan: Plan) -> None:
+    name = workshop.template_name(plan, plan.steps[1].id)
+    assert name == f"debian-12-x86_64-vmgen-{plan.steps[1].id[:16]}"
+    assert workshop.held_stages(plan, {name}) == 2
+    assert workshop.held_stages(plan, set()) == -1
+    foreign = replace(plan, base=replace(plan.base, template="debian-12-x86_64"))
+    assert workshop.held_stages(foreign, {"debian-12-x86_64"}) == 0
+
+
+@pytest.fixture()
+def stored(tmp_path: Path) -> Callable[[str], subprocess.CompletedProcess[bytes]]:
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "file").write_text("x")
+
+    def store(name: str) -> subprocess.CompletedProcess[bytes]:
+        words = ["bash", "-c", driver.STORE, "bash", str(tmp_path / "cache"), name, ".part", str(root)]
+        return subprocess.run(words, capture_output=True)
+
+    return store
+
+
+def test_of_our_templates_the_oldest_go(
+    stored: Callable[[str], subprocess.CompletedProcess[bytes]], tmp_path: Path
+) -> None:
+    cache = tmp_path / "cache"
+    assert stored("debian-12-x86_64.tar.gz").returncode == 0
+    for number in range(driver.KEPT + 2):
+        assert stored(f"debian-12-x86_64-vmgen-{number:016x}.tar.gz").returncode == 0
+    names = {path.name for path in cache.iterdir()}
+    assert len(names) == driver.KEPT + 1 and "debian-12-x86_64.tar.gz" in names
+    assert "debian-12-x86_64-vmgen-0000000000000000.tar.gz" not in names
+
+
+def test_a_template_cut_short_is_not_stored(tmp_path: Path) -> None:
+    words = ["bash", "-c", driver.STORE, "bash", str(tmp_path / "cache"), "t.tar.gz", ".part", ""]
+    done = subprocess.run(words, input=b"\x1f\x8b\x08 cut", capture_output=True)
+    assert done.returncode != 0 and list((tmp_path / "cache").iterdir()) == []
