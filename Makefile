@@ -32,7 +32,7 @@ define install_missing
 	fi
 endef
 
-.PHONY: help setup test-setup image verify lint unit integration test clean distclean
+.PHONY: help setup image lint unit integration containers machines test clean distclean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -63,8 +63,16 @@ lint: setup ## style and types
 unit: setup test-packages ## tests that need no container
 	$(BIN)/pytest -q -n 2 -m 'not integration'
 
-integration: setup test-packages ## tests that build and boot real containers; root
-	$(BIN)/pytest -q -m integration
+integration: setup test-packages ## tests that build and boot real containers and machines; root
+	$(MAKE) --no-print-directory --jobs=2 --output-sync=target containers machines
+
+# Two runs side by side, each with a cache of its own: many of these tests wait for something to boot.
+containers machines: | setup test-packages
+containers:
+	$(BIN)/pytest -q --durations=10 -m 'integration and not machine'
+
+machines:
+	VMGEN_TEST_CACHE=cache/machines $(BIN)/pytest -q --durations=10 -m 'integration and machine'
 
 test: lint unit integration ## lint and all tests; those with containers run one after another
 

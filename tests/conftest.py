@@ -6,11 +6,16 @@ import os
 
 import pytest
 
+MACHINES = ("test_disk.py", "test_import.py", "test_ova.py", "test_qemuboot.py", "test_vm.py", "test_vm_faults.py")
+"""Integration tests of virtual machines: they share no state with those of containers, and run beside them."""
+
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     if "integration" not in item.path.parts:
         return
     item.add_marker(pytest.mark.integration)
+    if item.path.name in MACHINES:
+        item.add_marker(pytest.mark.machine)
     if os.geteuid() != 0:
         item.add_marker(pytest.mark.skip(reason="needs root"))
 

@@ -18,8 +18,8 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture(scope="session")
 def cache() -> Path:
-    """$VMGEN_TEST_CACHE, else cache/test of the checkout."""
-    folder = Path(os.environ.get("VMGEN_TEST_CACHE") or ROOT / "cache" / "test")
+    """$VMGEN_TEST_CACHE, relative to the checkout; cache/test by default."""
+    folder = (ROOT / (os.environ.get("VMGEN_TEST_CACHE") or "cache/test")).absolute()
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 

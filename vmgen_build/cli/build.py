@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,7 +15,6 @@ from vmgen_build.text import clean, duration, size, table
 if TYPE_CHECKING:
     from vmgen_build.backends.options import BuildOptions, BuildResult
     from vmgen_build.events import Bus
-    from vmgen_build.layers.ostemplate import TemplateChoice
 
 
 @click.command(
@@ -35,7 +34,13 @@ if TYPE_CHECKING:
 @common.sets_option
 @common.strict_option
 @click.option("--dry-run", is_flag=True, help="Print each step and whether its result is in the cache; build nothing.")
-@click.option("--no-cache", is_flag=True, help="Run every step anew; its result is kept all the same.")
+@click.option(
+    "--no-cache",
+    "use_cache",
+    flag_value=False,
+    default=True,
+    help="Run every step anew; its result is kept all the same.",
+)
 @click.option(
     "--compression",
     default="zstd",
@@ -46,7 +51,6 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--format",
-    "disk_format",
     default="",
     metavar="FORMAT",
     help="tar (lxc); ova, vmdk, qcow2 or raw (vmware); qcow2 (kvm). By default each backend's first.",
@@ -66,58 +70,27 @@ if TYPE_CHECKING:
 @common.ostemplate_options
 @common.display_options
 def build_command(
-    recipes: tuple[Path, ...],
-    backends: tuple[str, ...],
-    output: Path,
-    sets: tuple[str, ...],
-    strict: bool,
-    dry_run: bool,
-    no_cache: bool,
-    compression: str,
-    disk_format: str,
-    on_error: str,
-    offline: bool,
-    host: str,
-    accept_new_host_key: bool,
-    build_address: str,
-    cache: Path,
-    templates: Path | None,
-    template: TemplateChoice,
-    **display: bool,
+    recipes: tuple[Path, ...], dry_run: bool, as_json: bool, quiet: bool, verbose: bool, **values: Any
 ) -> None:
     """Build one image, or one for each backend, from every RECIPE.
 
     All recipes are checked before anything is built. Where one fails to build, the others are built nevertheless.
+    \f
+    values: the options that are named as the fields of BuildOptions are.
     """
     from vmgen_build.backends.options import BuildOptions
 
-    options = BuildOptions(
-        output=output,
-        backends=backends,
-        cache=cache,
-        use_cache=not no_cache,
-        compression=compression,
-        format=disk_format,
-        on_error=on_error,
-        offline=offline,
-        templates=templates,
-        sets=sets,
-        strict=strict,
-        template=template,
-        host=host,
-        accept_new_host_key=accept_new_host_key,
-        build_address=build_address,
-    )
-    screen, bus = common.open_display(**display)
+    options = BuildOptions(**values)
+    screen, bus = common.open_display(as_json=as_json, quiet=quiet, verbose=verbose)
     with screen:
         for path in recipes:
             _suggest_command(path)
         if len(recipes) > 1:
             _check_all(recipes, options)
         if dry_run:
-            _dry_run(recipes, options, display["as_json"])
+            _dry_run(recipes, options, as_json)
             return
-        _build_all(recipes, options, bus, quiet=display["quiet"], as_json=display["as_json"])
+        _build_all(recipes, options, bus, quiet=quiet, as_json=as_json)
 
 
 def _check_all(recipes: tuple[Path, ...], options: BuildOptions) -> None:

@@ -60,8 +60,7 @@ def mmdebstrap_command(
         f"--customize-hook={debs.format('$1/var/cache/apt/archives', new)}",
         *indexes,
         f"--customize-hook={_NEUTRAL}",
-        base.suite,
-        str(goal),
+        *(base.suite, str(goal)),
         *(source.line() for source in sources),
     ]
 
