@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
+import http.server
 import json
 import os
 import signal
@@ -143,19 +146,54 @@ def asked(node: Node, probe: dict[str, Any]) -> str:
         time.sleep(0.5)
 
 
-def test_the_node_has_no_template_and_none_is_named(node: Node, over_ssh: Build, tmp_path: Path) -> None:
-    """A base made here takes its place."""
+@pytest.fixture()
+def aside(node: Node) -> Iterator[Path]:
+    """The node's template, taken out of its cache."""
     template = node.cache / "debian-12-x86_64.tar.gz"
-    aside = template.rename(node.seen / "aside.tar.gz")
-    try:
-        done = over_ssh(QUICK)
-        assert done.returncode == 0, done.stderr[-4000:]
-        assert "has no template debian-12-x86_64: a base made here takes its place" in done.stderr
-    finally:
-        aside.rename(template)
-        node.begin()
+    moved = template.rename(node.seen / "aside.tar.gz")
+    node.begin()
+    yield moved
+    moved.rename(template)
+    node.begin()
+
+
+def test_the_node_has_no_template_and_none_is_named(over_ssh: Build, aside: Path, tmp_path: Path) -> None:
+    """A base made here takes its place."""
+    done = over_ssh(QUICK)
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert "has no template debian-12-x86_64: a base made here takes its place" in done.stderr
     with tarfile.open(tmp_path / "out/4102-openvz-amd64.tar") as tar:
         assert "debian-12-x86_64-4102.tar.gz" in tar.getnames()
+
+
+@pytest.fixture()
+def served(aside: Path, tmp_path: Path) -> Iterator[str]:
+    """The URL of a template server that has it among the contributed ones."""
+    folder = tmp_path / "template/precreated/contrib"
+    folder.mkdir(parents=True)
+    (folder / "debian-12-x86_64.tar.gz").symlink_to(aside)
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/template"
+        server.shutdown()
+
+
+def test_a_template_is_downloaded_checked_and_copied_over(
+    node: Node, over_ssh: Build, served: str, aside: Path
+) -> None:
+    wrong = over_ssh(QUICK, "--template-url", served, "--template-sha256", "0" * 64)
+    assert wrong.returncode == 1 and "0" * 64 in wrong.stderr, wrong.stderr
+    assert node.left_over() == []
+    digest = hashlib.sha256(aside.read_bytes()).hexdigest()
+    done = over_ssh(QUICK, "--template-url", served, "--template-sha256", digest)
+    assert done.returncode == 0, done.stderr[-4000:]
+    copied = node.cache / "debian-12-x86_64.tar.gz"
+    assert hashlib.sha256(copied.read_bytes()).hexdigest() == digest
+
+    other = over_ssh(QUICK, "--template-sha256", "0" * 64)
+    assert other.returncode == 1 and f"has the sha256 {digest}, not {'0' * 64}" in other.stderr, other.stderr
+    copied.unlink()
 
 
 def test_on_the_node_itself(cache: Path, node: Node, tmp_path: Path) -> None:
