@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -63,7 +63,7 @@ class Notebook(Driver):
 
     def check(self) -> None: ...
 
-    def free_id(self, wanted: str) -> str:
+    def free_id(self, wanted: str, taken: Collection[str]) -> str:
         return wanted
 
     def create(self, ct: str, template: str, setup: Setup) -> None: ...
@@ -95,11 +95,16 @@ def records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_guardian_removes_what_is_owned_and_its_record(records: Path, tmp_path: Path) -> None:
     notebook = Notebook(tmp_path, "t1")
     with guarded(notebook) as guard:
-        guard.own("101")
-        guard.own("102")
-        guard.disown("102")
+        assert guard.own("101") and guard.own("102")
         assert (records / "t1").read_text().splitlines() == ["own 101", "own 102"]
-    assert notebook.removed == ["101 t1"] and list(records.iterdir()) == []
+    assert notebook.removed == ["101 t1", "102 t1"] and list(records.iterdir()) == []
+
+
+def test_two_builds_do_not_take_one_identifier(records: Path, tmp_path: Path) -> None:
+    one, two = Notebook(tmp_path, "t1"), Notebook(tmp_path, "t2")
+    with guarded(one) as first, guarded(two) as second:
+        assert first.own("101") and not second.own("101") and second.own("102")
+    assert sorted(one.removed) == ["101 t1", "102 t2"]
 
 
 def test_after_a_failure_too(records: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Collection
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import BinaryIO, ClassVar
@@ -88,8 +89,8 @@ class Driver(ABC):
         """Raises HostError saying what the node lacks for a build, and what to do."""
 
     @abstractmethod
-    def free_id(self, wanted: str) -> str:
-        """An identifier that no container has: `wanted` if it is free and may be used."""
+    def free_id(self, wanted: str, taken: Collection[str]) -> str:
+        """An identifier that no container has and that is not among `taken`: `wanted` if it is free and may be used."""
 
     @abstractmethod
     def create(self, ct: str, template: str, setup: Setup) -> None:

@@ -23,11 +23,8 @@ PATIENCE = 180.0
 CLEAR = """\
 clear() {  # RECORD: removes what it lists, then the record itself
     tag=${1##*/}
-    while read -r kind one <&3; do
-        case $kind in
-            own) case $freed in *" $one "*) ;; *) remove "$one" "$tag" || bad="$bad $one" ;; esac ;;
-            part) rm -f -- "$one" ;;
-        esac
+    while read -r _ one <&3; do
+        remove "$one" "$tag" || bad="$bad $one"
     done 3<"$1"
     [ -n "$bad" ] || rm -f -- "$1"
 }
@@ -36,14 +33,23 @@ clear() {  # RECORD: removes what it lists, then the record itself
 GUARD = """\
 set -u
 trap '' HUP INT TERM PIPE
-bad='' freed=' ' keep=''
-mkdir -p "$1" && chmod 0700 "$1" && record=$1/$2 && exec 9>"$record" && flock -n 9 || exit 75
+bad='' keep=''
+mkdir -p "$1" && chmod 0700 "$1" && record=$1/$2 && exec 9>"$record" 8>"$1.lock" && flock -n 9 || exit 75
 echo ready
 while IFS= read -r line; do
     case $line in
         keep) keep=1 ;;
-        'disown '*) freed="$freed${line#disown } " ;;
-        'own '* | 'part '*) printf '%s\\n' "$line" >&9; sync "$record"; echo noted ;;
+        'own '*)
+            flock 8
+            if grep -qsxF -- "$line" "$1"/*; then
+                echo taken
+            else
+                printf '%s\\n' "$line" >&9
+                sync "$record"
+                echo noted
+            fi
+            flock -u 8
+            ;;
     esac
 done
 if [ -n "$keep" ]; then rm -f -- "$record"; exit 0; fi
@@ -53,7 +59,7 @@ clear "$record"
 
 REAP = """\
 set -u
-bad='' freed=' '
+bad=''
 for record in "$1"/*; do
     [ -f "$record" ] || continue
     case $2 in '' | "${record##*/}") ;; *) continue ;; esac
@@ -72,23 +78,18 @@ class Guardian:
         self._held, self._driver = held, driver
         self.kept = False
 
-    def own(self, ct: str) -> None:
-        """Say so before the container is made."""
-        self._note(f"own {ct}")
-
-    def disown(self, ct: str) -> None:
-        """The identifier turned out to be another's."""
-        self._held.say(f"disown {ct}")
+    def own(self, ct: str) -> bool:
+        """Say so before the container is made. False where another build on the node has that identifier already."""
+        self._held.say(f"own {ct}")
+        answer = _heard(self._held)
+        if answer not in ("noted", "taken"):
+            raise HostError(f"{self._driver.where}: cannot write to {RECORDS}; is its disk full?")
+        return answer == "noted"
 
     def keep(self) -> None:
         """Leave the containers as they are."""
         self.kept = True
         self._held.say("keep")
-
-    def _note(self, line: str) -> None:
-        self._held.say(line)
-        if _heard(self._held) != "noted":
-            raise HostError(f"{self._driver.where}: cannot write to {RECORDS}; is its disk full?")
 
 
 @contextmanager

@@ -85,8 +85,11 @@ class NodeGuest(Guest):
 
     def create(self, template: str, wanted: str, setup: Setup, after: Sequence[str]) -> None:
         """Start a container from the template of the last of `after`. wanted: its identifier if that is free."""
-        self.ct = self.driver.free_id(wanted)
-        self.guardian.own(self.ct)
+        taken: set[str] = set()
+        self.ct = self.driver.free_id(wanted, taken)
+        while not self.guardian.own(self.ct):
+            taken.add(self.ct)
+            self.ct = self.driver.free_id(wanted, taken)
         self.driver.create(self.ct, template, setup)
         self.driver.start(self.ct)
         self._resolv_conf = self.driver.resolv_conf(self.ct)

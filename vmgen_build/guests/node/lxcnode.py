@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import ClassVar
 
@@ -66,7 +66,7 @@ remove() {{  # ID TAG
                     f"{self.where} lacks {program}; install it there, or see: vmgen-build doctor --host {self.where}"
                 )
 
-    def free_id(self, wanted: str) -> str:
+    def free_id(self, wanted: str, taken: Collection[str]) -> str:
         return f"{MARK}-{self.tag}"
 
     def create(self, ct: str, template: str, setup: Setup) -> None:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from itertools import chain
 from typing import ClassVar
 
 from vmgen_build.errors import BuildError, HostError
@@ -140,12 +141,11 @@ remove() {  # ID TAG
                 " see: vmgen-build doctor --host"
             )
 
-    def free_id(self, wanted: str) -> str:
-        if wanted.isdigit() and int(wanted) > 100 and self._free(wanted):
-            return wanted
-        for number in range(FIRST_ID, FIRST_ID + 1000):
-            if self._free(str(number)):
-                return str(number)
+    def free_id(self, wanted: str, taken: Collection[str]) -> str:
+        own = [wanted] if wanted.isdigit() and int(wanted) > 100 else []
+        for number in chain(own, map(str, range(FIRST_ID, FIRST_ID + 1000))):
+            if number not in taken and self._free(number):
+                return number
         raise BuildError(f"{self.where} has no free container number from {FIRST_ID} on; destroy containers there")
 
     def create(self, ct: str, template: str, setup: Setup) -> None:
