@@ -126,7 +126,7 @@ def test_kill_9_at_random_moments(vmgen: Run, own_cache: Path, tmp_path: Path) -
     print(f"VMGEN_TEST_SEED={seed}")
     chance, before = random.Random(seed), set(ownerless_cgroups())
     out = tmp_path / "out"
-    for number in range(20):
+    for number in range(12):
         path = recipe(
             tmp_path, user=f"u{seed}x{number}"[-20:].replace("u", "k"), script="head -c 20000000 /dev/urandom > /srv/x"
         )

@@ -198,14 +198,15 @@ def test_several_at_once(runner: Runner) -> None:
 
 
 MEMORY = f"""
-import resource, sys
+import pathlib, sys
 from vmgen_build.guests.runners import connect, parse_host
 with connect(parse_host(sys.argv[1])) as runner:
     with runner.read(["head", "-c", "{BIG}", "/dev/zero"]) as stream:
         total = sum(len(chunk) for chunk in iter(lambda: stream.read(1 << 18), b""))
     with runner.read(["head", "-c", "{BIG}", "/dev/zero"]) as stream:
         counted = runner.run(["wc", "-c"], data=stream).out
-print(total, int(counted), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+peak = pathlib.Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]
+print(total, int(counted), int(peak) // 1024)
 """
 
 

@@ -2,35 +2,45 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
+import random
+import threading
+import time
+
+import pytest
 
 from vmgen_build.artifacts.pool import in_order
 
 
-def double(number: int) -> tuple[int, int]:
-    return 2 * number, os.getpid()
+def slow_double(number: int) -> tuple[int, str]:
+    time.sleep(random.random() / 500)
+    return 2 * number, threading.current_thread().name
 
 
-def test_processes_do_the_work_and_the_order_stays() -> None:
-    found = list(in_order(double, range(100), 2, processes=True))
+def test_several_do_the_work_and_the_order_stays() -> None:
+    found = list(in_order(slow_double, range(100), 3))
     assert [value for value, _ in found] == [2 * n for n in range(100)]
-    assert os.getpid() not in {pid for _, pid in found}
+    assert len({name for _, name in found}) == 3
 
 
-def test_little_work_needs_no_process() -> None:
-    assert {pid for _, pid in in_order(double, range(5), 2, processes=True)} == {os.getpid()}
+def test_no_more_is_taken_than_is_under_way() -> None:
+    taken: list[int] = []
+
+    def items() -> object:
+        for number in range(1000):
+            taken.append(number)
+            yield number
+
+    results = in_order(slow_double, items(), 2)  # type: ignore[arg-type]
+    next(results)
+    assert len(taken) <= 7
+    results.close()  # type: ignore[attr-defined]
 
 
-def test_processes_do_not_outlive_a_parent_that_is_killed() -> None:
-    program = """
-import operator, os, signal
-from vmgen_build.artifacts.pool import in_order
-for pid in in_order(operator.neg, range(1000), 2, processes=True):
-    os.kill(os.getpid(), signal.SIGKILL)
-"""
-    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
-    # Its children hold the pipe too: the end of the file comes when the last one is gone.
-    assert process.communicate(timeout=30)[0] == b""
-    assert process.returncode == -9
+def test_a_failure_ends_it() -> None:
+    def fail(number: int) -> int:
+        if number == 5:
+            raise ValueError("five")
+        return number
+
+    with pytest.raises(ValueError, match="five"):
+        list(in_order(fail, range(100), 2))

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from isal import isal_zlib
+import deflate
 
 from vmgen_build.artifacts.files import Written, is_full, whole_file
 from vmgen_build.artifacts.pool import BATCH, in_order
@@ -28,7 +28,7 @@ Progress = Callable[[int], None]
 ADAPTERS = ("lsilogic", "ide")
 
 _LEVEL = 1
-"""isal's level 3 makes a Debian root 2 % smaller, and takes twice the time."""
+"""libdeflate's: a Debian root comes out 5 % larger than with zlib's default, in a sixth of its time."""
 
 _ZERO = bytes(vmdk.GRAIN)
 _LAST_SECTOR = (1 << 32) - 1
@@ -40,10 +40,9 @@ def write_vmdk(
     """Write the disk image `raw` to `goal`. Holes and zeros take no room; the capacity stays as it is, to the sector.
 
     adapter: "ide" for a disk of an IDE bus, else "lsilogic", which stands for every other one. The bytes depend on the
-    content, the goal's name, the adapter and isal's version (it may deflate otherwise on another processor's
-    instruction set), not on `workers`, by default one per core. Raises HostError (unreadable source, disk full,
-    folder not writable), BuildError (no whole number of sectors, too large); then there is no new file, and an old
-    `goal` stands as it was.
+    content, the goal's name, the adapter and libdeflate's version, not on `workers`, by default one per core. Raises
+    HostError (unreadable source, disk full, folder not writable), BuildError (no whole number of sectors, too large);
+    then there is no new file, and an old `goal` stands as it was.
     """
     if adapter not in ADAPTERS:
         raise ValueError(f"adapter {adapter!r} is none of {', '.join(ADAPTERS)}")
@@ -52,7 +51,7 @@ def write_vmdk(
             with whole_file(goal) as file:
                 stream = _Stream(file, vmdk.Header(source.size // vmdk.SECTOR))
                 stream.begin(goal.name, adapter)
-                for batch in in_order(source.deflated, source.batches(), workers, processes=True):
+                for batch in in_order(source.deflated, source.batches(), workers):
                     stream.add(batch)
                     if progress:
                         progress(min(source.size, (batch.last + 1) * vmdk.GRAIN))
@@ -96,7 +95,7 @@ class _Source:
         for number in grains:
             data = self._read(number)
             if data != _ZERO:
-                records.append((number, vmdk.grain_record(number, isal_zlib.compress(data, _LEVEL))))
+                records.append((number, vmdk.grain_record(number, bytes(deflate.zlib_compress(data, _LEVEL)))))
         return _Batch(grains[-1], records)
 
     def _extents(self) -> Iterator[tuple[int, int]]:

@@ -96,7 +96,7 @@ class NodeGuest(Guest):
         self.after = tuple(after)
 
     def run_step(self, step: Step, output: Output) -> int:
-        if step.network and not self._lists:
+        if step.network and not self._lists and _speaks_of_apt(step):
             self._update_lists(output)
         return self._run(step, output)
 
@@ -173,6 +173,11 @@ class NodeGuest(Guest):
             if self.archive.certificates:
                 texts.append(("ca-certificates.crt", 0o644, self.archive.certificates))
         return texts
+
+
+def _speaks_of_apt(step: Step) -> bool:
+    """Whether it may install packages; fetching the indexes takes seconds."""
+    return "apt" in step.script or any(b"apt" in (file.content or b"apt") for file in step.files)
 
 
 class _Listener:
