@@ -13,7 +13,7 @@ OUTPUT := output
 PACKAGES := python3-venv ca-certificates tar gzip lxc mmdebstrap zstd xz-utils dnsmasq-base iproute2 iptables
 TEST_PACKAGES := shellcheck dash fdisk e2fsprogs qemu-utils btrfs-progs dosfstools mtools ntfs-3g xfsprogs \
     qemu-system-x86 ovmf seabios ipxe-qemu libvmdk-utils virt-v2v libvirt-clients libxml2-utils \
-    golang-go golang-github-vmware-govmomi-dev p7zip-full python3-libvmdk openssh-server
+    golang-go golang-github-vmware-govmomi-dev p7zip-full python3-libvmdk openssh-server gnupg gpgv util-linux grub-common
 
 # install_missing PACKAGES: apt-get installs those that are not there; says what to do where it is not root.
 define install_missing
@@ -74,7 +74,7 @@ containers:
 machines:
 	VMGEN_TEST_CACHE=cache/machines $(BIN)/pytest -q --durations=10 -m 'integration and machine'
 
-test: lint unit integration ## lint and all tests; those with containers run one after another
+test: lint unit integration ## lint and all tests
 
 clean: ## remove what was built, and caches of tools; the cache of builds stays
 	rm -rf $(OUTPUT) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

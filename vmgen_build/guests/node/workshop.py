@@ -10,9 +10,10 @@ import shlex
 import subprocess
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import takewhile
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from vmgen_build.errors import BuildError, HostError, StepFailed
 from vmgen_build.guests.model import Guest, Output, Workshop
@@ -173,25 +174,25 @@ class NodeWorkshop(Workshop):
 
 
 def _bring(runner: Runner, root: str, folder: Path) -> None:
-    """The node packs, this host unpacks, in constant memory. Raises BuildError, ConnectionLost."""
-    packer = _packer(runner)
-    unpack = ["bash", "-c", _UNPACK, "bash", str(folder), PACKERS[packer][1]]
+    """The node packs, this host unpacks, in constant memory. Raises BuildError, HostError, ConnectionLost."""
+    there, here = PACKERS[_packer(runner)]
+    unpack = ["bash", "-c", _UNPACK, "bash", str(folder), here]
     with (
-        subprocess.Popen(unpack, stdin=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True) as tar,
-        runner.read(["bash", "-c", _PACK, "bash", root, PACKERS[packer][0]]) as stream,
+        TemporaryFile() as errors,
+        subprocess.Popen(unpack, stdin=subprocess.PIPE, stderr=errors, start_new_session=True) as tar,
+        runner.read(["bash", "-c", _PACK, "bash", root, there]) as stream,
     ):
-        assert tar.stdin is not None and tar.stderr is not None
+        assert tar.stdin is not None
         try:
-            while chunk := stream.read(_CHUNK):
-                tar.stdin.write(chunk)
-            tar.stdin.close()
-        except BrokenPipeError:
-            pass
+            with suppress(BrokenPipeError), tar.stdin:
+                while chunk := stream.read(_CHUNK):
+                    tar.stdin.write(chunk)
         except BaseException:
             tar.kill()
             raise
-        said = tar.stderr.read().decode(errors="replace").strip()
         if tar.wait() != 0:
+            errors.seek(0)
+            said = errors.read().decode(errors="replace").strip()
             raise HostError(f"cannot unpack the root that came from {runner.name}: {said[-300:] or 'tar failed'}")
 
 
