@@ -32,7 +32,7 @@ define install_missing
 	fi
 endef
 
-.PHONY: help setup image lint unit integration containers machines test clean distclean
+.PHONY: help setup image lint unit integration containers machines nodes test clean distclean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -64,15 +64,18 @@ unit: setup test-packages ## tests that need no container
 	$(BIN)/pytest -q -n 2 -m 'not integration'
 
 integration: setup test-packages ## tests that build and boot real containers and machines; root
-	$(MAKE) --no-print-directory --jobs=2 --output-sync=target containers machines
+	$(MAKE) --no-print-directory --jobs=3 --output-sync=target containers machines nodes
 
-# Two runs side by side, each with a cache of its own: many of these tests wait for something to boot.
-containers machines: | setup test-packages
+# Runs side by side, each with a cache of its own: many of these tests wait for something to boot.
+containers machines nodes: | setup test-packages
 containers:
-	$(BIN)/pytest -q --durations=10 -m 'integration and not machine'
+	$(BIN)/pytest -q --durations=10 -m 'integration and not machine and not node'
 
 machines:
 	VMGEN_TEST_CACHE=cache/machines $(BIN)/pytest -q --durations=10 -m 'integration and machine'
+
+nodes:
+	VMGEN_TEST_CACHE=cache/nodes $(BIN)/pytest -q --durations=10 -m 'integration and node'
 
 test: lint unit integration ## lint and all tests
 

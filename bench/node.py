@@ -88,7 +88,8 @@ def overhead(url: str, recipe: Path, steps: int) -> None:
 def memory(url: str, recipe: Path, out: Path, cache: Path, environ: dict[str, str]) -> None:
     line = ["-m", "vmgen_build", recipe, "-b", "openvz", "--host", url, "-o", out, "--cache", cache, "-q"]
     start = time.monotonic()
-    subprocess.run([sys.executable, *map(str, line)], check=True, env=os.environ | environ, stdin=subprocess.DEVNULL)
+    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
+    subprocess.run([sys.executable, *map(str, line)], check=True, env=os.environ | environ, **quiet)
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     size = next(out.glob("*.tar")).stat().st_size / 1e6
     print(f"a root with 1.8 GB of noise: {time.monotonic() - start:.0f} s, bundle {size:.0f} MB, peak {peak:.0f} MiB")

@@ -6,16 +6,20 @@ import os
 
 import pytest
 
-MACHINES = ("test_disk.py", "test_import.py", "test_ova.py", "test_qemuboot.py", "test_vm.py", "test_vm_faults.py")
-"""Integration tests of virtual machines: they share no state with those of containers, and run beside them."""
+GROUPS = {
+    "machine": ("test_disk.py", "test_import.py", "test_ova.py", "test_qemuboot.py", "test_vm.py", "test_vm_faults.py"),
+    "node": ("test_node.py", "test_onnode.py", "test_openvz.py", "test_runners.py"),
+}
+"""Integration tests that share no state with the others, and run beside them."""
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     if "integration" not in item.path.parts:
         return
     item.add_marker(pytest.mark.integration)
-    if item.path.name in MACHINES:
-        item.add_marker(pytest.mark.machine)
+    for group, files in GROUPS.items():
+        if item.path.name in files:
+            item.add_marker(group)
     if os.geteuid() != 0:
         item.add_marker(pytest.mark.skip(reason="needs root"))
 

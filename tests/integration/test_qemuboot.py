@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from vmgen_build.artifacts.manifest import probes_of
 from vmgen_build.backends import qemuconsole
 from vmgen_build.backends.qemuboot import VmBooted, booted_vm
 from vmgen_build.backends.qemucopy import SCRIPT, UNIT, UNITS, WANTS, give_agent, offset_of, throwaway
+from vmgen_build.backends.verify import ask_all
 from vmgen_build.errors import BuildError
 from vmgen_build.events import Bus, Event, Note
 from vmgen_build.guests.namespaces import run_isolated
 from vmgen_build.plan.machine import Drive, Machine, Nic, Volume
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
+Built = tuple[Machine, Path, dict[str, Any]]
 
 RECIPES = Path(__file__).parent / "recipes"
 MIB, GIB = 1 << 20, 1 << 30
@@ -171,14 +174,19 @@ def test_what_qemu_refuses_is_told(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def built(vmgen: Run, tmp_path_factory: pytest.TempPathFactory) -> tuple[Machine, Path]:
-    """The smallest machine that boots by BIOS, and its disk."""
+def built(vmgen: Run, tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """The smallest machine that boots by BIOS, its disk, and its manifest."""
     out = tmp_path_factory.mktemp("small")
-    choice = ["--set", "hardware.firmware=bios", "--format", "raw"]
-    done = vmgen(RECIPES / "efi.ini", "-b", "vmware", "-o", out, *choice)
+    done = vmgen(RECIPES / "efi.ini", "-b", "kvm", "-o", out, "--set", "hardware.firmware=bios")
     assert done.returncode == 0, done.stderr[-4000:]
-    manifest = json.loads((out / "efitest.manifest.json").read_text())
-    return Machine.from_json(manifest["build_recipe"]["machine.json"]), out / "efitest.raw"
+    manifest = json.loads((out / "efitest-kvm-amd64.manifest.json").read_text())
+    return Machine.from_json(manifest["build_recipe"]["machine.json"]), out / "efitest-kvm-amd64.qcow2", manifest
+
+
+def capacity(disk: Path) -> int:
+    """Bytes that the machine sees."""
+    told = subprocess.run(["qemu-img", "info", "--output=json", disk], capture_output=True, check=True).stdout
+    return int(json.loads(told)["virtual-size"])
 
 
 def boot(
@@ -197,10 +205,10 @@ def boot_in_vain(one: Machine, disks: list[Path], scratch: Path) -> None:
     boot(one, disks, scratch, lambda _: None, 120)
 
 
-def test_a_boot_loader_that_finds_nothing_is_told_at_once(built: tuple[Machine, Path], tmp_path: Path) -> None:
-    one, image = built
+def test_a_boot_loader_that_finds_nothing_is_told_at_once(built: Built, tmp_path: Path) -> None:
+    one, image, _ = built
     copy = tmp_path / "copy"
-    subprocess.run(["cp", "--sparse=always", image, copy], check=True)
+    subprocess.run(["qemu-img", "convert", "-O", "raw", image, copy], check=True)
     number = next(v.number for _, v in one.volumes() if v.mount == "/")
     start = offset_of(copy, number)
     blank = replace(one, drives=(replace(one.drives[0], volumes=(volume(number, "/", "xfs"),)),))
@@ -227,14 +235,13 @@ QUESTIONS = {
 
 
 @pytest.mark.slow
-def test_a_machine_on_an_enlarged_disk_and_other_adapters_is_spoken_to(
-    built: tuple[Machine, Path], tmp_path: Path
-) -> None:
-    """One boot for all: what hypervisors change, what of it the guest takes up, and the way there and back."""
-    one, image = built
+def test_a_qcow2_boots_on_an_enlarged_disk_with_other_adapters_and_is_spoken_to(built: Built, tmp_path: Path) -> None:
+    """One boot for all: the probes, what hypervisors change, what of it the guest takes up, the way there and back."""
+    one, image, manifest = built
     disk = tmp_path / "larger"
-    subprocess.run(["cp", "--sparse=always", image, disk], check=True)
-    os.truncate(disk, image.stat().st_size + GIB)
+    subprocess.run(["cp", image, disk], check=True)
+    size = capacity(disk)
+    subprocess.run(["qemu-img", "resize", "-q", "-f", "qcow2", disk, str(size + GIB)], check=True)
     nics = tuple(
         Nic(name=f"eth{n}", hw_addr=f"02:00:00:00:00:0{n}", type="nat", adapter="e1000", bridge=None, connected=not n)
         for n in range(2)
@@ -248,6 +255,9 @@ def test_a_machine_on_an_enlarged_disk_and_other_adapters_is_spoken_to(
         guest.put(tmp_path / "sent", "/root/it", 0o600)
         guest.get("/root/it", tmp_path / "back")
         guest.delete("/root/it")
+        probes = ask_all(booted, probes_of(manifest), Bus())
+        failing = [result.probe for result in probes if result.outcome == "fails"]
+        assert failing == ["eth0-hw-addr"] and len(probes) > 10, "all hold but for the adapter, which is another one"
         ran = {name: guest.run(script, 120.0) for name, script in QUESTIONS.items()}
         ran |= {"gone": guest.run("test -e /root/it"), "late": guest.run("sleep 60", 0.5)}
         return {name: (r.code, r.out.strip()) for name, r in ran.items()} | {
@@ -261,8 +271,8 @@ def test_a_machine_on_an_enlarged_disk_and_other_adapters_is_spoken_to(
     answers = {name: out for name, (_, out) in found.items()}
     assert answers["me"].split() == ["0", "efitest"] and answers["units"] == ""
     assert (tmp_path / "back").read_bytes() == (tmp_path / "sent").read_bytes()
-    assert int(answers["partition"]) * 512 > disk.stat().st_size - 4 * MIB
-    assert int(answers["root"]) > image.stat().st_size
+    assert int(answers["partition"]) * 512 > size + GIB - 4 * MIB
+    assert int(answers["root"]) > size
     assert (answers["address"], answers["plugged"], answers["unplugged"]) == ("02:00:00:00:00:00", "1", "0")
     assert "inet " in answers["lease"] and answers["nobody"] != "open"
     notes = [event.text for event in said if isinstance(event, Note)]

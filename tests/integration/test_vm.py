@@ -73,11 +73,12 @@ def test_the_machine_boots_and_every_setting_holds(vmgen: Run, built: tuple[Path
     assert (built[0] / "vmtest.ova").stat() == before
 
 
-def test_the_same_machine_as_qcow2_boots_under_kvm(vmgen: Run, tmp_path: Path) -> None:
+def test_a_domain_for_kvm(vmgen: Run, tmp_path: Path) -> None:
+    """That its qcow2 boots, and that every probe holds, is seen in test_qemuboot.py, on an enlarged disk."""
     done = vmgen(RECIPES / "efi.ini", "-b", "kvm", "-o", tmp_path, "--set", "hardware.firmware=bios")
     assert done.returncode == 0, done.stderr[-4000:]
     ran("virt-xml-validate", tmp_path / "efitest-kvm-amd64.xml", "domain")
-    verified = vmgen("verify", tmp_path / "efitest-kvm-amd64.qcow2")
+    verified = vmgen("verify", "--no-boot", tmp_path / "efitest-kvm-amd64.qcow2")
     assert verified.returncode == 0, verified.stdout[-4000:] + verified.stderr[-2000:]
 
 
@@ -93,11 +94,10 @@ def test_an_efi_machine_boots_and_is_built_to_the_same_bytes(vmgen: Run, tmp_pat
     assert verified.returncode == 0, verified.stdout[-4000:] + verified.stderr[-2000:]
 
 
-@pytest.mark.parametrize("form", ["vmdk", "raw", "qcow2"])
-def test_each_form_holds_the_same_disk(vmgen: Run, tmp_path: Path, form: str) -> None:
-    for chosen in dict.fromkeys(("raw", form)):
-        done = vmgen(RECIPES / "efi.ini", "-b", "vmware", "-o", tmp_path, "--format", chosen)
+def test_each_form_holds_the_same_disk(vmgen: Run, tmp_path: Path) -> None:
+    for form in ("raw", "vmdk", "qcow2"):
+        done = vmgen(RECIPES / "efi.ini", "-b", "vmware", "-o", tmp_path, "--format", form)
         assert done.returncode == 0, done.stderr[-4000:]
-    assert "identical" in ran(
-        "qemu-img", "compare", "-f", "raw", "-F", form, tmp_path / "efitest.raw", tmp_path / f"efitest.{form}"
-    )
+    for form in ("vmdk", "qcow2"):
+        compare = ["qemu-img", "compare", "-f", "raw", "-F", form]
+        assert "identical" in ran(*compare, tmp_path / "efitest.raw", tmp_path / f"efitest.{form}")
