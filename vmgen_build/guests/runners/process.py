@@ -298,7 +298,8 @@ class HeldProcess(Held):
         self._process, self._host = process, host
         self._err, self._done = Tail(), cast("Done | None", None)
         self._heard: queue.Queue[str | BaseException | None] = queue.Queue(maxsize=1000)
-        threading.Thread(target=_drain, args=(process.read_err, self._err), daemon=True).start()
+        self._drainer = threading.Thread(target=_drain, args=(process.read_err, self._err), daemon=True)
+        self._drainer.start()
         threading.Thread(target=self._listen, daemon=True).start()
 
     def _listen(self) -> None:
@@ -322,7 +323,7 @@ class HeldProcess(Held):
             self._process.write(f"{line}\n".encode())
         except BrokenPipeError:
             code = self._process.wait(LINGER)
-            raise BuildError(failure(f"'{self._process.what}' on {self._host}", code or 0, self._err.text())) from None
+            raise BuildError(failure(f"'{self._process.what}' on {self._host}", code or 0, self._said())) from None
 
     def hear(self, timeout: float | None = None) -> str | None:
         try:
@@ -346,5 +347,10 @@ class HeldProcess(Held):
             with suppress(TimeoutError):
                 while (line := self.hear(LINGER)) is not None:
                     left.append(line + "\n")
-            self._done = Done(TIMED_OUT if code is None else code, "".join(left), self._err.text())
+            self._done = Done(TIMED_OUT if code is None else code, "".join(left), self._said())
         return self._done
+
+    def _said(self) -> str:
+        """Standard error of a process that has ended: what is still on its way is waited for."""
+        self._drainer.join(LINGER)
+        return self._err.text()
