@@ -64,18 +64,18 @@ unit: setup test-packages ## tests that need no container
 	$(BIN)/pytest -q -n 2 -m 'not integration'
 
 integration: setup test-packages ## tests that build and boot real containers and machines; root
-	$(MAKE) --no-print-directory --jobs=3 --output-sync=target containers machines nodes
+	$(MAKE) --no-print-directory --jobs=3 --output-sync=target machines containers nodes
 
-# Runs side by side, each with a cache of its own: many of these tests wait for something to boot.
+# Runs side by side, each with a cache of its own: many of these tests wait for something to boot. The longest goes first.
 containers machines nodes: | setup test-packages
 containers:
-	$(BIN)/pytest -q --durations=10 -m 'integration and not machine and not node'
+	nice -n 5 $(BIN)/pytest -q --durations=10 -m 'integration and not machine and not node'
 
 machines:
 	VMGEN_TEST_CACHE=cache/machines $(BIN)/pytest -q --durations=10 -m 'integration and machine'
 
 nodes:
-	VMGEN_TEST_CACHE=cache/nodes $(BIN)/pytest -q --durations=10 -m 'integration and node'
+	VMGEN_TEST_CACHE=cache/nodes nice -n 5 $(BIN)/pytest -q --durations=10 -m 'integration and node'
 
 test: lint unit integration ## lint and all tests
 
