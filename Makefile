@@ -69,13 +69,13 @@ integration: setup test-packages ## tests that build and boot real containers an
 # Runs side by side, each with a cache of its own: many of these tests wait for something to boot. The longest goes first.
 containers machines nodes: | setup test-packages
 containers:
-	nice -n 5 $(BIN)/pytest -q --durations=10 -m 'integration and not machine and not node'
+	nice -n 15 $(BIN)/pytest -q --durations=10 -m 'integration and not machine and not node'
 
 machines:
 	VMGEN_TEST_CACHE=cache/machines $(BIN)/pytest -q --durations=10 -m 'integration and machine'
 
 nodes:
-	VMGEN_TEST_CACHE=cache/nodes nice -n 5 $(BIN)/pytest -q --durations=10 -m 'integration and node'
+	VMGEN_TEST_CACHE=cache/nodes nice -n 15 $(BIN)/pytest -q --durations=10 -m 'integration and node'
 
 test: lint unit integration ## lint and all tests
 
