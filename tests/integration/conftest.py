@@ -6,10 +6,12 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.node.node import Node, make_node, template_from
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -50,3 +52,14 @@ def own_cache(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run(["cp", "-al", cache, folder], check=True)
     yield folder  # type: ignore[misc]
     shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def node(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    """A stand-in OpenVZ node with a template of Debian 12."""
+    made = make_node(tmp_path_factory.mktemp("vz") / "n")
+    try:
+        template_from(cache, made)
+        yield made
+    finally:
+        made.destroy()

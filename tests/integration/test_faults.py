@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.leftovers import assert_nothing_left
+
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 RECIPE = """\
@@ -48,20 +50,6 @@ def start(cache: Path, *words: object) -> subprocess.Popen[str]:
         text=True,
         env=os.environ | {"VMGEN_CACHE": str(cache)},
     )
-
-
-def left_behind(*folders: Path) -> list[str]:
-    """Mounts in, and processes at work on, these folders."""
-    mounts = Path("/proc/self/mountinfo").read_text().splitlines()
-    listed = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True).stdout.splitlines()
-    return [line for line in mounts + listed if any(str(folder) in line for folder in folders)]
-
-
-def assert_nothing_left(*folders: Path) -> None:
-    deadline = time.monotonic() + 10
-    while left_behind(*folders) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert left_behind(*folders) == []
 
 
 def ownerless_cgroups() -> list[Path]:

@@ -24,16 +24,6 @@ OVERHEAD = 0.3
 """Seconds of the median exec2, container and all."""
 
 
-@pytest.fixture(scope="module")
-def node(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
-    made = make_node(tmp_path_factory.mktemp("vz") / "n")
-    try:
-        template_from(cache, made)
-        yield made
-    finally:
-        made.destroy()
-
-
 @pytest.fixture(autouse=True)
 def _no_fault_stays(node: Node) -> Iterator[None]:
     yield

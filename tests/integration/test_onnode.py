@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from tests.integration.sshd import Sshd, sshd
-from tests.node.node import Node, make_node, template_from
+from tests.node.node import Node
 
 RECIPES = Path(__file__).parent / "recipes"
 QUICK, FULL = RECIPES / "onnode.ini", RECIPES / "openvz.ini"
@@ -28,16 +28,6 @@ PASSWORD = "quietly-kept"
 RECORDS = Path("/var/lib/vmgen-build/builds")
 
 Build = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-@pytest.fixture(scope="module")
-def node(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
-    made = make_node(tmp_path_factory.mktemp("node") / "n")
-    try:
-        template_from(cache, made)
-        yield made
-    finally:
-        made.destroy()
 
 
 @pytest.fixture(autouse=True)
@@ -315,9 +305,11 @@ def test_a_builder_that_is_killed_or_interrupted(node: Node, begun: Any, number:
     process = begun("the script runs", *paused(60))
     process.send_signal(number)
     process.communicate(timeout=60)
+    assert process.returncode == (130 if number == signal.SIGINT else -number)
     end = time.monotonic() + 30
     while node.left_over() and time.monotonic() < end:
         time.sleep(0.2)
+    assert node.left_over() == []
 
 
 def test_what_a_dead_guardian_left_goes_with_the_next_build(node: Node, begun: Any, over_ssh: Build) -> None:

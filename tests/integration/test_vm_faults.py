@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from tests.integration.leftovers import assert_nothing_left
+
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 Event = dict[str, Any]
 
@@ -55,20 +57,6 @@ def in_small_folder(folder: Path, size: str, *words: object) -> subprocess.Compl
     tool = [sys.executable, "-m", "vmgen_build", *map(str, words)]
     command = ["unshare", "--mount", "sh", "-c", script, "sh", size, str(folder), *tool]
     return subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
-
-
-def left_behind(*folders: Path) -> list[str]:
-    """Mounts in, and processes at work on, these folders."""
-    mounts = Path("/proc/self/mountinfo").read_text().splitlines()
-    listed = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True).stdout.splitlines()
-    return [line for line in mounts + listed if any(str(folder) in line for folder in folders)]
-
-
-def assert_nothing_left(*folders: Path) -> None:
-    deadline = time.monotonic() + 10
-    while left_behind(*folders) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert left_behind(*folders) == []
 
 
 def shown(out: Path) -> list[str]:

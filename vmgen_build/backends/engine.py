@@ -41,31 +41,21 @@ def plan_for(recipe: Path, backend: str, options: BuildOptions) -> Plan:
 
 def dry_run(recipe: Path, options: BuildOptions) -> list[StepState]:
     """Each step of each backend's plan, and whether its layer is there. Needs no root."""
-    refuse_unbuildable(load(recipe, options.sets, options.strict))
+    loaded = load(recipe, options.sets, options.strict)
+    refuse_unbuildable(loaded)
+    facts = facts_at_hand(loaded, options.cache, offline=options.offline)
     store = Store(options.cache)
     states = []
     for backend in options.backends:
-        plan, there = _plan_and_layers(recipe, backend, options, store)
+        seen = _look(loaded, backend, facts, options, Bus())
+        plan = _plan(loaded, backend, options, seen.facts if seen else facts)
         held = options.use_cache
         for index, item in enumerate(plan.stages):
-            held = held and (index < there if options.host else store.holds(item.id))
+            held = held and (index < seen.held(plan) if seen else store.holds(item.id))
             states.append(StepState(backend, item.name, item.title, item.id, held))
         packed = held and _unchanged(plan, options) is not None
         states.append(StepState(backend, "pack", f"packing for {backend}", plan.id, packed))
     return states
-
-
-def _plan_and_layers(recipe: Path, backend: str, options: BuildOptions, store: Store) -> tuple[Plan, int]:
-    """The plan, and how many of its stages the node holds that --host names."""
-    if not options.host:
-        return plan_for(recipe, backend, options), 0
-    from vmgen_build.backends.onnode import look
-
-    loaded = load(recipe, options.sets, options.strict)
-    facts = facts_at_hand(loaded, options.cache, offline=options.offline)
-    seen = look(loaded, backend, facts, options, Bus())
-    plan = _plan(loaded, backend, options, seen.facts)
-    return plan, seen.held(plan)
 
 
 def build(recipe: Path, options: BuildOptions, bus: Bus) -> tuple[BuildResult, ...]:

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import FrameType
 
 from vmgen_build.artifacts.files import sha256_of
 from vmgen_build.artifacts.manifest import Package, StepRecord
@@ -19,7 +18,7 @@ from vmgen_build.backends.worker import Job, Made, Worker
 from vmgen_build.errors import BuildError, UsageError, VmgenError
 from vmgen_build.events import Bus, StepOutput
 from vmgen_build.guests.lxc import LxcWorkshop
-from vmgen_build.guests.namespaces import WorkerBus, run_isolated
+from vmgen_build.guests.namespaces import STOP_SIGNALS, WorkerBus, interrupt_once, run_isolated
 from vmgen_build.guests.node.driver import TAR, Driver, Setup
 from vmgen_build.guests.node.guardian import guarded, reap
 from vmgen_build.guests.node.workshop import NodeWorkshop, held_stages
@@ -30,8 +29,6 @@ from vmgen_build.plan.context import Facts
 from vmgen_build.plan.model import Base, Plan
 from vmgen_build.plan.steps.network import links
 from vmgen_build.recipe.recipe import Recipe
-
-_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,12 +196,7 @@ def _clear_after_loss(job: Job, bus: Bus) -> str:
 def _interrupted_once() -> Iterator[None]:
     """The first signal interrupts; the undoing that follows is left in peace."""
 
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        for each in _STOP_SIGNALS:
-            signal.signal(each, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, interrupt) for number in _STOP_SIGNALS}
+    before = {number: signal.signal(number, interrupt_once) for number in STOP_SIGNALS}
     try:
         yield
     finally:

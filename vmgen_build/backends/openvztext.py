@@ -11,13 +11,11 @@ from pathlib import Path
 from vmgen_build.backends.openvzconfig import CONF, disk_lines, netif
 from vmgen_build.backends.openvznet import NO_NUMBER, Net, Veth
 from vmgen_build.errors import Problem, RecipeError
+from vmgen_build.layers.ostemplate import ARCHITECTURES
 from vmgen_build.plan.context import host_name
 from vmgen_build.plan.quote import Dialect, sh_word
 from vmgen_build.plan.render import Renderer
 from vmgen_build.recipe.recipe import Recipe
-
-ARCHITECTURES = {"amd64": "x86_64", "i386": "x86", "arm64": "aarch64", "armhf": "armhf"}
-"""Debian's words -> those of OpenVZ's template names."""
 
 DEFAULT_RAM = 1 << 30
 """Bytes, where the recipe names none: vzctl starts no container without a limit of its memory."""

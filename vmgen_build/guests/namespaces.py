@@ -24,7 +24,7 @@ from vmgen_build.events import Bus, Event
 
 T = TypeVar("T")
 
-_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class WorkerBus(Bus):
@@ -70,14 +70,14 @@ def _launch(work: Callable[[WorkerBus], Any], channel: socket.socket, net: bool)
     code = 1
     try:
         sc.set_death_signal(signal.SIGKILL)
-        for number in _STOP_SIGNALS:
+        for number in STOP_SIGNALS:
             signal.signal(number, signal.SIG_IGN)
         sc.unshare(sc.CLONE_NEWNS | sc.CLONE_NEWPID | (sc.CLONE_NEWNET if net else 0))
         worker = os.fork()
         if worker == 0:
             _work(work, channel, net)
         channel.close()
-        for number in _STOP_SIGNALS:
+        for number in STOP_SIGNALS:
             signal.signal(number, lambda n, _frame: os.kill(worker, n))
         code = os.waitstatus_to_exitcode(os.waitpid(worker, 0)[1])
     except OSError as error:
@@ -89,8 +89,8 @@ def _launch(work: Callable[[WorkerBus], Any], channel: socket.socket, net: bool)
 def _work(work: Callable[[WorkerBus], Any], channel: socket.socket, net: bool) -> None:
     """The worker: run `work`, report, end. Never returns."""
     sc.set_death_signal(signal.SIGKILL)
-    for number in _STOP_SIGNALS:
-        signal.signal(number, _interrupt_once)
+    for number in STOP_SIGNALS:
+        signal.signal(number, interrupt_once)
     os.umask(0o022)
     try:
         _set_up_mounts(net)
@@ -107,9 +107,9 @@ def _work(work: Callable[[WorkerBus], Any], channel: socket.socket, net: bool) -
     os._exit(0 if message[0] == "result" else 1)
 
 
-def _interrupt_once(number: int, frame: FrameType | None) -> None:
+def interrupt_once(number: int, frame: FrameType | None) -> None:
     """The first signal interrupts; the undoing that follows is left in peace."""
-    for each in _STOP_SIGNALS:
+    for each in STOP_SIGNALS:
         signal.signal(each, signal.SIG_IGN)
     raise KeyboardInterrupt
 
@@ -128,7 +128,7 @@ def _set_up_mounts(net: bool) -> None:
 
 def _listen(channel: socket.socket, middle: int, bus: Bus) -> Any:
     """The parent: pass events on until the worker's last word, then give its result."""
-    previous = {n: signal.signal(n, lambda n, _frame: _forward(middle, n)) for n in _STOP_SIGNALS}
+    previous = {n: signal.signal(n, lambda n, _frame: _forward(middle, n)) for n in STOP_SIGNALS}
     kind: str = "died"
     value: Any = None
     try:

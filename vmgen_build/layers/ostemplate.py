@@ -48,7 +48,9 @@ SUFFIXES = (".tar.gz", ".tar.xz", ".tar.bz2")
 KEYRINGS = ("/usr/share/keyrings/openvz*.gpg", "/etc/apt/keyrings/openvz*.gpg", "/etc/apt/keyrings/openvz*.asc")
 """Where the host's own OpenVZ keys lie, if it has them."""
 
-_ARCHES = {"amd64": "x86_64", "i386": "x86", "arm64": "aarch64"}
+ARCHITECTURES = {"amd64": "x86_64", "i386": "x86", "arm64": "aarch64"}
+"""Debian's words -> those of OpenVZ's template names; the others are the same."""
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,127}")
 _INDEX_LIMIT, _SIGNATURE_LIMIT = 2 << 20, 64 << 10
 
@@ -95,7 +97,7 @@ class TemplateChoice:
 
 def template_name(system: System) -> str:
     """distribution-version-arch in OpenVZ's words: debian-12-x86_64, fedora-14-x86."""
-    return f"{system.distribution}-{system.version}-{_ARCHES.get(system.arch, system.arch)}"
+    return f"{system.distribution}-{system.version}-{ARCHITECTURES.get(system.arch, system.arch)}"
 
 
 def fetch(

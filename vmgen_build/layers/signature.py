@@ -50,7 +50,7 @@ def verify(file: Path, signature: Path, keyrings: Sequence[Path]) -> Verdict:
         try:
             done = subprocess.run(command, capture_output=True, text=True, errors="replace", env=env)
         except FileNotFoundError as error:
-            raise HostError("to check a signature needs gpgv; run: apt-get install gpgv") from error
+            raise HostError(_NO_GPGV) from error
     return _verdict(done.returncode, done.stdout, done.stderr)
 
 

@@ -12,20 +12,9 @@ import pytest
 
 from vmgen_build.backends.libvirtxml import domain
 from vmgen_build.errors import BuildError
-from vmgen_build.plan.machine import Machine, machine_of
-from vmgen_build.recipe.load import load
+from vmgen_build.plan.machine import Machine
 
 Make = Callable[[str], Machine]
-
-
-@pytest.fixture
-def machine(tmp_path: Path) -> Make:
-    def make(hardware: str = "") -> Machine:
-        path = tmp_path / "lab.ini"
-        path.write_text(f"[hardware]\nvm_id = lab\nos = debian-12-amd64\n{hardware}")
-        return machine_of(load(path))
-
-    return make
 
 
 def names(machine: Machine) -> list[str]:

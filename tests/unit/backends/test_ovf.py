@@ -14,9 +14,8 @@ from vmgen_build.backends.ovf import OvfFile, completed, descriptor, draft, file
 from vmgen_build.backends.ovfguest import guest_of
 from vmgen_build.backends.xmltext import XML
 from vmgen_build.errors import BuildError, RecipeError
-from vmgen_build.plan.machine import CdDrive, Machine, machine_of
+from vmgen_build.plan.machine import CdDrive, Machine
 from vmgen_build.plan.render import Renderer
-from vmgen_build.recipe.load import load
 
 Make = Callable[[str], Machine]
 RASD = "{http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_ResourceAllocationSettingData}"
@@ -24,16 +23,6 @@ VSSD = "{http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_VirtualSystemSett
 OVF = "{http://schemas.dmtf.org/ovf/envelope/1}"
 VMW = "{http://www.vmware.com/schema/ovf}"
 GB = 1 << 30
-
-
-@pytest.fixture
-def machine(tmp_path: Path) -> Make:
-    def make(hardware: str = "") -> Machine:
-        path = tmp_path / "lab.ini"
-        path.write_text(f"[hardware]\nvm_id = lab\nos = debian-12-amd64\n{hardware}")
-        return machine_of(load(path))
-
-    return make
 
 
 def files(machine: Machine) -> list[OvfFile]:

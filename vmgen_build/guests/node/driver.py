@@ -130,6 +130,9 @@ class Driver(ABC):
     def where(self) -> str:
         return self.runner.name
 
+    def has(self, program: str) -> bool:
+        return self.runner.run(["sh", "-c", 'command -v "$1"', "sh", program]).code == 0
+
     def templates(self) -> frozenset[str]:
         """Names in the cache, without what comes behind .tar."""
         listed = self.runner.run(["ls", "-1", "--", self.cache])

@@ -61,7 +61,7 @@ remove() {{  # ID TAG
 
     def check(self) -> None:
         for program in ("lxc-execute", "flock", "bash", "tar", "gzip"):
-            if self.runner.run(["sh", "-c", 'command -v "$1"', "sh", program]).code != 0:
+            if not self.has(program):
                 raise HostError(
                     f"{self.where} lacks {program}; install it there, or see: vmgen-build doctor --host {self.where}"
                 )

@@ -18,7 +18,7 @@ from vmgen_build.errors import BuildError, HostError
 from vmgen_build.guests.node.driver import MARK, Driver, Setup, last_line
 from vmgen_build.guests.runners import Done
 
-LOCKED, PRIVATE_EXISTS, SYSTEM_ERROR = 9, 44, 3
+LOCKED, SYSTEM_ERROR = 9, 3
 QUOTA_OFF = (62, 63)
 
 TRIES = 20
@@ -134,7 +134,7 @@ remove() {  # ID TAG
         return f"{found.out.strip()}/cache"
 
     def check(self) -> None:
-        lacking = [p for p in ("vzctl", "vzlist", "flock", "bash", "tar", "gzip") if not self._there(p)]
+        lacking = [p for p in ("vzctl", "vzlist", "flock", "bash", "tar", "gzip") if not self.has(p)]
         if lacking:
             raise HostError(
                 f"{self.where} lacks {', '.join(lacking)}: it is no OpenVZ node, or not set up as one;"
@@ -201,9 +201,6 @@ remove() {  # ID TAG
     def how_to_enter(self, ct: str) -> str:
         return f"enter it with:\n  vzctl enter {ct}\nand remove it with: vzctl stop {ct} && vzctl destroy {ct}"
 
-    def _there(self, program: str) -> bool:
-        return self.runner.run(["sh", "-c", 'command -v "$1"', "sh", program]).code == 0
-
     def _free(self, ct: str) -> bool:
         """No configuration of it, no private area and no root."""
         script = _LOCATE + '[ ! -e "$conf" ] && [ ! -e "$VE_PRIVATE" ] && ! ls -A "$VE_ROOT" 2>/dev/null | grep -q .\n'
@@ -231,14 +228,7 @@ remove() {  # ID TAG
             time.sleep(1.0)
         return done
 
-    def _failed(self, verb: str, ct: str, done: Done) -> VzctlError:
+    def _failed(self, verb: str, ct: str, done: Done) -> BuildError:
         meant = MEANS.get(done.code, "vzctl failed")
         said = re.sub(r"\s+", " ", last_line(done))
-        text = f"{self.where}: vzctl {verb} {ct} ended with {done.code}: {meant}; it said: {said}"
-        return VzctlError(text, done.code)
-
-
-class VzctlError(BuildError):
-    def __init__(self, text: str, code: int) -> None:
-        super().__init__(text)
-        self.code = code
+        return BuildError(f"{self.where}: vzctl {verb} {ct} ended with {done.code}: {meant}; it said: {said}")

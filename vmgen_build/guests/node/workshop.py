@@ -21,12 +21,9 @@ from vmgen_build.guests.node.archive import NodeArchive, node_archive
 from vmgen_build.guests.node.driver import MARK, TAR, Driver, Setup
 from vmgen_build.guests.node.guardian import Guardian
 from vmgen_build.guests.node.guest import TAIL, NodeGuest
-from vmgen_build.guests.runners import Runner
 from vmgen_build.guests.runners.local import LocalRunner
+from vmgen_build.layers.ostemplate import ARCHITECTURES
 from vmgen_build.plan.model import Base, Plan, Step
-
-ARCHITECTURES = {"amd64": "x86_64", "i386": "x86"}
-"""Debian's words -> those of OpenVZ's template names."""
 
 PACKERS = {"zstd": ("zstd -q -1 -c", "zstd -q -d -c"), "gzip": ("gzip -1 -c", "gzip -d -c"), "": ("cat", "cat")}
 """What a root comes home by, and what takes it in here; "" on this host."""
@@ -134,7 +131,7 @@ class NodeWorkshop(Workshop):
         folder.mkdir()
         self.tell(f"bringing the root home from {self.driver.where}")
         with self.driver.mounted(guest.ct) as root:
-            _bring(self.driver.runner, root, folder)
+            _bring(self.driver, root, folder)
         yield folder
 
     def keep(self, guest: NodeGuest, step: Step) -> None:
@@ -173,14 +170,14 @@ class NodeWorkshop(Workshop):
         return list(said)
 
 
-def _bring(runner: Runner, root: str, folder: Path) -> None:
+def _bring(driver: Driver, root: str, folder: Path) -> None:
     """The node packs, this host unpacks, in constant memory. Raises BuildError, HostError, ConnectionLost."""
-    there, here = PACKERS[_packer(runner)]
+    there, here = PACKERS[_packer(driver)]
     unpack = ["bash", "-c", _UNPACK, "bash", str(folder), here]
     with (
         TemporaryFile() as errors,
         subprocess.Popen(unpack, stdin=subprocess.PIPE, stderr=errors, start_new_session=True) as tar,
-        runner.read(["bash", "-c", _PACK, "bash", root, there]) as stream,
+        driver.runner.read(["bash", "-c", _PACK, "bash", root, there]) as stream,
     ):
         assert tar.stdin is not None
         try:
@@ -193,10 +190,10 @@ def _bring(runner: Runner, root: str, folder: Path) -> None:
         if tar.wait() != 0:
             errors.seek(0)
             said = errors.read().decode(errors="replace").strip()
-            raise HostError(f"cannot unpack the root that came from {runner.name}: {said[-300:] or 'tar failed'}")
+            raise HostError(f"cannot unpack the root that came from {driver.where}: {said[-300:] or 'tar failed'}")
 
 
-def _packer(runner: Runner) -> str:
-    if isinstance(runner, LocalRunner):
+def _packer(driver: Driver) -> str:
+    if isinstance(driver.runner, LocalRunner):
         return ""
-    return "zstd" if runner.run(["sh", "-c", "command -v zstd"]).code == 0 else "gzip"
+    return "zstd" if driver.has("zstd") else "gzip"
