@@ -1,0 +1,126 @@
+"""Every plan for Debian is, byte for byte, the one that it was: plans.json holds digests of what was planned before.
+
+The rooms may be drawn anew; what a build runs must not change by it. Where a step's id changes on purpose, the entry is
+made anew (`VMGEN_WRITE_PLANS=1 pytest tests/unit/plan/test_equality.py`), and CHANGED says why.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vmgen_build.backends.registry import backend_named
+from vmgen_build.errors import RecipeError
+from vmgen_build.plan.context import Facts
+from vmgen_build.plan.model import Plan, Step
+from vmgen_build.plan.planner import make_plan
+from vmgen_build.recipe.load import load
+
+ROOT = Path(__file__).resolve().parents[3]
+KNOWN = Path(__file__).with_name("plans.json")
+BACKENDS = ("lxc", "openvz", "vmware", "kvm")
+SYSTEMS = ("debian-11", "debian-12", "debian-13", "debian-sid", "debian-12-i386")
+PROFILES = tuple(sorted(path.stem for path in (ROOT / "recipes/profiles").glob("*.ini")))
+FILES = {
+    "motd": b"welcome\n",
+    "own.asc": b"-----BEGIN PGP PUBLIC KEY BLOCK-----\nx\n",
+    "tool.py": b"#!/usr/bin/env python3\nprint(1)\n",
+}
+"""What kitchen-sink.ini finds beside it."""
+
+FACTS = Facts(release="release", epoch=1700000000, repositories={"own": "abc"})
+NODE = Facts(release="release", epoch=1700000000, template="debian-12-x86_64", template_digest="0" * 64)
+
+CHANGED: dict[str, str] = {}
+"""Key of an entry, or its beginning -> why it is not what it was before."""
+
+
+def recipes() -> Iterator[tuple[str, Path, list[str], Facts]]:
+    """Each recipe's name here, its file, what is set over it, and the facts that it is planned by."""
+    starter = ROOT / "recipes/lab.ini"
+    for system in SYSTEMS:
+        yield f"lab {system}", starter, [f"hardware.os={system}"], FACTS
+    for profile in PROFILES:
+        yield f"lab {profile}", starter, [f"config.profiles={profile}"], FACTS
+    yield "thesis-openvz", ROOT / "recipes/samples/thesis-openvz.ini", ["hardware.os=debian-12"], FACTS
+    for path in sorted((ROOT / "tests/integration/recipes").glob("*.ini")):
+        yield path.stem, path, [], FACTS
+    yield "onnode from a template", ROOT / "tests/integration/recipes/onnode.ini", [], NODE
+    yield "template", ROOT / "tests/node/template.ini", [], FACTS
+    yield "kitchen-sink", ROOT / "tests/unit/plan/kitchen-sink.ini", [], FACTS
+
+
+def planned(path: Path, sets: list[str], facts: Facts, backend: str) -> Plan:
+    recipe = load(path, sets, environ={"VMGEN_TEST_SECRET": "from 'outside' $(x)"})
+    return make_plan(recipe, backend, backend_named(backend).part(recipe, None, facts.epoch), facts, None)
+
+
+def digest(data: object) -> str:
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
+
+
+def described(step: Step) -> dict[str, Any]:
+    """All of a step but where a carried file lies on this host."""
+    return {
+        "title": step.title,
+        "script": step.script,
+        "network": step.network,
+        "files": [[f.name, f.sha256, f.mode] for f in step.files],
+        "inputs": dict(step.inputs),
+        "probes": [p.as_dict() for p in step.probes],
+    }
+
+
+def summary(plan: Plan) -> dict[str, Any]:
+    rest = {"build_recipe": dict(plan.build_recipe), "probes": [p.as_dict() for p in plan.probes]}
+    return {
+        "plan": plan.id,
+        "base": plan.base.id,
+        "steps": {step.name: [step.id, digest(described(step))] for step in plan.steps},
+        "rest": digest(rest | {"skipped": plan.skipped, "epoch": plan.epoch, "os": plan.os, "arch": plan.arch}),
+    }
+
+
+def outcome(path: Path, sets: list[str], facts: Facts, backend: str) -> dict[str, Any]:
+    try:
+        return summary(planned(path, sets, facts, backend))
+    except RecipeError as error:
+        return {"refused": [f"{p.path}: {p.text}" for p in error.problems]}
+
+
+@pytest.fixture(scope="module")
+def plans(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    folder = tmp_path_factory.mktemp("sink")
+    for name, content in FILES.items():
+        (folder / name).write_bytes(content)
+    found = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(platform, "machine", lambda: "x86_64")
+        for name, path, sets, facts in recipes():
+            own = Path(shutil.copy(path, folder)) if path.stem == "kitchen-sink" else path
+            for backend in BACKENDS:
+                found[f"{name}: {backend}"] = outcome(own, sets, facts, backend)
+    if os.environ.get("VMGEN_WRITE_PLANS"):
+        KNOWN.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
+    return found
+
+
+@pytest.mark.parametrize("key", sorted(json.loads(KNOWN.read_text()) if KNOWN.exists() else {}))
+def test_a_plan_is_what_it_was(plans: dict[str, dict[str, Any]], key: str) -> None:
+    assert plans[key] == json.loads(KNOWN.read_text())[key]
+
+
+def test_nothing_is_left_out(plans: dict[str, dict[str, Any]]) -> None:
+    known = json.loads(KNOWN.read_text())
+    assert sorted(known) == sorted(plans)
+    planned_ones = [entry for entry in known.values() if "steps" in entry]
+    assert len(planned_ones) > 50
+    assert all(any(key.startswith(begin) for key in known) for begin in CHANGED)
