@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from vmgen_build.catalogue.programs import all_programs
-from vmgen_build.catalogue.systems import System, parse_system
 from vmgen_build.installers import installer_for
+from vmgen_build.systems.names import System, parse_system
 
 
 def host_system() -> System | None:

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from vmgen_build import syscalls as sc
 from vmgen_build.artifacts.disk import image as images
 from vmgen_build.artifacts.disk.image import RawDisk, write_disks
 from vmgen_build.errors import BuildError, HostError
 from vmgen_build.events import Bus
-from vmgen_build.guests.namespaces import run_isolated
+from vmgen_build.host import syscalls as sc
+from vmgen_build.host.namespaces import run_isolated
 from vmgen_build.plan.machine import Machine, machine_of
 from vmgen_build.recipe.load import load
 

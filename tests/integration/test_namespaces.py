@@ -11,17 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from vmgen_build import syscalls as sc
 from vmgen_build.errors import Position, Problem, RecipeError, StepFailed, VmgenError
 from vmgen_build.events import Bus, Event, Note
-from vmgen_build.guests.namespaces import WorkerBus, WorkerCrashError, run_isolated
+from vmgen_build.host import syscalls as sc
+from vmgen_build.host.namespaces import WorkerBus, WorkerCrashError, run_isolated
 
 SLEEPER = """
 import subprocess, sys, time
 from pathlib import Path
 from vmgen_build.events import Bus
-from vmgen_build import syscalls as sc
-from vmgen_build.guests.namespaces import run_isolated
+from vmgen_build.host import syscalls as sc
+from vmgen_build.host.namespaces import run_isolated
 
 def work(bus):
     sc.mount("tmpfs", sys.argv[1], "tmpfs")

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from vmgen_build.artifacts.files import Written
 from vmgen_build.artifacts.ova import write_ova
+from vmgen_build.artifacts.ovf.write import OvfFile, descriptor
 from vmgen_build.artifacts.vmdk import write_vmdk
-from vmgen_build.backends.ovf import OvfFile, descriptor
 from vmgen_build.errors import HostError
+from vmgen_build.host.files import Written
 from vmgen_build.plan.machine import machine_of
 from vmgen_build.recipe.load import load
 

@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from vmgen_build.backends.base import BackendPart
-from vmgen_build.plan.model import Probe, Step
+from vmgen_build.plan.model import Part, Probe, Step
 from vmgen_build.plan.planner import make_plan
 from vmgen_build.recipe.load import load
 
@@ -105,7 +104,7 @@ def steps(tmp_path: Path) -> Steps:
     def make(text: str) -> dict[str, Step]:
         path = tmp_path / "lab.ini"
         path.write_text("[hardware]\nvm_id = lab\nos = debian-12\n" + text, encoding="utf-8")
-        return {step.name: step for step in make_plan(load(path), "lxc", BackendPart()).steps}
+        return {step.name: step for step in make_plan(load(path), "lxc", Part()).steps}
 
     return make
 

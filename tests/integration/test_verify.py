@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 
 from vmgen_build.artifacts.compression import Compression
-from vmgen_build.artifacts.files import Written
 from vmgen_build.artifacts.manifest import manifest_path
-from vmgen_build.artifacts.tarball import Tree, write_tarball
-from vmgen_build.backends import lxcboot
+from vmgen_build.artifacts.tarball import Content, write_tarball
+from vmgen_build.boots import lxc as lxcboot
 from vmgen_build.events import Bus
-from vmgen_build.guests.namespaces import WorkerBus, run_isolated
+from vmgen_build.host.files import Written
+from vmgen_build.host.namespaces import WorkerBus, run_isolated
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 Verdict = Callable[[Path], dict[str, tuple[str, str]]]
@@ -124,7 +124,7 @@ def repack(opened: Path, original: Path) -> Path:
     out = opened / "out"
     out.mkdir()
     texts = {name: (opened / name).read_text() for name in ("metadata.yaml", "config")}
-    tree = Tree(opened / "rootfs", "rootfs")
+    tree = Content(opened / "rootfs", "rootfs")
     written: Written = write_tarball(out / NAME, texts, tree, epoch=2**31, compression=Compression("zstd", 1))
     manifest: dict[str, Any] = json.loads(manifest_path(original).read_text())
     manifest["files"] = [{"name": NAME, "size": written.size, "sha256": written.sha256}]
@@ -225,7 +225,7 @@ def test_an_image_that_outgrows_the_memory_is_unpacked_on_the_disk(
 ) -> None:
     (tmp_path / "root").mkdir()
     (tmp_path / "root/zeros").write_bytes(bytes(20 << 20))
-    tree = Tree(tmp_path / "root", "rootfs")
+    tree = Content(tmp_path / "root", "rootfs")
     packed = write_tarball(tmp_path / "x.tar.zst", {}, tree, epoch=0, compression=Compression("zstd", 1))
     monkeypatch.setattr(lxcboot, "_memory", lambda: 4 << 20)
     (tmp_path / "out").mkdir()

@@ -27,12 +27,12 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from vmgen_build import __version__
-from vmgen_build.artifacts.files import sha256_of, write_whole
 from vmgen_build.artifacts.sums import update_sums
 from vmgen_build.errors import HostError
+from vmgen_build.host.files import Written, sha256_of, write_whole
 from vmgen_build.plan.model import Plan, Probe
 
 FORMAT = 1
@@ -58,19 +58,6 @@ class StepRecord:
     outcome: str
 
 
-class Artifact(Protocol):
-    """A file that came out, as vmgen_build.backends.base.Packed gives it."""
-
-    @property
-    def path(self) -> Path: ...
-
-    @property
-    def size(self) -> int: ...
-
-    @property
-    def sha256(self) -> str: ...
-
-
 def manifest_path(artifact: Path) -> Path:
     """Where the manifest of an artifact lies: out/lab-lxc-amd64.tar.zst -> out/lab-lxc-amd64.manifest.json."""
     return artifact.with_name(_SUFFIX.sub("", artifact.name) + ".manifest.json")
@@ -78,7 +65,7 @@ def manifest_path(artifact: Path) -> Path:
 
 def manifest_of(
     plan: Plan,
-    files: Sequence[Artifact],
+    files: Sequence[Written],
     steps: Iterable[StepRecord],
     packages: Iterable[Package],
     warnings: Iterable[str] = (),
@@ -106,7 +93,7 @@ def manifest_of(
 
 def write_manifest(
     plan: Plan,
-    files: Sequence[Artifact],
+    files: Sequence[Written],
     steps: Iterable[StepRecord],
     packages: Iterable[Package],
     warnings: Iterable[str] = (),

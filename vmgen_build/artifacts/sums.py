@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from vmgen_build.artifacts.files import write_whole
 from vmgen_build.errors import HostError
+from vmgen_build.host.files import write_whole
 
 NAME = "SHA256SUMS"
 

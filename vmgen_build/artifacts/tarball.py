@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import IO
 
 from vmgen_build.artifacts.compression import Compression
-from vmgen_build.artifacts.files import Written, is_full, whole_file
 from vmgen_build.errors import BuildError, HostError
+from vmgen_build.host.files import Written, is_full, whole_file
 from vmgen_build.text import size as in_words
 
 Progress = Callable[[int], None]
@@ -52,7 +52,7 @@ _COMMON = (
 
 
 @dataclass(frozen=True, slots=True)
-class Tree:
+class Content:
     """A folder to pack under the name `name` ("rootfs", or "." for the tar's top).
 
     empty: folders of it, as "dev", whose content stays out.
@@ -66,7 +66,7 @@ class Tree:
 def write_tarball(
     goal: Path,
     texts: Mapping[str, str],
-    tree: Tree,
+    content: Content,
     *,
     epoch: int,
     compression: Compression,
@@ -74,7 +74,7 @@ def write_tarball(
     scratch: Path | None = None,
     encode: Encode | None = None,
 ) -> Written:
-    """Write `texts` (name -> content, in this order, owned by root, 0644) and then `tree` to `goal`.
+    """Write `texts` (name -> content, in this order, owned by root, 0644) and then `content` to `goal`.
 
     epoch: seconds; no entry is younger. scratch: where a temporary folder may be made. encode: makes of what is written
     so far what the file holds, as vmgen_build.artifacts.gzipped does. Raises HostError (disk full,
@@ -86,18 +86,18 @@ def write_tarball(
         for name, text in texts.items():
             (folder / name).write_text(text)
             (folder / name).chmod(0o644)
-        command = tar_command(folder, tuple(texts), tree, epoch)
+        command = tar_command(folder, tuple(texts), content, epoch)
         try:
             return _write(goal, command, compression, progress, encode)
         except OSError as error:
             if is_full(error):
-                raise _no_room(goal, tree) from error
+                raise _no_room(goal, content) from error
             raise BuildError(f"cannot write {goal}: {error.strerror}") from error
 
 
-def tar_command(texts_folder: Path, texts: Sequence[str], tree: Tree, epoch: int) -> list[str]:
+def tar_command(texts_folder: Path, texts: Sequence[str], content: Content, epoch: int) -> list[str]:
     """tar(1), writing to its standard output. It sees relative names only, so that no path of the host comes in."""
-    name = tree.name.replace("\\", "\\\\").replace("&", "\\&").replace("|", "\\|")
+    name = content.name.replace("\\", "\\\\").replace("&", "\\&").replace("|", "\\|")
     return [
         "tar",
         "--create",
@@ -105,11 +105,11 @@ def tar_command(texts_folder: Path, texts: Sequence[str], tree: Tree, epoch: int
         *_COMMON,
         f"--mtime=@{epoch}",
         "--anchored",
-        *(f"--exclude=./{folder}/*" for folder in tree.empty),
-        *(() if tree.name == "." else (f"--transform=s|^\\.|{name}|S",)),
+        *(f"--exclude=./{folder}/*" for folder in content.empty),
+        *(() if content.name == "." else (f"--transform=s|^\\.|{name}|S",)),
         f"--directory={texts_folder}",
         *texts,
-        f"--directory={tree.folder.absolute()}",
+        f"--directory={content.folder.absolute()}",
         ".",
     ]
 
@@ -209,8 +209,8 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _no_room(goal: Path, tree: Tree) -> HostError:
-    need = sum(Path(folder, name).lstat().st_size for folder, _, names in os.walk(tree.folder) for name in names)
+def _no_room(goal: Path, content: Content) -> HostError:
+    need = sum(Path(folder, name).lstat().st_size for folder, _, names in os.walk(content.folder) for name in names)
     free = shutil.disk_usage(goal.parent).free
     return HostError(
         f"the disk of {goal.parent} is full: {in_words(free)} are free, and {goal.name} needs up to {in_words(need)};"

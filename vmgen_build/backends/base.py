@@ -9,34 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from vmgen_build.artifacts.result import Result
+from vmgen_build.boots.model import Booted
 from vmgen_build.events import Bus, ProbeDone
-from vmgen_build.guests.model import Communicator
 from vmgen_build.guests.node.driver import Driver
 from vmgen_build.guests.node.lxcnode import LxcDriver
-from vmgen_build.plan.model import Plan, Probe, Step
+from vmgen_build.host.files import Written
+from vmgen_build.host.programs import Requirement
+from vmgen_build.plan.model import Part, Plan
 from vmgen_build.recipe.recipe import Recipe
-
-
-@dataclass(frozen=True, slots=True)
-class BackendPart:
-    """A backend's own share of a plan: the steps that only it needs, its build recipe (path -> text), and probes.
-
-    without: names of shared steps' probes that do not hold in this backend's machines; `probes` may ask instead.
-    """
-
-    steps: tuple[Step, ...] = ()
-    build_recipe: Mapping[str, str] | None = None
-    probes: tuple[Probe, ...] = ()
-    without: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class Packed:
-    """A file that came out: under its final name, with its size in bytes and sha256."""
-
-    path: Path
-    size: int
-    sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,29 +32,8 @@ class PackOptions:
         return f"{self.format}-{self.compression.replace(':', '-')}"
 
 
-@dataclass(frozen=True, slots=True)
-class Requirement:
-    """A program of the host that some work needs; package: Debian's name of what brings it."""
-
-    command: str
-    package: str
-    why: str
-
-
-class Booted(ABC):
-    """A machine made from an artifact, up and running, with the network that its recipe expects around it."""
-
-    @property
-    @abstractmethod
-    def communicator(self) -> Communicator: ...
-
-    @abstractmethod
-    def reach(self, address: str, port: int) -> str:
-        """Ask from outside: "open" (connected or refused), or "closed" (no answer)."""
-
-
 class Backend(ABC):
-    """One file of backends/ each; found by its name there."""
+    """A package of backends/ each, whose module `backend` holds it as BACKEND."""
 
     name: ClassVar[str]
     requirements: ClassVar[tuple[Requirement, ...]] = ()
@@ -91,13 +51,12 @@ class Backend(ABC):
         return ()
 
     @abstractmethod
-    def part(self, recipe: Recipe, templates: Path | None, epoch: int = 0) -> BackendPart:
+    def part(self, recipe: Recipe, templates: Path | None, epoch: int = 0) -> Part:
         """The backend's share of the plan. Pure. epoch: as Plan.epoch."""
 
     @abstractmethod
-    def pack(self, plan: Plan, root: Path, out: Path, options: PackOptions, bus: Bus) -> tuple[Packed, ...]:
-        """Make the artifacts, the main one first, from the root file system at `root` (read-only). The folder that
-        holds `root` is scratch space on the cache's disk."""
+    def pack(self, plan: Plan, result: Result, out: Path, options: PackOptions, bus: Bus) -> tuple[Written, ...]:
+        """Make the artifacts, the main one first. Raises BuildError where this backend cannot pack such a result."""
 
     def inspect(self, artifact: Path, manifest: Mapping[str, object]) -> list[ProbeDone]:
         """What can be told of the file without booting it, beyond its digest."""

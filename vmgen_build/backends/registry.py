@@ -1,4 +1,5 @@
-"""The backends that there are: a module of this package each, called as its backend is."""
+"""The backends that there are: a package of this one each, with a module `backend` that holds it, and those that others
+bring by an entry point of the group vmgen_build.backends."""
 
 from __future__ import annotations
 
@@ -6,36 +7,46 @@ import difflib
 import importlib
 import pkgutil
 from functools import cache
+from importlib.util import find_spec
 
-from vmgen_build import backends
+from vmgen_build import backends, plugins
 from vmgen_build.backends.base import Backend
 from vmgen_build.errors import UsageError
+
+GROUP = "vmgen_build.backends"
 
 
 @cache
 def backend_named(name: str) -> Backend:
-    """Raises UsageError naming the backends that there are."""
-    if name in {module.name for module in pkgutil.iter_modules(backends.__path__)}:
-        found = _backend_of(name)
-        if found is not None:
-            return found
-    known = all_backends()
-    near = difflib.get_close_matches(name, known, 1)
-    hint = f"did you mean '{near[0]}'?" if near else f"this version has {', '.join(known)}"
+    """Raises UsageError naming the backends that there are. No other backend is imported."""
+    if name in backend_names():
+        return _backend_of(name)
+    near = difflib.get_close_matches(name, backend_names(), 1)
+    hint = f"did you mean '{near[0]}'?" if near else f"this version has {', '.join(backend_names())}"
     raise UsageError(f"--backend {name}: there is no such backend; {hint}")
 
 
-@cache
+def backend_names() -> tuple[str, ...]:
+    """Sorted."""
+    return tuple(sorted({*_own_names(), *plugins.names(GROUP)}))
+
+
 def all_backends() -> dict[str, Backend]:
-    """name -> backend."""
-    names = sorted(module.name for module in pkgutil.iter_modules(backends.__path__))
-    found = {name: _backend_of(name) for name in names}
-    return {name: backend for name, backend in found.items() if backend is not None}
+    """name -> backend; imports every one."""
+    return {name: backend_named(name) for name in backend_names()}
 
 
-def _backend_of(module_name: str) -> Backend | None:
-    module = importlib.import_module(f"{backends.__name__}.{module_name}")
-    for value in vars(module).values():
-        if isinstance(value, type) and issubclass(value, Backend) and getattr(value, "name", None) == module_name:
-            return value()
-    return None
+@cache
+def _own_names() -> frozenset[str]:
+    """Of the packages here, those that hold a backend: `machines` is what some of them share."""
+    packages = [module.name for module in pkgutil.iter_modules(backends.__path__) if module.ispkg]
+    return frozenset(name for name in packages if find_spec(f"{backends.__name__}.{name}.backend"))
+
+
+def _backend_of(name: str) -> Backend:
+    if name in _own_names():
+        found = importlib.import_module(f"{backends.__name__}.{name}.backend").BACKEND
+    else:
+        found = plugins.get(GROUP, name)
+    assert isinstance(found, Backend)
+    return found

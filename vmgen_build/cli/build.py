@@ -13,7 +13,7 @@ from vmgen_build.errors import HostError, Problem, RecipeError, UsageError, Vmge
 from vmgen_build.text import clean, duration, size, table
 
 if TYPE_CHECKING:
-    from vmgen_build.backends.options import BuildOptions, BuildResult
+    from vmgen_build.build.options import BuildOptions, BuildResult
     from vmgen_build.events import Bus
 
 
@@ -78,7 +78,7 @@ def build_command(
     \f
     values: the options that are named as the fields of BuildOptions are.
     """
-    from vmgen_build.backends.options import BuildOptions
+    from vmgen_build.build.options import BuildOptions
 
     options = BuildOptions(**values)
     screen, bus = common.open_display(as_json=as_json, quiet=quiet, verbose=verbose)
@@ -126,7 +126,7 @@ def _suggest_command(path: Path) -> None:
 def _dry_run(recipes: tuple[Path, ...], options: BuildOptions, as_json: bool) -> None:
     import json
 
-    from vmgen_build.backends.engine import dry_run
+    from vmgen_build.build.engine import dry_run
     from vmgen_build.recipe.load import load
 
     for path in recipes:
@@ -145,7 +145,7 @@ def _dry_run(recipes: tuple[Path, ...], options: BuildOptions, as_json: bool) ->
 
 def _build_all(recipes: tuple[Path, ...], options: BuildOptions, bus: Bus, *, quiet: bool, as_json: bool) -> None:
     """Build what can be built; what the host lacks for one recipe it lacks for all. Exits with the worst code."""
-    from vmgen_build.backends.engine import build
+    from vmgen_build.build.engine import build
 
     outcomes = dict.fromkeys(recipes, "not tried")
     worst = 0

@@ -15,7 +15,7 @@ from vmgen_build.errors import UsageError
 from vmgen_build.text import size, table
 
 if TYPE_CHECKING:
-    from vmgen_build.layers.store import Entry
+    from vmgen_build.store.layers import Entry
 
 
 @click.group("cache", context_settings=common.CONTEXT, short_help="Show or shrink what is kept between builds.")
@@ -28,7 +28,7 @@ def cache_command() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
 def list_command(cache: Path, as_json: bool) -> None:
     """List what the cache holds, last used first."""
-    from vmgen_build.layers.store import Store
+    from vmgen_build.store.layers import Store
 
     entries = Store(cache).entries()
     if as_json:
@@ -57,7 +57,7 @@ def prune_command(
     age = common.parse_age(older) if older else None
     if not dry_run:
         common.need_root("dropping what builds made as root")
-    from vmgen_build.layers.store import Store
+    from vmgen_build.store.layers import Store
 
     gone = Store(cache).prune(keep=limit, older=age, dry=dry_run)
     if as_json:

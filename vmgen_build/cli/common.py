@@ -144,7 +144,7 @@ def ostemplate_options(command: Command) -> Command:
 
     @functools.wraps(command)
     def wrapped(*args: Any, **values: Any) -> Any:
-        from vmgen_build.layers.ostemplate import DEFAULT_URL, TemplateChoice
+        from vmgen_build.bases.ostemplate import DEFAULT_URL, TemplateChoice
 
         choice = TemplateChoice(
             url=values.pop("template_url") or DEFAULT_URL,

@@ -40,8 +40,8 @@ def compile_command(
 
     Needs no root and builds nothing. Passwords are not among what is written.
     """
-    from vmgen_build.backends.engine import plan_for
-    from vmgen_build.backends.options import BuildOptions
+    from vmgen_build.build.engine import plan_for
+    from vmgen_build.build.options import BuildOptions
     from vmgen_build.plan.export import export
     from vmgen_build.recipe.load import load
 

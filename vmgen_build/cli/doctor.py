@@ -7,17 +7,15 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from vmgen_build.build.finding import Finding
 from vmgen_build.cli import common
+from vmgen_build.host.programs import Requirement, find_program
 from vmgen_build.text import size, table
-
-if TYPE_CHECKING:
-    from vmgen_build.backends.base import Requirement
 
 ROOM = {"cache": 4_000_000_000, "temporary files": 200_000_000}
 """Free bytes that a first build of a machine with the usual programs needs."""
@@ -31,17 +29,6 @@ TRIALS = (
     ("overlayfs", ["unshare", "--mount", "sh", "-c", OVERLAY]),
 )
 """Tried for real as root, in a mount namespace of their own."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """package: Debian's name of what mends it; advice: what to do where no package does."""
-
-    what: str
-    good: bool
-    said: str
-    package: str = ""
-    advice: str = ""
 
 
 @click.command("doctor", context_settings=common.CONTEXT, short_help="Say what this host lacks, and how to mend it.")
@@ -98,16 +85,10 @@ def _programs() -> Iterator[Finding]:
 
 def requirements() -> list[Requirement]:
     """Of all backends, and of the methods of making a base (catalogue.systems.System.base)."""
-    from vmgen_build.backends.base import Requirement
     from vmgen_build.backends.registry import all_backends
 
     base = Requirement("mmdebstrap", "mmdebstrap", "makes the base system")
     return [base, *(r for b in all_backends().values() for r in (*b.requirements, *b.boot_requirements))]
-
-
-def find_program(command: str) -> str | None:
-    """Where a program is; the folders of system tools count too, which an ordinary user's PATH lacks."""
-    return shutil.which(command, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
 
 
 def _kernel() -> Iterator[Finding]:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from vmgen_build.cli.doctor import Finding
+from vmgen_build.build.finding import Finding
 from vmgen_build.errors import BuildError
 from vmgen_build.guests.runners import Runner, connect, parse_host
 from vmgen_build.guests.runners.process import failure

@@ -40,7 +40,7 @@ def verify_command(
     """
     if not no_boot:
         common.need_root("booting an image")
-    from vmgen_build.backends.verify import verify
+    from vmgen_build.build.verify import verify
 
     screen, bus = common.open_display(as_json=as_json, quiet=quiet, verbose=verbose)
     failed = False

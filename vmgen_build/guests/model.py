@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+from vmgen_build.artifacts.result import Result
 from vmgen_build.plan.model import Base, Plan, Step
 
 Output = Callable[[str], None]
@@ -87,5 +88,5 @@ class Workshop(ABC):
         """A guest in the state after these layers (the base's id first)."""
 
     @abstractmethod
-    def tree(self, layers: Sequence[str]) -> AbstractContextManager[Path]:
-        """The root file system after these layers, to read, as a folder of this host."""
+    def result(self, layers: Sequence[str]) -> AbstractContextManager[Result]:
+        """What the guest holds after these layers, on this host, to be packed."""

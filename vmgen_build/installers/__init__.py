@@ -5,9 +5,9 @@ from __future__ import annotations
 from importlib import import_module
 from importlib.util import find_spec
 
-from vmgen_build.catalogue.systems import System
 from vmgen_build.errors import VmgenError
 from vmgen_build.installers.base import GuestFile, Installer, Source
+from vmgen_build.systems.names import System
 
 __all__ = ["GuestFile", "Installer", "Source", "installer_for"]
 

@@ -6,8 +6,8 @@ import re
 import shlex
 from collections.abc import Sequence
 
-from vmgen_build.catalogue.systems import System
 from vmgen_build.installers.base import GuestFile, Installer, Source
+from vmgen_build.systems.names import System
 
 _APT_GET = (
     "apt-get",

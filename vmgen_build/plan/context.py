@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from vmgen_build.catalogue.programs import Program
-from vmgen_build.catalogue.systems import System
-from vmgen_build.plan.render import Renderer
+from vmgen_build.plan.text.render import Renderer
 from vmgen_build.recipe.recipe import Recipe
 from vmgen_build.recipe.sections.programs import Wish
+from vmgen_build.systems.names import System
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,11 @@ from typing import Protocol, cast
 from vmgen_build.plan.context import PlanContext
 from vmgen_build.plan.model import Step
 
+DAILY = 300
+"""Modules from here on hold what people edit daily; a backend's own packages come before them."""
+
 LAST = 900
-"""Modules from here on come after the backend's own steps."""
+"""Modules from here on come after the backend's other steps."""
 
 
 class StepModule(Protocol):

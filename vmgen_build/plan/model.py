@@ -145,6 +145,22 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Part:
+    """A backend's own share of a plan.
+
+    packages: its steps that install packages, and whatever does not depend on what people edit daily; they come right
+    after the recipe's own packages. steps: its other steps, after all that is edited daily. build_recipe: path -> text.
+    without: names of shared steps' probes that do not hold in this backend's machines; `probes` may ask instead.
+    """
+
+    packages: tuple[Step, ...] = ()
+    steps: tuple[Step, ...] = ()
+    build_recipe: Mapping[str, str] = field(default_factory=dict)
+    probes: tuple[Probe, ...] = ()
+    without: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
 class Base:
     """The root file system that a plan starts from.
 
@@ -194,9 +210,7 @@ class Plan:
     name: the recipe's vm_id, safe as a file name. os: as "debian-12". arch: "amd64".
     epoch: SOURCE_DATE_EPOCH, seconds: no file of the artifact is younger.
     build_recipe: path -> text of the backend's own files (lxc: "config", "metadata.yaml").
-    sources: apt source lines in the distribution's canonical form, by which the build finds the host's mirror.
     skipped: programs asked for that this distribution lacks: (section, program, reason).
-    secrets_used: every clear secret of the recipe, for the canary only; never serialised.
     """
 
     name: str

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
 from vmgen_build.catalogue import programs as catalogue
 from vmgen_build.catalogue.programs import Program
-from vmgen_build.catalogue.systems import System
 from vmgen_build.errors import Position, Problem, RecipeError
 from vmgen_build.plan.context import Facts, PlanContext
-from vmgen_build.plan.discovery import LAST, StepModule, step_modules
-from vmgen_build.plan.model import Base, Plan, Probe, Step
-from vmgen_build.plan.render import Renderer, override_folder
+from vmgen_build.plan.discovery import DAILY, LAST, StepModule, step_modules
+from vmgen_build.plan.model import Base, Part, Plan, Step
+from vmgen_build.plan.text.render import Renderer, override_folder
 from vmgen_build.recipe.recipe import Recipe
 from vmgen_build.recipe.sections.programs import Wish
+from vmgen_build.systems.names import System
 
 BASE_PACKAGES = (
     "ca-certificates",
@@ -37,24 +36,8 @@ ANY_LINUX = frozenset({"system", "users", "firewall", "files", "scripts"})
 """Step modules whose scripts are the same on every distribution."""
 
 
-class BackendPartLike(Protocol):
-    """The backend's share, as vmgen_build.backends.base.BackendPart gives it."""
-
-    @property
-    def steps(self) -> tuple[Step, ...]: ...
-
-    @property
-    def build_recipe(self) -> Mapping[str, str] | None: ...
-
-    @property
-    def probes(self) -> tuple[Probe, ...]: ...
-
-    @property
-    def without(self) -> frozenset[str]: ...
-
-
 def make_plan(
-    recipe: Recipe, backend: str, part: BackendPartLike, facts: Facts | None = None, templates: Path | None = None
+    recipe: Recipe, backend: str, part: Part, facts: Facts | None = None, templates: Path | None = None
 ) -> Plan:
     """All that a build of the recipe for one backend will do.
 
@@ -81,8 +64,8 @@ def make_plan(
         arch=system.arch,
         epoch=facts.epoch,
         base=base,
-        steps=tuple(_chain(base.id, _asked(_all_steps(ctx, part.steps), part.without))),
-        build_recipe=dict(part.build_recipe or {}),
+        steps=tuple(_chain(base.id, _asked(_all_steps(ctx, part), part.without))),
+        build_recipe=dict(part.build_recipe),
         mirror=recipe.config.mirror,
         skipped=tuple(skipped),
         probes=part.probes,
@@ -148,15 +131,15 @@ def _refuse_conflicts(programs: Iterable[tuple[Wish, Program]]) -> None:
         raise RecipeError(problems)
 
 
-def _all_steps(ctx: PlanContext, backend_steps: Iterable[Step]) -> Iterator[Step]:
+def _all_steps(ctx: PlanContext, part: Part) -> Iterator[Step]:
     modules = [m for m in step_modules() if ctx.system.base or m.__name__.rpartition(".")[2] in ANY_LINUX]
+    own = [(DAILY, part.packages), (LAST, part.steps)]
     for module in modules:
-        if module.ORDER < LAST:
-            yield from _steps_of(module, ctx)
-    yield from backend_steps
-    for module in modules:
-        if module.ORDER >= LAST:
-            yield from _steps_of(module, ctx)
+        while own and own[0][0] <= module.ORDER:
+            yield from own.pop(0)[1]
+        yield from _steps_of(module, ctx)
+    for _, steps in own:
+        yield from steps
 
 
 def _asked(steps: Iterable[Step], without: frozenset[str]) -> Iterator[Step]:

@@ -20,10 +20,10 @@ import pytest
 from pyVim.connect import Disconnect, SmartConnect
 from pyVmomi import vim
 
-from vmgen_build.artifacts.files import Written, sha256_of
 from vmgen_build.artifacts.ova import check_ova, opened_member, write_ova
+from vmgen_build.artifacts.ovf.write import OvfFile, descriptor
 from vmgen_build.artifacts.vmdk import write_vmdk
-from vmgen_build.backends.ovf import OvfFile, descriptor
+from vmgen_build.host.files import Written, sha256_of
 from vmgen_build.plan.machine import machine_of
 from vmgen_build.recipe.load import load
 

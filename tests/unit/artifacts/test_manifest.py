@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from vmgen_build.artifacts.files import Written, sha256_of
 from vmgen_build.artifacts.manifest import (
     Package,
     StepRecord,
@@ -20,6 +19,7 @@ from vmgen_build.artifacts.manifest import (
 )
 from vmgen_build.artifacts.sums import read_sums
 from vmgen_build.errors import HostError
+from vmgen_build.host.files import Written, sha256_of
 from vmgen_build.plan.model import Base, Plan, Probe, Step
 from vmgen_build.secret import Secret
 

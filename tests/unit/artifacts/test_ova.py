@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from vmgen_build.artifacts.files import Written, sha256_of
 from vmgen_build.artifacts.ova import check_ova, opened_member, read_descriptor, write_ova
 from vmgen_build.artifacts.ova import tar as ovatar
+from vmgen_build.artifacts.ovf.write import OvfFile, descriptor
 from vmgen_build.artifacts.vmdk import write_vmdk
-from vmgen_build.backends.ovf import OvfFile, descriptor
 from vmgen_build.errors import BuildError, HostError
+from vmgen_build.host.files import Written, sha256_of
 from vmgen_build.plan.machine import CdDrive, Drive, Machine, Nic
 
 EPOCH = 1700000000

@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from vmgen_build.artifacts.compression import Compression
-from vmgen_build.artifacts.files import Written, sha256_of
-from vmgen_build.artifacts.tarball import Tree, write_tarball
+from vmgen_build.artifacts.tarball import Content, write_tarball
 from vmgen_build.errors import BuildError, HostError
+from vmgen_build.host.files import Written, sha256_of
 
 EPOCH = 1_600_000_000
 TEXTS = {"metadata.yaml": "architecture: x\n", "config": "lxc.uts.name = lab\n"}
@@ -50,7 +50,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def pack(goal: Path, root: Path, compression: Compression = PLAIN) -> Written:
-    tree = Tree(root, "rootfs", ("dev", "run"))
+    tree = Content(root, "rootfs", ("dev", "run"))
     return write_tarball(goal, TEXTS, tree, epoch=EPOCH, compression=compression)
 
 
@@ -114,7 +114,7 @@ def test_the_same_bytes_again(root: Path, tmp_path: Path, compression: Compressi
 
 
 def test_a_tree_can_be_the_top_itself(root: Path, tmp_path: Path) -> None:
-    write_tarball(tmp_path / "x.tar", {}, Tree(root, "."), epoch=EPOCH, compression=PLAIN)
+    write_tarball(tmp_path / "x.tar", {}, Content(root, "."), epoch=EPOCH, compression=PLAIN)
     assert {".", "./etc/old", "./dev/console"} <= set(members(tmp_path / "x.tar"))
 
 
@@ -153,7 +153,7 @@ def test_owners_and_devices_survive_and_sockets_stay_out(root: Path, tmp_path: P
 def test_progress_ends_at_the_size_of_the_tar(root: Path, tmp_path: Path) -> None:
     (root / "etc/big").write_bytes(os.urandom(3 << 20))
     told: list[int] = []
-    tree = Tree(root, "rootfs")
+    tree = Content(root, "rootfs")
     write_tarball(tmp_path / "x", {}, tree, epoch=EPOCH, compression=ZSTD, progress=told.append)
     plain = write_tarball(tmp_path / "y", {}, tree, epoch=EPOCH, compression=PLAIN)
     assert told == sorted(told)
@@ -199,7 +199,7 @@ def test_an_interrupt_leaves_nothing_and_no_process(root: Path, tmp_path: Path) 
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write_tarball(out / "x", {}, Tree(root, "rootfs"), epoch=0, compression=ZSTD, progress=interrupt)
+        write_tarball(out / "x", {}, Content(root, "rootfs"), epoch=0, compression=ZSTD, progress=interrupt)
     assert list(out.iterdir()) == []
     children = Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text().split()
     assert not [c for c in children if Path(f"/proc/{c}/comm").read_text().strip() in ("tar", "zstd")]
@@ -213,11 +213,11 @@ def test_a_full_disk_is_told_with_what_is_needed(root: Path, tmp_path: Path) -> 
     out.mkdir()
     program = f"""
 import pathlib, sys
-from vmgen_build.artifacts.tarball import Tree, write_tarball
+from vmgen_build.artifacts.tarball import Content, write_tarball
 from vmgen_build.artifacts.compression import Compression
 from vmgen_build.errors import HostError
 try:
-    tree = Tree(pathlib.Path({str(root)!r}), "rootfs")
+    tree = Content(pathlib.Path({str(root)!r}), "rootfs")
     write_tarball(pathlib.Path({str(out)!r}) / "x", {{}}, tree, epoch=0, compression=Compression("zstd", 1))
 except HostError as error:
     print(error)

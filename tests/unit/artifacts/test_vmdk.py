@@ -18,9 +18,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vmgen_build.artifacts.files import Written, sha256_of
 from vmgen_build.artifacts.vmdk import VmdkError, VmdkInfo, check_vmdk, extract, write_vmdk
 from vmgen_build.errors import BuildError, HostError
+from vmgen_build.host.files import Written, sha256_of
 
 GRAIN = 1 << 16
 SECTOR = 512

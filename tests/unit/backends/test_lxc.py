@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from vmgen_build.backends.base import BackendPart
-from vmgen_build.backends.lxc import LxcBackend
-from vmgen_build.backends.lxcconfig import nics_of, parse_config
+from vmgen_build.artifacts.lxc import nics_of, parse_config
+from vmgen_build.backends.lxc.backend import LxcBackend
 from vmgen_build.errors import RecipeError
+from vmgen_build.plan.model import Part
 from vmgen_build.recipe.load import load
 
 HEAD = "[hardware]\nvm_id = lab\nos = debian-12-amd64\n"
@@ -35,12 +35,12 @@ type = hostonly
 hostname = HAL-9000
 """
 
-Part = Callable[..., BackendPart]
+Part = Callable[..., Part]
 
 
 @pytest.fixture
 def part(tmp_path: Path) -> Part:
-    def make(text: str = "", templates: Path | None = None, epoch: int = 0) -> BackendPart:
+    def make(text: str = "", templates: Path | None = None, epoch: int = 0) -> Part:
         path = tmp_path / "lab.ini"
         path.write_text(HEAD + text)
         return LxcBackend().part(load(path), templates, epoch)
@@ -48,7 +48,7 @@ def part(tmp_path: Path) -> Part:
     return make
 
 
-def config(part: BackendPart) -> dict[str, str]:
+def config(part: Part) -> dict[str, str]:
     assert part.build_recipe is not None
     return dict(parse_config(part.build_recipe["config"]))
 

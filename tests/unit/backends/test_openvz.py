@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from vmgen_build import resources
-from vmgen_build.backends.base import BackendPart
-from vmgen_build.backends.lxc import LxcBackend
-from vmgen_build.backends.openvz import OpenvzBackend
-from vmgen_build.backends.openvzboot import entries_of
-from vmgen_build.backends.openvzconfig import Device, conf_value, netif, parse_conf, parse_netif
-from vmgen_build.backends.openvztext import template_name
+from vmgen_build.artifacts.openvz.config import Device, conf_value, netif, parse_conf, parse_netif
+from vmgen_build.backends.lxc.backend import LxcBackend
+from vmgen_build.backends.openvz.backend import OpenvzBackend
+from vmgen_build.backends.openvz.text import template_name
+from vmgen_build.boots.openvz import entries_of
 from vmgen_build.errors import RecipeError
+from vmgen_build.plan.model import Part
 from vmgen_build.plan.planner import make_plan
 from vmgen_build.recipe.load import load
 
@@ -56,12 +56,12 @@ address = 10.0.0.2/24, fd01::2/64
 hostname = HAL-9000.example.org
 """
 
-Part = Callable[..., BackendPart]
+Part = Callable[..., Part]
 
 
 @pytest.fixture
 def part(tmp_path: Path) -> Part:
-    def make(text: str = "", id: str = "123") -> BackendPart:
+    def make(text: str = "", id: str = "123") -> Part:
         path = tmp_path / "lab.ini"
         path.write_text(HEAD.format(id=id) + text)
         return OpenvzBackend().part(load(path), None)
@@ -69,11 +69,11 @@ def part(tmp_path: Path) -> Part:
     return make
 
 
-def texts(part: BackendPart) -> dict[str, str]:
+def texts(part: Part) -> dict[str, str]:
     return dict(part.build_recipe or {})
 
 
-def step_files(part: BackendPart) -> dict[str, str]:
+def step_files(part: Part) -> dict[str, str]:
     (step,) = part.steps
     return {file.name: (file.content or b"").decode() for file in step.files}
 

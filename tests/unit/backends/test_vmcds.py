@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from vmgen_build.artifacts.files import Written
+from vmgen_build.backends.machines.cds import CdImage, copied, images_of, images_part, unchanged
 from vmgen_build.backends.registry import backend_named
-from vmgen_build.backends.vmcds import CdImage, copied, images_of, images_part, unchanged
 from vmgen_build.errors import BuildError, HostError, RecipeError
+from vmgen_build.host.files import Written
 from vmgen_build.plan.model import Plan
 from vmgen_build.plan.planner import make_plan
 from vmgen_build.recipe.load import load

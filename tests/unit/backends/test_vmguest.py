@@ -13,14 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from vmgen_build.backends import vmfiles
-from vmgen_build.backends.base import BackendPart
-from vmgen_build.backends.vmguest import vm_probes, vm_steps
+from vmgen_build.backends.machines import files as vmfiles
+from vmgen_build.backends.machines.guest import vm_probes, vm_steps
 from vmgen_build.errors import RecipeError
 from vmgen_build.plan.machine import Machine, machine_of
-from vmgen_build.plan.model import Plan, Step
+from vmgen_build.plan.model import Part, Plan, Step
 from vmgen_build.plan.planner import make_plan
-from vmgen_build.plan.render import Renderer
+from vmgen_build.plan.text.render import Renderer
 from vmgen_build.recipe.load import load
 from vmgen_build.recipe.recipe import Recipe
 
@@ -214,7 +213,7 @@ def test_what_cannot_boot_is_refused_at_its_line(recipe: Recipes, system: str, h
 
 
 def plan_of(recipe: Recipe, backend: str, tools: str) -> Plan:
-    part = BackendPart(steps=vm_steps(recipe, machine_of(recipe), Renderer(None), (tools,)))
+    part = Part(steps=vm_steps(recipe, machine_of(recipe), Renderer(None), (tools,)))
     return make_plan(recipe, backend, part)
 
 

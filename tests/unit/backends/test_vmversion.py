@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from vmgen_build.backends.registry import backend_named
-from vmgen_build.backends.vmversion import refuse_newer
+from vmgen_build.backends.vmware.version import refuse_newer
 from vmgen_build.errors import RecipeError
 from vmgen_build.plan.machine import machine_of
 from vmgen_build.recipe.load import load

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from vmgen_build.backends.base import BackendPart
 from vmgen_build.plan.context import Facts
-from vmgen_build.plan.model import Plan, Probe, Step
+from vmgen_build.plan.model import Part, Plan, Probe, Step
 from vmgen_build.plan.planner import make_plan
 from vmgen_build.recipe.load import load
 
@@ -20,7 +19,7 @@ SINK_FILES = {
     "own.asc": b"-----BEGIN PGP PUBLIC KEY BLOCK-----\nx\n",
     "tool.py": b"#!/usr/bin/env python3\nprint(1)\n",
 }
-PART = BackendPart(
+PART = Part(
     steps=(Step(name="kernel", title="kernel", script="#!/bin/sh\nset -eu\n"),),
     build_recipe={"config": "lxc.uts.name = lab\n"},
     probes=(Probe("memory", "[hardware] ram", "#!/bin/sh\nset -eu\n"),),
@@ -37,7 +36,7 @@ def planned(tmp_path: Path) -> Planner:
         sets: tuple[str, ...] = (),
         facts: Facts | None = None,
         files: dict[str, bytes] | None = None,
-        part: BackendPart = PART,
+        part: Part = PART,
     ) -> Plan:
         for name, content in (files or {}).items():
             (tmp_path / name).write_bytes(content)

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from vmgen_build.backends.base import BackendPart
 from vmgen_build.errors import RecipeError
 from vmgen_build.plan.context import Facts
-from vmgen_build.plan.model import Plan, Step
+from vmgen_build.plan.model import Part, Plan, Step
 from vmgen_build.plan.planner import refuse_unbuildable
 from vmgen_build.recipe.load import load
 
@@ -160,8 +159,8 @@ def test_a_linux_without_a_base_is_planned_to_be_read(
 
 def test_a_backend_takes_out_probes_that_do_not_hold_in_it(planned: Planner) -> None:
     text = "[network]\n[[eths]]\n[[[eth0]]]\naddress = 10.0.0.2/24\ngateway = 10.0.0.1\n"
-    whole = planned(text, part=BackendPart())
-    less = planned(text, part=BackendPart(without=frozenset({"eth0-10.0.0.2"})))
+    whole = planned(text, part=Part())
+    less = planned(text, part=Part(without=frozenset({"eth0-10.0.0.2"})))
     before, after = ([p.name for p in plan.all_probes()] for plan in (whole, less))
     assert [name for name in before if name != "eth0-10.0.0.2"] == after and len(before) == len(after) + 1
     assert [step.id for step in whole.steps] == [step.id for step in less.steps], "probes change no layer"

@@ -12,10 +12,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from vmgen_build.backends.base import BackendPart
 from vmgen_build.errors import RecipeError
 from vmgen_build.plan.context import full_host_name, host_name
-from vmgen_build.plan.model import Plan, Step
+from vmgen_build.plan.model import Part, Plan, Step
 from vmgen_build.plan.planner import make_plan
 from vmgen_build.recipe.load import load
 from vmgen_build.recipe.recipe import Recipe
@@ -85,7 +84,7 @@ def test_a_file_arrives_whatever_its_name(
     dest = folder / "guest" / name / name
     own = replace(recipe.config.files["one"], dest=str(dest), owner=f"{os.getuid()}:{os.getgid()}", mode=mode)
     recipe = replace(recipe, config=replace(recipe.config, files={"one": own}))
-    step = step_of(make_plan(recipe, "lxc", BackendPart()), "files")
+    step = step_of(make_plan(recipe, "lxc", Part()), "files")
     ran = run_below(folder, step)
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
     assert dest.read_bytes() == content
@@ -100,7 +99,7 @@ def test_a_file_that_cannot_be_put_stops_the_step_and_is_named(tmp_path: Path) -
     (tmp_path / "source").write_text("x")
     (tmp_path / "folder").mkdir()
     text = f"[config]\n[[files]]\n[[[one]]]\nsource = source\ndest = {tmp_path}/folder\n"
-    ran = run_below(tmp_path, step_of(make_plan(recipe_of(tmp_path, text), "lxc", BackendPart()), "files"))
+    ran = run_below(tmp_path, step_of(make_plan(recipe_of(tmp_path, text), "lxc", Part()), "files"))
     assert ran.returncode == 1
     assert f"files: cannot put {tmp_path}/folder (owner root:root, mode 0644) there" in ran.stderr
 
@@ -132,7 +131,7 @@ def test_a_file_that_vanished_after_loading(tmp_path: Path) -> None:
     with pytest.raises(
         RecipeError, match=r"lab.ini:7: \[config.files.one\] source: '.*/source' cannot be read: No such"
     ):
-        make_plan(recipe, "lxc", BackendPart())
+        make_plan(recipe, "lxc", Part())
 
 
 @pytest.mark.parametrize(
@@ -247,7 +246,7 @@ def test_hostile_text_keeps_every_script_clean(tmp_path: Path) -> None:
     )
     paths = []
     for number, value in enumerate(NASTY):
-        plan = make_plan(hostile(recipe, value), "lxc", BackendPart())
+        plan = make_plan(hostile(recipe, value), "lxc", Part())
         scripts = {step.name: step.script for step in plan.steps}
         scripts |= {probe.name: probe.script for probe in plan.all_probes() if probe.kind == "guest"}
         assert {

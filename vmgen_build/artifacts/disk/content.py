@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
 
-from vmgen_build import syscalls as sc
 from vmgen_build.artifacts.disk.layout import Content
 from vmgen_build.errors import BuildError
+from vmgen_build.host import syscalls as sc
 
 EMPTY = ("/dev", "/proc", "/sys", "/run")
 """Folders that the running system mounts something on; what the root has in them stays out."""

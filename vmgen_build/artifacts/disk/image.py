@@ -13,8 +13,8 @@ from vmgen_build.artifacts.disk.content import Source, sources
 from vmgen_build.artifacts.disk.filesystems import Making, check_content, make
 from vmgen_build.artifacts.disk.layout import Content, Layout, place, sfdisk_script
 from vmgen_build.artifacts.disk.tools import Progress, Tools, full, new_file
-from vmgen_build.artifacts.files import is_full
 from vmgen_build.errors import BuildError
+from vmgen_build.host.files import is_full
 from vmgen_build.plan.machine import Drive, Machine
 from vmgen_build.recipe.partitioning import MIB
 

@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 from vmgen_build.artifacts.ova.check import OvaContent, check_ova
-from vmgen_build.artifacts.ova.descriptor import Ovf, Reference, read_descriptor
 from vmgen_build.artifacts.ova.tar import Member, opened_member
 from vmgen_build.artifacts.ova.write import write_ova
+from vmgen_build.artifacts.ovf.read import Ovf, Reference, read_descriptor
 
 __all__ = [
     "Member",

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from vmgen_build.artifacts.ova.descriptor import Ovf, Reference, read_descriptor
 from vmgen_build.artifacts.ova.tar import Member, MemberReader, walk
+from vmgen_build.artifacts.ovf.read import Ovf, Reference, read_descriptor
 from vmgen_build.artifacts.vmdk import VmdkError, VmdkInfo, check_vmdk, extract
 from vmgen_build.errors import HostError
 

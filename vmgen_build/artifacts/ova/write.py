@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from vmgen_build.artifacts.files import Written, is_full, whole_file
-from vmgen_build.artifacts.ova.descriptor import read_descriptor
 from vmgen_build.artifacts.ova.tar import BLOCK, header, padding
+from vmgen_build.artifacts.ovf.read import read_descriptor
 from vmgen_build.errors import BuildError, HostError
+from vmgen_build.host.files import Written, is_full, whole_file
 from vmgen_build.text import size as in_words
 
 Progress = Callable[[int], None]

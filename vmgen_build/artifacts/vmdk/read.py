@@ -16,11 +16,11 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
-from vmgen_build.artifacts.files import is_full
 from vmgen_build.artifacts.pool import BATCH, in_order
 from vmgen_build.artifacts.vmdk import format as vmdk
 from vmgen_build.artifacts.vmdk.format import VmdkError
 from vmgen_build.errors import HostError
+from vmgen_build.host.files import is_full
 
 Progress = Callable[[int], None]
 """Takes how many bytes of the disk lie behind; the last call has the disk's size."""

@@ -16,10 +16,10 @@ from typing import BinaryIO
 
 import deflate
 
-from vmgen_build.artifacts.files import Written, is_full, whole_file
 from vmgen_build.artifacts.pool import BATCH, in_order
 from vmgen_build.artifacts.vmdk import format as vmdk
 from vmgen_build.errors import BuildError, HostError
+from vmgen_build.host.files import Written, is_full, whole_file
 from vmgen_build.text import size as in_words
 
 Progress = Callable[[int], None]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from vmgen_build.bases.apt_cache import apt_conf
+from vmgen_build.bases.archive import Source, chosen_settings, found_mirrors, sources_of
 from vmgen_build.guests.runners import Runner
-from vmgen_build.layers.apt_cache import apt_conf
-from vmgen_build.layers.archive import Source, chosen_settings, found_mirrors, sources_of
 
 CA_FILE = "/etc/ssl/certs/ca-certificates.crt"
 

@@ -11,13 +11,13 @@ from collections.abc import Callable, Sequence
 from tempfile import TemporaryFile
 from typing import BinaryIO
 
-from vmgen_build.artifacts.files import sha256_of
 from vmgen_build.errors import BuildError, StepFailed
-from vmgen_build.guests.lxc import ENVIRONMENT
+from vmgen_build.guests.lxc.workshop import ENVIRONMENT
 from vmgen_build.guests.model import Guest, Output
 from vmgen_build.guests.node.archive import NodeArchive
 from vmgen_build.guests.node.driver import Driver, Setup
 from vmgen_build.guests.node.guardian import Guardian
+from vmgen_build.host.files import sha256_of
 from vmgen_build.plan.model import STEP_DIR, Plan, Step, StepFile
 
 HOME = "/var/lib/vmgen-build"

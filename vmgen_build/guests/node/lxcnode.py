@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import ClassVar
 
 from vmgen_build.errors import BuildError, HostError
-from vmgen_build.guests.lxc import DROPPED
+from vmgen_build.guests.lxc.workshop import DROPPED
 from vmgen_build.guests.node.driver import MARK, SUFFIX, TAR, Driver, Setup, last_line
 from vmgen_build.guests.runners import Done
 

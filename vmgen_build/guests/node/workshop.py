@@ -15,6 +15,8 @@ from itertools import takewhile
 from pathlib import Path
 from tempfile import TemporaryFile
 
+from vmgen_build.artifacts.result import Tree
+from vmgen_build.bases.ostemplate import ARCHITECTURES
 from vmgen_build.errors import BuildError, HostError, StepFailed
 from vmgen_build.guests.model import Guest, Output, Workshop
 from vmgen_build.guests.node.archive import NodeArchive, node_archive
@@ -22,7 +24,6 @@ from vmgen_build.guests.node.driver import MARK, TAR, Driver, Setup
 from vmgen_build.guests.node.guardian import Guardian
 from vmgen_build.guests.node.guest import TAIL, NodeGuest
 from vmgen_build.guests.runners.local import LocalRunner
-from vmgen_build.layers.ostemplate import ARCHITECTURES
 from vmgen_build.plan.model import Base, Plan, Step
 
 PACKERS = {"zstd": ("zstd -q -1 -c", "zstd -q -d -c"), "gzip": ("gzip -1 -c", "gzip -d -c"), "": ("cat", "cat")}
@@ -121,7 +122,7 @@ class NodeWorkshop(Workshop):
         yield self._guest
 
     @contextmanager
-    def tree(self, layers: Sequence[str]) -> Iterator[Path]:
+    def result(self, layers: Sequence[str]) -> Iterator[Tree]:
         """The root, brought here; nothing runs in the container any more."""
         with self.guest(self.plan, layers):
             assert self._guest is not None
@@ -132,7 +133,7 @@ class NodeWorkshop(Workshop):
         self.tell(f"bringing the root home from {self.driver.where}")
         with self.driver.mounted(guest.ct) as root:
             _bring(self.driver, root, folder)
-        yield folder
+        yield Tree(folder)
 
     def keep(self, guest: NodeGuest, step: Step) -> None:
         """Called with each new state; that after the last packages becomes a template."""

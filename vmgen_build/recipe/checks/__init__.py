@@ -10,7 +10,6 @@ import pkgutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from vmgen_build.catalogue.systems import System
 from vmgen_build.errors import Position
 from vmgen_build.recipe.problems import Problems
 from vmgen_build.recipe.sections.config import Config
@@ -18,6 +17,7 @@ from vmgen_build.recipe.sections.hardware import Hardware
 from vmgen_build.recipe.sections.network import Network
 from vmgen_build.recipe.sections.programs import Wish
 from vmgen_build.recipe.sections.users import Users
+from vmgen_build.systems.names import System
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import partial
 
 from vmgen_build.catalogue.programs import Program, Unavailable, known_names, resolve
-from vmgen_build.catalogue.systems import System
 from vmgen_build.errors import Position
 from vmgen_build.recipe.checks import Draft
 from vmgen_build.recipe.problems import SKIPPED, Problems, nearest, place
 from vmgen_build.recipe.schema import recipe_sections, spec
+from vmgen_build.systems.names import System
 
 _CODE = "skipped-program"
 

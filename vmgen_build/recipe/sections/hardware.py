@@ -5,9 +5,9 @@ from __future__ import annotations
 # ruff: noqa: RUF009 - option, named and free make dataclass fields
 from dataclasses import dataclass
 
-from vmgen_build.catalogue.systems import System
 from vmgen_build.recipe import types as t
 from vmgen_build.recipe.schema import Section, named, option, recipe_section
+from vmgen_build.systems.names import System
 
 
 @dataclass(frozen=True, kw_only=True)

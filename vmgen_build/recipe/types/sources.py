@@ -6,10 +6,10 @@ import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from vmgen_build.catalogue import systems
 from vmgen_build.recipe.ini import Value
 from vmgen_build.recipe.problems import shown
 from vmgen_build.recipe.types.base import Context, Type, of_text, without_control
+from vmgen_build.systems import names as systems
 
 SCHEMES = ("http", "https", "ftp", "ftps", "file")
 

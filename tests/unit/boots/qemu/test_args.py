@@ -1,0 +1,196 @@
+"""The command line of a machine in QEMU."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from vmgen_build.boots.qemu.args import Power, Wiring, arguments, board_of, reduced, replaced
+from vmgen_build.errors import BuildError
+from vmgen_build.plan.machine import CdDrive, Drive, Machine, Nic, Volume
+
+GIB = 1 << 30
+ROOMY = Power("tcg", 4, 8 * GIB)
+
+
+def drive(name: str = "hdd0", **changed: object) -> Drive:
+    root = Volume(
+        option="root", number=1, kind="primary", fs="ext4", size=None, mount="/", label=None, uuid="00000000-0000"
+    )
+    plain = Drive(
+        name=name,
+        file=f"{name}.vmdk",
+        size=None,
+        bus="scsi",
+        controller="pvscsi",
+        index=0,
+        unit=0,
+        table="dos",
+        boot=name == "hdd0",
+        volumes=(root,) if name == "hdd0" else (),
+    )
+    return replace(plain, **changed)  # type: ignore[arg-type]
+
+
+def machine(*drives: Drive, **changed: object) -> Machine:
+    plain = Machine(
+        name="lab",
+        os="debian-12",
+        arch="amd64",
+        cpus=2,
+        ram=GIB,
+        firmware="bios",
+        hw_version=13,
+        drives=drives or (drive(),),
+        cds=(),
+        nics=(),
+    )
+    return replace(plain, **changed)  # type: ignore[arg-type]
+
+
+def words(of: Machine, power: Power = ROOMY, folder: Path = Path("/s")) -> list[str]:
+    disks = tuple((folder / f"{d.name}.raw", "raw") for d in of.drives)
+    firmware = (Path("/ovmf/code.fd"), folder / "vars.fd") if of.firmware == "efi" else None
+    taps = tuple(f"tap{n}" for n in range(len(of.nics)))
+    return arguments(of, Wiring(disks, firmware, taps, folder / "console", 7, 9), power)
+
+
+def given(argv: list[str], option: str) -> list[str]:
+    return [value for word, value in pairwise(argv) if word == option]
+
+
+@pytest.mark.parametrize(
+    ("place", "devices"),
+    [
+        ({}, ["pvscsi,id=pvscsi0x0", "scsi-hd,bus=pvscsi0x0.0,scsi-id=0,lun=0,drive=disk0,bootindex=1"]),
+        (
+            {"index": 2, "unit": 15},
+            ["pvscsi,id=pvscsi2x0", "scsi-hd,bus=pvscsi2x0.0,scsi-id=15,lun=0,drive=disk0,bootindex=1"],
+        ),
+        (
+            {"controller": "lsilogic", "unit": 6},
+            ["lsi53c895a,id=lsilogic0x0", "scsi-hd,bus=lsilogic0x0.0,scsi-id=6,lun=0,drive=disk0,bootindex=1"],
+        ),
+        (
+            {"controller": "lsilogic", "unit": 15},
+            ["lsi53c895a,id=lsilogic0x2", "scsi-hd,bus=lsilogic0x2.0,scsi-id=1,lun=0,drive=disk0,bootindex=1"],
+        ),
+        ({"bus": "ide", "index": 1, "unit": 1}, ["ide-hd,bus=ide.1,unit=1,drive=disk0,bootindex=1"]),
+        (
+            {"bus": "sata", "index": 1, "unit": 7},
+            ["ich9-ahci,id=sata1x1", "ide-hd,bus=sata1x1.1,drive=disk0,bootindex=1"],
+        ),
+        (
+            {"bus": "nvme", "unit": 14},
+            ["nvme,id=nvme0x0,serial=nvme0x0", "nvme-ns,bus=nvme0x0,nsid=15,drive=disk0,bootindex=1"],
+        ),
+    ],
+)
+def test_each_disk_hangs_where_the_recipe_says(place: dict[str, object], devices: list[str]) -> None:
+    assert given(words(machine(drive(**place))), "-device") == devices
+
+
+def test_disks_of_one_controller_share_it_and_the_root_is_booted() -> None:
+    argv = words(machine(drive("data", unit=3), drive("hdd0", unit=1)))
+    assert given(argv, "-device") == [
+        "pvscsi,id=pvscsi0x0",
+        "scsi-hd,bus=pvscsi0x0.0,scsi-id=3,lun=0,drive=disk0",
+        "scsi-hd,bus=pvscsi0x0.0,scsi-id=1,lun=0,drive=disk1,bootindex=1",
+    ]
+    assert [word for word in given(argv, "-drive") if "disk0" in word] == [
+        "if=none,id=disk0,format=raw,cache=unsafe,file=/s/data.raw"
+    ]
+
+
+def test_two_kinds_of_one_number_are_two_controllers() -> None:
+    argv = words(machine(drive(), drive("hdd1", controller="lsilogic", unit=1)))
+    assert [d.split(",")[0] for d in given(argv, "-device")] == ["pvscsi", "scsi-hd", "lsi53c895a", "scsi-hd"]
+
+
+def test_an_efi_machine_boots_from_what_its_firmware_knows() -> None:
+    one = machine(drive(), drive("hdd1", unit=1), firmware="efi")
+    argv = words(one)
+    assert given(argv, "-device")[:2] == [
+        "virtio-scsi-pci,id=virtio0x0",
+        "scsi-hd,bus=virtio0x0.0,scsi-id=0,lun=0,drive=disk0,bootindex=1",
+    ]
+    assert given(argv, "-device")[2:] == ["pvscsi,id=pvscsi0x0", "scsi-hd,bus=pvscsi0x0.0,scsi-id=1,lun=0,drive=disk1"]
+    assert given(argv, "-drive")[:2] == [
+        "if=pflash,unit=0,format=raw,readonly=on,file=/ovmf/code.fd",
+        "if=pflash,unit=1,format=raw,file=/s/vars.fd",
+    ]
+    assert replaced(one) == ["QEMU boots from no pvscsi controller by EFI: virtio-scsi-pci takes its place"]
+    assert replaced(machine()) == []
+
+
+@pytest.mark.parametrize(
+    ("firmware", "bus", "board"),
+    [("bios", "scsi", "pc"), ("efi", "scsi", "q35"), ("efi", "sata", "q35"), ("efi", "ide", "pc")],
+)
+def test_the_board(firmware: str, bus: str, board: str) -> None:
+    one = machine(drive(bus=bus), firmware=firmware)
+    assert board_of(one) == board
+    assert given(words(one), "-machine") == [f"{board},graphics=off"]
+
+
+def test_cd_drives_take_free_places_from_the_second_controller_on(tmp_path: Path) -> None:
+    image = tmp_path / "a,b.iso"
+    image.write_bytes(b"")
+    cds = (
+        CdDrive(name="cd0", image=str(image), connected=True),
+        CdDrive(name="cd1", image=None, connected=True),
+        CdDrive(name="cd2", image="no-such.iso", connected=True),
+    )
+    argv = words(machine(drive(bus="ide", index=1, unit=0), cds=cds))
+    assert given(argv, "-device")[1:] == [
+        "ide-cd,bus=ide.1,unit=1,drive=cd0",
+        "ide-cd,bus=ide.0,unit=0",
+        "ide-cd,bus=ide.0,unit=1",
+    ]
+    assert f"file={tmp_path}/a,,b.iso" in given(argv, "-drive")[-1]
+    assert given(words(machine(cds=cds[1:], firmware="efi")), "-device")[2:] == ["ide-cd,bus=ide.0", "ide-cd,bus=ide.1"]
+
+
+def test_what_has_no_place_is_an_error() -> None:
+    cds = tuple(CdDrive(name=f"cd{n}", image=None, connected=True) for n in range(5))
+    with pytest.raises(BuildError, match="'cd4': no place is left"):
+        words(machine(cds=cds))
+    with pytest.raises(BuildError, match="'hdd0': a machine has two IDE controllers"):
+        words(machine(drive(bus="ide", index=2)))
+
+
+def test_interfaces_keep_their_cards_and_addresses() -> None:
+    nics = tuple(
+        Nic(name=f"eth{n}", hw_addr=f"00:50:56:00:00:0{n}", type="nat", adapter=card, bridge=None, connected=True)
+        for n, card in enumerate(("vmxnet3", "e1000e"))
+    )
+    argv = words(machine(nics=nics))
+    assert given(argv, "-netdev") == [
+        "tap,id=net0,ifname=tap0,script=no,downscript=no",
+        "tap,id=net1,ifname=tap1,script=no,downscript=no",
+    ]
+    assert given(argv, "-device")[-2:] == [
+        "vmxnet3,id=nic0,netdev=net0,mac=00:50:56:00:00:00,romfile=",
+        "e1000e,id=nic1,netdev=net1,mac=00:50:56:00:00:01,romfile=",
+    ]
+
+
+def test_no_more_than_the_host_has() -> None:
+    one, small = machine(cpus=8, ram=4 * GIB), Power("kvm", 2, GIB)
+    argv = words(one, small)
+    assert (given(argv, "-smp"), given(argv, "-m"), given(argv, "-accel")) == (["2"], ["1024"], ["kvm"])
+    assert [sentence.split(":")[0] for sentence in reduced(one, small)] == [
+        "this host has 2 processors",
+        "this host has 1024 MiB of memory to give",
+    ]
+    assert reduced(machine(), small) == []
+    assert given(words(one), "-m") == ["4096"]
+
+
+def test_a_comma_in_a_path_is_no_option() -> None:
+    argv = words(machine(), folder=Path("/a,b"))
+    assert "file=/a,,b/hdd0.raw" in given(argv, "-drive")[0]
+    assert given(argv, "-chardev")[0] == "file,id=console,path=/a,,b/console"

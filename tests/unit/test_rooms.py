@@ -1,0 +1,77 @@
+"""The house: imports go down the rooms only, and no modules import each other in a circle, lazily or not."""
+
+from __future__ import annotations
+
+import ast
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import vmgen_build
+
+ROOMS = [
+    "cli",
+    "build",
+    "backends",
+    "boots",
+    "guests",
+    "bases",
+    "store",
+    "artifacts",
+    "plan",
+    "installers",
+    "recipe",
+    "catalogue",
+    "systems",
+    "host",
+    "plugins",
+    "resources",
+    "events",
+    "secret",
+    "text",
+    "errors",
+]
+"""From the top to the bottom, as DESIGN and docs/how-it-works.md draw them; a room may import those behind it."""
+
+PACKAGE = Path(vmgen_build.__file__).parent
+MODULES = {
+    ".".join(("vmgen_build", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__"): path
+    for path in PACKAGE.rglob("*.py")
+}
+
+
+def imported(module: str) -> set[str]:
+    """The modules of ours that it imports, wherever the import stands, but for those that only types need."""
+    found: set[str] = set()
+    tree = ast.parse(MODULES[module].read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            node.body = []
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= (names & MODULES.keys()) or {node.module}
+    return found & MODULES.keys()
+
+
+def room(module: str) -> int:
+    return ROOMS.index(module.split(".")[1])
+
+
+def own() -> list[str]:
+    return [module for module in MODULES if module not in ("vmgen_build", "vmgen_build.__main__")]
+
+
+def test_imports_go_down_only() -> None:
+    up = [f"{m} imports {i}" for m in own() for i in imported(m) - {"vmgen_build"} if room(i) < room(m)]
+    assert up == []
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    packages = {m for m, path in MODULES.items() if path.name == "__init__.py"}
+    graph = {m: imported(m) - packages - {m} for m in own() if m not in packages}
+    assert tuple(TopologicalSorter(graph).static_order())
+
+
+def test_the_rooms_are_those_that_there_are() -> None:
+    assert {module.split(".")[1] for module in own()} == set(ROOMS)

@@ -1,0 +1,185 @@
+"""NAME-openvz-ARCH.tar: the template and all that goes with it, as one file.
+
+INSTALL, CTID.conf, CTID.mount (where there is a veth), SHA256SUMS over all others, and the template last.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import stat
+import tarfile
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, BinaryIO, cast
+
+from vmgen_build.artifacts.gzipped import gzip_content
+from vmgen_build.artifacts.openvz.config import disk_size, parse_conf, parse_netif
+from vmgen_build.errors import BuildError, HostError
+from vmgen_build.host.files import Written, is_full, whole_file
+
+SUMS = "SHA256SUMS"
+TEMPLATE_SUFFIX = ".tar.gz"
+_INITS = ("./sbin/init", "./usr/sbin/init")
+_CHUNK = 1 << 20
+_FEW_BYTES = 1 << 20
+"""No file of a bundle but the template is larger."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """What lies in a bundle. texts: name -> content of all but the template; template: its name."""
+
+    texts: Mapping[str, str]
+    template: str
+
+    @property
+    def conf(self) -> dict[str, str]:
+        """Raises BuildError where there is none that can be read."""
+        names = [name for name in self.texts if name.endswith(".conf")]
+        if len(names) != 1:
+            raise BuildError(f"the bundle holds {len(names)} configurations of a container, not 1; build it anew")
+        try:
+            return parse_conf(self.texts[names[0]])
+        except ValueError as error:
+            raise BuildError(f"{names[0]} is unusable: {error}; build the bundle anew") from error
+
+
+def write_bundle(goal: Path, texts: Mapping[str, str], template: Written, *, epoch: int) -> Written:
+    """Raises HostError; then there is no new file."""
+    sums = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
+    sums[template.path.name] = template.sha256
+    small = {**texts, SUMS: "".join(f"{digest}  {name}\n" for name, digest in sums.items())}
+    try:
+        with whole_file(goal) as file:
+            counted = _Hashed(file)
+            with tarfile.open(fileobj=counted, mode="w|", format=tarfile.PAX_FORMAT) as tar:  # type: ignore[call-overload]
+                for name, text in small.items():
+                    data = text.encode()
+                    tar.addfile(
+                        _entry(name, len(data), epoch, 0o755 if name.endswith(".mount") else 0o644), io.BytesIO(data)
+                    )
+                with template.path.open("rb") as source:
+                    tar.addfile(_entry(template.path.name, template.size, epoch), source)
+    except OSError as error:
+        what = f"the disk of {goal.parent} is full" if is_full(error) else f"cannot write {goal}: {error.strerror}"
+        raise HostError(f"{what}; make room there, or choose another folder with --output") from error
+    return Written(goal, counted.size, counted.digest.hexdigest())
+
+
+class _Hashed:
+    """Passes on what is written, and knows its size and sha256."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self.size, self.digest = file, 0, hashlib.sha256()
+
+    def write(self, data: bytes) -> int:
+        self.size += len(data)
+        self.digest.update(data)
+        return self._file.write(data)
+
+
+def _entry(name: str, size: int, epoch: int, mode: int = 0o644) -> tarfile.TarInfo:
+    entry = tarfile.TarInfo(name)
+    entry.size, entry.mtime, entry.mode = size, epoch, mode
+    return entry
+
+
+def read_bundle(artifact: Path, template_to: Path | None = None) -> Bundle:
+    """The bundle, each of its files checked against SHA256SUMS. template_to: where the template goes, if anywhere.
+
+    Raises BuildError for what is no sound bundle.
+    """
+    texts: dict[str, str] = {}
+    digests: dict[str, str] = {}
+    template = ""
+    try:
+        with tarfile.open(artifact, "r:") as tar:
+            for member in tar:
+                file = tar.extractfile(member)
+                if file is None or "/" in member.name:
+                    raise BuildError(f"{artifact}: {member.name} is no file of a bundle; build it anew")
+                if member.name.endswith(TEMPLATE_SUFFIX):
+                    template = member.name
+                    digests[template] = _copied(file, template_to)
+                elif member.size <= _FEW_BYTES:
+                    data = file.read()
+                    digests[member.name] = hashlib.sha256(data).hexdigest()
+                    texts[member.name] = data.decode()
+    except (tarfile.TarError, UnicodeDecodeError, EOFError) as error:
+        raise BuildError(f"{artifact} is no bundle for OpenVZ: {error}; build it anew") from error
+    _compare(artifact, digests, texts.get(SUMS, ""))
+    if not template:
+        raise BuildError(f"{artifact} holds no template; build it anew")
+    return Bundle(texts, template)
+
+
+def _copied(source: IO[bytes], goal: Path | None) -> str:
+    digest = hashlib.sha256()
+    with (goal or Path(os.devnull)).open("wb") as file:
+        while chunk := source.read(_CHUNK):
+            digest.update(chunk)
+            file.write(chunk)
+    return digest.hexdigest()
+
+
+def _compare(artifact: Path, digests: Mapping[str, str], sums: str) -> None:
+    told = {name: digest for digest, _, name in (line.partition("  ") for line in sums.splitlines())}
+    found = {name: digest for name, digest in digests.items() if name != SUMS}
+    if wrong := sorted(name for name in {*told, *found} if told.get(name) != found.get(name)):
+        raise BuildError(f"{artifact}: {', '.join(wrong)} is not what {SUMS} in it tells; build it anew")
+
+
+def conf_findings(conf: Mapping[str, str], template: str) -> list[str]:
+    """What is wrong with a container's configuration."""
+    found = []
+    if conf.get("OSTEMPLATE") != template.removesuffix(TEMPLATE_SUFFIX):
+        found.append(f"OSTEMPLATE is {conf.get('OSTEMPLATE')}, and the template {template}")
+    for key in ("VE_ROOT", "VE_PRIVATE"):
+        if not conf.get(key, "").endswith("/$VEID"):
+            found.append(f"{key} lacks $VEID")
+    for key in ("PHYSPAGES", "SWAPPAGES", "DISKSPACE", "DISKINODES"):
+        barrier, _, limit = conf.get(key, "").partition(":")
+        if not (barrier.isdigit() and limit.isdigit()):
+            found.append(f"{key} is not two integers")
+    with suppress(ValueError):
+        if disk_size(conf) == 0:
+            found.append("DISKSPACE grants nothing")
+    try:
+        parse_netif(conf.get("NETIF", ""))
+    except ValueError as error:
+        found.append(str(error))
+    return found
+
+
+def bundled_template_findings(artifact: Path, template: str) -> list[str]:
+    """template_findings of the template where it lies in the bundle."""
+    with tarfile.open(artifact, "r:") as tar, cast(IO[bytes], tar.extractfile(template)) as source:
+        return template_findings(source, template)
+
+
+def template_findings(source: Path | IO[bytes], name: str) -> list[str]:
+    """What is wrong with a template: its gzip, its tar, its names, or that it lacks an init."""
+    try:
+        with gzip_content(source, name) as plain, tarfile.open(fileobj=plain, mode="r|") as tar:
+            names = {member.name for member in tar}
+    except (BuildError, tarfile.TarError) as error:
+        return [str(error)]
+    odd = sorted(name for name in names if name != "." and not name.startswith("./"))[:3]
+    found = [f"names that do not begin with ./: {', '.join(odd)}"] if odd else []
+    return found if not names.isdisjoint(_INITS) else [*found, "no /sbin/init in it"]
+
+
+def content_size(root: Path) -> int:
+    """Bytes that the folder's content takes on a disk with blocks of 4096 bytes."""
+    total = 0
+    for folder, folders, names in os.walk(root):
+        total += 4096 * len(folders)
+        for name in names:
+            status = Path(folder, name).lstat()
+            if stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode):
+                total += -(-status.st_size // 4096) * 4096
+    return total

@@ -1,0 +1,113 @@
+"""The OVF descriptor of a machine: DMTF DSP0243 (OVF 1.x) in the form that VMware's own tools write and read.
+
+A plan holds a draft, rendered from templates/vmware/ovf.xml.j2. What only the packed files tell, their sizes, stands in
+it as `<size 1>` and `<capacity 1>`: no quoted value can look like that, and no parser takes a draft for a descriptor.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from vmgen_build.artifacts.ovf.devices import NETWORKS, items
+from vmgen_build.artifacts.ovf.guest import guest_of
+from vmgen_build.errors import BuildError
+from vmgen_build.plan.machine import Machine
+from vmgen_build.plan.text.quote import Trusted
+from vmgen_build.plan.text.render import Renderer
+from vmgen_build.plan.text.xml import XML
+
+TEMPLATE = "vmware/ovf.xml.j2"
+_DRAFT = re.compile(r"<(size|capacity) ([0-9]+)>")
+
+
+@dataclass(frozen=True, slots=True)
+class OvfFile:
+    """A file beside the descriptor. size: its bytes; capacity: bytes of the disk inside, None for an ISO image."""
+
+    name: str
+    size: int
+    capacity: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Reference:
+    """A file of the draft. id: "file1"; disk: "vmdisk1", "" for an ISO image."""
+
+    id: str
+    name: str
+    size: Trusted
+    disk: str
+    capacity: Trusted
+
+
+def descriptor(machine: Machine, files: Sequence[OvfFile], renderer: Renderer | None = None) -> str:
+    """The descriptor. files: the drives' in the machine's order, then those of the CD drives that have an image.
+
+    renderer: of the dialect XML. Raises RecipeError for a value that XML cannot carry, BuildError as `completed`.
+    """
+    return completed(draft(machine, renderer, [file.name for file in files]), files)
+
+
+def file_names(machine: Machine) -> list[str]:
+    """Names of the files that the descriptor refers to: disks, then the ISO images in the machine's CD drives."""
+    images = [cd.image.rsplit("/", 1)[-1] for cd in machine.cds if cd.image]
+    return [drive.file for drive in machine.drives] + images
+
+
+def draft(machine: Machine, renderer: Renderer | None = None, names: Sequence[str] | None = None) -> str:
+    """The descriptor without sizes. Pure. names: of the files, in the order of `file_names`, which is the default."""
+    guest = guest_of(machine)
+    names = file_names(machine) if names is None else names
+    _check_names(machine, names)
+    references = [_reference(number, name, len(machine.drives)) for number, name in enumerate(names, 1)]
+    return (renderer or Renderer(None, XML)).render(
+        TEMPLATE,
+        machine=machine,
+        references=references,
+        disks=[reference for reference in references if reference.disk],
+        networks=list(dict.fromkeys(NETWORKS[nic.type] for nic in machine.nics)),
+        guest=guest,
+        items=items(machine),
+    )
+
+
+def completed(text: str, files: Sequence[OvfFile]) -> str:
+    """A draft with the sizes of its files, which stand in the order of `file_names`.
+
+    Raises BuildError where the draft refers to a file that is not among them.
+    """
+
+    def value(match: re.Match[str]) -> str:
+        kind, number = match[1], int(match[2])
+        if not 1 <= number <= len(files):
+            raise BuildError(f"the OVF descriptor refers to file {number} of {len(files)}")
+        file = files[number - 1]
+        found = file.size if kind == "size" else file.capacity
+        if found is None:
+            raise BuildError(f"the OVF descriptor asks for the capacity of {file.name}, which is no disk")
+        return str(found)
+
+    return _DRAFT.sub(value, text)
+
+
+def _check_names(machine: Machine, names: Sequence[str]) -> None:
+    expected = len(machine.drives) + sum(1 for cd in machine.cds if cd.image)
+    if len(names) != expected:
+        raise BuildError(
+            f"{machine.name} has {expected} disks and CD images, and the descriptor got {len(names)} files"
+        )
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise BuildError(f"two disks or CD images have the file name {twice[0]}; give each a name of its own")
+
+
+def _reference(number: int, name: str, drives: int) -> _Reference:
+    return _Reference(
+        id=f"file{number}",
+        name=name,
+        size=Trusted(f"<size {number}>"),
+        disk=f"vmdisk{number}" if number <= drives else "",
+        capacity=Trusted(f"<capacity {number}>"),
+    )

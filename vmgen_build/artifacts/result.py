@@ -1,0 +1,48 @@
+"""What comes out of a guest, to be packed by a backend: a tree of files, or a machine's disks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from vmgen_build.errors import BuildError
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """A root file system, to be read only. The folder that holds `root` is scratch space on the cache's disk."""
+
+    root: Path
+
+    @property
+    def scratch(self) -> Path:
+        return self.root.parent
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """A disk's raw image, sparse, that may be moved or removed. name: the drive's."""
+
+    name: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Disks:
+    """A machine's disks, in the order of its drives, in a scratch folder."""
+
+    disks: tuple[Disk, ...]
+
+    @property
+    def scratch(self) -> Path:
+        return self.disks[0].path.parent
+
+
+Result = Tree | Disks
+
+
+def tree_of(result: Result, what: str) -> Tree:
+    """The tree, for what is packed of nothing else: "an lxc image". Raises BuildError."""
+    if isinstance(result, Tree):
+        return result
+    raise BuildError(f"{what} is made of a root file system, and this guest came home as disks; choose vmware or kvm")

@@ -1,0 +1,83 @@
+"""The kvm backend: the same disks as vmware's, as qcow2, and the domain that libvirt defines for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import ClassVar
+
+from vmgen_build.artifacts.result import Result
+from vmgen_build.backends.base import Backend, PackOptions
+from vmgen_build.backends.machines import disks as vmdisks
+from vmgen_build.boots.model import Booted
+from vmgen_build.events import Bus
+from vmgen_build.host.files import Written, sha256_of, write_whole
+from vmgen_build.host.programs import Requirement
+from vmgen_build.plan.machine import machine_of
+from vmgen_build.plan.model import Part, Plan
+from vmgen_build.plan.text.render import Renderer, override_folder
+from vmgen_build.recipe.recipe import Recipe
+
+DOMAIN = "domain.xml"
+
+
+class KvmBackend(Backend):
+    name: ClassVar[str] = "kvm"
+    formats: ClassVar[tuple[str, ...]] = ("qcow2",)
+    requirements: ClassVar[tuple[Requirement, ...]] = (
+        Requirement("mmdebstrap", "mmdebstrap", "makes a Debian base"),
+        Requirement("lxc-execute", "lxc", "runs the containers of a build"),
+        *vmdisks.DISK_REQUIREMENTS,
+        Requirement("qemu-img", "qemu-utils", "writes qcow2"),
+    )
+    boot_requirements: ClassVar[tuple[Requirement, ...]] = vmdisks.BOOT_REQUIREMENTS
+    boot_timeout: ClassVar[float] = vmdisks.BOOT_TIMEOUT
+
+    def part(self, recipe: Recipe, templates: Path | None, epoch: int = 0) -> Part:
+        from vmgen_build.backends.kvm.domain import domain
+        from vmgen_build.backends.machines.cds import images_part
+        from vmgen_build.backends.machines.guest import vm_probes, vm_steps
+        from vmgen_build.plan.text.xml import XML
+
+        override = override_folder(recipe.folder, templates)
+        machine, renderer = machine_of(recipe), Renderer(override)
+        return Part(
+            steps=vm_steps(recipe, machine, renderer, ("qemu-guest-agent",)),
+            build_recipe={
+                vmdisks.MACHINE: machine.to_json(),
+                **images_part(recipe),
+                DOMAIN: domain(machine, Renderer(override, XML)),
+            },
+            probes=vm_probes(machine, renderer),
+        )
+
+    def needs(self, plan: Plan) -> tuple[Requirement, ...]:
+        return vmdisks.needs(plan)
+
+    def pack(self, plan: Plan, result: Result, out: Path, options: PackOptions, bus: Bus) -> tuple[Written, ...]:
+        stem = f"{plan.name}-kvm-{plan.arch}"
+        disks = vmdisks.pack_disks(vmdisks.raw_disks(plan, result, bus), out, stem, options.format, bus)
+        cds = _cds(plan, out, stem)
+        domain = out / f"{stem}.xml"
+        write_whole(domain, plan.build_recipe[DOMAIN])
+        return (*disks, *cds, Written(domain, domain.stat().st_size, sha256_of(domain)))
+
+    def boot(
+        self, artifact: Path, manifest: Mapping[str, object], bus: Bus, *, scratch: Path, timeout: float
+    ) -> AbstractContextManager[Booted]:
+        machine = vmdisks.machine_of_manifest(manifest)
+        disks = vmdisks.copies(artifact, manifest, scratch)
+        return vmdisks.booted_files(machine, disks, bus, scratch=scratch, timeout=timeout)
+
+
+def _cds(plan: Plan, out: Path, stem: str) -> tuple[Written, ...]:
+    """Copies of the CD images, under the names that the domain gives them."""
+    from vmgen_build.backends.machines.cds import copied, images_of
+
+    drives = vmdisks.machine_in(plan.build_recipe).cds
+    images = [image for image in images_of(plan.build_recipe) if drives[image.drive].connected]
+    return tuple(copied(plan, image, out / vmdisks.cd_name(stem, image.drive)) for image in images)
+
+
+BACKEND = KvmBackend()

@@ -1,0 +1,172 @@
+"""The lxc backend: a tarball that lxc, incus and LXD take.
+
+It holds metadata.yaml (incus's image format, "unified tarball"), config (lxc.container.conf(5)) and rootfs/.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from vmgen_build.artifacts.compression import parse_compression
+from vmgen_build.artifacts.lxc import LXC
+from vmgen_build.artifacts.result import Result, tree_of
+from vmgen_build.artifacts.tarball import Content, write_tarball
+from vmgen_build.backends.base import Backend, PackOptions
+from vmgen_build.boots.model import Booted
+from vmgen_build.events import Bus, StepProgress
+from vmgen_build.host.files import Written
+from vmgen_build.host.programs import Requirement
+from vmgen_build.plan.context import host_name
+from vmgen_build.plan.model import Part, Plan, Probe
+from vmgen_build.plan.steps.network import links
+from vmgen_build.plan.text.quote import Dialect, Trusted, refuse_unsayable
+from vmgen_build.plan.text.render import Renderer, override_folder
+from vmgen_build.recipe.recipe import Recipe
+
+ARCHITECTURES = {
+    "amd64": "x86_64",
+    "i386": "i686",
+    "arm64": "aarch64",
+    "armhf": "armv7l",
+    "ppc64el": "ppc64le",
+    "riscv64": "riscv64",
+    "s390x": "s390x",
+}
+"""Debian's words -> the kernel's, which lxc.arch and incus take."""
+
+BRIDGES = {"nat": "lxcbr0", "veth": "lxcbr0", "venet": "lxcbr0", "bridged": "br0", "hostonly": ""}
+"""Type of an adapter -> the bridge that it joins by default; "": none, the host's end stays free."""
+
+EMPTY = ("dev", "proc", "sys", "run")
+"""Folders that the running container mounts something on; what the root has in them stays out. Unprivileged users could
+not unpack device nodes."""
+
+PAGE = 65536
+"""The largest page size in use: the kernel rounds a memory limit down to whole pages."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A network device, as templates/lxc/config.j2 writes it; bridge "" and hw_addr "" stand for none."""
+
+    name: str
+    bridge: str
+    hw_addr: str
+    connected: bool
+
+
+def _yaml_text(text: str) -> str:
+    """A YAML double-quoted scalar: JSON's strings are among them (YAML 1.2, chapter 7.3.1)."""
+    refuse_unsayable(text)
+    return json.dumps(text)
+
+
+YAML = Dialect("yaml", _yaml_text)
+
+
+class LxcBackend(Backend):
+    name: ClassVar[str] = "lxc"
+    requirements: ClassVar[tuple[Requirement, ...]] = (
+        Requirement("mmdebstrap", "mmdebstrap", "makes a Debian base"),
+        Requirement("lxc-start", "lxc", "runs the containers of a build and boots its image"),
+        Requirement("tar", "tar", "packs the image"),
+        Requirement("zstd", "zstd", "compresses the image"),
+    )
+    boot_requirements: ClassVar[tuple[Requirement, ...]] = (
+        Requirement("lxc-start", "lxc", "boots the image"),
+        Requirement("ip", "iproute2", "makes the network that an image is verified in"),
+        Requirement("dnsmasq", "dnsmasq-base", "gives addresses to an image that is verified"),
+    )
+
+    def part(self, recipe: Recipe, templates: Path | None, epoch: int = 0) -> Part:
+        override = override_folder(recipe.folder, templates)
+        hardware = recipe.hardware
+        config = Renderer(override, LXC).render(
+            "lxc/config.j2",
+            name=recipe.name,
+            hostname=host_name(recipe),
+            system=hardware.os.name,
+            arch=ARCHITECTURES.get(hardware.os.arch, hardware.os.arch),
+            links=_links(recipe),
+            ram=hardware.ram or 0,
+            cpus=hardware.num_cpu or 0,
+        )
+        return Part(
+            build_recipe={"metadata.yaml": _metadata(recipe, Renderer(override, YAML), epoch), "config": config},
+            probes=tuple(_probes(recipe, Renderer(override))),
+        )
+
+    def pack(self, plan: Plan, result: Result, out: Path, options: PackOptions, bus: Bus) -> tuple[Written, ...]:
+        def tell(done: int) -> None:
+            bus.emit(StepProgress(step="pack", done=done, total=0, unit="bytes"))
+
+        compression, tree = parse_compression(options.compression), tree_of(result, "an lxc image")
+        written = write_tarball(
+            out / f"{plan.name}-lxc-{plan.arch}.tar{compression.suffix}",
+            {name: plan.build_recipe[name] for name in ("metadata.yaml", "config")},
+            Content(tree.root, "rootfs", EMPTY),
+            epoch=plan.epoch,
+            compression=compression,
+            progress=tell,
+            scratch=tree.scratch,
+        )
+        return (written,)
+
+    def boot(
+        self, artifact: Path, manifest: Mapping[str, object], bus: Bus, *, scratch: Path, timeout: float
+    ) -> AbstractContextManager[Booted]:
+        from vmgen_build.boots.lxc import booted
+
+        return booted(artifact, bus, scratch=scratch, timeout=timeout)
+
+
+def _links(recipe: Recipe) -> list[Link]:
+    adapters = recipe.hardware.eths
+    found = []
+    for link in links(recipe):
+        adapter = adapters.get(link.name)
+        bridge = (adapter.bridge or BRIDGES[adapter.type]) if adapter else BRIDGES["nat"]
+        found.append(Link(link.name, bridge, (adapter.hw_addr if adapter else None) or "", link.connected))
+    return found
+
+
+def _metadata(recipe: Recipe, renderer: Renderer, epoch: int) -> str:
+    """incus refuses an image whose creation date is 0."""
+    system = recipe.hardware.os
+    arch = ARCHITECTURES.get(system.arch, system.arch)
+    return renderer.render(
+        "lxc/metadata.yaml.j2",
+        arch=arch,
+        created=Trusted(str(max(epoch, 1))),
+        description=f"{recipe.name}: {system.distribution} {system.version} ({arch}) by vmgen-build",
+        name=recipe.name,
+        os=system.distribution.capitalize(),
+        release=system.codename or system.version,
+        variant="default",
+    )
+
+
+def _probes(recipe: Recipe, renderer: Renderer) -> list[Probe]:
+    """What the container's own configuration sets, as it is seen from inside."""
+    hardware, probes = recipe.hardware, []
+    if hardware.ram:
+        limit = str(hardware.ram // PAGE * PAGE)
+        script = renderer.sh("lxc/probes/limit.sh.j2", file="memory.max", limit=limit)
+        probes.append(Probe("ram", "[hardware] ram", script, limit))
+    if hardware.num_cpu:
+        limit = f"{hardware.num_cpu * 100000} 100000"
+        script = renderer.sh("lxc/probes/limit.sh.j2", file="cpu.max", limit=limit)
+        probes.append(Probe("num_cpu", "[hardware] num_cpu", script, limit))
+    for link in _links(recipe):
+        if link.hw_addr:
+            script = renderer.sh("lxc/probes/hw_addr.sh.j2", link=link.name, address=link.hw_addr)
+            probes.append(Probe(f"{link.name}-hw-addr", f"[hardware] {link.name}: hw_addr", script, link.hw_addr))
+    return probes
+
+
+BACKEND = LxcBackend()

@@ -1,0 +1,58 @@
+"""What a booted virtual machine is asked: kernel, boot loader, volumes, consoles, names of links."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from vmgen_build.backends.machines import files as vmfiles
+from vmgen_build.backends.machines.files import LOADERS
+from vmgen_build.plan.machine import Machine, Volume
+from vmgen_build.plan.model import Probe
+from vmgen_build.plan.text.render import Renderer
+
+BOOT_WAIT = 30.0
+"""Seconds that a probe grants what starts late in a boot."""
+
+MOUNTED_AS = {"ntfs": "fuseblk"}
+"""File system -> what mount(8) calls it, where that differs."""
+
+
+def vm_probes(machine: Machine, renderer: Renderer) -> tuple[Probe, ...]:
+    """The probes of the machine's own step (backends.vmguest)."""
+    volumes = (_volume_probe(f"{drive.name}-{v.option}", v, renderer) for drive, v in machine.volumes() if v.fs)
+    return (*_boot_probes(machine, renderer), *volumes, *_link_probes(machine, renderer))
+
+
+def _boot_probes(machine: Machine, renderer: Renderer) -> Iterator[Probe]:
+    sh, loader = renderer.sh, LOADERS[machine.firmware]
+    yield Probe("kernel", "kernel", sh("vm/probes/kernel.sh.j2"), "the newest that is installed")
+    script = sh("vm/probes/loader.sh.j2", image=loader.image, target=loader.target, efi=machine.firmware == "efi")
+    yield Probe("boot-loader", "boot loader", script, f"GRUB for {machine.firmware}")
+    yield Probe("fstab", "fstab", sh("vm/probes/fstab.sh.j2"), "no errors")
+    script = sh("vm/probes/consoles.sh.j2", consoles=vmfiles.CONSOLES)
+    yield Probe("consoles", "screen and serial console", script, "logins on tty1 and ttyS0", retry=BOOT_WAIT)
+    units = ["vmgen-names.service", *(["vmgen-grow.service"] if vmfiles.grows(machine) else [])]
+    for unit in units:
+        yield Probe(f"unit-{unit}", "first boot", sh("vm/probes/oneshot.sh.j2", unit=unit), "success", retry=BOOT_WAIT)
+
+
+def _volume_probe(name: str, volume: Volume, renderer: Renderer) -> Probe:
+    fs, label = volume.fs or "", volume.label or ""
+    place = "swap" if fs == "swap" else vmfiles.spelled(volume.mount) if volume.mount else ""
+    script = renderer.sh(
+        "vm/probes/volume.sh.j2",
+        uuid=volume.uuid,
+        place=place,
+        fs=fs,
+        mounted_as=MOUNTED_AS.get(fs, fs),
+        label=label,
+    )
+    state = "in use" if fs == "swap" else f"on {place}" if place else "not mounted"
+    expected = f"{fs} {state} {label}".rstrip()
+    return Probe(f"volume-{name}", f"[hardware] {name}", script, expected)
+
+
+def _link_probes(machine: Machine, renderer: Renderer) -> Iterator[Probe]:
+    for nic in machine.nics:
+        script = renderer.sh("vm/probes/link.sh.j2", link=nic.name, address=nic.hw_addr)
+        yield Probe(f"{nic.name}-hw-addr", f"[hardware] {nic.name}: hw_addr", script, nic.hw_addr)

@@ -1,0 +1,70 @@
+"""A throwaway copy of an OpenVZ bundle, booted under lxc with the settings of its CTID.conf.
+
+No OpenVZ kernel is asked: a venet becomes a device of that name with the addresses and the route that an OpenVZ host
+would give it, and a veth one with the configured MAC address.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack
+from ipaddress import ip_address
+from pathlib import Path
+
+from vmgen_build.artifacts.lxc import ENTRY
+from vmgen_build.artifacts.openvz.bundle import read_bundle
+from vmgen_build.artifacts.openvz.config import VENET, parse_netif
+from vmgen_build.boots.lxc import LxcBooted, booted_from, unpack
+from vmgen_build.events import Bus
+
+COMMON = "/usr/share/lxc/config/common.conf"
+_PAGE = 4096
+"""Bytes of PHYSPAGES' unit, whatever the host's pages are."""
+
+
+def booted_bundle(
+    artifact: Path, arch: str, bus: Bus, *, scratch: Path, timeout: float
+) -> AbstractContextManager[LxcBooted]:
+    """arch: in the kernel's words. Raises BuildError for a bundle that is not sound, and as lxcboot does."""
+
+    def content(folder: Path, undo: ExitStack) -> list[ENTRY]:
+        template = scratch / "template.tar.gz"
+        undo.callback(template.unlink, missing_ok=True)
+        bundle = read_bundle(artifact, template)
+        unpack(template, folder, undo, "rootfs")
+        template.unlink()
+        return [("lxc.include", COMMON), ("lxc.arch", arch), *entries_of(bundle.conf)]
+
+    return booted_from(content, bus, scratch=scratch, timeout=timeout)
+
+
+def entries_of(conf: Mapping[str, str]) -> list[ENTRY]:
+    """The lxc configuration that sets what a container's configuration sets."""
+    entries = [("lxc.uts.name", conf["HOSTNAME"])]
+    pages = conf.get("PHYSPAGES", "").partition(":")[2]
+    if pages.isdigit():
+        entries.append(("lxc.cgroup2.memory.max", str(int(pages) * _PAGE)))
+    if conf.get("CPUS", "").isdigit():
+        entries.append(("lxc.cgroup2.cpu.max", f"{int(conf['CPUS']) * 100000} 100000"))
+    addresses = conf.get("IP_ADDRESS", "").split()
+    if addresses:
+        entries += _venet(addresses)
+    for index, device in enumerate(parse_netif(conf.get("NETIF", "")), 1 if addresses else 0):
+        head = f"lxc.net.{index}"
+        entries += [(f"{head}.type", "veth"), (f"{head}.name", device.name), (f"{head}.hwaddr", device.mac.lower())]
+        entries += [(f"{head}.link", device.bridge)] if device.bridge else []
+    return entries
+
+
+def _venet(addresses: list[str]) -> Iterator[ENTRY]:
+    """Routes without a gateway, as an OpenVZ host sets them: whatever is asked for, the host's end answers."""
+    yield "lxc.net.0.type", "veth"
+    yield "lxc.net.0.name", VENET
+    yield "lxc.net.0.flags", "up"
+    versions = set()
+    for text in addresses:
+        address = ip_address(text.partition("/")[0])
+        yield f"lxc.net.0.ipv{address.version}.address", f"{address}/{address.max_prefixlen}"
+        versions.add(address.version)
+    for version in sorted(versions):
+        yield f"lxc.net.0.ipv{version}.gateway", "dev"

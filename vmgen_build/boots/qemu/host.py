@@ -1,0 +1,75 @@
+"""What this host has for a machine in QEMU: hardware virtualisation or not, memory, firmware for EFI."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+from pathlib import Path
+
+from vmgen_build.boots.qemu.args import MIB, Power
+from vmgen_build.errors import HostError
+
+KVM_CREATE_VM = 0xAE01
+"""ioctl of /dev/kvm (linux/kvm.h)."""
+
+RESERVE = 256 * MIB
+"""Memory that stays with the host: QEMU's own, and the name server's."""
+
+LEAST = 128 * MIB
+
+FIRMWARE = (
+    ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"),
+    ("/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_VARS.fd"),
+    ("/usr/share/edk2/ovmf/OVMF_CODE.fd", "/usr/share/edk2/ovmf/OVMF_VARS.fd"),
+    ("/usr/share/edk2/x64/OVMF_CODE.4m.fd", "/usr/share/edk2/x64/OVMF_VARS.4m.fd"),
+)
+"""Code and empty variables of OVMF, as Debian (new, old), Fedora and Arch place them."""
+
+ACCELERATORS = {"kvm": "KVM", "tcg": "TCG, an emulated processor"}
+
+
+def power() -> Power:
+    """Raises HostError where there is too little memory for any machine."""
+    memory = _available() - RESERVE
+    if memory < LEAST:
+        raise HostError(f"too little memory to boot a machine: {memory // MIB} MiB are left; free some")
+    return Power("kvm" if _has_kvm() else "tcg", len(os.sched_getaffinity(0)), memory)
+
+
+def own_firmware(scratch: Path) -> tuple[Path, Path]:
+    """OVMF's code, and a copy of its variables. Raises HostError."""
+    for code, variables in FIRMWARE:
+        if Path(code).is_file() and Path(variables).is_file():
+            return Path(code), Path(shutil.copyfile(variables, scratch / "variables.fd"))
+    raise HostError(
+        "this host lacks OVMF (EFI firmware for the machine that boots);"
+        " get it with: apt-get install -y --no-install-recommends ovmf"
+    )
+
+
+def _has_kvm(cpuinfo: Path = Path("/proc/cpuinfo"), device: Path = Path("/dev/kvm")) -> bool:
+    """Whether a processor's own virtualisation is there. A /dev/kvm without it (a PVM kernel's, in a guest of a cloud)
+    makes machines, but slower ones than TCG does."""
+    if re.search(r"^flags\s*:.*\b(vmx|svm)\b", cpuinfo.read_text(), re.MULTILINE) is None:
+        return False
+    try:
+        fd = os.open(device, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        os.close(fcntl.ioctl(fd, KVM_CREATE_VM, 0))
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
+    return True
+
+
+def _available() -> int:
+    """Bytes (proc(5), MemAvailable)."""
+    found = re.search(r"^MemAvailable:\s+(\d+) kB$", Path("/proc/meminfo").read_text(), re.MULTILINE)
+    if found is None:
+        raise HostError("cannot read how much memory is available: /proc/meminfo has no MemAvailable")
+    return int(found[1]) * 1024

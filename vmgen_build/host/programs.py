@@ -1,0 +1,61 @@
+"""Programs of this host: where they are, and what to say where one is missing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from vmgen_build.errors import HostError
+
+SYSTEM_FOLDERS = "/usr/local/sbin:/usr/sbin:/sbin"
+"""Folders of system tools, which an ordinary user's PATH lacks; the last to be looked in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """A program of the host that some work needs; package: Debian's name of what brings it; why: "packs the image"."""
+
+    command: str
+    package: str
+    why: str = ""
+
+
+def search_path() -> str:
+    """The PATH by which programs are found and run."""
+    return f"{os.environ.get('PATH') or os.defpath}:{SYSTEM_FOLDERS}"
+
+
+def find_program(command: str) -> str | None:
+    """Where a program is."""
+    return shutil.which(command, path=search_path())
+
+
+def program(command: str, package: str) -> str:
+    """Where a program is. Raises HostError naming the package that brings it."""
+    found = find_program(command)
+    if found is None:
+        raise missing([Requirement(command, package)])
+    return found
+
+
+def missing(requirements: Iterable[Requirement]) -> HostError:
+    """The one message for programs that this host lacks."""
+    lacking = sorted(set(requirements), key=lambda r: r.command)
+    what = ", ".join(f"{r.command} ({r.why})" if r.why else r.command for r in lacking)
+    packages = " ".join(sorted({r.package for r in lacking}))
+    return HostError(f"this host lacks {what}; get it with: apt-get install -y --no-install-recommends {packages}")
+
+
+def require_programs(requirements: Iterable[Requirement]) -> None:
+    """Raises HostError naming what this host lacks, and the command that gets it."""
+    lacking = [r for r in requirements if find_program(r.command) is None]
+    if lacking:
+        raise missing(lacking)
+
+
+def require_root(what: str, instead: str = "") -> None:
+    """what: the work as a sentence, ending in why it needs root; instead: what needs none. Raises HostError."""
+    if os.geteuid() != 0:
+        raise HostError(f"{what}: run it with sudo{instead and '; '}{instead}")

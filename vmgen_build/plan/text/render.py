@@ -1,0 +1,120 @@
+"""Templates to text: every value is quoted for the template's dialect, and nothing undefined gets through."""
+
+from __future__ import annotations
+
+import traceback
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from vmgen_build import resources
+from vmgen_build.errors import Position, Problem, RecipeError
+from vmgen_build.plan.text.quote import SH, Dialect, Trusted, Verbatim
+
+if TYPE_CHECKING:
+    from jinja2 import BaseLoader, Environment
+
+SHEBANG = "#!/bin/sh\n"
+DIRECTIVE = "# shellcheck disable=SC1003,SC1112,SC2016,SC2088 # quoted values are data\n"
+"""Goes below the #! line where a value holds what shellcheck(1) takes for a slip: it cannot know that it is data."""
+STEP_FOLDER = "/run/vmgen"
+"""Where a running step finds its own things in a Linux guest; memory, never part of a layer."""
+
+_SLIPS = frozenset("$`\\~\u2018\u2019")
+
+
+def override_folder(recipe_folder: Path, chosen: Path | None) -> Path | None:
+    """Where a user's own templates stand: the chosen folder, else `templates/` beside the recipe, if there is one."""
+    if chosen is not None:
+        return chosen
+    beside = recipe_folder / "templates"
+    return beside if beside.is_dir() else None
+
+
+class Renderer:
+    """Renders templates of one dialect, by the name that they have under templates/ ("linux/users.sh.j2").
+
+    A template of the same name in the override folder stands for the shipped one. Templates are run in Jinja's sandbox:
+    a recipe's folder brings no code into the process. Every template knows `step_folder`, where a running step finds
+    its own things in the guest. Raises RecipeError for a template that is missing, wrong, or gets a value that its
+    dialect cannot carry.
+    """
+
+    def __init__(self, override: Path | None, dialect: Dialect = SH, step_folder: str = STEP_FOLDER) -> None:
+        self.override = override
+        self.dialect = dialect
+        self.step_folder = step_folder
+        self._odd = False
+
+    def sh(self, template: str, /, **values: object) -> str:
+        """A script, from a template file."""
+        return self.render(template, **values)
+
+    def render(self, template: str, /, **values: object) -> str:
+        from jinja2 import TemplateError, TemplateNotFound, TemplateSyntaxError
+
+        try:
+            self._odd = False
+            text = self._environment.get_template(template).render(values)
+            return text.replace(SHEBANG, SHEBANG + DIRECTIVE, 1) if self._odd and text.startswith(SHEBANG) else text
+        except TemplateNotFound as error:
+            raise _problem(str(error.name), 0, "there is no such template, of your own or shipped") from error
+        except TemplateSyntaxError as error:
+            raise _problem(error.filename or template, error.lineno, error.message or "syntax error") from error
+        except (TemplateError, ValueError, TypeError) as error:
+            self._blame(template, error)
+
+    def _blame(self, name: str, error: Exception) -> NoReturn:
+        """Raise `error` anew at the template's line, which Jinja shows as a frame of the traceback."""
+        frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename.endswith(".j2")]
+        file, line = (frames[-1].filename, frames[-1].lineno or 0) if frames else (name, 0)
+        raise _problem(file, line, str(error)) from error
+
+    def _loader(self) -> BaseLoader:
+        from jinja2 import ChoiceLoader, FileSystemLoader
+
+        folders = [f for f in (self.override, resources.templates_dir()) if f is not None]
+        return ChoiceLoader([FileSystemLoader(folder) for folder in folders])
+
+    @cached_property
+    def _environment(self) -> Environment:
+        from jinja2 import StrictUndefined
+        from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+        from vmgen_build.plan.text.guard import ShellGuard
+
+        environment = ImmutableSandboxedEnvironment(
+            loader=self._loader(),
+            undefined=StrictUndefined,
+            finalize=self._finalize,
+            extensions=[ShellGuard] if self.dialect.guarded else [],
+            trim_blocks=True,
+            lstrip_blocks=True,
+            keep_trailing_newline=True,
+            newline_sequence="\r\n" if self.dialect.newline == "\r\n" else "\n",
+            autoescape=False,
+            auto_reload=False,
+        )
+        environment.filters["trusted"] = _trusted
+        environment.filters["verbatim"] = lambda text: Verbatim(_trusted(text))
+        environment.globals["step_folder"] = self.step_folder
+        return environment
+
+    def _finalize(self, value: object) -> str:
+        from jinja2 import Undefined
+
+        if isinstance(value, Undefined):
+            return str(value)
+        text = self.dialect.quote(value)
+        self._odd = self._odd or not (isinstance(value, Verbatim) or _SLIPS.isdisjoint(text))
+        return text
+
+
+def _trusted(text: object) -> Trusted:
+    if not isinstance(text, str):
+        raise TypeError(f"a {type(text).__name__} is no text to be trusted")
+    return Trusted(text)
+
+
+def _problem(file: str, line: int, text: str) -> RecipeError:
+    return RecipeError([Problem(Position(file, line), "template", text, code="template")])
