@@ -1,0 +1,135 @@
+"""Running programs of this host: the one place that starts a process."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from vmgen_build.errors import BuildError
+from vmgen_build.host.programs import Requirement, find_program, missing, search_path
+
+PIPE = subprocess.PIPE
+NULL = subprocess.DEVNULL
+TOGETHER = subprocess.STDOUT
+"""For standard error: where standard output goes."""
+
+TIMED_OUT = 124
+"""The exit code of a program that was killed because its time was over, as of timeout(1)."""
+
+Process = subprocess.Popen[bytes]
+Stream = int | IO[bytes]
+Word = str | Path
+
+_KEPT = ("HOME", "TERM", "TMPDIR", "http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy")
+"""Variables that a program gets from our own environment; the proxies' names in capitals too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A program that ended. code: negative for the signal that ended it, TIMED_OUT where its time was over."""
+
+    code: int
+    out: bytes
+    err: bytes
+
+    @property
+    def text(self) -> str:
+        """Standard output; bytes that are no UTF-8 become U+FFFD."""
+        return self.out.decode(errors="replace")
+
+    @property
+    def reason(self) -> str:
+        """What it wrote to standard error, or its exit code where that is nothing."""
+        return self.err.decode(errors="replace").strip() or f"it ended with {self.code}"
+
+
+def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
+    """What a program gets: where programs are, no language, the proxies, and `more`."""
+    kept = {name: os.environ[name] for word in _KEPT for name in (word, word.upper()) if name in os.environ}
+    return {**kept, "PATH": search_path(), "LC_ALL": "C.UTF-8", **(more or {})}
+
+
+def start(
+    argv: Sequence[Word],
+    *,
+    stdin: Stream = NULL,
+    stdout: Stream = PIPE,
+    stderr: Stream = TOGETHER,
+    env: Mapping[str, str] | None = None,
+    **more: object,
+) -> Process:
+    """Start a program in a session of its own, so that a terminal's Ctrl-C is ours alone to hand on.
+
+    env: what is added to `environment`. more: further arguments of subprocess.Popen (cwd, pass_fds, bufsize ...).
+    Raises HostError where the program is not there.
+    """
+    name = str(argv[0])
+    found = find_program(name)
+    if found is None:
+        raise missing([Requirement(name, PACKAGES.get(name, name))])
+    options: dict[str, object] = {"start_new_session": True, **more}
+    words = [found, *map(str, argv[1:])]
+    return subprocess.Popen(words, stdin=stdin, stdout=stdout, stderr=stderr, env=environment(env), **options)  # type: ignore[call-overload, no-any-return]
+
+
+def run(
+    argv: Sequence[Word],
+    *,
+    data: bytes = b"",
+    env: Mapping[str, str] | None = None,
+    timeout: float | None = None,
+    **more: object,
+) -> Finished:
+    """Run a program to its end, its output kept in memory. data: its standard input. Raises HostError as `start`."""
+    with start(argv, stdin=PIPE if data else NULL, stderr=PIPE, env=env, **more) as process:
+        try:
+            out, err = process.communicate(data or None, timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            out, err = process.communicate()
+            return Finished(TIMED_OUT, out, err)
+        except BaseException:
+            process.kill()
+            raise
+    return Finished(process.returncode, out or b"", err or b"")
+
+
+def output(argv: Sequence[Word], what: str, **more: object) -> str:
+    """What a program that must succeed prints. what: the work, for the message: "cannot prepare a copy to boot".
+
+    Raises HostError as `start`, BuildError where it fails."""
+    finished = run(argv, **more)  # type: ignore[arg-type]
+    if finished.code != 0:
+        raise BuildError(f"{what}: {Path(str(argv[0])).name}: {finished.reason}")
+    return finished.text
+
+
+PACKAGES = {
+    "sfdisk": "fdisk",
+    "mke2fs": "e2fsprogs",
+    "debugfs": "e2fsprogs",
+    "mkfs.btrfs": "btrfs-progs",
+    "mkfs.xfs": "xfsprogs",
+    "mkswap": "util-linux",
+    "nsenter": "util-linux",
+    "mkfs.vfat": "dosfstools",
+    "mcopy": "mtools",
+    "mmd": "mtools",
+    "mkntfs": "ntfs-3g",
+    "ntfslabel": "ntfs-3g",
+    "qemu-img": "qemu-utils",
+    "qemu-system-x86_64": "qemu-system-x86",
+    "lxc-execute": "lxc",
+    "lxc-start": "lxc",
+    "lxc-attach": "lxc",
+    "lxc-stop": "lxc",
+    "lxc-info": "lxc",
+    "dnsmasq": "dnsmasq-base",
+    "ip": "iproute2",
+    "xz": "xz-utils",
+}
+"""Program -> the Debian package that brings it, where their names differ."""
