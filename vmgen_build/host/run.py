@@ -60,20 +60,30 @@ def start(
     stdout: Stream = PIPE,
     stderr: Stream = TOGETHER,
     env: Mapping[str, str] | None = None,
-    **more: object,
+    cwd: Path | None = None,
+    pass_fds: Sequence[int] = (),
+    own_session: bool = True,
 ) -> Process:
-    """Start a program in a session of its own, so that a terminal's Ctrl-C is ours alone to hand on.
+    """Start a program. Its streams are not buffered.
 
-    env: what is added to `environment`. more: further arguments of subprocess.Popen (cwd, pass_fds, bufsize ...).
+    env: what is added to `environment`. own_session: a terminal's Ctrl-C does not reach it, it is ours alone to hand on.
     Raises HostError where the program is not there.
     """
     name = str(argv[0])
     found = find_program(name)
     if found is None:
         raise missing([Requirement(name, PACKAGES.get(name, name))])
-    options: dict[str, object] = {"start_new_session": True, **more}
-    words = [found, *map(str, argv[1:])]
-    return subprocess.Popen(words, stdin=stdin, stdout=stdout, stderr=stderr, env=environment(env), **options)  # type: ignore[call-overload, no-any-return]
+    return subprocess.Popen(
+        [found, *map(str, argv[1:])],
+        bufsize=0,
+        stdin=stdin,
+        stdout=stdout,
+        stderr=stderr,
+        env=environment(env),
+        cwd=cwd,
+        pass_fds=tuple(pass_fds),
+        start_new_session=own_session,
+    )
 
 
 def run(
@@ -81,11 +91,11 @@ def run(
     *,
     data: bytes = b"",
     env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
     timeout: float | None = None,
-    **more: object,
 ) -> Finished:
     """Run a program to its end, its output kept in memory. data: its standard input. Raises HostError as `start`."""
-    with start(argv, stdin=PIPE if data else NULL, stderr=PIPE, env=env, **more) as process:
+    with start(argv, stdin=PIPE if data else NULL, stderr=PIPE, env=env, cwd=cwd) as process:
         try:
             out, err = process.communicate(data or None, timeout)
         except subprocess.TimeoutExpired:
@@ -98,11 +108,14 @@ def run(
     return Finished(process.returncode, out or b"", err or b"")
 
 
-def output(argv: Sequence[Word], what: str, **more: object) -> str:
+def output(
+    argv: Sequence[Word], what: str, *, data: bytes = b"", env: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> str:
     """What a program that must succeed prints. what: the work, for the message: "cannot prepare a copy to boot".
 
-    Raises HostError as `start`, BuildError where it fails."""
-    finished = run(argv, **more)  # type: ignore[arg-type]
+    Raises HostError as `start`, BuildError where it fails.
+    """
+    finished = run(argv, data=data, env=env, cwd=cwd)
     if finished.code != 0:
         raise BuildError(f"{what}: {Path(str(argv[0])).name}: {finished.reason}")
     return finished.text

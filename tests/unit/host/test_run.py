@@ -1,0 +1,49 @@
+"""Programs of this host, for real."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from vmgen_build.errors import BuildError, HostError
+from vmgen_build.host.run import TIMED_OUT, output, run, start
+
+
+def test_both_streams_and_the_code_come_back() -> None:
+    done = run(["sh", "-c", "cat; echo bad >&2; exit 3"], data=b"in\xff")
+    assert (done.code, done.out, done.err) == (3, b"in\xff", b"bad\n")
+    assert done.text == "in\ufffd" and done.reason == "bad"
+    assert run(["sh", "-c", "exit 4"]).reason == "it ended with 4"
+
+
+def test_the_environment_is_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VMGEN_SSH_PASSWORD", "secret")
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy:3128")
+    seen = dict(line.split("=", 1) for line in output(["env"], "env", env={"MORE": "1"}).splitlines())
+    assert "VMGEN_SSH_PASSWORD" not in seen
+    assert (seen["HTTPS_PROXY"], seen["LC_ALL"], seen["MORE"]) == ("http://proxy:3128", "C.UTF-8", "1")
+    assert seen["PATH"].endswith(":/usr/sbin:/sbin")
+
+
+def test_a_program_that_is_missing_is_named_with_its_package() -> None:
+    with pytest.raises(HostError, match=r"this host lacks no-such-program; get it with: apt-get install .* no-such-"):
+        run(["no-such-program"])
+
+
+def test_a_failure_says_what_was_done(tmp_path: Path) -> None:
+    with pytest.raises(BuildError, match=r"^cannot look: ls: .*nowhere.*No such file"):
+        output(["ls", tmp_path / "nowhere"], "cannot look")
+
+
+def test_what_takes_too_long_is_ended() -> None:
+    began = time.monotonic()
+    assert run(["sleep", "30"], timeout=0.2).code == TIMED_OUT
+    assert time.monotonic() - began < 20
+
+
+def test_it_is_in_a_session_of_its_own() -> None:
+    with start(["sh", "-c", "kill -s INT 0; sleep 5"]) as process:
+        assert process.wait(10) == -signal.SIGINT
