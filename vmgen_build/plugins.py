@@ -36,6 +36,11 @@ def get(group: str, name: str) -> Any | None:
     return None if point is None else point.load()
 
 
+def every(group: str) -> list[Any]:
+    """All objects of a group, in the order of their names."""
+    return [get(group, name) for name in names(group)]
+
+
 @cache
 def _points(group: str) -> dict[str, EntryPoint]:
     return {point.name: point for point in entry_points(group=group)}

@@ -11,7 +11,8 @@ import pytest
 
 from vmgen_build.catalogue.programs import all_programs
 from vmgen_build.installers import installer_for
-from vmgen_build.systems.names import System, parse_system
+from vmgen_build.systems.model import System
+from vmgen_build.systems.parse import parse_system
 
 
 def host_system() -> System | None:

@@ -26,7 +26,7 @@ from vmgen_build.errors import BuildError, HostError, UsageError
 from vmgen_build.events import Event, Note, StepProgress
 from vmgen_build.host.files import sha256_of, whole_file, write_whole
 from vmgen_build.store.layers import Store
-from vmgen_build.systems.names import System
+from vmgen_build.systems.model import System
 from vmgen_build.text import clean
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from vmgen_build.errors import BuildError, UsageError
 from vmgen_build.plan.context import Facts
 from vmgen_build.plan.model import digest_of
 from vmgen_build.recipe.recipe import Recipe
-from vmgen_build.systems.names import System
+from vmgen_build.systems.model import System
 
 
 def facts_for(recipe: Recipe, cache: Path, *, offline: bool) -> Facts:

@@ -33,7 +33,7 @@ from difflib import get_close_matches
 from functools import lru_cache
 from importlib.resources import files
 
-from vmgen_build.systems.names import System
+from vmgen_build.systems.model import System
 
 CATEGORIES = ("network", "devel", "services", "gui")
 

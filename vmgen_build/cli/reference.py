@@ -15,7 +15,7 @@ from vmgen_build.text import table
 if TYPE_CHECKING:
     from vmgen_build.catalogue.programs import Program
     from vmgen_build.recipe.reference import OptionDoc
-    from vmgen_build.systems.names import System
+    from vmgen_build.systems.model import System
 
 
 @click.command("options", context_settings=common.CONTEXT, short_help="Print what can stand in a recipe.")
@@ -89,7 +89,7 @@ def programs_command(name: str | None, system: str, as_json: bool) -> None:
 
 
 def _system(text: str) -> System:
-    from vmgen_build.systems.names import parse_system
+    from vmgen_build.systems.parse import parse_system
 
     try:
         return parse_system(text)

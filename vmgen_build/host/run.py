@@ -66,7 +66,7 @@ def start(
 ) -> Process:
     """Start a program. Its streams are not buffered.
 
-    env: what is added to `environment`. own_session: a terminal's Ctrl-C does not reach it, it is ours alone to hand on.
+    env: what is added to `environment`. own_session: a terminal's Ctrl-C does not reach it, it is ours to hand on.
     Raises HostError where the program is not there.
     """
     name = str(argv[0])

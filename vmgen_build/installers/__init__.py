@@ -7,7 +7,7 @@ from importlib.util import find_spec
 
 from vmgen_build.errors import VmgenError
 from vmgen_build.installers.base import GuestFile, Installer, Source
-from vmgen_build.systems.names import System
+from vmgen_build.systems.model import System
 
 __all__ = ["GuestFile", "Installer", "Source", "installer_for"]
 

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Sequence
 
 from vmgen_build.installers.base import GuestFile, Installer, Source
-from vmgen_build.systems.names import System
+from vmgen_build.systems.model import System
 
 _APT_GET = (
     "apt-get",

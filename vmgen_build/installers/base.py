@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vmgen_build.systems.names import System
+from vmgen_build.systems.model import System
 
 
 @dataclass(frozen=True, slots=True)

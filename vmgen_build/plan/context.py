@@ -10,7 +10,7 @@ from vmgen_build.catalogue.programs import Program
 from vmgen_build.plan.text.render import Renderer
 from vmgen_build.recipe.recipe import Recipe
 from vmgen_build.recipe.sections.programs import Wish
-from vmgen_build.systems.names import System
+from vmgen_build.systems.model import System
 
 
 @dataclass(frozen=True)

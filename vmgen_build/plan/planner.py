@@ -15,7 +15,7 @@ from vmgen_build.plan.model import Base, Part, Plan, Step
 from vmgen_build.plan.text.render import Renderer, override_folder
 from vmgen_build.recipe.recipe import Recipe
 from vmgen_build.recipe.sections.programs import Wish
-from vmgen_build.systems.names import System
+from vmgen_build.systems.model import System
 
 BASE_PACKAGES = (
     "ca-certificates",
@@ -48,7 +48,7 @@ def make_plan(
     """
     facts = facts or Facts()
     system = recipe.hardware.os
-    if system.family != "linux":
+    if system.kind != "linux":
         refuse_unbuildable(recipe)
     programs, skipped = _resolve(recipe.wishes, system) if system.base else ([], _left_out(recipe, system))
     _refuse_conflicts(programs)

@@ -1,0 +1,26 @@
+"""The families of guest systems: a module of this package each, as FAMILY, and those that others bring by an entry
+point of the group vmgen_build.families."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from functools import cache
+
+from vmgen_build import plugins
+from vmgen_build.systems.model import Distribution, Edition, Family, System
+
+__all__ = ["Distribution", "Edition", "Family", "System", "families"]
+
+GROUP = "vmgen_build.families"
+
+
+def families() -> tuple[Family, ...]:
+    """In the order of their ranks."""
+    return tuple(sorted((*_own(), *plugins.every(GROUP)), key=lambda family: family.rank))
+
+
+@cache
+def _own() -> tuple[Family, ...]:
+    modules = [importlib.import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__)]
+    return tuple(module.FAMILY for module in modules if hasattr(module, "FAMILY"))

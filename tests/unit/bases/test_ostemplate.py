@@ -19,7 +19,7 @@ from vmgen_build.bases.ostemplate import TemplateChoice, fetch, template_name
 from vmgen_build.errors import BuildError, HostError, UsageError
 from vmgen_build.events import Event, Note, StepProgress
 from vmgen_build.store.layers import Store
-from vmgen_build.systems.names import parse_system
+from vmgen_build.systems.parse import parse_system
 
 QUICK = Patience(connect=5, stall=5, tries=3, pause=0.01)
 NAME = "debian-12-x86_64"

@@ -9,7 +9,7 @@ import pytest
 
 from vmgen_build.catalogue import programs
 from vmgen_build.catalogue.programs import CATEGORIES, Program, resolve
-from vmgen_build.systems.names import parse_system
+from vmgen_build.systems.parse import parse_system
 
 OPTIONS = {
     "aliases",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from vmgen_build.catalogue.programs import Port, Program, Unavailable, all_programs, known_names, resolve
-from vmgen_build.systems.names import System, parse_system
+from vmgen_build.systems.model import System
+from vmgen_build.systems.parse import parse_system
 
 BOOKWORM = parse_system("debian-12-amd64")
 TRIXIE = parse_system("debian-13-amd64")

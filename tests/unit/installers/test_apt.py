@@ -10,7 +10,7 @@ import pytest
 
 from vmgen_build.errors import VmgenError
 from vmgen_build.installers import Installer, Source, installer_for
-from vmgen_build.systems.names import parse_system
+from vmgen_build.systems.parse import parse_system
 
 BOOKWORM = parse_system("debian-12-amd64")
 APT: Installer = installer_for(BOOKWORM)

@@ -17,7 +17,7 @@ from vmgen_build.recipe.sections.hardware import Hardware
 from vmgen_build.recipe.sections.network import Network
 from vmgen_build.recipe.sections.programs import Wish
 from vmgen_build.recipe.sections.users import Users
-from vmgen_build.systems.names import System
+from vmgen_build.systems.model import System
 
 
 @dataclass(frozen=True)

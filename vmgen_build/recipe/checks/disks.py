@@ -40,7 +40,7 @@ def check(draft: Draft, problems: Problems) -> None:
         if not _faulty(disk):
             _fit(hardware, disk, problems)
     _mounts(hardware, problems)
-    linux = draft.system is not None and draft.system.family == "linux"
+    linux = draft.system is not None and draft.system.kind == "linux"
     if linux and "hdds" not in hardware.faulty:
         _root(hardware, problems)
 
@@ -190,7 +190,7 @@ def _no_mount(hardware: Hardware, disk: Disk, fs: str, mount: str) -> str:
 
 def _unfit(draft: Draft, fs: str, mount: str) -> str:
     """Why a file system of this kind cannot hold what lies there; "" where it can."""
-    if draft.system is not None and draft.system.family != "linux":
+    if draft.system is not None and draft.system.kind != "linux":
         return ""
     if mount == "/boot/efi":
         wrong = draft.hardware.firmware == "efi" and fs != "vfat"

@@ -117,7 +117,7 @@ def _gateways(network: Network) -> Iterator[tuple[IPAddress, Position, str]]:
 
 def _one_default(draft: Draft, problems: Problems) -> None:
     """At most one default gateway of each address family; Windows takes several, by metric."""
-    windows = draft.system is not None and draft.system.family == "windows"
+    windows = draft.system is not None and draft.system.kind == "windows"
     first: dict[int, tuple[IPAddress, str]] = {}
     for gateway, where, path in _gateways(draft.network):
         known = first.setdefault(gateway.version, (gateway, path))

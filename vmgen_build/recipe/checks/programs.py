@@ -9,7 +9,7 @@ from vmgen_build.errors import Position
 from vmgen_build.recipe.checks import Draft
 from vmgen_build.recipe.problems import SKIPPED, Problems, nearest, place
 from vmgen_build.recipe.schema import recipe_sections, spec
-from vmgen_build.systems.names import System
+from vmgen_build.systems.model import System
 
 _CODE = "skipped-program"
 

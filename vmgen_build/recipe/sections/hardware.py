@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from vmgen_build.recipe import types as t
 from vmgen_build.recipe.schema import Section, named, option, recipe_section
-from vmgen_build.systems.names import System
+from vmgen_build.systems.model import System
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from vmgen_build.recipe.ini import Value
 from vmgen_build.recipe.problems import shown
 from vmgen_build.recipe.types.base import Context, Type, of_text, without_control
-from vmgen_build.systems import names as systems
+from vmgen_build.systems import parse as systems
 
 SCHEMES = ("http", "https", "ftp", "ftps", "file")
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vmgen_build.systems.names import host_arch, known_systems, parse_system
+from vmgen_build.systems.parse import host_arch, known_systems, parse_system
 
 UNKNOWN = "is not a known system; write distribution-version, for example debian-12"
 DISTRIBUTIONS = "debian, ubuntu, fedora, centos, rhel, rocky, almalinux, scientific, opensuse, arch"
@@ -41,7 +41,7 @@ DISTRIBUTIONS = "debian, ubuntu, fedora, centos, rhel, rocky, almalinux, scienti
 def test_linux_names(text: str, name: str, codename: str, arch: str, installer: str, base: str) -> None:
     system = parse_system(text)
     assert (system.name, system.codename, system.arch) == (name, codename, arch)
-    assert (system.installer, system.base, system.family) == (installer, base, "linux")
+    assert (system.installer, system.base, system.kind) == (installer, base, "linux")
     assert system.name == f"{system.distribution}-{system.version}"
 
 
@@ -51,7 +51,7 @@ def test_linux_names(text: str, name: str, codename: str, arch: str, installer: 
 )
 def test_windows_names(text: str, version: str, arch: str) -> None:
     system = parse_system(text)
-    assert (system.family, system.installer, system.distribution) == ("windows", "windows", "windows")
+    assert (system.kind, system.installer, system.distribution) == ("windows", "windows", "windows")
     assert (system.version, system.arch, system.base) == (version, arch, "")
 
 

@@ -1,0 +1,127 @@
+"""Debian and its relatives."""
+
+from __future__ import annotations
+
+from vmgen_build.systems.model import SYSTEMD_UP, Distribution, Family, Loader, WholeMachine
+
+_BASE_GROUPS = (
+    "root daemon bin sys adm tty disk lp mail news uucp man proxy kmem dialout fax voice cdrom floppy tape sudo audio "
+    "dip www-data backup operator list irc src shadow utmp video sasl plugdev staff games users nogroup"
+)
+_OTHER_GROUPS = "systemd-journal systemd-network crontab input sgx kvm render messagebus netdev"
+
+_MACHINE = WholeMachine(
+    # fdisk brings sfdisk(8), by which the root partition grows.
+    packages=("e2fsprogs", "fdisk", "grub2-common", "initramfs-tools", "kmod", "mount", "udev", "zstd"),
+    kernels={"amd64": "linux-image-amd64", "i386": "linux-image-686-pae"},
+    # https://www.debian.org/releases/trixie/release-notes/issues.html
+    without_kernel=frozenset({("13", "i386"), ("sid", "i386")}),
+    loaders={
+        "bios": Loader(
+            package="grub-pc-bin",
+            target="i386-pc",
+            image="/boot/grub/i386-pc/core.img",
+            modules=("biosdisk",),
+        ),
+        "efi": Loader(
+            package="grub-efi-amd64-bin",
+            target="x86_64-efi",
+            image="/boot/efi/EFI/BOOT/BOOTX64.EFI",
+            modules=("fat", "efi_gop", "efi_uga"),
+        ),
+    },
+    file_systems={"btrfs": "btrfs-progs", "xfs": "xfsprogs", "vfat": "dosfstools", "ntfs": "ntfs-3g"},
+    screen_keyboard=("console-setup",),
+    tools={"vmware": ("open-vm-tools", ("open-vm-tools.service",)), "kvm": ("qemu-guest-agent", ())},
+)
+
+FAMILY = Family(
+    name="debian",
+    rank=10,
+    distributions=(
+        Distribution(
+            name="debian",
+            installer="apt",
+            known={
+                "6": "squeeze",
+                "7": "wheezy",
+                "8": "jessie",
+                "9": "stretch",
+                "10": "buster",
+                "11": "bullseye",
+                "12": "bookworm",
+                "13": "trixie",
+                "sid": "sid",
+            },
+            example="debian-12",
+            bases=dict.fromkeys(("11", "12", "13", "sid"), "mmdebstrap"),
+        ),
+        Distribution(
+            name="ubuntu",
+            installer="apt",
+            known={
+                "10.10": "maverick",
+                "12.04": "precise",
+                "14.04": "trusty",
+                "16.04": "xenial",
+                "18.04": "bionic",
+                "20.04": "focal",
+                "22.04": "jammy",
+                "24.04": "noble",
+                "25.04": "plucky",
+                "25.10": "questing",
+                "26.04": "resolute",
+            },
+            pattern=r"[0-9]{1,2}\.(04|06|10)",
+            example="ubuntu-24.04",
+            relative="debian",
+        ),
+    ),
+    templates="linux/debian",
+    base_packages=(
+        "ca-certificates",
+        "dbus",
+        "ifupdown",
+        "iproute2",
+        "iputils-ping",
+        "isc-dhcp-client",
+        "netbase",
+        "procps",
+        "systemd",
+        "systemd-sysv",
+        "usr-is-merged",
+    ),
+    writers={
+        "hostname": "etc_hostname",
+        "timezone": "etc_timezone",
+        "locale": "locale_gen",
+        "keyboard": "keyboard_configuration",
+        "network": "ifupdown",
+        "firewall": "netfilter_persistent",
+        "repositories": "apt_sources",
+        "cleanup": "debian_cleanup",
+    },
+    groups=frozenset(_BASE_GROUPS.split() + _OTHER_GROUPS.split()),
+    program_groups={
+        "docker": ("docker", "docker.io"),
+        "libvirt": ("libvirt", "kvm", "libvirt-daemon-system"),
+        "wireshark": ("wireshark", "tshark"),
+        "lpadmin": ("cups",),
+        "postgres": ("postgresql",),
+        "mysql": ("mysql", "mariadb", "mariadb-server"),
+        "ssl-cert": ("postgresql", "ssl-cert"),
+        "vboxusers": ("virtualbox",),
+    },
+    admin_group="sudo",
+    shells={
+        "zsh": "zsh",
+        "fish": "fish",
+        "tcsh": "tcsh",
+        "csh": "tcsh",
+        "ksh": "ksh",
+        "mksh": "mksh",
+        "git-shell": "git",
+    },
+    up=SYSTEMD_UP,
+    machine=_MACHINE,
+)
