@@ -110,9 +110,8 @@ def as_markdown() -> str:
         lines += [f"## `{section.head}`", "", *([section.doc, ""] if section.doc else [])]
         if section.programs:
             lines += [_PROGRAMS, ""]
-        if section.options:
-            lines += ["| option | takes | default | what it is | example |", "|---|---|---|---|---|"]
-            lines += [_row(option) for option in section.options] + [""]
+        lines += [line for option in section.options for line in _entry(option)]
+        lines += [""] if section.options else []
     return "\n".join(lines)
 
 
@@ -134,14 +133,15 @@ def _sample(option: OptionDoc) -> str:
     return option.default or "…"
 
 
-def _facts(option: OptionDoc) -> str:
+def _facts(option: OptionDoc, mark: str = "") -> str:
+    """mark: stands around the words of a recipe."""
     facts = [f"Takes {option.takes}."]
     if option.required:
         facts.append("Required.")
     if option.default:
-        facts.append(f"Default: {option.default}.")
+        facts.append(f"Default: {mark}{option.default}{mark}.")
     if option.free:
-        facts.append(f"Or a section [[{option.name}]] of such values under any names.")
+        facts.append(f"Or a section {mark}[[{option.name}]]{mark} of such values under any names.")
     return " ".join(facts)
 
 
@@ -151,9 +151,10 @@ def _wrapped(text: str, indent: str, width: int) -> list[str]:
     )
 
 
-def _row(option: OptionDoc) -> str:
-    default = "required" if option.required else f"`{option.default}`" if option.default else ""
-    example = f"`{option.example}`" if option.example else ""
-    takes = f"{option.takes}; or a section `[[{option.name}]]`" if option.free else option.takes
-    cells = (f"`{option.name}`", takes, default, option.doc, example)
-    return f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |"
+def _entry(option: OptionDoc) -> list[str]:
+    """An option as an item of a list, in lines that a terminal shows whole."""
+    example = f" Example: `{option.name} = {option.example}`." if option.example else ""
+    text = f"**`{option.name}`**: {option.doc} {_facts(option, '`')}{example}"
+    return textwrap.wrap(
+        text, 118, initial_indent="- ", subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+    )

@@ -62,9 +62,10 @@ def test_every_option_is_in_the_reference() -> None:
     text, markdown = reference.as_text(), reference.as_markdown()
     for option in reference.options():
         assert f"  {option.name} = " in text
-        assert f"| `{option.name}` |" in markdown
+        assert f"- **`{option.name}`**: " in markdown
         assert option.doc.endswith(".")
     assert all(len(line) <= 100 for line in text.split("\n"))
+    assert all(len(line) <= 120 for line in markdown.split("\n"))
 
 
 def test_every_example_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
