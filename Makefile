@@ -32,6 +32,11 @@ define install_missing
 	fi
 endef
 
+# empty FOLDER: removes all in it but the line that says what it is for.
+define empty
+	if [[ -d $(1) ]]; then find $(1) -mindepth 1 -maxdepth 1 ! -name README.md -exec rm -rf {} +; fi
+endef
+
 .PHONY: help setup image lint unit integration containers machines nodes test clean distclean
 
 help: ## this list
@@ -46,7 +51,7 @@ host-packages:
 test-packages:
 	$(call install_missing,$(TEST_PACKAGES))
 
-$(STAMP): pyproject.toml | host-packages
+$(STAMP): pyproject.toml setup.cfg setup.py | host-packages
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]' </dev/null
 	touch $@
@@ -80,8 +85,10 @@ nodes:
 test: lint unit integration ## lint and all tests
 
 clean: ## remove what was built, and caches of tools; the cache of builds stays
-	rm -rf $(OUTPUT) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	$(call empty,$(OUTPUT))
+	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean ## remove .venv and the cache of builds too
-	rm -rf $(VENV) cache
+	$(call empty,cache)
+	rm -rf $(VENV)
