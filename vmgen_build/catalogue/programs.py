@@ -157,15 +157,23 @@ def resolve(name: str, choice: str | None, system: System) -> Program | Unavaila
         return Unavailable(name, f"no program is called '{name}'", _near(name))
     if choice is None:
         return _on(entry, system)
-    chosen = _catalogue().find(choice)
-    allowed = entry.words("choices") or (entry.name,)
-    if chosen is None or chosen.name not in (*allowed, entry.name):
-        return Unavailable(
-            choice, _no_choice(entry, choice), _near(choice, tuple(a for a in allowed if a != entry.name))
-        )
-    if chosen.name == entry.name:
-        return _on(entry, system)
-    return _program(chosen, system)
+    if wrong := wrong_choice(name, choice):
+        return wrong
+    chosen = _catalogue().find(choice) or entry
+    return _on(entry, system) if chosen.name == entry.name else _program(chosen, system)
+
+
+def wrong_choice(name: str, choice: str) -> Unavailable | None:
+    """Why a known program cannot have this value, on any system; None where it can, and for an unknown program."""
+    entry, chosen = _catalogue().find(name), _catalogue().find(choice)
+    if entry is None:
+        return None
+    others = tuple(name for name in entry.words("choices") if name != entry.name)
+    if chosen is not None and chosen.name in (entry.name, *others):
+        return None
+    *first, last = ("1", "0", *others)
+    reason = f"'{choice}' is no choice for '{entry.name}', which takes {', '.join(first)} or {last}"
+    return Unavailable(choice, reason, _near(choice, others) if others else ())
 
 
 def known_names() -> frozenset[str]:
@@ -221,14 +229,8 @@ def _choices(entry: _Entry) -> Iterator[tuple[str, str]]:
             yield word, name
 
 
-def _no_choice(entry: _Entry, choice: str) -> str:
-    others = [name for name in entry.words("choices") if name != entry.name]
-    takes = f"1, 0, {' or '.join(others)}" if others else "1 or 0"
-    return f"'{choice}' is no choice for '{entry.name}', which takes {takes}"
-
-
 def _near(name: str, among: tuple[str, ...] = ()) -> tuple[str, ...]:
-    """At most two programs whose names or aliases look like `name`."""
+    """At most two programs, of `among` where there are any, whose names or aliases look like `name`."""
     wanted = _normal(name)
     if len(wanted) > _LONGEST_NAME:
         return ()

@@ -107,12 +107,12 @@ def test_comments_alone_lack_everything(written: Path) -> None:
 def test_control_characters_do_not_reach_the_terminal(written: Path) -> None:
     written.write_text(
         "[hardware]\nvm_id = a\x1b[31mb\nos = debian-12\nx\x1by = 1\n[z\x07]\n[users]\n[[users]]\n"
-        "[[[u\x1b]]]\nname = ana\nfull_name = A\x1bna\n[config]\nhostname = a\u202eb\n"
+        "[[[u\x1b]]]\nname = ana\nfull_name = A\x1bna\n[config]\nhostname = a\u202eb\n[devel]\nvim = a\x1b\nz\x1b = 1\n"
     )
     with pytest.raises(RecipeError) as caught:
         load(written, strict=True)
     text = str(caught.value)
-    assert len(caught.value.problems) == 5
+    assert len(caught.value.problems) == 7
     assert all(c.isprintable() or c == "\n" for c in text)
     assert r"'a\x1b[31mb' is not a machine's name" in text
 

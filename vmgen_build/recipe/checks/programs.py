@@ -1,25 +1,29 @@
-"""Programs that the catalogue or the system lacks."""
+"""Programs that the catalogue or the system lacks, and values that they do not take."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
-from vmgen_build.catalogue.programs import Program, Unavailable, known_names, resolve
+from vmgen_build.catalogue.programs import Program, Unavailable, known_names, resolve, wrong_choice
 from vmgen_build.errors import Position
 from vmgen_build.recipe.checks import Draft
-from vmgen_build.recipe.problems import SKIPPED, Problems, nearest, place
+from vmgen_build.recipe.problems import SKIPPED, Problems, nearest, place, plain
 from vmgen_build.recipe.schema import recipe_sections, spec
+from vmgen_build.recipe.sections.programs import Wish
 from vmgen_build.systems.model import System
 
 _CODE = "skipped-program"
+_LONGEST_REASON = 300
 
 
 def check(draft: Draft, problems: Problems) -> None:
+    wishes = [wish for wish in draft.wishes if not _wrong_value(wish, problems)]
     system = draft.system
     if system is None:
         return
     known = known_names()
-    for wish in draft.wishes:
+    for wish in wishes:
         if problems.full(_CODE) and wish.name not in known:
             problems.warn(wish.where, "", "", _CODE)
             continue
@@ -30,14 +34,26 @@ def check(draft: Draft, problems: Problems) -> None:
     _allowed(draft, system, problems)
 
 
+def _wrong_value(wish: Wish, problems: Problems) -> bool:
+    """Whether a known program has a value that is neither yes, no nor one of its choices; that is reported."""
+    wrong = wrong_choice(wish.name, wish.choice) if wish.choice is not None else None
+    if wrong is None:
+        return False
+    problems.error(wish.where, place((wish.section,), wish.name), _text(wrong.reason, "", wrong.near), "value")
+    return True
+
+
 def _skipped(found: Unavailable, section: str) -> str:
     """The catalogue's reason, and what is near: an option of the section (where there is one), or a program."""
     option = None
     if section and found.name not in known_names():
         option = nearest(found.name, spec(recipe_sections()[section].cls).option_names())
-    near = [option] if option else list(found.near)
-    hint = f"; did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
-    return f"{found.reason}{SKIPPED}{hint}"
+    return _text(found.reason, SKIPPED, [option] if option else found.near)
+
+
+def _text(reason: str, result: str, near: Sequence[str]) -> str:
+    hint = f"; did you mean {' or '.join(repr(name) for name in near)}?" if near else ""
+    return f"{plain(reason, _LONGEST_REASON)}{result}{hint}"
 
 
 def _allowed(draft: Draft, system: System, problems: Problems) -> None:
