@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import string
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from configobj import ConfigObj, ConfigObjError
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from vmgen_build.recipe.ini import IniSection, Value, parse, parse_items
+from vmgen_build.recipe.ini import Document, IniSection, Value, parse, parse_items
 from vmgen_build.recipe.problems import Problems
+from vmgen_build.recipe.tree import set_option
 
 
 def read(text: str) -> IniSection:
@@ -90,6 +92,58 @@ def test_values_from_the_command_line_have_no_comments() -> None:
     assert parse_items("it\"s, 'b") == ('it"s', "'b")
 
 
+def test_where_things_stand() -> None:
+    text = (
+        "# top\r\nx=1\r\n[ 'a b' ] # head\r\n  k  =  'v, w'  # why \r\n\r\n"
+        "\"q=\" = a, 'b', #\n [[t]]\nl = '''\ny\r\n z''' # end\n"
+    )
+    document = parse(text, "t.ini", Problems("t.ini"))
+    a = document.root.sections["a b"]
+    t = a.sections["t"]
+    assert [span.of(text) for span in document.comments] == ["# top"]
+    assert [written(text, v) for v in a.values.values()] == [
+        ("  k  =  'v, w'  # why \r\n", "k", "'v, w'", "# why"),
+        ("\"q=\" = a, 'b', #\n", '"q="', "a, 'b',", "#"),
+    ]
+    assert written(text, t.values["l"]) == ("l = '''\ny\r\n z''' # end\n", "l", "'''\ny\r\n z'''", "# end")
+    assert a.head and [s.of(text) for s in a.head] == ["[ 'a b' ] # head\r\n", "'a b'", "# head"]
+    assert document.root.body.of(text) == "# top\r\nx=1\r\n"
+    assert a.body.of(text).startswith("  k") and a.body.end == a.whole.end - len(t.whole.of(text))
+    assert a.whole.of(text) == text[text.index("[ 'a") :]
+    assert (document.line_at(t.whole.start), document.line_at(t.values["l"].spans.value.end)) == (7, 10)
+
+
+@pytest.mark.parametrize(
+    ("raw", "key", "where"),
+    [
+        ("k =", "k", "|"),
+        ("k=  ", "k", "|"),
+        (" k = # c", "k", "|# c"),
+        ("'k' =\t#", "'k'", "|#"),
+        ("k = ''", "k", "''|"),
+    ],
+)
+def test_where_an_empty_value_stands(raw: str, key: str, where: str) -> None:
+    spans = read(raw).values["k"].spans
+    assert spans and spans.key.of(raw) == key
+    assert f"{spans.value.of(raw)}|{spans.comment.of(raw)}" == where
+    assert spans.value.start > raw.index("=")
+
+
+def test_what_stands_in_no_file_has_no_place() -> None:
+    assert value("a, b").part("a").spans is None
+    root = read("[s]\na = 1\n")
+    set_option(root, "s.a=2", Problems("t.ini"))
+    set_option(root, "n.b=2", Problems("t.ini"))
+    assert root.sections["s"].values["a"].spans is None and root.sections["n"].head is None
+
+
+def written(text: str, option: Value) -> tuple[str, str, str, str]:
+    spans = option.spans
+    assert spans is not None
+    return spans.lines.of(text), spans.key.of(text), spans.value.of(text), spans.comment.of(text)
+
+
 WORD = st.text(alphabet=string.ascii_letters + string.digits + "-_.:/@$%(){}é€", min_size=1, max_size=8)
 SPACE = st.sampled_from(["", " ", "  ", "\t"])
 INSIDE = st.text(alphabet=string.ascii_letters + " ,#=[]é%", max_size=8)
@@ -109,10 +163,17 @@ LONG = st.builds(
     st.lists(st.text(alphabet=string.ascii_letters + " ,#=[]$\\", max_size=8), min_size=1, max_size=4),
     COMMENT,
 )
+KEY = WORD | st.builds(
+    lambda quote, text: f"{quote}{text}{quote}",
+    st.sampled_from("'\""),
+    st.text(alphabet=string.ascii_letters + " ,#=[]é%", min_size=1, max_size=6).filter(
+        lambda text: text.strip() == text
+    ),
+)
 OPTION = st.builds(
     lambda indent, key, gap, raw: f"{indent}{key}{gap}={gap}{raw}",
     SPACE,
-    WORD,
+    KEY,
     SPACE,
     SINGLE | LIST | LONG | st.just(""),
 )
@@ -127,7 +188,36 @@ def files(draw: st.DrawFn) -> str:
         depth = draw(st.integers(1, depth + 1))
         lines.append(f"{draw(SPACE)}{'[' * depth}{draw(WORD)}{']' * depth}{draw(COMMENT)}")
         lines += draw(st.lists(OPTION | NOISE, max_size=3))
-    return "\n".join(lines)
+    return "\n".join(lines) + draw(st.sampled_from(["", "\n"]))
+
+
+@st.composite
+def documents(draw: st.DrawFn) -> Document:
+    """A file that parses, with LF or CRLF."""
+    text = draw(files()).replace("\n", draw(st.sampled_from(["\n", "\r\n"])))
+    problems = Problems("t.ini")
+    document = parse(text, "t.ini", problems)
+    assume(not problems.errors())
+    return document
+
+
+def sections(section: IniSection) -> Iterator[IniSection]:
+    yield section
+    for child in section.sections.values():
+        yield from sections(child)
+
+
+def options(document: Document) -> list[Value]:
+    return [option for section in sections(document.root) for option in section.values.values()]
+
+
+Content = tuple[dict[str, tuple[str, tuple[str, ...], str]], dict[str, Any]]
+
+
+def content(section: IniSection) -> Content:
+    """What a section says, wherever it stands."""
+    values = {key: (option.text, option.items, option.cut) for key, option in section.values.items()}
+    return values, {name: content(child) for name, child in section.sections.items()}
 
 
 def plainly(section: IniSection, like: Any) -> dict[str, Any]:
@@ -159,3 +249,81 @@ def test_any_text_is_read_or_reported(text: str) -> None:
     document = parse(text, "t.ini", problems)
     assert all(1 <= p.where.line <= text.count("\n") + 1 for p in problems.errors())
     assert document.complete or problems.errors()
+
+
+@given(documents())
+def test_what_stands_there_reads_the_same(document: Document) -> None:
+    for option in options(document):
+        lines, key, raw, comment = written(document.text, option)
+        alone = content(read(f"{key} = {raw} {comment}"))[0]
+        assert alone == {option.key: (option.text, option.items, option.cut)} == content(read(lines))[0]
+        assert option.spans and document.line_at(option.spans.key.start) == option.line
+    for section in sections(document.root):
+        if section.head is not None:
+            line, name, comment = (span.of(document.text) for span in section.head)
+            assert list(read(f"[{name}]{comment}").sections) == [section.name]
+            assert line.strip().endswith(comment) and document.line_at(section.head.line.start) == section.line
+
+
+@given(documents())
+def test_every_character_stands_somewhere(document: Document) -> None:
+    """Options, heads and comments overlap nowhere, and nothing but white space lies between them."""
+    heads = [section.head.line for section in sections(document.root) if section.head]
+    spans = sorted([*document.comments, *heads, *(option.spans.lines for option in options(document) if option.spans)])
+    ends = [0, *(span.end for span in spans)]
+    starts = [*(span.start for span in spans), len(document.text)]
+    assert all(end <= start for end, start in zip(ends, starts, strict=True))
+    assert not "".join(document.text[end:start] for end, start in zip(ends, starts, strict=True)).strip()
+    for option in options(document):
+        assert option.spans and "".join(written(document.text, option)[1:]).strip()
+        between = document.text[option.spans.key.end : option.spans.value.start]
+        assert between.strip() == "=" and not document.text[option.spans.value.end : option.spans.comment.start].strip()
+
+
+@given(documents(), st.data())
+def test_another_spelling_of_a_value_changes_nothing_else(document: Document, data: st.DataObject) -> None:
+    assume(options(document))
+    option = data.draw(st.sampled_from(options(document)))
+    quotes = [quote for quote in ("'", '"', "'''", '"""') if quote[0] not in option.text + option.cut]
+    assume(quotes and option.items == (option.text,) and "\n" not in option.text)
+    quote = data.draw(st.sampled_from(quotes))
+    spans = option.spans
+    assert spans is not None
+    new = f"{quote}{option.text}{quote}"
+    text = document.text[: spans.value.start] + new + document.text[spans.value.end :]
+    changed = parse(text, "t.ini", Problems("t.ini"))
+    assert content(changed.root) == content(document.root)
+    longer = len(new) - len(spans.value.of(document.text))
+    moved = [span.start + (longer if span.start > spans.value.start else 0) for span in document.comments]
+    assert [span.start for span in changed.comments] == moved
+    assert [written(text, one)[1:] for one in options(changed)] == [
+        (key, new if one is option else raw, comment)
+        for one in options(document)
+        for _, key, raw, comment in [written(document.text, one)]
+    ]
+
+
+@given(documents(), st.data())
+def test_a_section_cut_out_is_gone_and_no_other(document: Document, data: st.DataObject) -> None:
+    parents = [section for section in sections(document.root) if section.sections]
+    assume(parents)
+    parent = data.draw(st.sampled_from(parents))
+    name = data.draw(st.sampled_from(list(parent.sections)))
+    gone = parent.sections.pop(name)
+    rest = document.text[: gone.whole.start] + document.text[gone.whole.end :]
+    assert content(read(rest)) == content(document.root)
+    body = read(gone.body.of(document.text))
+    assert content(body) == (content(gone)[0], {})
+
+
+@given(documents(), st.data())
+def test_an_option_cut_out_is_gone_and_no_other(document: Document, data: st.DataObject) -> None:
+    owners = [section for section in sections(document.root) if section.values]
+    assume(owners)
+    owner = data.draw(st.sampled_from(owners))
+    gone = owner.values.pop(data.draw(st.sampled_from(list(owner.values))))
+    assert (
+        gone.spans is not None and owner.body.start <= gone.spans.lines.start < gone.spans.lines.end <= owner.body.end
+    )
+    rest = document.text[: gone.spans.lines.start] + document.text[gone.spans.lines.end :]
+    assert content(read(rest)) == content(document.root)
