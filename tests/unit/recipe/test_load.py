@@ -15,6 +15,7 @@ from vmgen_build import resources
 from vmgen_build.errors import Position, RecipeError
 from vmgen_build.recipe.load import load
 from vmgen_build.recipe.recipe import Recipe
+from vmgen_build.recipe.types.netfilter import Rule
 
 HEAD = "[hardware]\nvm_id = lab\nos = debian-12\n"
 LAB = (resources.recipes_dir() / "lab.ini").read_text(encoding="utf-8")
@@ -80,13 +81,17 @@ def test_free_values_stand_in_an_option_or_a_section(tmp_path: Path, form: str) 
     "form",
     [
         "firewall_rules = -A INPUT -m multiport --dports 80,443 -j ACCEPT, ip6tables -P FORWARD DROP",
+        "firewall_rules = -A INPUT -m multiport --dports 80,443 -j ACCEPT, /sbin/ip6tables -P FORWARD DROP",
         "firewall_rules = '''\n  -A INPUT -m multiport --dports 80,443 -j ACCEPT\nip6tables -P FORWARD DROP\n'''",
         "[[firewall_rules]]\na = -A INPUT -m multiport --dports 80,443 -j ACCEPT\nb = ip6tables -P FORWARD DROP",
     ],
 )
 def test_rules_keep_their_commas(tmp_path: Path, form: str) -> None:
     rules = made(tmp_path, f"[network]\n{form}\n").network.firewall_rules
-    assert rules == ("-A INPUT -m multiport --dports 80,443 -j ACCEPT", "ip6tables -P FORWARD DROP")
+    assert rules == (
+        Rule("filter", ("-A", "INPUT", "-m", "multiport", "--dports", "80,443", "-j", "ACCEPT")),
+        Rule("filter", ("-P", "FORWARD", "DROP"), 6),
+    )
 
 
 def test_wishes(tmp_path: Path) -> None:

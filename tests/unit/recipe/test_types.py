@@ -10,6 +10,7 @@ import pytest
 from vmgen_build.recipe import types as t
 from vmgen_build.recipe.ini import Value, parse_items
 from vmgen_build.recipe.types.base import Context, Type
+from vmgen_build.recipe.types.netfilter import Rule
 
 
 def read(type_: Type[Any], text: str) -> Any:
@@ -61,7 +62,7 @@ GOOD: list[tuple[Type[Any], str, Any]] = [
     (t.url, "https://example.org:8443/debian", "https://example.org:8443/debian"),
     (t.url, "file:///srv/debian", "file:///srv/debian"),
     (t.repo_line, "deb [arch=amd64 trusted=yes] https://x.org/ ./", "deb [arch=amd64 trusted=yes] https://x.org/ ./"),
-    (t.iptables_rule, "iptables -t nat -A POSTROUTING -j MASQUERADE", "iptables -t nat -A POSTROUTING -j MASQUERADE"),
+    (t.iptables_rule, "iptables -t nat -P OUTPUT DROP", Rule("nat", ("-P", "OUTPUT", "DROP"))),
     (t.ssh_keys, key_line("ssh-ed25519"), (key_line("ssh-ed25519"),)),
     (t.ssh_keys, f'from="10.0.0.0/8" {key_line("ssh-rsa")}', (f'from="10.0.0.0/8" {key_line("ssh-rsa")}',)),
     (t.ssh_keys, f"{key_line('ssh-rsa')}\n# x\n\n{key_line('ssh-dss')}\n", (key_line("ssh-rsa"), key_line("ssh-dss"))),

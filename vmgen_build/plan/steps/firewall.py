@@ -9,9 +9,10 @@ from vmgen_build.catalogue import programs as catalogue
 from vmgen_build.catalogue.programs import Program
 from vmgen_build.plan.context import PlanContext
 from vmgen_build.plan.model import Probe, Step, StepFile
-from vmgen_build.plan.netfilter import Rule, comment, parse_rule, rules_text
+from vmgen_build.plan.netfilter import comment, rules_text
 from vmgen_build.plan.steps.network import links, outer_link
 from vmgen_build.recipe.sections.network import IPInterface
+from vmgen_build.recipe.types.netfilter import Rule
 
 ORDER = 330
 
@@ -52,7 +53,7 @@ def needs(ctx: PlanContext) -> Iterator[str]:
 def steps(ctx: PlanContext) -> Iterator[Step]:
     if not _active(ctx):
         return
-    own = [parse_rule(text) for text in ctx.recipe.network.firewall_rules]
+    own = ctx.recipe.network.firewall_rules
     rules, chosen = [*own, *_generated(ctx)], policies(ctx)
     yield Step(
         name="firewall",
@@ -126,7 +127,7 @@ def _masquerade(outer: str) -> Rule:
     return Rule("nat", ("-A", "POSTROUTING", "-o", outer, "-j", "MASQUERADE"))
 
 
-def _rule_probes(ctx: PlanContext, own: list[Rule]) -> Iterator[Probe]:
+def _rule_probes(ctx: PlanContext, own: tuple[Rule, ...]) -> Iterator[Probe]:
     """That the booted guest has loaded what the files hold."""
     own_policies = {rule.words[1] for rule in own if rule.words[0] in ("-P", "--policy") and len(rule.words) == 3}
     for chain, target in policies(ctx).items():
@@ -160,7 +161,7 @@ def _question(rule: Rule) -> tuple[str, ...]:
     return ("-S", rest[0]) if command in ("-N", "--new-chain") else ()
 
 
-def _knocks(ctx: PlanContext, own: list[Rule]) -> Iterator[Probe]:
+def _knocks(ctx: PlanContext, own: tuple[Rule, ...]) -> Iterator[Probe]:
     """Ports asked from outside, where an address is known beforehand and the user's own rules leave no doubt."""
     known = [a for link in links(ctx.recipe) if link.connected for a in link.addresses]
     if not _closed(ctx) or not known:

@@ -8,6 +8,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 
 from vmgen_build.recipe import types as t
 from vmgen_build.recipe.schema import Section, free, named, option, recipe_section
+from vmgen_build.recipe.types.netfilter import Rule
 
 IPAddress = IPv4Address | IPv6Address
 IPInterface = IPv4Interface | IPv6Interface
@@ -69,7 +70,7 @@ class Network(Section):
     allowed_programs: tuple[str, ...] = free(
         t.program_name, doc="Programs whose ports (from the catalogue) are reachable from outside."
     )
-    firewall_rules: tuple[str, ...] = free(
+    firewall_rules: tuple[Rule, ...] = free(
         t.iptables_rule,
         doc="Own rules, iptables arguments (-A INPUT -s 10.0.0.0/8 -j ACCEPT), in order, before the generated ones.",
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import shlex
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 from ipaddress import ip_address as _ip
@@ -12,7 +11,8 @@ from ipaddress import ip_interface as _net
 
 from vmgen_build.recipe.ini import Value
 from vmgen_build.recipe.problems import shown
-from vmgen_build.recipe.types.base import Context, Type, list_of, of_text, without_control
+from vmgen_build.recipe.types.base import Context, Type, list_of, of_text
+from vmgen_build.recipe.types.netfilter import parse_rule
 
 _MAC = re.compile(r"[0-9a-f]{2}([:-][0-9a-f]{2}){5}", re.IGNORECASE)
 
@@ -123,44 +123,15 @@ def port_range(value: str) -> tuple[int, int]:
     return first, last
 
 
-_SHORT_COMMANDS = "-A -I -P -N -D -R -F -X -Z -E"
-_LONG_COMMANDS = (
-    "--append --insert --policy --new-chain --delete --replace --flush --delete-chain --zero --rename-chain"
-)
-_RULE_COMMANDS = frozenset(_SHORT_COMMANDS.split() + _LONG_COMMANDS.split())
-_TABLES = ("filter", "nat", "mangle", "raw", "security")
-_NEXT_RULE = re.compile(r",\s*(?=(?:ip6?tables\s|-[a-zA-Z-]+\s))")
-
-
-def _iptables_rule(value: Value, _: Context) -> str:
-    """iptables(8) arguments, with or without the command's name, as one line."""
-    rule = without_control(value.text.strip())
-    try:
-        words = shlex.split(rule)
-    except ValueError:
-        raise ValueError("a quote of the rule is never closed; close it") from None
-    if words[:1] and words[0] in ("iptables", "ip6tables"):
-        words = words[1:]
-    if words[:1] and words[0] in ("-t", "--table"):
-        if len(words) < 2 or words[1] not in _TABLES:
-            raise ValueError(f"-t names no table; use one of {', '.join(_TABLES)}")
-        words = words[2:]
-    if not words or words[0] not in _RULE_COMMANDS:
-        raise ValueError(
-            f"{shown(words[0] if words else rule)} begins no rule; "
-            "write iptables arguments, such as -A INPUT -s 10.0.0.0/8 -j ACCEPT"
-        )
-    if len(words) < 2 and words[0] not in ("-F", "-X", "-Z", "--flush", "--delete-chain", "--zero"):
-        raise ValueError(f"{words[0]} names no chain; write it after, such as {words[0]} INPUT")
-    return rule
+_NEXT_RULE = re.compile(r",\s*(?=(?:(?:/\S*/)?ip6?tables\s|-[a-zA-Z-]+\s))")
 
 
 def _rules(value: Value) -> Sequence[Value]:
     """One rule a line; within a line, a comma separates rules only where a new one begins after it."""
-    if len(value.items) > 1 and all(re.match(r"-|ip6?tables\s", item) for item in value.items):
+    if len(value.items) > 1 and all(re.match(r"-|(/\S*/)?ip6?tables\s", item) for item in value.items):
         return [value.part(item) for item in value.items]
     lines = [line.strip() for line in value.text.split("\n")]
     return [value.part(rule) for line in lines if line for rule in _NEXT_RULE.split(line)]
 
 
-iptables_rule = Type("iptables rules", _iptables_rule, split=_rules)
+iptables_rule = Type("iptables rules", lambda value, _: parse_rule(value.text), split=_rules)
