@@ -19,7 +19,8 @@ from vmgen_build.recipe.sections.users import Users
 class Recipe:
     """path: as the user named it. digest: sha256 over the text of the recipe and its profiles and the --set values.
 
-    wishes: programs asked for, in the recipe's order. others: every further section by name.
+    wishes: programs asked for, in the recipe's order. others: every further section by name; steps of one's own
+    read them there.
     warnings: what is odd but builds.
     """
 

@@ -67,7 +67,6 @@ class Free:
     doc: str
 
 
-Declared = Option | Named | Free
 _KEY = "recipe"
 
 
@@ -142,10 +141,11 @@ S = TypeVar("S", bound=type[Section])
 
 
 def recipe_section(name: str, programs: bool = False) -> Callable[[S], S]:
-    """Make a class one of the recipe's own sections."""
+    """Make a class one of the recipe's own sections, whatever module it stands in."""
 
     def register(cls: S) -> S:
         _REGISTRY[name] = Registered(cls, programs)
+        recipe_sections.cache_clear()
         return cls
 
     return register

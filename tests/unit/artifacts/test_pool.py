@@ -5,9 +5,11 @@ from __future__ import annotations
 import random
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from vmgen_build.artifacts import pool
 from vmgen_build.artifacts.pool import in_order
 
 
@@ -36,11 +38,27 @@ def test_no_more_is_taken_than_is_under_way() -> None:
     results.close()  # type: ignore[attr-defined]
 
 
-def test_a_failure_ends_it() -> None:
-    def fail(number: int) -> int:
-        if number == 5:
-            raise ValueError("five")
-        return number
+def test_a_failure_ends_it_and_cancels_what_has_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of six items that are under way, the first fails while two threads are held in the next ones."""
+    shut = threading.Event()
+    begun: list[int] = []
 
-    with pytest.raises(ValueError, match="five"):
-        list(in_order(fail, range(100), 2))
+    class Watched(ThreadPoolExecutor):
+        """Lets the held threads go once it has been shut down, before it waits for them."""
+
+        def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+            super().shutdown(wait=False, cancel_futures=cancel_futures)
+            shut.set()
+            super().shutdown(wait=wait)
+
+    def work(number: int) -> None:
+        begun.append(number)
+        if number == 0:
+            raise ValueError("zero")
+        assert shut.wait(30)
+
+    monkeypatch.setattr(pool, "ThreadPoolExecutor", Watched)
+    with pytest.raises(ValueError, match="zero"):
+        list(pool.in_order(work, range(100), 2))
+    assert shut.is_set()
+    assert 0 in begun and set(begun) <= {0, 1, 2}

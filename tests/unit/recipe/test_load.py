@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from ipaddress import ip_address, ip_interface
 from pathlib import Path
 
@@ -13,8 +15,11 @@ from hypothesis import strategies as st
 
 from vmgen_build import resources
 from vmgen_build.errors import Position, RecipeError
+from vmgen_build.recipe import schema
+from vmgen_build.recipe import types as t
 from vmgen_build.recipe.load import load
 from vmgen_build.recipe.recipe import Recipe
+from vmgen_build.recipe.schema import Section, free, option, recipe_section
 from vmgen_build.recipe.types.netfilter import Rule
 
 HEAD = "[hardware]\nvm_id = lab\nos = debian-12\n"
@@ -330,3 +335,32 @@ def test_a_damaged_recipe_is_read_or_refused(tmp_path: Path, data: st.DataObject
     except RecipeError as error:
         assert error.problems
         assert all(p.text and p.where.file == str(path) for p in error.problems)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Robots(Section):
+    """A section that is none of the tool's own."""
+
+    arms: int = option(t.integer(1, 9), default=2, doc="Arms.")
+    names: tuple[str, ...] = free(t.text, doc="Names.")
+
+
+@pytest.fixture
+def _robots(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    schema.recipe_sections()
+    monkeypatch.setattr(schema, "_REGISTRY", dict(schema._REGISTRY))
+    recipe_section("robots")(Robots)
+    yield
+    schema.recipe_sections.cache_clear()
+
+
+@pytest.mark.usefixtures("_robots")
+def test_a_section_of_ones_own_is_read_and_checked(tmp_path: Path) -> None:
+    recipe = made(tmp_path, "[robots]\narms = 3\n[[names]]\na = ana\nb = ion\n", strict=True)
+    robots = recipe.others["robots"]
+    assert isinstance(robots, Robots) and (robots.arms, robots.names) == (3, ("ana", "ion"))
+    assert refused(tmp_path, "[robots]\narms = ten\n").startswith("r.ini:5: [robots] arms: 'ten' is not a whole number")
+
+
+def test_a_section_that_nobody_registers_is_unknown(tmp_path: Path) -> None:
+    assert "[robots]: is not a section" in str(made(tmp_path, "[robots]\narms = 3\n").warnings[0])
