@@ -1,8 +1,9 @@
 """The programs that the tool knows, and what they are on each distribution.
 
-The data are the INI files in data/: a file is a category, a section a program. Its options:
+The data are the INI files in data/, in the form of ConfigObj (https://configobj.readthedocs.io; values are taken as
+they stand, those of several lines in triple quotes): a file is a category, a section a program. Its options:
 
-    aliases     other names that mean it; the Debian packages of one program alone mean it too
+    aliases     other names that mean it; packages of one program alone, of whatever system, mean it too
     choices     names of programs, itself among them, that a recipe may give as its value (mail_client = thunderbird).
                 A program without packages of its own stands for the first choice that the system has.
     packages    the system's packages; "-" where it has none. dnf groups are written @id, zypper patterns pattern:id,
@@ -19,13 +20,12 @@ The data are the INI files in data/: a file is a category, a section a program. 
     notes       what a user should know
 
 An option may carry the system that it is for: packages.debian, packages.debian-13, packages.debian-i386,
-packages.debian-13-i386; the most specific one counts, and one without a system is for all. Relatives of a distribution
-(ubuntu, centos, ...) take what stands for it, unless they have their own.
+packages.debian-13-i386; the most specific one counts, and one without a system is for all. What a distribution lacks it
+takes from its relative (Distribution.relative: ubuntu from debian, centos from fedora), unless it has its own.
 """
 
 from __future__ import annotations
 
-import configparser
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -33,19 +33,11 @@ from difflib import get_close_matches
 from functools import lru_cache
 from importlib.resources import files
 
+from configobj import ConfigObj
+
 from vmgen_build.systems.model import System
 
 CATEGORIES = ("network", "devel", "services", "gui")
-
-_RELATIVES: Mapping[str, str] = {
-    "ubuntu": "debian",
-    "centos": "fedora",
-    "rhel": "fedora",
-    "rocky": "fedora",
-    "almalinux": "fedora",
-    "scientific": "fedora",
-}
-"""Distribution -> the one whose entries it takes where it has none."""
 
 _LONGEST_NAME = 64
 """A longer name is not compared with the known ones."""
@@ -132,14 +124,16 @@ class _Entry:
         words = self.words("packages", system)
         return () if words == ("-",) else words
 
-    def debian_packages(self) -> set[str]:
-        values = (value.split() for key, value in self.options.items() if key.startswith("packages.debian"))
+    def all_packages(self) -> set[str]:
+        """Of every system."""
+        values = (value.split() for key, value in self.options.items() if key.partition(".")[0] == "packages")
         return {word for words in values for word in words} - {"-"}
 
 
 @dataclass(frozen=True, slots=True)
 class _Catalogue:
-    """entries: by name. names: every spelling, normalised, -> entry name. packages: Debian package -> entry name."""
+    """entries: by name. names: every spelling, normalised, -> entry name. packages: package -> entry name, for
+    those of one entry alone."""
 
     entries: Mapping[str, _Entry]
     names: Mapping[str, str]
@@ -177,7 +171,7 @@ def wrong_choice(name: str, choice: str) -> Unavailable | None:
 
 
 def known_names() -> frozenset[str]:
-    """Every name and alias, and the Debian packages that mean one program alone."""
+    """Every name and alias, and the packages that mean one program alone."""
     catalogue = _catalogue()
     spelled = (word for e in catalogue.entries.values() for word in (e.name, *e.words("aliases")))
     return frozenset(spelled) | catalogue.names.keys() | catalogue.packages.keys()
@@ -248,14 +242,15 @@ def _port(word: str) -> Port:
 @lru_cache(maxsize=32)
 def _places(system: System) -> tuple[str, ...]:
     """What an option's system part may be, the most specific first."""
-    own = (
-        f"{system.distribution}-{system.version}-{system.arch}",
-        f"{system.distribution}-{system.version}",
-        f"{system.distribution}-{system.arch}",
-        system.distribution,
-    )
-    relative = _RELATIVES.get(system.distribution)
-    return (*own, f"{relative}-{system.arch}", relative) if relative else own
+    own = _spellings(system.distribution, system.version, system.arch)
+    relative = _spellings(system.relative, system.relative_version, system.arch) if system.relative else ()
+    return *own, *relative
+
+
+def _spellings(distribution: str, version: str, arch: str) -> tuple[str, ...]:
+    """version: "" where none is meant."""
+    versioned = f"{distribution}-{version}"
+    return (*((f"{versioned}-{arch}", versioned) if version else ()), f"{distribution}-{arch}", distribution)
 
 
 def _normal(name: str) -> str:
@@ -269,14 +264,13 @@ def _catalogue() -> _Catalogue:
     for entry in entries.values():
         for alias in entry.words("aliases"):
             names.setdefault(_normal(alias), entry.name)
-    owners = Counter(package for entry in entries.values() for package in entry.debian_packages())
-    packages = {p: e.name for e in entries.values() for p in e.debian_packages() if owners[p] == 1 and p not in names}
+    owners = Counter(package for entry in entries.values() for package in entry.all_packages())
+    packages = {p: e.name for e in entries.values() for p in e.all_packages() if owners[p] == 1 and p not in names}
     return _Catalogue(entries, names, packages)
 
 
 def _read(category: str) -> Iterator[_Entry]:
-    parser = configparser.RawConfigParser(delimiters=("=",), comment_prefixes=("#",), strict=True)
-    parser.optionxform = str  # type: ignore[assignment,method-assign]
-    parser.read_string((files(__package__) / "data" / f"{category}.ini").read_text("utf-8"), f"{category}.ini")
-    for name in parser.sections():
-        yield _Entry(name, category, dict(parser.items(name)))
+    with (files(__package__) / "data" / f"{category}.ini").open("rb") as file:
+        parsed = ConfigObj(file, list_values=False, interpolation=False, encoding="utf-8")
+    for name in parsed.sections:
+        yield _Entry(name, category, {option: parsed[name][option] for option in parsed[name].scalars})

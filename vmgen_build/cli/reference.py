@@ -105,8 +105,8 @@ def _row(program: Program) -> tuple[str, str, str]:
     choices = sorted({chosen for _, chosen in program.choices} - {program.name})
     also = [f"also: {', '.join(program.aliases)}"] if program.aliases else []
     also += [f"choices: {', '.join(choices)}"] if choices else []
-    said = " ".join(program.packages)
-    return program.name, program.category, " ".join([said, f"({'; '.join(also)})" if also else ""]).strip()
+    notes = [f"({'; '.join(also)})"] if also else []
+    return program.name, program.category, " ".join([*program.packages, *notes])
 
 
 def _as_dict(program: Program) -> dict[str, object]:

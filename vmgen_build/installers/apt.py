@@ -25,8 +25,6 @@ _APT_GET = (
 
 _ARMOUR = b"-----BEGIN PGP PUBLIC KEY BLOCK-----"
 
-_KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
-
 
 class Apt(Installer):
     def install(self, packages: Sequence[str], recommends: bool = False) -> list[str]:
@@ -34,11 +32,6 @@ class Apt(Installer):
             raise ValueError(f"'{odd[0]}' would remove a package; write the name of one to install")
         choice = "--install-recommends" if recommends else "--no-install-recommends"
         return [*_APT_GET, "install", choice, "--", *packages]
-
-    def download(self, packages: Sequence[str], recommends: bool = False) -> list[str]:
-        command = self.install(packages, recommends)
-        at = command.index("install") + 1
-        return [*command[:at], "--download-only", *command[at:]]
 
     def is_installed(self, packages: Sequence[str]) -> str:
         """The second letter of dpkg's abbreviation is i where the package is installed."""
@@ -67,10 +60,10 @@ class Apt(Installer):
         return key, _sources_file(name, source, system, key.path)
 
     def canonical_sources(self, system: System) -> tuple[str, str]:
-        if system.distribution != "debian":
+        if not system.archives:
             raise ValueError(f"the canonical sources of {system.name} are not known; name a Debian system")
-        text = "\n".join(_stanza(url, suites, ("main",), _KEYRING) for url, suites in _archives(system))
-        return "/etc/apt/sources.list.d/debian.sources", text
+        text = "\n".join(_stanza(a.uri, a.suites, a.components, a.keyring) for a in system.archives)
+        return f"/etc/apt/sources.list.d/{system.distribution}.sources", text
 
 
 def _file_name(name: str, system: System) -> str:
@@ -112,15 +105,6 @@ def _signed_line(line: str, key_path: str) -> str:
     if key_path and not any(option.lower().startswith("signed-by") for option in options):
         options.append(f"signed-by={key_path}")
     return " ".join([kind, *([f"[{' '.join(options)}]"] if options else []), rest])
-
-
-def _archives(system: System) -> list[tuple[str, tuple[str, ...]]]:
-    """URL and suites; sid has neither updates nor a security archive."""
-    archive, security = "http://deb.debian.org/debian", "http://deb.debian.org/debian-security"
-    name = system.codename
-    if system.version == "sid":
-        return [(archive, (name,))]
-    return [(archive, (name, f"{name}-updates")), (security, (f"{name}-security",))]
 
 
 INSTALLER = Apt()

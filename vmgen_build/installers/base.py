@@ -34,15 +34,14 @@ class GuestFile:
 
 
 class Installer(ABC):
-    """One package manager; a module of installers/ each, named as System.installer, with its INSTALLER."""
+    """One package manager; a module of installers/ each, named as System.installer, with its INSTALLER.
+
+    What a package's name looks like is the family's to say (Family.package_names): a recipe is checked by it.
+    """
 
     @abstractmethod
     def install(self, packages: Sequence[str], recommends: bool = False) -> list[str]:
         """The command, as argv, that installs packages, all in one run and without a question."""
-
-    @abstractmethod
-    def download(self, packages: Sequence[str], recommends: bool = False) -> list[str]:
-        """The command, as argv, that fetches what `install` will need and installs nothing."""
 
     @abstractmethod
     def is_installed(self, packages: Sequence[str]) -> str:
@@ -58,4 +57,7 @@ class Installer(ABC):
 
     @abstractmethod
     def canonical_sources(self, system: System) -> tuple[str, str]:
-        """Path and text of the distribution's own sources, as a fresh installation has them."""
+        """Path and text of the distribution's own sources (System.archives), as a fresh installation has them.
+
+        ValueError where they are not known.
+        """

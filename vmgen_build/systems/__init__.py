@@ -8,9 +8,9 @@ import pkgutil
 from functools import cache
 
 from vmgen_build import plugins
-from vmgen_build.systems.model import Distribution, Edition, Family, System
+from vmgen_build.systems.model import Archive, Distribution, Edition, Family, System
 
-__all__ = ["Distribution", "Edition", "Family", "System", "families"]
+__all__ = ["Archive", "Distribution", "Edition", "Family", "System", "families"]
 
 GROUP = "vmgen_build.families"
 

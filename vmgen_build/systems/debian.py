@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
-from vmgen_build.systems.model import SYSTEMD_UP, Distribution, Family, Loader, WholeMachine
+from vmgen_build.systems.model import SYSTEMD_UP, Archive, Distribution, Family, Loader, PackageNames, WholeMachine
 
 _BASE_GROUPS = (
     "root daemon bin sys adm tty disk lp mail news uucp man proxy kmem dialout fax voice cdrom floppy tape sudo audio "
     "dip www-data backup operator list irc src shadow utmp video sasl plugdev staff games users nogroup"
 )
 _OTHER_GROUPS = "systemd-journal systemd-network crontab input sgx kvm render messagebus netdev"
+
+_KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+
+
+def _main(*suites: str) -> Archive:
+    """https://www.debian.org/mirror/list"""
+    return Archive(name="debian", uri="http://deb.debian.org/debian", suites=suites, keyring=_KEYRING)
+
+
+_SECURITY = Archive(
+    name="debian-security",
+    uri="http://deb.debian.org/debian-security",
+    suites=("{codename}-security",),
+    keyring=_KEYRING,
+)
+"""https://www.debian.org/security/; so called since Debian 11."""
 
 _MACHINE = WholeMachine(
     # fdisk brings sfdisk(8), by which the root partition grows.
@@ -55,6 +71,7 @@ FAMILY = Family(
             },
             example="debian-12",
             bases=dict.fromkeys(("11", "12", "13", "sid"), "mmdebstrap"),
+            archives={"": (_main("{codename}", "{codename}-updates"), _SECURITY), "sid": (_main("{codename}"),)},
         ),
         Distribution(
             name="ubuntu",
@@ -113,6 +130,7 @@ FAMILY = Family(
         "vboxusers": ("virtualbox",),
     },
     admin_group="sudo",
+    base_shells=frozenset({"sh", "bash", "dash", "rbash", "false", "true", "nologin", "sync"}),
     shells={
         "zsh": "zsh",
         "fish": "fish",
@@ -122,6 +140,12 @@ FAMILY = Family(
         "mksh": "mksh",
         "git-shell": "git",
     },
+    # Debian Policy 5.6.7, with an architecture.
+    package_names=PackageNames(
+        pattern=r"[a-z0-9][a-z0-9+.-]+(:[a-z0-9]+)?",
+        what="a Debian package's name",
+        write="lower-case letters, digits, + - and dots",
+    ),
     up=SYSTEMD_UP,
     machine=_MACHINE,
 )

@@ -7,19 +7,41 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Archive:
+    """A package archive of a distribution.
+
+    name: what a mirror of it is found by. suites: those that a fresh installation takes; in the table of a distribution
+    "{codename}" stands for the version's own. keyring: path in the guest of the keys that sign it; "" for those that
+    the package manager trusts anyway.
+    """
+
+    name: str
+    uri: str
+    suites: tuple[str, ...]
+    components: tuple[str, ...] = ("main",)
+    keyring: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Distribution:
     """One that a recipe may name, as `os = NAME-VERSION`.
 
-    words: further names that mean it. known: version -> code name, "" where it has none. pattern: what any other
-    version looks like; such a version is accepted without a code name. example: a name to show to people.
+    name: lower-case letters alone. words: further names that mean it. fillers: words that may stand between name and
+    version ("leap"). rolling: the version that is meant where a recipe names none; "" where it must name one.
+    known: version -> code name, "" where it has none. pattern: what any other version looks like; such a version is
+    accepted without a code name. example: a name to show to people.
     bases: version -> the method that makes its base, for those that this version of the tool builds.
     installer: name of a module of installers/; versions below `old` take `old_installer`.
     relative: the distribution whose entries of the catalogue it takes where it has none of its own; "" for none.
+    relative_versions: version -> the relative's version that it is made from, where one is known.
+    archives: version -> its package archives; "" for the versions that are not named.
     """
 
     name: str
     installer: str
     words: tuple[str, ...] = ()
+    fillers: tuple[str, ...] = ()
+    rolling: str = ""
     known: Mapping[str, str] = field(default_factory=dict)
     pattern: str = r"(?!)"
     example: str = ""
@@ -27,6 +49,8 @@ class Distribution:
     old: int = 0
     old_installer: str = ""
     relative: str = ""
+    relative_versions: Mapping[str, str] = field(default_factory=dict)
+    archives: Mapping[str, tuple[Archive, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +93,16 @@ class WholeMachine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PackageNames:
+    """What names of packages look like. pattern: of a whole name; what: "a Debian package's name"; write: what a name
+    is made of, for the message about one that is not."""
+
+    pattern: str
+    what: str
+    write: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Family:
     """A family of guest systems; a module of systems/ each, as FAMILY.
 
@@ -78,7 +112,10 @@ class Family:
     writers: setting -> name of the module of plan/writers/ that sets it; the settings are those of WRITERS. A writer
     that this version does not have leaves the setting out of the plan, which says so.
     groups: those that are there without the recipe's doing. program_groups: group -> the programs or packages that
-    bring it. admin_group: the one whose members may become root. shells: file name -> the package that brings it.
+    bring it. admin_group: the one whose members may become root. base_shells: file names of the shells that are there
+    without the recipe's doing; shells: file name -> the package that brings it, which a user's shell installs.
+    package_names: None where any name may be one. several_gateways: whether a machine may have several default gateways
+    of one version of IP.
     up: script that ends with 0 once the system is up, and prints its state.
     machine: None where this version makes no whole machines of it.
     """
@@ -96,7 +133,10 @@ class Family:
     groups: frozenset[str] = frozenset()
     program_groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     admin_group: str = ""
+    base_shells: frozenset[str] = frozenset()
     shells: Mapping[str, str] = field(default_factory=dict)
+    package_names: PackageNames | None = None
+    several_gateways: bool = False
     up: str = ""
     machine: WholeMachine | None = None
 
@@ -121,6 +161,8 @@ class System:
     name: "debian-12". distribution "debian", version "12", codename "bookworm" ("" where unknown).
     arch: in Debian's words, "amd64". installer: "apt", "dnf", ..., "windows". base: the method that makes its base
     ("mmdebstrap"), or "" where this version of the tool has none: such a recipe can be checked, not built.
+    relative, relative_version: as in Distribution; "" for none. archives: the distribution's own, with the suites of
+    this version; the first is the main one, which [config] mirror stands for. Empty where they are not known.
     """
 
     name: str
@@ -131,6 +173,9 @@ class System:
     installer: str
     family: Family = field(compare=False, repr=False)
     base: str = ""
+    relative: str = ""
+    relative_version: str = ""
+    archives: tuple[Archive, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def kind(self) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import platform
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 
 from vmgen_build.systems import families
-from vmgen_build.systems.model import Distribution, Edition, Family, System
+from vmgen_build.systems.model import Archive, Distribution, Edition, Family, System
 
 _ARCHES: Mapping[str, str] = {
     "amd64": "amd64",
@@ -65,20 +66,35 @@ def parse_system(text: str) -> System:
     found = _distribution(head, rest)
     if found is None:
         raise ValueError(_unknown(text))
-    family, distribution, words = found
-    version = _take_version(distribution, words)
-    if version is None:
-        asked = f"'{words[0]}' is not a version of {distribution.name}" if words else f"'{text}' names no version"
-        raise ValueError(f"{asked}; write {_examples(distribution)}")
+    family, row, words = found
+    version, words = _split_version(row, words)
+    if not version:
+        asked = f"'{words[0]}' is not a version of {row.name}" if words else f"'{text}' names no version"
+        raise ValueError(f"{asked}; write {_examples(row)}")
+    return _system(family, row, version, _arch(text, words))
+
+
+def _system(family: Family, row: Distribution, version: str, arch: str) -> System:
     return System(
-        name=f"{distribution.name}-{version}",
-        distribution=distribution.name,
+        name=f"{row.name}-{version}",
+        distribution=row.name,
         version=version,
-        codename=distribution.known.get(version, ""),
-        arch=_arch(text, words),
-        installer=distribution.old_installer if _is_old(distribution, version) else distribution.installer,
+        codename=row.known.get(version, ""),
+        arch=arch,
+        installer=row.old_installer if _is_old(row, version) else row.installer,
         family=family,
-        base=distribution.bases.get(version, ""),
+        base=row.bases.get(version, ""),
+        relative=row.relative,
+        relative_version=row.relative_versions.get(version, ""),
+        archives=_archives(row, version),
+    )
+
+
+def _archives(row: Distribution, version: str) -> tuple[Archive, ...]:
+    codename = row.known.get(version, "")
+    return tuple(
+        replace(archive, suites=tuple(suite.format(codename=codename) for suite in archive.suites))
+        for archive in row.archives.get(version, row.archives.get("", ()))
     )
 
 
@@ -98,28 +114,24 @@ def _distributions() -> list[tuple[Family, Distribution]]:
     return [(family, row) for family in families() for row in family.distributions]
 
 
-def _distribution(head: str, rest: Sequence[str]) -> tuple[Family, Distribution, list[str]] | None:
+def _distribution(head: str, rest: Sequence[str]) -> tuple[Family, Distribution, Sequence[str]] | None:
     """What a name means, and the words left; "debian12" is read as "debian-12"."""
     glued = re.fullmatch(r"([a-z]+)([0-9][0-9.]*)", head)
     for family, row in _distributions():
         names = (row.name, *row.words)
         if head in names:
-            return family, row, list(rest)
+            return family, row, rest
         if glued and glued[1] in names:
             return family, row, [glued[2], *rest]
     return None
 
 
-def _take_version(row: Distribution, rest: list[str]) -> str | None:
-    """Takes the version off the front of `rest`; a rolling distribution needs none."""
-    if row.name == "opensuse" and rest[:1] == ["leap"]:
-        del rest[0]
-    version = _version(row, rest[0]) if rest else None
-    if version is not None:
-        del rest[0]
-    elif "rolling" in row.known:
-        return "rolling"
-    return version
+def _split_version(row: Distribution, words: Sequence[str]) -> tuple[str, Sequence[str]]:
+    """The version that the first of the words name, "" where they name none, and the words after it."""
+    if words and words[0] in row.fillers:
+        words = words[1:]
+    version = _version(row, words[0]) if words else None
+    return (version, words[1:]) if version else (row.rolling, words)
 
 
 def _version(row: Distribution, word: str) -> str | None:

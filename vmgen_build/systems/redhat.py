@@ -76,6 +76,15 @@ FAMILY = Family(
         "cleanup": "redhat_cleanup",
     },
     groups=frozenset(_GROUPS.split()),
+    program_groups={
+        "docker": ("docker", "moby-engine", "docker-ce"),
+        "libvirt": ("libvirt", "kvm", "libvirt-daemon"),
+        "wireshark": ("wireshark", "wireshark-cli"),
+        "postgres": ("postgresql", "postgresql-server"),
+        "mysql": ("mysql", "mariadb", "mariadb-server", "mysql-server", "community-mysql-server"),
+        "vboxusers": ("virtualbox", "VirtualBox"),
+    },
     admin_group="wheel",
+    base_shells=frozenset({"sh", "bash", "false", "true", "nologin", "sync"}),
     up=SYSTEMD_UP,
 )

@@ -18,6 +18,7 @@ FAMILY = Family(
             name="opensuse",
             installer="zypper",
             words=("suse", "opensuseleap"),
+            fillers=("leap",),
             known={"tumbleweed": "tumbleweed"},
             pattern=r"[0-9]{2}\.[0-9]",
             example="opensuse-15.6",
@@ -35,6 +36,15 @@ FAMILY = Family(
         "cleanup": "suse_cleanup",
     },
     groups=frozenset(_GROUPS.split()),
+    program_groups={
+        "docker": ("docker",),
+        "libvirt": ("libvirt", "kvm", "libvirt-daemon"),
+        "wireshark": ("wireshark",),
+        "postgres": ("postgresql", "postgresql-server"),
+        "mysql": ("mysql", "mariadb"),
+        "vboxusers": ("virtualbox",),
+    },
     admin_group="wheel",
+    base_shells=frozenset({"sh", "bash", "false", "true", "nologin", "sync"}),
     up=SYSTEMD_UP,
 )

@@ -32,5 +32,8 @@ FAMILY = Family(
     dialect="batch",
     templates="windows",
     step_folder=r"C:\Windows\Temp\vmgen",
+    groups=frozenset({"administrators", "users", "guests"}),
+    admin_group="administrators",
+    several_gateways=True,
     writers={"network": "netsh", "firewall": "windows_firewall"},
 )

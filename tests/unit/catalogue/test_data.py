@@ -61,11 +61,11 @@ def test_a_word_means_one_program() -> None:
     assert {word: names for word, names in owners.items() if len(names) > 1} == {}
 
 
-def test_no_alias_is_a_debian_package_of_another_program() -> None:
+def test_no_alias_is_a_package_of_another_program() -> None:
     for entry in ENTRIES:
-        for package in entry.debian_packages():
+        for package in entry.all_packages():
             found = programs._catalogue().find(package)
-            assert found is None or package in found.debian_packages() or package in found.words("aliases"), package
+            assert found is None or package in found.all_packages() or package in found.words("aliases"), package
 
 
 @pytest.mark.parametrize("name", DEBIANS)

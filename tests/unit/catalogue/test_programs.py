@@ -177,3 +177,21 @@ def test_known_names_hold_every_spelling() -> None:
     for name in known_names():
         found = resolve(name, None, BOOKWORM)
         assert isinstance(found, Program) or found.reason.startswith("debian-12 has no "), name
+
+
+@pytest.mark.parametrize(
+    ("name", "system", "packages"),
+    [
+        ("vim-enhanced", "fedora-42-amd64", ("vim-enhanced",)),
+        ("MozillaFirefox", "opensuse-15.6-amd64", ("MozillaFirefox",)),
+        ("gcc-c++", "rocky-9-amd64", ("gcc", "gcc-c++")),
+        ("postgresql-server", "debian-12-amd64", ("postgresql",)),
+    ],
+)
+def test_a_package_of_any_system_means_its_program(name: str, system: str, packages: tuple[str, ...]) -> None:
+    assert name in known_names()
+    assert program(name, parse_system(system)).packages == packages
+
+
+def test_a_package_of_several_programs_means_none() -> None:
+    assert unavailable("qemu-system-x86").reason == "no program is called 'qemu-system-x86'"

@@ -30,12 +30,6 @@ def test_install_asks_nothing_and_runs_once() -> None:
     assert "--install-recommends" in APT.install(["vim"], recommends=True)
 
 
-def test_download_is_install_without_installing() -> None:
-    command = APT.download(["vim"])
-    command.remove("--download-only")
-    assert command == APT.install(["vim"])
-
-
 def test_a_name_that_would_remove_a_package_is_refused() -> None:
     with pytest.raises(ValueError, match="'sudo-' would remove a package"):
         APT.install(["vim", "sudo-"])

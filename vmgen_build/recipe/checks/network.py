@@ -116,8 +116,8 @@ def _gateways(network: Network) -> Iterator[tuple[IPAddress, Position, str]]:
 
 
 def _one_default(draft: Draft, problems: Problems) -> None:
-    """At most one default gateway of each address family; Windows takes several, by metric."""
-    windows = draft.system is not None and draft.system.kind == "windows"
+    """At most one default gateway of each version of IP, but for families that take several, by metric."""
+    several = draft.system is not None and draft.system.family.several_gateways
     first: dict[int, tuple[IPAddress, str]] = {}
     for gateway, where, path in _gateways(draft.network):
         known = first.setdefault(gateway.version, (gateway, path))
@@ -126,4 +126,4 @@ def _one_default(draft: Draft, problems: Problems) -> None:
         text = (
             f"'{gateway}' is a second IPv{gateway.version} default gateway, after '{known[0]}' of {known[1]}; keep one"
         )
-        (problems.warn if windows else problems.error)(where, path, text, "two-gateways")
+        (problems.warn if several else problems.error)(where, path, text, "two-gateways")

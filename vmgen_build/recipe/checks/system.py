@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 from vmgen_build.recipe.checks import Draft, unique
 from vmgen_build.recipe.problems import Problems, place, shown
 from vmgen_build.recipe.sections.config import Config
-from vmgen_build.recipe.types.sources import DEBIAN_PACKAGE
 
 
 def check(draft: Draft, problems: Problems) -> None:
@@ -21,11 +22,17 @@ def check(draft: Draft, problems: Problems) -> None:
         "the destination",
         problems,
     )
-    if system is not None and system.installer == "apt":
-        for name in draft.config.packages:
-            if not DEBIAN_PACKAGE.fullmatch(name):
-                text = f"{shown(name)} is not a Debian package's name; write lower-case letters, digits, + - and dots"
-                problems.error(draft.config.at("packages"), "[config] packages", text, "value")
+    _package_names(draft, problems)
+
+
+def _package_names(draft: Draft, problems: Problems) -> None:
+    known = draft.system.family.package_names if draft.system else None
+    if known is None:
+        return
+    for name in draft.config.packages:
+        if not re.fullmatch(known.pattern, name):
+            text = f"{shown(name)} is not {known.what}; write {known.write}"
+            problems.error(draft.config.at("packages"), "[config] packages", text, "value")
 
 
 def _either(config: Config, problems: Problems) -> None:

@@ -65,8 +65,7 @@ def repo_line(value: str) -> str:
 
 
 _PACKAGE = re.compile(r"[A-Za-z0-9@][A-Za-z0-9+._@-]*(:[a-z0-9]+)?")
-DEBIAN_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+(:[a-z0-9]+)?")
-"""Debian Policy 5.6.7, with an architecture."""
+"""Of any family; what the one at hand takes is checked by its own."""
 
 
 def _package_names(value: Value, _: Context) -> tuple[str, ...]:
