@@ -5,12 +5,19 @@ from __future__ import annotations
 import hashlib
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from passlib.hash import sha512_crypt
 
-from vmgen_build.plan.crypted import crypt
+from vmgen_build.backends.base import BackendPart
+from vmgen_build.errors import RecipeError
+from vmgen_build.plan.context import Facts
 from vmgen_build.plan.model import Plan, Probe, Step
+from vmgen_build.plan.planner import make_plan
+from vmgen_build.recipe.load import load
+from vmgen_build.secret import Secret
 
 Planner = Callable[..., Plan]
 
@@ -67,8 +74,33 @@ def test_passwords_are_hashed_on_this_side(planned: Planner) -> None:
     found = passwords(users_step(planned(USERS)))
     assert sorted(found) == ["ana", "caesar", "root"]
     assert found["ana"] == HASH
-    assert crypt("al, es#ia $(id)", found["caesar"]) == found["caesar"]
-    assert crypt("student", found["root"]) == found["root"]
+    assert sha512_crypt.verify("al, es#ia $(id)", found["caesar"])
+    assert sha512_crypt.verify("student", found["root"])
+
+
+SALT = "$6$G/WikRtn6sTBltzE$"
+CRYPT = {
+    "student": "YKVke2b58QQfrr1dhMJnS3LBK9ZZ3AmG28fRu2xAa8bYeWiNIRz0ka9n.QvK3Y.JnFgVxz41X.OWs8LLwiE/8.",
+    "pârolă 🎃": "2XS5H8Z0aRQ4lVXHIPv6DBe8CAMuUEjbSeYTy9oRxH98CuJj.7x8nuRKLPXY7I1bopy9/ilqPAmAqGkK75URq1",
+    "x" * 511: "jAml6fLXQbltD/TE2HUdgLFqeK10TlaO9jcIoM4KxKFBB1H3zBBolTlOiH.Q5yZnVX2ggBeFMl7H0vkZIoieW/",
+}
+"""What crypt(3) of libxcrypt 4.4.33 (Debian 12) makes of these passwords of root of the machine lab."""
+
+
+@pytest.mark.parametrize("password", CRYPT)
+def test_a_hash_is_the_one_that_crypt_of_libc_makes(planned: Planner, password: str) -> None:
+    step = users_step(planned(f"[config]\nroot_passwd = {password}\n"))
+    assert passwords(step)["root"] == SALT + CRYPT[password]
+
+
+@pytest.mark.parametrize("password", ["with\0NUL", "x" * 512, "ă" * 256])
+def test_what_no_login_takes_is_refused_at_its_line(tmp_path: Path, password: str) -> None:
+    path = tmp_path / "lab.ini"
+    path.write_text("[hardware]\nvm_id = lab\nos = debian-12-amd64\n[config]\nroot_passwd = x\n")
+    recipe = load(path)
+    recipe = replace(recipe, config=replace(recipe.config, root_passwd=Secret(password)))
+    with pytest.raises(RecipeError, match=r"lab.ini:5: .*cannot be hashed; use at most 511 bytes of text without NUL"):
+        make_plan(recipe, "lxc", BackendPart(), Facts("release", 1700000000), None)
 
 
 def test_the_same_recipe_gives_the_same_hashes_and_no_two_users_share_a_salt(planned: Planner) -> None:
@@ -125,7 +157,7 @@ def test_root_alone_makes_a_step_and_users_without_a_password_are_probed_as_lock
 def test_a_user_named_root_wins_over_root_passwd(planned: Planner) -> None:
     text = "[users]\n[[users]]\n[[[r]]]\nname = root\npasswd = own\n[config]\nroot_passwd = student\n"
     found = passwords(users_step(planned(text)))["root"]
-    assert crypt("own", found) == found
+    assert sha512_crypt.verify("own", found)
 
 
 @pytest.mark.parametrize("shell", ["sh", "dash"])

@@ -13,6 +13,7 @@ from vmgen_build.plan.context import PlanContext
 from vmgen_build.plan.model import Probe, Step, StepFile
 from vmgen_build.recipe.recipe import Recipe
 from vmgen_build.recipe.sections.users import User
+from vmgen_build.recipe.types.secrets import LONGEST_PASSWORD
 from vmgen_build.secret import Secret
 
 ORDER = 310
@@ -26,6 +27,9 @@ SHELL_PACKAGES = {
     "mksh": "mksh",
     "git-shell": "git",
 }
+ROUNDS = 5000
+"""crypt(5): what SHA-512 takes where the hash names no rounds."""
+
 SUDOERS = {"yes": "ALL=(ALL:ALL) ALL", "nopasswd": "ALL=(ALL:ALL) NOPASSWD: ALL"}
 
 
@@ -106,18 +110,17 @@ def _hashes(recipe: Recipe) -> dict[str, Secret]:
 
 
 def _crypted(clear: Secret, seed: str, place: Position, option: str) -> Secret:
-    """The salt comes from the machine's name and the login: the same recipe gives the same bytes."""
-    from vmgen_build.plan.crypted import crypt
+    """The salt comes from the machine's name and the login: the same recipe gives the same bytes, on every host:
+    Python computes them."""
+    from passlib.hash import sha512_crypt
 
     salt = base64.b64encode(hashlib.sha256(seed.encode()).digest(), b"./").decode()[:16]
-    try:
-        crypted = crypt(clear.reveal(), f"$6${salt}")
-    except (ValueError, OSError):
-        crypted = None
-    if not crypted or not crypted.startswith("$6$"):
-        text = "this password cannot be hashed; use at most 511 bytes of text without NUL"
-        raise RecipeError([Problem(place, option, text)])
-    return Secret(crypted)
+    text = clear.reveal()
+    if "\0" in text or len(text.encode()) > LONGEST_PASSWORD:
+        reason = f"this password cannot be hashed; use at most {LONGEST_PASSWORD} bytes of text without NUL"
+        raise RecipeError([Problem(place, option, reason)])
+    sha512_crypt.set_backend("builtin")
+    return Secret(sha512_crypt.using(salt=salt, rounds=ROUNDS).hash(text))
 
 
 def _probes(ctx: PlanContext, hashes: Mapping[str, Secret], keys: Mapping[str, StepFile]) -> Iterator[Probe]:
