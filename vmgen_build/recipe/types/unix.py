@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-import zoneinfo
-from functools import cache
-from pathlib import Path
 
+from vmgen_build.catalogue.regions import known_locales, known_zones
 from vmgen_build.recipe.problems import did_you_mean, shown
 from vmgen_build.recipe.types.base import Type, choice, list_of, of_text, without_control
 
@@ -99,27 +97,13 @@ sudo = Type(_SUDO.takes, lambda value, ctx: _SUDO_WORDS.get(value.text.lower()) 
 
 @of_text("a time zone, as Europe/Bucharest")
 def timezone(value: str) -> str:
-    """A name of the tz database. Where the host has none, any name of the right shape passes."""
+    """A name of the tz database."""
     if not re.fullmatch(r"[A-Za-z0-9+_-]+(/[A-Za-z0-9+_-]+){0,2}", value):
         raise ValueError(f"{shown(value)} is not a time zone; write Area/City, such as Europe/Bucharest")
-    folders = [Path(p) for p in zoneinfo.TZPATH if Path(p, "UTC").is_file()]
-    if folders and not any((folder / value).is_file() for folder in folders):
-        near = did_you_mean(value, zoneinfo.available_timezones())
+    if value not in known_zones():
+        near = did_you_mean(value, known_zones())
         raise ValueError(f"{shown(value)} is no time zone that is known{near or '; write Area/City'}")
     return value
-
-
-_SUPPORTED_LOCALES = Path("/usr/share/i18n/SUPPORTED")
-"""Lines "en_US.UTF-8 UTF-8" of what locale-gen(8) can make; Debian's package locales brings it."""
-
-
-@cache
-def _known_locales() -> frozenset[str]:
-    try:
-        lines = _SUPPORTED_LOCALES.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return frozenset()
-    return frozenset(line.split()[0] for line in lines if line.strip() and not line.startswith("#"))
 
 
 @of_text("a locale, as en_US.UTF-8")
@@ -133,9 +117,8 @@ def locale(value: str) -> str:
     if not charset and not modifier:
         raise ValueError(f"{shown(value)} names no character set; write {value}.UTF-8")
     whole = name + (".UTF-8" if charset.lower() in (".utf8", ".utf-8") else charset) + modifier
-    known = _known_locales()
-    if known and name not in ("C", "POSIX") and whole not in known:
-        raise ValueError(f"{shown(value)} is no locale that is known{did_you_mean(whole, known)}")
+    if name not in ("C", "POSIX") and whole not in known_locales():
+        raise ValueError(f"{shown(value)} is no locale that is known{did_you_mean(whole, known_locales())}")
     return whole
 
 

@@ -1,0 +1,19 @@
+"""Locales and time zones, from lists that come with the tool: every host takes and refuses the same."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+
+
+@cache
+def known_locales() -> frozenset[str]:
+    """Names as "en_US.UTF-8": data/locales.txt says where they come from."""
+    lines = (files(__package__) / "data" / "locales.txt").read_text("utf-8").splitlines()
+    return frozenset(line for line in lines if not line.startswith("#"))
+
+
+@cache
+def known_zones() -> frozenset[str]:
+    """Names of the tz database, as "Europe/Bucharest": the Python package tzdata lists them in `zones`."""
+    return frozenset((files("tzdata") / "zones").read_text("utf-8").split())
