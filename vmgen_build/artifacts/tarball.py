@@ -1,8 +1,8 @@
 """A root file system and a few texts as one tar file, compressed, hashed while it is written, the same bytes each time.
 
-GNU tar in its POSIX format: entries sorted by name, no time later than the given one, no owner's names, no access or
-change times. Of the extended attributes file capabilities, ACLs and users' own are kept; those of overlayfs and of
-security modules belong to the host. Sockets are left out: tar knows none.
+GNU tar in its POSIX format: entries sorted by name, no time later than the given one, owners and ACLs by number, no
+access or change times. Of the extended attributes file capabilities, ACLs and users' own are kept; those of overlayfs
+and of security modules belong to the host. Sockets are left out: tar knows none.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from typing import IO
 from vmgen_build.artifacts.compression import Compression
 from vmgen_build.errors import BuildError, HostError
 from vmgen_build.host.files import Written, is_full, whole_file
+from vmgen_build.host.names import nameless
 from vmgen_build.text import size as in_words
 
 Progress = Callable[[int], None]
@@ -139,19 +140,21 @@ class _Pipeline:
     """tar, and behind it the compressor, where there is one. Leaving the context ends both."""
 
     def __init__(self, tar: Sequence[str], compressor: Sequence[str] | None) -> None:
-        self._errors: list[tuple[subprocess.Popen[bytes], IO[bytes]]] = []
+        self._errors: list[tuple[str, subprocess.Popen[bytes], IO[bytes]]] = []
         with ExitStack() as undo:
-            self.first = self._start(undo, tar, None)
+            self.first = self._start(undo, "tar", nameless([*tar]), None)
             last = self.first
             if compressor is not None:
-                last = self._start(undo, compressor, self.first.stdout)
+                last = self._start(undo, Path(compressor[0]).name, compressor, self.first.stdout)
                 assert self.first.stdout is not None
                 self.first.stdout.close()
             assert last.stdout is not None
             self.output = last.stdout
             self._undo = undo.pop_all()
 
-    def _start(self, undo: ExitStack, command: Sequence[str], source: IO[bytes] | None) -> subprocess.Popen[bytes]:
+    def _start(
+        self, undo: ExitStack, name: str, command: Sequence[str], source: IO[bytes] | None
+    ) -> subprocess.Popen[bytes]:
         errors = undo.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
         process = subprocess.Popen(
             command,
@@ -166,18 +169,17 @@ class _Pipeline:
         assert process.stdout is not None
         with suppress(OSError):
             fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, _CHUNK)
-        self._errors.append((process, errors))
+        self._errors.append((name, process, errors))
         return process
 
     def check(self) -> None:
         """Wait for both. Raises BuildError with what the one that failed said; tar's SIGPIPE is never the cause."""
-        codes = [process.wait() for process, _ in self._errors]
-        for code, (process, errors) in zip(reversed(codes), reversed(self._errors), strict=True):
+        codes = [process.wait() for _, process, _ in self._errors]
+        for code, (name, _, errors) in zip(reversed(codes), reversed(self._errors), strict=True):
             if code != 0:
                 errors.seek(0)
-                said = errors.read(4000).decode(errors="replace").strip() or f"ended with {code}"
-                assert isinstance(process.args, list)
-                raise BuildError(f"packing failed: {Path(process.args[0]).name}: {said}")
+                reason = errors.read(4000).decode(errors="replace").strip() or f"ended with {code}"
+                raise BuildError(f"packing failed: {name}: {reason}")
 
     def __enter__(self) -> _Pipeline:
         return self

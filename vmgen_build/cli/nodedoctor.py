@@ -20,6 +20,7 @@ TOOLS = {
     "tar": "tar",
     "gzip": "gzip",
     "flock": "util-linux",
+    "unshare": "util-linux",
     "sha256sum": "coreutils",
     "timeout": "coreutils",
 }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import grp
 import os
+import pwd
 import shutil
 import socket
 import subprocess
@@ -135,6 +137,31 @@ def test_capabilities_and_acls_survive_and_overlay_marks_do_not(root: Path, tmp_
     assert os.getxattr(out / "rootfs/usr/bin/tool", "security.capability") == capability
     assert os.getxattr(out / "rootfs/usr", "system.posix_acl_access") == acl
     assert os.listxattr(out / "rootfs/etc") == ["user.note"]
+
+
+NAMED_ACL = bytes.fromhex(
+    "0200000001000700ffffffff020005000100000004000500ffffffff080005000400000010000500ffffffff20000500ffffffff"
+)
+"""linux/posix_acl_xattr.h: user::rwx user:1:r-x group::r-x group:4:r-x mask::r-x other::r-x. On every Debian user 1 is
+daemon and group 4 is adm."""
+
+
+def named_acl_root(folder: Path) -> Path:
+    (folder / "journal").mkdir(parents=True)
+    os.setxattr(folder / "journal", "system.posix_acl_access", NAMED_ACL)
+    os.setxattr(folder / "journal", "system.posix_acl_default", NAMED_ACL)
+    return folder
+
+
+@needs_root
+def test_acls_hold_numbers_and_no_names_of_this_host(tmp_path: Path) -> None:
+    root = named_acl_root(tmp_path / "root")
+    assert (pwd.getpwuid(1).pw_name, grp.getgrgid(4).gr_name) == ("daemon", "adm")
+    pack(tmp_path / "x.tar", root)
+    header = members(tmp_path / "x.tar")["rootfs/journal"].pax_headers
+    acl = ["user::rwx", "user:1:r-x", "group::r-x", "group:4:r-x", "mask::r-x", "other::r-x"]
+    for kind in ("access", "default"):
+        assert header[f"SCHILY.acl.{kind}"].split() == acl
 
 
 @needs_root

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
@@ -18,9 +20,11 @@ from vmgen_build.guests.node import driver, guardian, guest, lxcnode, vzctl, wor
 from vmgen_build.guests.node.driver import Driver, Setup
 from vmgen_build.guests.node.guardian import guarded, reap
 from vmgen_build.guests.runners import Done, LocalRunner
+from vmgen_build.host.names import NAMELESS
 from vmgen_build.plan.model import Base, Plan, Step
 
 SCRIPTS = {
+    "nameless": ("sh", f"set -eu\n{NAMELESS}"),
     "store": ("bash", driver.STORE),
     "guard of OpenVZ": ("sh", vzctl.VzDriver.removal + guardian.CLEAR + guardian.GUARD),
     "guard of lxc": ("sh", lxcnode.LxcDriver.removal + guardian.CLEAR + guardian.GUARD),
@@ -36,9 +40,10 @@ SCRIPTS = {
 
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_what_runs_on_a_node_passes_shellcheck(name: str) -> None:
-    """SC1090, SC1091: files of the node; SC2086: $options is words; SC2154, SC2034: names of vzctl's configuration."""
+    """SC1090, SC1091: files of the node; SC2016: what the shell within expands; SC2086: $options is words; SC2154,
+    SC2034: names of vzctl's configuration."""
     shell, script = SCRIPTS[name]
-    check = ["shellcheck", "-s", shell, "-e", "SC1090,SC1091,SC2086,SC2034,SC2154", "-"]
+    check = ["shellcheck", "-s", shell, "-e", "SC1090,SC1091,SC2016,SC2086,SC2034,SC2154", "-"]
     done = subprocess.run(check, input=script, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
 
@@ -242,6 +247,24 @@ def test_of_our_templates_the_oldest_go(
     names = {path.name for path in cache.iterdir()}
     assert len(names) == driver.KEPT + 1 and "debian-12-x86_64.tar.gz" in names
     assert "debian-12-x86_64-vmgen-0000000000000000.tar.gz" not in names
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+@pytest.mark.parametrize("way", ["stored as a template", "brought home"])
+def test_acls_of_a_packed_root_hold_numbers(way: str, tmp_path: Path) -> None:
+    """The ACL, as linux/posix_acl_xattr.h has it, names the group 4, which is adm on every Debian."""
+    acl = "0200000001000700ffffffff04000500ffffffff080005000400000010000500ffffffff20000500ffffffff"
+    root, goal = tmp_path / "root", tmp_path / "x.tar.gz"
+    (root / "journal").mkdir(parents=True)
+    os.setxattr(root / "journal", "system.posix_acl_access", bytes.fromhex(acl))
+    if way == "brought home":
+        with goal.open("wb") as file:
+            subprocess.run(["bash", "-c", workshop._PACK, "bash", root, "gzip"], stdout=file, check=True)
+    else:
+        subprocess.run(["bash", "-c", driver.STORE, "bash", tmp_path, goal.name, ".part", root], check=True)
+    with tarfile.open(goal) as tar:
+        header = tar.getmember("./journal").pax_headers
+    assert header["SCHILY.acl.access"].split() == ["user::rwx", "group::r-x", "group:4:r-x", "mask::r-x", "other::r-x"]
 
 
 def test_a_template_cut_short_is_not_stored(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from vmgen_build.build.worker import Job, Made, Worker
 from vmgen_build.errors import BuildError, UsageError, VmgenError
 from vmgen_build.events import Bus, StepOutput
 from vmgen_build.guests.lxc.workshop import LxcWorkshop
-from vmgen_build.guests.node.driver import TAR, Driver, Setup
+from vmgen_build.guests.node.driver import PACK, Driver, Setup
 from vmgen_build.guests.node.guardian import guarded, reap
 from vmgen_build.guests.node.workshop import NodeWorkshop, held_stages
 from vmgen_build.guests.runners import ConnectionLost, connect, parse_host
@@ -170,7 +170,7 @@ def _push(job: Job, base: Base, driver: Driver, name: str, bus: Bus) -> None:
                 driver.put_template(name, file, suffix)
         return
     store = Store(cache)
-    pack = f'set -euo pipefail\n{TAR}tar $options -C "$1" -cf - . | gzip -1'
+    pack = f'set -euo pipefail\n{PACK}pack "$1" | gzip -1'
     with store.in_use([base.id]):
         words = ["bash", "-c", pack, "bash", str(store.tree(base.id))]
         with subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as tar:

@@ -10,6 +10,7 @@ from typing import BinaryIO, ClassVar
 
 from vmgen_build.errors import BuildError
 from vmgen_build.guests.runners import Done, Runner
+from vmgen_build.host.names import NAMELESS
 
 MARK = "vmgen"
 """Begins the name of every container of ours, and stands in the name of every template of ours."""
@@ -30,16 +31,22 @@ done
 """Shell text that puts tar's options for a whole root into $options, to pack or to unpack it; older ones (1.23 of EL 6)
 lack some. Sockets are left out: tar knows none."""
 
+PACK = f"""\
+{TAR}
+pack() {{ unshare -m sh -euc '{NAMELESS}' sh tar $options -C "$1" -cf - .; }}
+"""
+"""Shell text: `pack FOLDER` writes the tar of a root to its standard output, with ACLs by number. It needs root."""
+
 STORE = f"""\
 set -euo pipefail
-{TAR}
+{PACK}
 umask 077
 cache=$1 name=$2 part=$3 root=$4
 mkdir -p -- "$cache"
 cd -- "$cache"
 trap 'rm -f -- "$part"' EXIT
 if [ -n "$root" ]; then
-    tar $options -C "$root" -cf - . | gzip -1 >"$part"
+    pack "$root" | gzip -1 >"$part"
 else
     cat >"$part"
     gzip -t <"$part"

@@ -60,7 +60,7 @@ remove() {{  # ID TAG
         return f"{HOME}/templates"
 
     def check(self) -> None:
-        for program in ("lxc-execute", "flock", "bash", "tar", "gzip"):
+        for program in ("lxc-execute", "flock", "unshare", "bash", "tar", "gzip"):
             if not self.has(program):
                 raise HostError(
                     f"{self.where} lacks {program}; install it there, or see: vmgen-build doctor --host {self.where}"

@@ -134,7 +134,7 @@ remove() {  # ID TAG
         return f"{found.out.strip()}/cache"
 
     def check(self) -> None:
-        lacking = [p for p in ("vzctl", "vzlist", "flock", "bash", "tar", "gzip") if not self.has(p)]
+        lacking = [p for p in ("vzctl", "vzlist", "flock", "unshare", "bash", "tar", "gzip") if not self.has(p)]
         if lacking:
             raise HostError(
                 f"{self.where} lacks {', '.join(lacking)}: it is no OpenVZ node, or not set up as one;"

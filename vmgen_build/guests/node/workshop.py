@@ -20,7 +20,7 @@ from vmgen_build.bases.ostemplate import ARCHITECTURES
 from vmgen_build.errors import BuildError, HostError, StepFailed
 from vmgen_build.guests.model import Guest, Output, Workshop
 from vmgen_build.guests.node.archive import NodeArchive, node_archive
-from vmgen_build.guests.node.driver import MARK, TAR, Driver, Setup
+from vmgen_build.guests.node.driver import MARK, PACK, TAR, Driver, Setup
 from vmgen_build.guests.node.guardian import Guardian
 from vmgen_build.guests.node.guest import TAIL, NodeGuest
 from vmgen_build.guests.runners.local import LocalRunner
@@ -29,7 +29,7 @@ from vmgen_build.plan.model import Base, Plan, Step
 PACKERS = {"zstd": ("zstd -q -1 -c", "zstd -q -d -c"), "gzip": ("gzip -1 -c", "gzip -d -c"), "": ("cat", "cat")}
 """What a root comes home by, and what takes it in here; "" on this host."""
 
-_PACK = f'set -euo pipefail\n{TAR}tar $options -C "$1" -cf - . | $2'
+_PACK = f'set -euo pipefail\n{PACK}pack "$1" | $2'
 _UNPACK = f'set -euo pipefail\n{TAR}$2 | tar $options -xpf - -C "$1"'
 _CHUNK = 1 << 20
 

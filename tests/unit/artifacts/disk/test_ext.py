@@ -81,9 +81,11 @@ def test_the_tables_take_no_room_and_need_no_clearing(tmp_path: Path) -> None:
     image = make(tmp_path / "disk", "ext4", tree(tmp_path / "tree", []))
     ext.settle(image, START, EPOCH, None)
     assert image.stat().st_blocks * 512 < 1 << 20
-    told = ran("dumpe2fs", f"{image}?offset={START}")
-    assert re.findall(r"^Group [0-9]+: .*(?<!ITABLE_ZEROED)]$", told, re.M) == []
-    assert re.search(r"^Group 0: .*ITABLE_ZEROED\]$", told, re.M)
+    alone = tmp_path / "filesystem"
+    ran("dd", "status=none", f"if={image}", f"of={alone}", f"bs={START}", "skip=1", "conv=sparse")
+    shown = ran("dumpe2fs", alone)
+    assert re.findall(r"^Group [0-9]+: .*(?<!ITABLE_ZEROED)]$", shown, re.M) == []
+    assert re.search(r"^Group 0: .*ITABLE_ZEROED\]$", shown, re.M)
 
 
 @pytest.mark.parametrize("epoch", [1, 2**31 - 1, 2**31, 2**32 + 5, 2**33])
