@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vmgen_build.errors import BuildError
+from vmgen_build.host.system import host_system
 from vmgen_build.plan.model import digest_of
 
 CANONICAL = {"debian": "http://deb.debian.org/debian", "debian-security": "http://deb.debian.org/debian-security"}
@@ -69,7 +70,7 @@ def host_mirrors(cache: Path) -> Mapping[str, str]:
 
     apt takes half a second to tell; its answer is kept until a file of its sources changes.
     """
-    if not shutil.which("apt-get") or "debian" not in _os_ids():
+    if not shutil.which("apt-get") or not host_system().is_debian:
         return {}
     sources = [Path("/etc/apt/sources.list"), *sorted(Path("/etc/apt/sources.list.d").glob("*"))]
     stamps = [(str(p), p.stat().st_mtime_ns, p.stat().st_size) for p in sources if p.exists()]
@@ -100,15 +101,6 @@ def found_mirrors(targets: str) -> dict[str, str]:
         if uri.startswith(("http://", "https://", "file:", "copy:")) and re.search(r"/debian(-security)?/?$", uri):
             found.setdefault(name, uri)
     return found
-
-
-def _os_ids() -> set[str]:
-    try:
-        text = Path("/etc/os-release").read_text()
-    except OSError:
-        return set()
-    match = re.findall(r'^ID="?([a-z]+)"?$', text, re.MULTILINE)
-    return set(match)
 
 
 def host_apt_settings() -> tuple[str, ...]:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from vmgen_build.bases.apt_cache import keep_packages
 from vmgen_build.bases.archive import Source, host_apt_settings
-from vmgen_build.errors import StepFailed
+from vmgen_build.errors import HostError, StepFailed
+from vmgen_build.host.system import DEBIAN_KEYS, host_system, how_to_get
 from vmgen_build.plan.model import Base
 from vmgen_build.store.layers import TREE
 
@@ -52,6 +53,7 @@ def mmdebstrap_command(
         "--variant=minbase",
         f"--architectures={base.arch}",
         f"--include={','.join(base.packages)}",
+        *_keys(),
         "--skip=download/empty",
         "--skip=essential/unlink",
         *(f"--aptopt={setting}" for setting in settings),
@@ -65,10 +67,20 @@ def mmdebstrap_command(
     ]
 
 
+def _keys() -> list[str]:
+    """Where the host's apt does not trust Debian's archive by itself. Raises HostError where the keys are not there."""
+    if host_system().is_debian:
+        return []
+    if not DEBIAN_KEYS.exists():
+        raise HostError(f"this host lacks Debian's keys ({DEBIAN_KEYS}); {how_to_get(['debian-archive-keyring'])}")
+    return [f"--keyring={DEBIAN_KEYS}"]
+
+
 def bootstrap(
     base: Base, scratch: Path, sources: Sequence[Source], packages: Path, lists: Path, output: Callable[[str], None]
 ) -> Path:
-    """Make the base's root file system in `scratch/data/fs`. Raises StepFailed with mmdebstrap's last lines."""
+    """Make the base's root file system in `scratch/data/fs`. Raises StepFailed with mmdebstrap's last lines, HostError
+    where the host lacks Debian's keys."""
     goal = scratch / TREE
     (scratch / "new").mkdir(parents=True)
     goal.parent.mkdir()

@@ -15,6 +15,7 @@ import click
 from vmgen_build.build.finding import Finding
 from vmgen_build.cli import common
 from vmgen_build.host.programs import Requirement, find_program
+from vmgen_build.host.system import DEBIAN_KEYS, host_system, users_are_kept_from_namespaces
 from vmgen_build.text import size, table
 
 ROOM = {"cache": 4_000_000_000, "temporary files": 200_000_000}
@@ -31,6 +32,10 @@ TRIALS = (
 """Tried for real as root, in a mount namespace of their own."""
 
 
+TRIED = {"debian": ("12", "13"), "ubuntu": ("24.04",)}
+WERE_TRIED = "Debian 12, Debian 13 and Ubuntu 24.04"
+
+
 @click.command("doctor", context_settings=common.CONTEXT, short_help="Say what this host lacks, and how to mend it.")
 @common.cache_option
 @common.host_options
@@ -44,7 +49,7 @@ def doctor_command(cache: Path, host: str, accept_new_host_key: bool, as_json: b
 
         findings = look_at(host, accept_new=accept_new_host_key)
     else:
-        findings = [*_root(), *_programs(), *_kernel(), *room(cache)]
+        findings = [*_system(), *_root(), *_programs(), *_kernel(), *room(cache)]
     if as_json:
         for finding in findings:
             common.say(json.dumps(asdict(finding)))
@@ -58,17 +63,42 @@ def _show(findings: list[Finding]) -> None:
     for finding, line in zip(findings, table(rows), strict=True):
         common.say(line, **({} if finding.good else {"fg": "red"}))
     lacking = [f for f in findings if not f.good]
-    packages = sorted({f.package for f in lacking if f.package})
     advice = [f.advice for f in lacking if f.advice]
-    if packages:
-        common.say()
-        common.say("This command mends it:" if not advice else "This command installs what is missing:", bold=True)
-        sudo = "" if os.geteuid() == 0 else "sudo "
-        common.say(f"  {sudo}apt-get update && {sudo}apt-get install -y {' '.join(packages)}")
+    _show_packages([f for f in lacking if f.package], alone=not advice)
     for text in advice:
         common.say(text, bold=True)
     if not lacking:
         common.say("Everything is there.", bold=True)
+
+
+def _show_packages(lacking: list[Finding], *, alone: bool) -> None:
+    """The command that installs it, or a list where there is no apt-get. alone: nothing else is wrong."""
+    if not lacking:
+        return
+    common.say()
+    if host_system().has_apt:
+        common.say("This command mends it:" if alone else "This command installs what is missing:", bold=True)
+        sudo = "" if os.geteuid() == 0 else "sudo "
+        packages = " ".join(sorted({f.package for f in lacking}))
+        common.say(f"  {sudo}apt-get update && {sudo}apt-get install -y {packages}")
+        return
+    common.say("This is missing; get it by this host's package manager, or build on Debian (docs/hosts.md):", bold=True)
+    for line in table([("program", "Debian's package", "why"), *((f.what, f.package, f.said) for f in lacking)]):
+        common.say(f"  {line}")
+
+
+def _system() -> Iterator[Finding]:
+    system = host_system()
+    untried = "" if system.version in TRIED.get(system.ids[0], ()) else f", which was not tried; {WERE_TRIED} were"
+    yield Finding("host", True, f"{system.name}{untried}")
+    if not system.is_debian:
+        there = DEBIAN_KEYS.exists()
+        said = str(DEBIAN_KEYS) if there else "they check what a Debian base is made of"
+        yield Finding("Debian's keys", there, said, "debian-archive-keyring")
+    if users_are_kept_from_namespaces():
+        yield Finding(
+            "user namespaces", True, "AppArmor keeps them from ordinary users; a build is root's and needs none"
+        )
 
 
 def _root() -> Iterator[Finding]:

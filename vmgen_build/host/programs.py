@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from vmgen_build.errors import HostError
+from vmgen_build.host.system import how_to_get
 
 SYSTEM_FOLDERS = "/usr/local/sbin:/usr/sbin:/sbin"
 """Folders of system tools, which an ordinary user's PATH lacks; the last to be looked in."""
@@ -44,8 +45,7 @@ def missing(requirements: Iterable[Requirement]) -> HostError:
     """The one message for programs that this host lacks."""
     lacking = sorted(set(requirements), key=lambda r: r.command)
     what = ", ".join(f"{r.command} ({r.why})" if r.why else r.command for r in lacking)
-    packages = " ".join(sorted({r.package for r in lacking}))
-    return HostError(f"this host lacks {what}; get it with: apt-get install -y --no-install-recommends {packages}")
+    return HostError(f"this host lacks {what}; {how_to_get(r.package for r in lacking)}")
 
 
 def require_programs(requirements: Iterable[Requirement]) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from vmgen_build.cli import doctor, main
+from vmgen_build.host import system
 
 
 @pytest.fixture
@@ -17,7 +18,16 @@ def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A user without rights, on a host where no program is found."""
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
+    runs(monkeypatch, tmp_path, 'ID=debian\nVERSION_ID="12"\nPRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\n')
     return tmp_path
+
+
+def runs(monkeypatch: pytest.MonkeyPatch, folder: Path, os_release: str) -> None:
+    """The host is one of this os-release, without AppArmor and without Debian's keys."""
+    (folder / "os-release").write_text(os_release)
+    monkeypatch.setattr(system, "OS_RELEASE", (folder / "os-release",))
+    monkeypatch.setattr(system, "USERNS_SWITCH", folder / "switch")
+    monkeypatch.setattr(doctor, "DEBIAN_KEYS", folder / "keys.gpg")
 
 
 def test_one_command_mends_it(bare: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -29,6 +39,8 @@ def test_one_command_mends_it(bare: Path, capsys: pytest.CaptureFixture[str]) ->
     assert {"lxc", "mmdebstrap", "zstd"} <= set(commands[0].split())
     assert any(line.startswith("MISSING  lxc-") for line in lines)
     assert any(line.startswith("MISSING  root") for line in lines)
+    assert lines[0].split(maxsplit=2)[2] == "Debian GNU/Linux 12 (bookworm)"
+    assert "debian-archive-keyring" not in commands[0]
 
 
 def test_a_host_that_has_everything(
@@ -45,6 +57,36 @@ def test_a_host_that_has_everything(
         "advice": "",
     }
     assert not told["root"]["good"]
+
+
+def test_a_host_without_apt_gets_a_list(
+    bare: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs(monkeypatch, bare, "ID=fedora\nVERSION_ID=42\n")
+    assert main.run(["doctor", "--cache", str(bare)]) == 1
+    out = capsys.readouterr().out
+    assert "apt-get" not in out
+    assert "fedora 42, which was not tried; Debian 12, Debian 13 and Ubuntu 24.04 were" in out.splitlines()[0]
+    rows = [line.split(maxsplit=2) for line in out.splitlines() if line.startswith("  ")]
+    assert rows[0][0] == "program"
+    assert ["mmdebstrap", "mmdebstrap", "it makes the base system"] in rows
+    assert ["dnsmasq", "dnsmasq-base", "it gives addresses to an image that is verified"] in rows
+    assert any(row[-1].startswith("debian-archive-keyring") for row in rows)
+
+
+def test_ubuntu_needs_debians_keys_and_apparmor_is_no_hindrance(
+    bare: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs(monkeypatch, bare, 'ID=ubuntu\nID_LIKE=debian\nVERSION_ID="24.04"\nPRETTY_NAME="Ubuntu 24.04.3 LTS"\n')
+    (bare / "switch").write_text("1\n")
+    main.run(["doctor", "--cache", str(bare), "--json"])
+    found = {f["what"]: f for f in map(json.loads, capsys.readouterr().out.splitlines())}
+    assert found["host"]["said"] == "Ubuntu 24.04.3 LTS"
+    assert not found["Debian's keys"]["good"] and found["Debian's keys"]["package"] == "debian-archive-keyring"
+    assert found["user namespaces"]["good"] and "AppArmor" in found["user namespaces"]["said"]
+    (bare / "keys.gpg").write_text("")
+    main.run(["doctor", "--cache", str(bare)])
+    assert "debian-archive-keyring" not in capsys.readouterr().out
 
 
 def test_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from vmgen_build.boots.qemu.args import MIB, Power
 from vmgen_build.errors import HostError
+from vmgen_build.host.system import how_to_get
 
 KVM_CREATE_VM = 0xAE01
 """ioctl of /dev/kvm (linux/kvm.h)."""
@@ -43,10 +44,7 @@ def own_firmware(scratch: Path) -> tuple[Path, Path]:
     for code, variables in FIRMWARE:
         if Path(code).is_file() and Path(variables).is_file():
             return Path(code), Path(shutil.copyfile(variables, scratch / "variables.fd"))
-    raise HostError(
-        "this host lacks OVMF (EFI firmware for the machine that boots);"
-        " get it with: apt-get install -y --no-install-recommends ovmf"
-    )
+    raise HostError(f"this host lacks OVMF (EFI firmware for the machine that boots); {how_to_get(['ovmf'])}")
 
 
 def _has_kvm(cpuinfo: Path = Path("/proc/cpuinfo"), device: Path = Path("/dev/kvm")) -> bool:
