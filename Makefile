@@ -1,4 +1,4 @@
-# make image: set up this Debian host, build the lab machine, prove that it boots.  make test: all checks and tests.
+# make image: set up this host, build the lab machine, prove that it boots.  make test: all checks and tests.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -10,14 +10,31 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 RECIPE := recipes/lab.ini
 OUTPUT := output
-PACKAGES := python3-venv ca-certificates tar gzip lxc mmdebstrap zstd xz-utils dnsmasq-base iproute2 iptables
-TEST_PACKAGES := shellcheck dash fdisk e2fsprogs qemu-utils btrfs-progs dosfstools mtools ntfs-3g xfsprogs \
+TEST_PACKAGES := shellcheck dash iptables fdisk e2fsprogs qemu-utils btrfs-progs dosfstools mtools ntfs-3g xfsprogs \
     qemu-system-x86 ovmf seabios ipxe-qemu libvmdk-utils virt-v2v libvirt-clients libxml2-utils \
     golang-go golang-github-vmware-govmomi-dev p7zip-full python3-libvmdk openssh-server gnupg gpgv util-linux grub-common
 
+# What a build needs: a program or file (- for none to be looked for), Debian's package that brings it, and why.
+define NEEDS
+python3 python3-venv runs vmgen-build, in an environment of its own
+- ca-certificates trusts package archives that speak https
+/usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring checks what a Debian base is made of
+mmdebstrap mmdebstrap makes a Debian base
+lxc-start lxc runs the containers of a build, and boots its image
+tar tar packs the image
+gzip gzip compresses it
+zstd zstd compresses it
+xz xz-utils compresses it
+dnsmasq dnsmasq-base gives addresses to an image that is verified
+ip iproute2 makes the network that an image is verified in
+endef
+export NEEDS
+
+HAS_APT := command -v apt-get >/dev/null && command -v dpkg-query >/dev/null
+
 # install_missing PACKAGES: apt-get installs those that are not there; says what to do where it is not root.
 define install_missing
-	@missing=(); for package in $(1); do \
+missing=(); for package in $(1); do \
 	    state=$$(dpkg-query -W -f '$${db:Status-Status}' $$package 2>/dev/null || true); \
 	    [[ $$state == installed ]] || missing+=($$package); \
 	done; \
@@ -37,7 +54,20 @@ define empty
 	if [[ -d $(1) ]]; then find $(1) -mindepth 1 -maxdepth 1 ! -name README.md -exec rm -rf {} +; fi
 endef
 
-.PHONY: help setup image lint unit integration containers machines nodes test clean distclean
+# list_missing: what a host without apt-get lacks, as a list; nothing where all is there.
+define list_missing
+missing=; while read -r what package why; do \
+	    PATH=$$PATH:/usr/sbin:/sbin; [[ $$what == - || -e $$what ]] || command -v "$$what" >/dev/null || \
+	        printf -v missing '%s  %-46s  %-22s  %s\n' "$$missing" "$$what" "$$package" "$$why"; \
+	done <<<"$$NEEDS"; \
+	if [[ $$missing ]]; then \
+	    echo "This host has no apt-get, so make installs nothing here. A build needs, and this host lacks:"; \
+	    printf '  %-46s  %-22s  %s\n%s' 'program or file' "Debian's package" why "$$missing"; \
+	    echo "Get them by this host's package manager, or build on Debian 12 or 13: docs/hosts.md says how."; exit 1; \
+	fi >&2
+endef
+
+.PHONY: help setup image check lint unit integration containers machines nodes test clean distclean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -46,10 +76,11 @@ setup: host-packages $(STAMP) ## install what is needed: Debian packages, then .
 
 .PHONY: host-packages test-packages
 host-packages:
-	$(call install_missing,$(PACKAGES))
+	@if $(HAS_APT); then $(call install_missing,$$(cut -d ' ' -f 2 <<<"$$NEEDS")); else $(list_missing); fi
 
 test-packages:
-	$(call install_missing,$(TEST_PACKAGES))
+	@if $(HAS_APT); then $(call install_missing,$(TEST_PACKAGES)); \
+	else echo "This host has no apt-get. The tests need what these packages of Debian hold: $(TEST_PACKAGES)" >&2; fi
 
 $(STAMP): pyproject.toml setup.cfg setup.py | host-packages
 	$(PYTHON) -m venv $(VENV)
@@ -64,6 +95,8 @@ lint: setup ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+check: lint unit ## what needs no container: style, types, unit tests
 
 unit: setup test-packages ## tests that need no container
 	$(BIN)/pytest -q -n 2 -m 'not integration'

@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 from passlib.hash import sha512_crypt
 
-from vmgen_build.backends.base import BackendPart
 from vmgen_build.errors import RecipeError
 from vmgen_build.plan.context import Facts
-from vmgen_build.plan.model import Plan, Probe, Step
+from vmgen_build.plan.model import Part, Plan, Probe, Step
 from vmgen_build.plan.planner import make_plan
 from vmgen_build.recipe.load import load
 from vmgen_build.secret import Secret
@@ -100,7 +99,7 @@ def test_what_no_login_takes_is_refused_at_its_line(tmp_path: Path, password: st
     recipe = load(path)
     recipe = replace(recipe, config=replace(recipe.config, root_passwd=Secret(password)))
     with pytest.raises(RecipeError, match=r"lab.ini:5: .*cannot be hashed; use at most 511 bytes of text without NUL"):
-        make_plan(recipe, "lxc", BackendPart(), Facts("release", 1700000000), None)
+        make_plan(recipe, "lxc", Part(), Facts("release", 1700000000), None)
 
 
 def test_the_same_recipe_gives_the_same_hashes_and_no_two_users_share_a_salt(planned: Planner) -> None:

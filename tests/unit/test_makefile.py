@@ -1,0 +1,45 @@
+"""What make says on a host that has no apt-get."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def made(target: str, folder: Path, *programs: str) -> subprocess.CompletedProcess[str]:
+    """make TARGET, on a host that has these programs only."""
+    text = (ROOT / "Makefile").read_text().replace(":/usr/sbin:/sbin", "").replace("/usr/share/keyrings", str(folder))
+    (folder / "Makefile").write_text(text)
+    for name in ("cut", *programs):
+        (folder / name).symlink_to(shutil.which("cut") or "")
+    make = shutil.which("make") or "make"
+    return subprocess.run([make, target], cwd=folder, env={"PATH": str(folder)}, capture_output=True, text=True)
+
+
+def test_a_host_without_apt_gets_a_list_of_what_it_lacks(tmp_path: Path) -> None:
+    done = made("host-packages", tmp_path, "python3", "tar", "zstd")
+    assert done.returncode != 0
+    assert "This host has no apt-get" in done.stderr and "command not found" not in done.stderr
+    rows = {tuple(re.split(" {2,}", line.strip())) for line in done.stderr.splitlines() if line.startswith("  ")}
+    assert ("program or file", "Debian's package", "why") in rows
+    assert ("ip", "iproute2", "makes the network that an image is verified in") in rows
+    lacking = {row[0] for row in rows}
+    assert {"mmdebstrap", "lxc-start", f"{tmp_path}/debian-archive-keyring.gpg"} <= lacking
+    assert not {"python3", "tar", "zstd", "-"} & lacking
+
+
+def test_a_host_without_apt_that_has_all_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "debian-archive-keyring.gpg").touch()
+    programs = ("python3", "mmdebstrap", "lxc-start", "tar", "gzip", "zstd", "xz", "dnsmasq", "ip")
+    done = made("host-packages", tmp_path, *programs)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_tests_packages_are_named(tmp_path: Path) -> None:
+    done = made("test-packages", tmp_path)
+    assert done.returncode == 0
+    assert "no apt-get" in done.stderr and " shellcheck " in done.stderr
