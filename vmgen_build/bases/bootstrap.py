@@ -16,9 +16,11 @@ from vmgen_build.store.layers import TREE
 _NEUTRAL = (
     ': > "$1"/etc/apt/sources.list;'
     ' printf "#!/bin/sh\\nexit 101\\n" > "$1"/usr/sbin/policy-rc.d;'
-    ' chmod 0755 "$1"/usr/sbin/policy-rc.d'
+    ' chmod 0755 "$1"/usr/sbin/policy-rc.d;'
+    ' rm "$1"/etc/apt/apt.conf.d/99mmdebstrap "$1"/etc/dpkg/dpkg.cfg.d/99mmdebstrap'
 )
-"""No source of the builder's, and no service that starts while packages are installed (invoke-rc.d(8))."""
+"""No source and no setting of the builder's (its proxy, for one), and no service that starts while packages are
+installed (invoke-rc.d(8))."""
 
 TAIL = 15
 """Lines of output that an error shows."""
