@@ -24,7 +24,7 @@ from typing import IO
 from vmgen_build.artifacts.compression import Compression
 from vmgen_build.errors import BuildError, HostError
 from vmgen_build.host.files import Written, is_full, whole_file
-from vmgen_build.host.names import nameless
+from vmgen_build.host.names import nameless, names_can_be_hidden
 from vmgen_build.text import size as in_words
 
 Progress = Callable[[int], None]
@@ -40,7 +40,6 @@ _COMMON = (
     "--format=posix",
     f"--pax-option={_PAX}",
     "--sort=name",
-    "--numeric-owner",
     "--blocking-factor=64",
     "--acls",
     "--xattrs",
@@ -97,13 +96,19 @@ def write_tarball(
 
 
 def tar_command(texts_folder: Path, texts: Sequence[str], content: Content, epoch: int) -> list[str]:
-    """tar(1), writing to its standard output. It sees relative names only, so that no path of the host comes in."""
+    """tar(1), writing to its standard output. It sees relative names only, so that no path of the host comes in.
+
+    It runs where no user or group has a name. --numeric-owner does not reach the ACLs of tar 1.34, and has tar 1.35 end
+    them without a newline; it is for an ordinary user, whose tar takes names of ACLs from this host before 1.35.
+    """
+    hidden = names_can_be_hidden()
     name = content.name.replace("\\", "\\\\").replace("&", "\\&").replace("|", "\\|")
-    return [
+    command = [
         "tar",
         "--create",
         "--file=-",
         *_COMMON,
+        *(() if hidden else ("--numeric-owner",)),
         f"--mtime=@{epoch}",
         "--anchored",
         *(f"--exclude=./{folder}/*" for folder in content.empty),
@@ -113,6 +118,7 @@ def tar_command(texts_folder: Path, texts: Sequence[str], content: Content, epoc
         f"--directory={content.folder.absolute()}",
         ".",
     ]
+    return nameless(command) if hidden else command
 
 
 def _write(
@@ -142,7 +148,7 @@ class _Pipeline:
     def __init__(self, tar: Sequence[str], compressor: Sequence[str] | None) -> None:
         self._errors: list[tuple[str, subprocess.Popen[bytes], IO[bytes]]] = []
         with ExitStack() as undo:
-            self.first = self._start(undo, "tar", nameless([*tar]), None)
+            self.first = self._start(undo, "tar", tar, None)
             last = self.first
             if compressor is not None:
                 last = self._start(undo, Path(compressor[0]).name, compressor, self.first.stdout)

@@ -13,19 +13,18 @@ done
 exec "$@"
 """
 """sh -eu: the words behind it are run where all names are hidden; it needs a mount namespace of its own. An empty
-nsswitch.conf(5) means files alone. tar(1) up to 1.34 writes the names of ACLs even with --numeric-owner."""
+nsswitch.conf(5) means files alone."""
 
 _CAP_SYS_ADMIN = 21
 """capabilities(7): what mounting needs."""
 
 
 def nameless(command: list[str]) -> list[str]:
-    """The call that runs `command` without names. Who may not mount, as an ordinary user, gets `command` as it is: then
-    a tar(1) before 1.35 takes the names of ACLs from this host. Every build may."""
-    return ["unshare", "-m", "sh", "-euc", NAMELESS, "sh", *command] if _may_mount() else command
+    """The call that runs `command` without names. Needs root."""
+    return ["unshare", "-m", "sh", "-euc", NAMELESS, "sh", *command]
 
 
-def _may_mount() -> bool:
-    """Whether this process has the capability, as proc(5) says in its status."""
+def names_can_be_hidden() -> bool:
+    """Whether this process may mount, as every build may: its capabilities, as proc(5) has them in its status."""
     status = dict(line.split(":\t", 1) for line in Path("/proc/self/status").read_text().splitlines() if ":\t" in line)
     return bool(int(status["CapEff"], 16) >> _CAP_SYS_ADMIN & 1)
