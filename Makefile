@@ -12,7 +12,7 @@ RECIPE := recipes/lab.ini
 OUTPUT := output
 TEST_PACKAGES := shellcheck dash iptables fdisk e2fsprogs qemu-utils btrfs-progs dosfstools mtools ntfs-3g xfsprogs \
     qemu-system-x86 ovmf seabios ipxe-qemu libvmdk-utils virt-v2v libvirt-clients libxml2-utils \
-    golang-go golang-github-vmware-govmomi-dev p7zip-full python3-libvmdk openssh-server gnupg gpgv util-linux grub-common
+    golang-go golang-github-vmware-govmomi-dev p7zip-full python3-libvmdk openssh-server gnupg gpgv util-linux grub-common git
 
 # What a build needs: a program or file (- for none to be looked for), Debian's package that brings it, and why.
 define NEEDS
@@ -67,7 +67,7 @@ missing=; while read -r what package why; do \
 	fi >&2
 endef
 
-.PHONY: help setup image check lint unit integration containers machines nodes test clean distclean
+.PHONY: help setup image check lint unit integration containers machines nodes hosts test clean distclean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -102,18 +102,21 @@ unit: setup test-packages ## tests that need no container
 	$(BIN)/pytest -q -n 2 -m 'not integration'
 
 integration: setup test-packages ## tests that build and boot real containers and machines; root
-	$(MAKE) --no-print-directory --jobs=3 --output-sync=target machines containers nodes
+	$(MAKE) --no-print-directory --jobs=3 --output-sync=target machines containers nodes hosts
 
 # Runs side by side, each with a cache of its own: many of these tests wait for something to boot. The longest goes first.
-containers machines nodes: | setup test-packages
+containers machines nodes hosts: | setup test-packages
 containers:
-	nice -n 15 $(BIN)/pytest -q --durations=10 -m 'integration and not machine and not node'
+	nice -n 15 $(BIN)/pytest -q --durations=10 -m 'integration and not machine and not node and not host'
 
 machines:
 	VMGEN_TEST_CACHE=cache/machines $(BIN)/pytest -q --durations=10 -m 'integration and machine'
 
 nodes:
 	VMGEN_TEST_CACHE=cache/nodes nice -n 15 $(BIN)/pytest -q --durations=10 -m 'integration and node'
+
+hosts:
+	VMGEN_TEST_CACHE=cache/hosts nice -n 15 $(BIN)/pytest -q --durations=10 -m 'integration and host'
 
 test: lint unit integration ## lint and all tests
 

@@ -7,6 +7,7 @@ import os
 import pytest
 
 GROUPS = {
+    "host": ("test_hosts.py",),
     "machine": ("test_disk.py", "test_import.py", "test_ova.py", "test_qemuboot.py", "test_vm.py", "test_vm_faults.py"),
     "node": ("test_node.py", "test_onnode.py", "test_openvz.py", "test_runners.py"),
 }
