@@ -55,7 +55,7 @@ def parse_backends(_context: click.Context, _option: click.Parameter, values: tu
 
 cache_option = click.option(
     "--cache",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=click.Path(file_okay=False, path_type=Path, resolve_path=True),
     default=default_cache,
     metavar="DIR",
     help="Where results of steps and downloads are kept: $VMGEN_CACHE by default, else cache/ of the checkout, else"

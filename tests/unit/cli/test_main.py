@@ -178,3 +178,13 @@ def test_the_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     assert common.default_cache() == tmp_path / "vmgen-build"
     monkeypatch.setenv("VMGEN_CACHE", "/elsewhere")
     assert common.default_cache() == Path("/elsewhere")
+
+
+def test_a_cache_is_named_from_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Mounts, which are made from elsewhere, need the whole path."""
+    named: list[Path] = []
+    command = click.Command("x", params=[], callback=lambda cache: named.append(cache))
+    common.cache_option(command)
+    monkeypatch.chdir(tmp_path)
+    command.main(["--cache", "own"], standalone_mode=False)
+    assert named == [tmp_path / "own"]
