@@ -308,12 +308,13 @@ def test_wrong_lines_are_not_repeated(tmp_path: Path, line: str) -> None:
     ids=["options", "users", "sections", "levels", "programs", "brackets", "quotes", "name", "key"],
 )
 def test_large_files_are_dealt_with_in_seconds(tmp_path: Path, text: str) -> None:
-    start = time.monotonic()
+    """Of the processor's time: what else the host does counts for nothing."""
+    start = time.process_time()
     try:
         problems = made(tmp_path, text).warnings
     except RecipeError as error:
         problems = error.problems
-    assert time.monotonic() - start < 10
+    assert time.process_time() - start < 10
     assert len(problems) <= 51
 
 
