@@ -138,5 +138,8 @@ class Bus:
         for listener in self._listeners:
             listener(event)
 
+    def settle(self) -> None:
+        """Wait until every event so far has been listened to. Here it has: listeners are called at once."""
+
     def note(self, text: str, level: str = "info", verbose: bool = False) -> None:
         self.emit(Note(text=text, level=level, verbose=verbose))

@@ -182,16 +182,16 @@ def served(aside: Path, tmp_path: Path) -> Iterator[str]:
 def test_a_template_is_downloaded_checked_and_copied_over(
     node: Node, over_ssh: Build, served: str, aside: Path
 ) -> None:
-    wrong = over_ssh(QUICK, "--template-url", served, "--template-sha256", "0" * 64)
+    wrong = over_ssh(QUICK, "--ostemplate-url", served, "--ostemplate-sha256", "0" * 64)
     assert wrong.returncode == 1 and "0" * 64 in wrong.stderr, wrong.stderr
     assert node.left_over() == []
     digest = hashlib.sha256(aside.read_bytes()).hexdigest()
-    done = over_ssh(QUICK, "--template-url", served, "--template-sha256", digest)
+    done = over_ssh(QUICK, "--ostemplate-url", served, "--ostemplate-sha256", digest)
     assert done.returncode == 0, done.stderr[-4000:]
     copied = node.cache / "debian-12-x86_64.tar.gz"
     assert hashlib.sha256(copied.read_bytes()).hexdigest() == digest
 
-    other = over_ssh(QUICK, "--template-sha256", "0" * 64)
+    other = over_ssh(QUICK, "--ostemplate-sha256", "0" * 64)
     assert other.returncode == 1 and f"has the sha256 {digest}, not {'0' * 64}" in other.stderr, other.stderr
     copied.unlink()
 

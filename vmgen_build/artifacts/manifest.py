@@ -22,6 +22,7 @@ The same plan gives the same manifest, apart from `seconds` and `outcome`. No se
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,7 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from vmgen_build import __version__
-from vmgen_build.artifacts.sums import update_sums
+from vmgen_build.artifacts.sums import read_sums, update_sums
 from vmgen_build.errors import HostError
 from vmgen_build.host.files import Written, sha256_of, write_whole
 from vmgen_build.plan.model import Plan, Probe
@@ -91,22 +92,34 @@ def manifest_of(
     }
 
 
-def write_manifest(
-    plan: Plan,
-    files: Sequence[Written],
-    steps: Iterable[StepRecord],
-    packages: Iterable[Package],
-    warnings: Iterable[str] = (),
-) -> Path:
-    """Write the manifest beside the first file, and both into the folder's SHA256SUMS. The manifest's path.
+def put_manifest(path: Path, data: Mapping[str, Any]) -> None:
+    """Write the manifest where it differs from what is there, and it and its files into the folder's SHA256SUMS.
 
     Raises HostError.
     """
-    path = manifest_path(files[0].path)
-    data = manifest_of(plan, files, steps, packages, warnings)
-    write_whole(path, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
-    update_sums(path.parent, {file.path.name: file.sha256 for file in files} | {path.name: sha256_of(path)})
-    return path
+    text = json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+    if _text_of(path) != text:
+        write_whole(path, text)
+    sums = {file["name"]: file["sha256"] for file in data["files"]}
+    sums[path.name] = hashlib.sha256(text.encode()).hexdigest()
+    if sums.items() - read_sums(path.parent).items():
+        update_sums(path.parent, sums)
+
+
+def manifest_there(artifact: Path) -> Mapping[str, Any]:
+    """What the manifest beside an artifact says, unchecked; empty where there is none that can be read."""
+    try:
+        data = json.loads(_text_of(manifest_path(artifact)) or "")
+    except ValueError:
+        return {}
+    return data if isinstance(data, dict) else {}
+
+
+def _text_of(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return None
 
 
 def read_manifest(artifact: Path) -> dict[str, Any]:

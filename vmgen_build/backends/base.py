@@ -12,8 +12,6 @@ from typing import ClassVar
 from vmgen_build.artifacts.result import Result
 from vmgen_build.boots.model import Booted
 from vmgen_build.events import Bus, ProbeDone
-from vmgen_build.guests.node.driver import Driver
-from vmgen_build.guests.node.lxcnode import LxcDriver
 from vmgen_build.host.files import Written
 from vmgen_build.host.programs import Requirement
 from vmgen_build.plan.model import Part, Plan
@@ -37,17 +35,18 @@ class Backend(ABC):
 
     name: ClassVar[str]
     requirements: ClassVar[tuple[Requirement, ...]] = ()
+    """What packing needs of this host."""
     formats: ClassVar[tuple[str, ...]] = ("tar",)
     """What --format may name, the default first."""
     boot_requirements: ClassVar[tuple[Requirement, ...]] = ()
     """What only booting needs."""
-    node_driver: ClassVar[type[Driver]] = LxcDriver
-    """What drives a node that --host names."""
+    prefers: ClassVar[tuple[str, ...]] = ()
+    """What it would rather have its containers made by on a node (build.places.nodes.drivers), first of all."""
     boot_timeout: ClassVar[float] = 180.0
     """Seconds that a boot may take."""
 
     def needs(self, plan: Plan) -> tuple[Requirement, ...]:
-        """What this very plan needs of the host beyond `requirements`."""
+        """What packing this very plan needs beyond `requirements`."""
         return ()
 
     @abstractmethod

@@ -73,13 +73,13 @@ class TemplateChoice:
     def __post_init__(self) -> None:
         parts = urlsplit(self.url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise UsageError(f"--template-url '{clean(self.url)}': write it as {DEFAULT_URL}")
+            raise UsageError(f"--ostemplate-url '{clean(self.url)}': write it as {DEFAULT_URL}")
         if "@" in parts.netloc:
             raise UsageError(
-                "--template-url: a user and password in it would show in the list of processes; take it out"
+                "--ostemplate-url: a user and password in it would show in the list of processes; take it out"
             )
         if self.sha256 and not re.fullmatch(r"[0-9a-fA-F]{64}", self.sha256):
-            raise UsageError(f"--template-sha256 '{clean(self.sha256)}': a SHA-256 is 64 hexadecimal digits")
+            raise UsageError(f"--ostemplate-sha256 '{clean(self.sha256)}': a SHA-256 is 64 hexadecimal digits")
         if self.name:
             _check_name(self.name)
 
@@ -93,6 +93,10 @@ class TemplateChoice:
         if self.sha256:
             return ()
         return tuple(path for pattern in KEYRINGS for path in sorted(Path("/").glob(pattern.lstrip("/"))))
+
+
+DEFAULT_CHOICE = TemplateChoice()
+"""That of the recipe's system, and no other source than the node itself."""
 
 
 def template_name(system: System) -> str:
@@ -115,16 +119,16 @@ def fetch(
     check it by, BuildError when no server has it or it is not what it should be, HostError on a full disk.
     """
     _check_name(name)
-    folder = Path(cache).absolute() / "downloads" / "ostemplates"
+    folder = _folder(cache)
     lock = hashlib.sha256(f"ostemplate {name}".encode()).hexdigest()
     with Store(cache).claim(lock, lambda: tell(Note(text=f"waiting for another build that downloads template {name}"))):
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            kept = _kept(choice, name, folder, tell)
-            if kept is None:
+            path = _kept(choice, name, folder, tell)
+            if path is None:
                 _check_may_download(choice, name, folder, offline)
-                kept = _Download(choice, name, folder, tell, patience or Patience()).run()
-            os.utime(kept)
+                path = _Download(choice, name, folder, tell, patience or Patience()).run()
+            os.utime(path)
             os.utime(folder)
         except FileNotFoundError as error:
             raise BuildError(f"{error.filename} vanished: the cache was pruned meanwhile; build again") from error
@@ -133,7 +137,17 @@ def fetch(
                 f"cannot keep template {name} in {folder}: {error.strerror}; make room there, or choose another cache"
                 " with --cache"
             ) from error
-        return kept
+        return path
+
+
+def kept(choice: TemplateChoice, name: str, cache: Path) -> Path | None:
+    """The file that `fetch` would take without a download; None where it would download one. Changes nothing."""
+    _check_name(name)
+    return _kept(choice, name, _folder(cache), lambda _event: None)
+
+
+def _folder(cache: Path) -> Path:
+    return Path(cache).absolute() / "downloads" / "ostemplates"
 
 
 def _check_name(name: str) -> None:
@@ -147,7 +161,7 @@ def _check_may_download(choice: TemplateChoice, name: str, folder: Path, offline
     if not choice.sha256 and not choice.keyrings():
         raise UsageError(
             f"template {name} would be downloaded from {choice.url} without a check, and run as root:"
-            " give --template-sha256 HEX, or --template-keyring FILE with the key that signs its .asc;"
+            " give --ostemplate-sha256 HEX, or --ostemplate-keyring FILE with the key that signs its .asc;"
             " or put the file into the node's template cache (/vz/template/cache) yourself"
         )
     if choice.keyrings():
@@ -240,7 +254,7 @@ class _Download:
         except NotThere as reason:
             raise BuildError(
                 f"{url} has no signature to check it by: {url}.asc: {reason};"
-                " give the file's checksum by --template-sha256"
+                " give the file's checksum by --ostemplate-sha256"
             ) from None
 
     def _wrong(self, url: str, part: Path, found: str, asc: bytes) -> str:
@@ -248,7 +262,7 @@ class _Download:
         wanted = self.choice.sha256.lower()
         if wanted and found != wanted:
             return (
-                f"{url} is not the file that --template-sha256 names:\n  asked for  {wanted}\n  downloaded {found}\n"
+                f"{url} is not the file that --ostemplate-sha256 names:\n  asked for  {wanted}\n  downloaded {found}\n"
                 "  Compare both with what its publisher says."
             )
         keyrings = self.choice.keyrings()
@@ -301,7 +315,7 @@ class _Download:
         if near:
             lines.append(f"  near names there: {', '.join(near)}")
         lines.append(
-            "  Name one that there is by --ostemplate, another server by --template-url, or put the file into the"
+            "  Name one that there is by --ostemplate, another server by --ostemplate-url, or put the file into the"
             " node's template cache (/vz/template/cache)."
         )
         return "\n".join(lines)

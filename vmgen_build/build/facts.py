@@ -44,6 +44,11 @@ def facts_at_hand(recipe: Recipe, cache: Path, *, offline: bool) -> Facts:
     return Facts(epoch=_epoch(0))
 
 
+def archive_is_known(recipe: Recipe, facts: Facts) -> bool:
+    """Whether these facts came from the archive that the recipe's system is made of, where it is made of one."""
+    return recipe.hardware.os.base != "mmdebstrap" or facts.release != Facts().release
+
+
 def _epoch(date: int) -> int:
     """SOURCE_DATE_EPOCH where the environment has it (https://reproducible-builds.org/specs/source-date-epoch/)."""
     given = os.environ.get("SOURCE_DATE_EPOCH")

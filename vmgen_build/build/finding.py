@@ -7,10 +7,23 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """package: Debian's name of what mends it; advice: what to do where no package does."""
+    """found: where it is, how it is, or why it is asked for.
+
+    package: Debian's name of what mends it; advice: what to do where no package does.
+    """
 
     what: str
     good: bool
-    said: str
+    found: str
     package: str = ""
     advice: str = ""
+
+    def as_dict(self) -> dict[str, object]:
+        """As --json prints it."""
+        return {
+            "what": self.what,
+            "good": self.good,
+            "said": self.found,
+            "package": self.package,
+            "advice": self.advice,
+        }

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from vmgen_build.bases.ostemplate import TemplateChoice
+from vmgen_build.artifacts.manifest import StepRecord
+from vmgen_build.backends.base import PackOptions
+from vmgen_build.backends.registry import backend_named
+from vmgen_build.bases.ostemplate import DEFAULT_CHOICE, TemplateChoice
 from vmgen_build.host.files import Written
 from vmgen_build.plan.model import Plan
 
@@ -14,12 +17,13 @@ from vmgen_build.plan.model import Plan
 class BuildOptions:
     """format: one that every backend has; "" is each one's default.
     on_error: "clean", "keep" (leave the container of the failed step) or "shell" (open one in it first).
-    template: the OS template that a node's container is created from; None is what TemplateChoice has by default.
-    host: where the plan runs, as guests.runners.parse_host takes it; "" is in this process's own namespaces.
+    templates: the folder of Jinja templates that stand for the shipped ones.
+    ostemplate: the OS template that a node's container is created from.
+    host: where the plan runs, as build.places.registry takes it; "" is in namespaces of this host.
     build_address: of the node's container while the plan runs; "" for the recipe's own."""
 
-    output: Path
     cache: Path
+    output: Path = Path("output")
     backends: tuple[str, ...] = ("lxc",)
     use_cache: bool = True
     compression: str = "zstd"
@@ -29,20 +33,25 @@ class BuildOptions:
     templates: Path | None = None
     sets: tuple[str, ...] = ()
     strict: bool = False
-    template: TemplateChoice | None = None
+    ostemplate: TemplateChoice = DEFAULT_CHOICE
     host: str = ""
     accept_new_host_key: bool = False
     build_address: str = ""
 
+    def packing(self, backend: str) -> PackOptions:
+        return PackOptions(self.compression, self.format or backend_named(backend).formats[0])
+
 
 @dataclass(frozen=True, slots=True)
 class BuildResult:
-    """One backend's result. unchanged: all of it was there already."""
+    """One backend's result. steps: what was done for each of the plan's stages. unchanged: all of it was there already,
+    and nothing is in `steps`."""
 
     plan: Plan
     artifacts: tuple[Written, ...]
     manifest: Path
     seconds: float
+    steps: tuple[StepRecord, ...] = ()
     unchanged: bool = False
 
 

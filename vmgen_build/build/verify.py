@@ -110,10 +110,10 @@ def _ask(machine: Booted, probe: Probe) -> ProbeDone:
         outcome = "holds" if found == probe.kind.removeprefix("tcp-") else "fails"
     else:
         outcome, found = "skipped", f"this version knows no probe of the kind '{probe.kind}'"
-    return _done(probe, outcome, _told(probe, outcome, found))
+    return _done(probe, outcome, _answer(probe, outcome, found))
 
 
-def _told(probe: Probe, outcome: str, found: str) -> str:
+def _answer(probe: Probe, outcome: str, found: str) -> str:
     if outcome != "fails" or not probe.expected:
         return found
     return f"{found or 'nothing'}, not {probe.expected}"

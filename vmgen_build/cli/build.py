@@ -15,6 +15,7 @@ from vmgen_build.text import clean, duration, size, table
 if TYPE_CHECKING:
     from vmgen_build.build.options import BuildOptions, BuildResult
     from vmgen_build.events import Bus
+    from vmgen_build.recipe.recipe import Recipe
 
 
 @click.command(
@@ -85,34 +86,40 @@ def build_command(
     with screen:
         for path in recipes:
             _suggest_command(path)
-        if len(recipes) > 1:
-            _check_all(recipes, options)
+        try:
+            loaded = _load_all(recipes, options)
+        except RecipeError as error:
+            bus.note(common.error_text(error), "error")
+            click.get_current_context().exit(error.exit_code)
         if dry_run:
-            _dry_run(recipes, options, as_json)
+            _dry_run(loaded, options, bus, as_json=as_json)
             return
-        _build_all(recipes, options, bus, quiet=quiet, as_json=as_json)
+        _build_all(loaded, options, bus, quiet=quiet, as_json=as_json)
 
 
-def _check_all(recipes: tuple[Path, ...], options: BuildOptions) -> None:
-    """Raise with all mistakes of all recipes, and where two would make the same files."""
+def _load_all(paths: tuple[Path, ...], options: BuildOptions) -> list[Recipe]:
+    """Raises RecipeError with all mistakes of all recipes, UsageError where two would make the same files."""
     from vmgen_build.recipe.load import load
 
-    names: dict[str, Path] = {}
+    recipes: dict[str, Recipe] = {}
     problems: list[Problem] = []
-    for path in recipes:
+    warnings: list[Problem] = []
+    for path in paths:
         try:
             recipe = load(path, options.sets, options.strict)
         except RecipeError as error:
             problems += error.problems
+            warnings += error.warnings
             continue
-        if recipe.name in names:
+        if recipe.name in recipes:
             raise UsageError(
-                f"{names[recipe.name]} and {path} both make '{recipe.name}': one would replace the other;"
+                f"{recipes[recipe.name].path} and {path} both make '{recipe.name}': one would replace the other;"
                 " give them different [hardware] vm_id, or build them into different folders"
             )
-        names[recipe.name] = path
+        recipes[recipe.name] = recipe
     if problems:
-        raise RecipeError(problems)
+        raise RecipeError(problems, warnings)
+    return list(recipes.values())
 
 
 def _suggest_command(path: Path) -> None:
@@ -123,43 +130,48 @@ def _suggest_command(path: Path) -> None:
         raise UsageError(f"'{path}' is neither a recipe nor a command; did you mean '{near[0]}'?")
 
 
-def _dry_run(recipes: tuple[Path, ...], options: BuildOptions, as_json: bool) -> None:
+def _dry_run(recipes: list[Recipe], options: BuildOptions, bus: Bus, *, as_json: bool) -> None:
     import json
 
     from vmgen_build.build.engine import dry_run
-    from vmgen_build.recipe.load import load
 
-    for path in recipes:
-        common.show_problems(load(path, options.sets, options.strict).warnings)
-        states = dry_run(path, options)
+    for recipe in recipes:
+        common.show_problems(recipe.warnings)
+        states = dry_run(recipe, options, bus)
         if as_json:
             for s in states:
-                fields = {"recipe": str(path), "backend": s.backend, "step": s.step, "title": s.title, "id": s.id}
+                fields = {
+                    "recipe": str(recipe.path),
+                    "backend": s.backend,
+                    "step": s.step,
+                    "title": s.title,
+                    "id": s.id,
+                }
                 common.say(json.dumps({"event": "step-state", **fields, "cached": s.cached}))
             continue
         rows = [("cached" if s.cached else "to run", s.backend, s.step, s.title, s.id[:12]) for s in states]
-        common.say(f"{path}: {sum(s.cached for s in states)} of {len(states)} steps are in the cache", bold=True)
+        common.say(f"{recipe.path}: {sum(s.cached for s in states)} of {len(states)} steps are in the cache", bold=True)
         for line in table(rows):
             common.say(f"  {line}")
 
 
-def _build_all(recipes: tuple[Path, ...], options: BuildOptions, bus: Bus, *, quiet: bool, as_json: bool) -> None:
+def _build_all(recipes: list[Recipe], options: BuildOptions, bus: Bus, *, quiet: bool, as_json: bool) -> None:
     """Build what can be built; what the host lacks for one recipe it lacks for all. Exits with the worst code."""
     from vmgen_build.build.engine import build
 
-    outcomes = dict.fromkeys(recipes, "not tried")
+    outcomes = dict.fromkeys((recipe.path for recipe in recipes), "not tried")
     worst = 0
-    for path in recipes:
+    for recipe in recipes:
         try:
-            results = build(path, options, bus)
+            results = build(recipe, options, bus)
         except VmgenError as error:
-            outcomes[path] = "failed"
+            outcomes[recipe.path] = "failed"
             worst = max(worst, error.exit_code)
             bus.note(common.error_text(error), "error")
             if isinstance(error, HostError):
                 break
             continue
-        outcomes[path] = "built"
+        outcomes[recipe.path] = "built"
         if not as_json:
             for result in results:
                 _show_result(result, quiet)

@@ -1,4 +1,4 @@
-"""What the commands share: options, the display, how errors are told."""
+"""What the commands share: options, the display, how errors are shown."""
 
 from __future__ import annotations
 
@@ -89,11 +89,11 @@ recipe_path = click.Path(path_type=Path)
 
 
 def check_host(_context: click.Context, _option: click.Parameter, value: str) -> str:
-    """The value as given; raises UsageError for one that names no host."""
+    """The value as given; raises UsageError for one that names no place."""
     if value:
-        from vmgen_build.guests.runners.model import parse_host
+        from vmgen_build.build.places.registry import place_class
 
-        parse_host(value)
+        place_class(value)
     return value
 
 
@@ -140,26 +140,26 @@ def display_options(command: Command) -> Command:
 
 
 def ostemplate_options(command: Command) -> Command:
-    """--template-url, --ostemplate, --template-sha256 and --template-keyring; the command gets a TemplateChoice."""
+    """--ostemplate and --ostemplate-url, -sha256 and -keyring; the command gets a TemplateChoice as `ostemplate`."""
 
     @functools.wraps(command)
     def wrapped(*args: Any, **values: Any) -> Any:
         from vmgen_build.bases.ostemplate import DEFAULT_URL, TemplateChoice
 
         choice = TemplateChoice(
-            url=values.pop("template_url") or DEFAULT_URL,
+            url=values.pop("ostemplate_url") or DEFAULT_URL,
             name=values.pop("ostemplate"),
-            sha256=values.pop("template_sha256"),
-            keyring=values.pop("template_keyring"),
+            sha256=values.pop("ostemplate_sha256"),
+            keyring=values.pop("ostemplate_keyring"),
         )
-        return command(*args, template=choice, **values)
+        return command(*args, ostemplate=choice, **values)
 
     keyring = click.Path(exists=True, dir_okay=False, path_type=Path)
     for option in (
-        click.option("--template-keyring", type=keyring, metavar="FILE", help="The keys that may have signed it."),
-        click.option("--template-sha256", default="", metavar="HEX", help="The checksum that it must have."),
+        click.option("--ostemplate-keyring", type=keyring, metavar="FILE", help="The keys that may have signed it."),
+        click.option("--ostemplate-sha256", default="", metavar="HEX", help="The checksum that it must have."),
         click.option(
-            "--template-url",
+            "--ostemplate-url",
             default="",
             metavar="URL",
             help="Where it is downloaded from when the node lacks it: the folder that holds precreated/;"

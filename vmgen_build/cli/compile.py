@@ -48,9 +48,10 @@ def compile_command(
     options = BuildOptions(
         output=output, backends=backends, cache=cache, offline=offline, templates=templates, sets=sets, strict=strict
     )
-    common.show_problems(load(recipe, sets, strict).warnings)
+    loaded = load(recipe, sets, strict)
+    common.show_problems(loaded.warnings)
     for backend in backends:
-        plan = plan_for(recipe, backend, options)
+        plan = plan_for(loaded, backend, options)
         folder = output / backend if len(backends) > 1 else output
         for path in export(plan, folder):
             common.say(str(path))

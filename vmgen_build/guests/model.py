@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vmgen_build.artifacts.result import Result
+from vmgen_build.errors import HostError
 from vmgen_build.plan.model import Base, Plan, Step
 
 Output = Callable[[str], None]
@@ -54,6 +55,10 @@ class Guest(ABC):
     @abstractmethod
     def keep_for_inspection(self, step: Step) -> str:
         """Leave it as it is after the step that failed; how to enter it and how to remove it, as sentences."""
+
+    def open_shell(self, step: Step) -> None:
+        """A shell on the caller's terminal, where the step failed. Raises HostError where there is none."""
+        raise HostError("there is no shell to open in this guest; take: --on-error keep")
 
 
 class Workshop(ABC):

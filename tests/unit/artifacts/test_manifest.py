@@ -12,10 +12,12 @@ import pytest
 from vmgen_build.artifacts.manifest import (
     Package,
     StepRecord,
+    manifest_of,
     manifest_path,
+    manifest_there,
     probes_of,
+    put_manifest,
     read_manifest,
-    write_manifest,
 )
 from vmgen_build.artifacts.sums import read_sums
 from vmgen_build.errors import HostError
@@ -53,7 +55,9 @@ def write(artifact: Path, plan: Plan = PLAN, seconds: float = 1.23456) -> Path:
     file = Written(artifact, artifact.stat().st_size, sha256_of(artifact))
     steps = [StepRecord("users", "users", STEP.id, seconds, "built")]
     packages = [Package("vim", "2:9", "amd64"), Package("adduser", "3", "all")]
-    return write_manifest(plan, [file], steps, packages, ["lab.ini:3: warning: odd"])
+    path = manifest_path(artifact)
+    put_manifest(path, manifest_of(plan, [file], steps, packages, ["lab.ini:3: warning: odd"]))
+    return path
 
 
 @pytest.mark.parametrize(
@@ -86,6 +90,33 @@ def test_only_durations_differ_between_builds(artifact: Path) -> None:
     texts = [write(artifact, seconds=seconds).read_text() for seconds in (1.0, 2.0)]
     assert texts[0] != texts[1]
     assert texts[0].replace('"seconds": 1.0', '"seconds": 2.0') == texts[1]
+
+
+def test_it_is_written_where_it_differs_alone(artifact: Path) -> None:
+    path = write(artifact)
+    sums = path.with_name("SHA256SUMS")
+    before = [(p.stat().st_ino, p.stat().st_mtime_ns) for p in (path, sums)]
+    assert write(artifact) == path
+    assert [(p.stat().st_ino, p.stat().st_mtime_ns) for p in (path, sums)] == before
+    write(artifact, replace(PLAN, recipe_digest="e" * 64))
+    assert manifest_there(artifact)["recipe"]["sha256"] == "e" * 64
+    assert read_sums(path.parent)[path.name] == sha256_of(path)
+
+
+@pytest.mark.parametrize("name", ["lab-lxc-amd64.tar.zst", "lab-lxc-amd64.manifest.json"])
+def test_a_line_that_the_checksums_lack_is_written_again(artifact: Path, name: str) -> None:
+    sums = write(artifact).with_name("SHA256SUMS")
+    whole = sums.read_text()
+    sums.write_text("".join(line for line in whole.splitlines(keepends=True) if not line.endswith(f" {name}\n")))
+    assert sums.read_text() != whole
+    write(artifact)
+    assert sums.read_text() == whole
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "\ud800"])
+def test_what_is_no_manifest_says_nothing(artifact: Path, text: str) -> None:
+    manifest_path(artifact).write_bytes(text.encode(errors="surrogatepass"))
+    assert manifest_there(artifact) == {}
 
 
 def test_probes_come_back_as_they_were(artifact: Path) -> None:

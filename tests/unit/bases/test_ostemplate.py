@@ -118,7 +118,7 @@ def test_the_second_time_nothing_is_asked(web: Any, served: Any, cache: Path) ->
 
 def test_without_a_check_nothing_is_downloaded(web: Any, served: Any, cache: Path) -> None:
     web.files[f"/precreated/{NAME}.tar.gz"] = served(data=DATA)
-    with pytest.raises(UsageError, match=r"without a check.*--template-sha256.*--template-keyring"):
+    with pytest.raises(UsageError, match=r"without a check.*--ostemplate-sha256.*--ostemplate-keyring"):
         take(TemplateChoice(url=web.url), cache)
     assert web.asked == []
 
@@ -197,7 +197,7 @@ def test_a_template_that_is_nowhere(web: Any, served: Any, cache: Path) -> None:
         assert f"{web.url}/{folder}/{NAME}.tar.gz (or .tar.xz, .tar.bz2): HTTP 404" in said
     assert "near names there: debian-12-x86_64-minimal, debian-12-x86\n" in said or "debian-12-x86, debian-12" in said
     assert "centos" not in said
-    assert "--ostemplate" in said and "--template-url" in said and "/vz/template/cache" in said
+    assert "--ostemplate" in said and "--ostemplate-url" in said and "/vz/template/cache" in said
 
 
 def test_a_server_that_answers_a_page_for_what_it_lacks(web: Any, served: Any, cache: Path) -> None:
@@ -356,7 +356,7 @@ def test_a_key_that_was_revoked_is_not_taken(web: Any, served: Any, cache: Path,
 @needs_gpg
 def test_a_template_without_a_signature(web: Any, served: Any, cache: Path, keys: Keys) -> None:
     web.files[f"/precreated/{NAME}.tar.gz"] = served(data=DATA)
-    with pytest.raises(BuildError, match=r"has no signature.*HTTP 404.*--template-sha256"):
+    with pytest.raises(BuildError, match=r"has no signature.*HTTP 404.*--ostemplate-sha256"):
         take(TemplateChoice(url=web.url, keyring=keys.keyring), cache)
     assert KEPT & left(cache) == set()
 
@@ -450,7 +450,7 @@ def test_the_options_make_one_choice(tmp_path: Path) -> None:
 
     keyring = tmp_path / "keys.gpg"
     keyring.touch()
-    words = ["--ostemplate", "mine", "--template-url", "https://x/t", "--template-sha256", SUM]
-    assert CliRunner().invoke(command, [*words, "--template-keyring", str(keyring)]).exit_code == 0
+    words = ["--ostemplate", "mine", "--ostemplate-url", "https://x/t", "--ostemplate-sha256", SUM]
+    assert CliRunner().invoke(command, [*words, "--ostemplate-keyring", str(keyring)]).exit_code == 0
     assert CliRunner().invoke(command, []).exit_code == 0
     assert got == [TemplateChoice(url="https://x/t", name="mine", sha256=SUM, keyring=keyring), TemplateChoice()]

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from vmgen_build.backends.registry import backend_named
-from vmgen_build.cli import doctor, main
+from vmgen_build.build import doctor
+from vmgen_build.build.requirements import MAKERS, RUNNING
+from vmgen_build.cli import main
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -91,5 +93,5 @@ def test_the_makefile_installs_all_that_backends_need() -> None:
     lab = backend_named("lxc")
     needs = text.split("define NEEDS\n")[1].split("endef")[0]
     packages = {line.split()[1] for line in needs.splitlines()}
-    assert {r.package for r in (*lab.requirements, *lab.boot_requirements)} <= packages
+    assert {r.package for r in (*RUNNING, *MAKERS.values(), *lab.requirements, *lab.boot_requirements)} <= packages
     assert {r.package for r in doctor.requirements()} <= packages | lists["TEST_PACKAGES"]

@@ -10,8 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from vmgen_build.cli import doctor, main
+from vmgen_build.build import doctor
+from vmgen_build.cli import main
 from vmgen_build.host import system
+
+EVERYTHING = {r.command: r.package for r in doctor.requirements()}
 
 
 @pytest.fixture
@@ -36,28 +39,52 @@ def test_one_command_mends_it(bare: Path, capsys: pytest.CaptureFixture[str]) ->
     lines = capsys.readouterr().out.splitlines()
     commands = [line.strip() for line in lines if "apt-get install" in line]
     assert len(commands) == 1
-    assert commands[0].startswith("sudo apt-get update && sudo apt-get install -y ")
-    assert {"lxc", "mmdebstrap", "zstd"} <= set(commands[0].split())
-    assert any(line.startswith("MISSING  lxc-") for line in lines)
-    assert any(line.startswith("MISSING  root") for line in lines)
+    head = "sudo apt-get update && sudo apt-get install -y "
+    assert commands[0].startswith(head)
+    assert set(commands[0].removeprefix(head).split()) == set(EVERYTHING.values())
+    assert {"lxc", "mmdebstrap", "zstd"} <= set(EVERYTHING.values())
+    missing = {line.split()[1] for line in lines if line.startswith("MISSING")}
+    assert missing == {*EVERYTHING, "root"}
     assert lines[0].split(maxsplit=2)[2] == "Debian GNU/Linux 12 (bookworm)"
     assert "debian-archive-keyring" not in commands[0]
 
 
-def test_a_host_that_has_everything(
+def test_every_finding_of_a_host_that_has_every_program(
     bare: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(shutil, "which", lambda name, **_: None if name == "unshare" else f"/usr/bin/{name}")
-    main.run(["doctor", "--cache", str(bare), "--json"])
-    told = {f["what"]: f for f in map(json.loads, capsys.readouterr().out.splitlines())}
-    assert told["lxc-start"] == {
-        "what": "lxc-start",
+    usage = shutil.disk_usage(bare)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=50_000_000_000))
+    monkeypatch.setattr(shutil, "which", lambda name, **_: f"/usr/bin/{name}")
+    monkeypatch.setenv("TMPDIR", "/var/tmp")
+    assert main.run(["doctor", "--cache", str(bare), "--json"]) == 1
+    found = {f.pop("what"): f for f in map(json.loads, capsys.readouterr().out.splitlines())}
+    for command, package in EVERYTHING.items():
+        expected = {"good": True, "said": f"/usr/bin/{command}", "package": package, "advice": ""}
+        assert found.pop(command) == expected, command
+    assert found.pop("root") == {
+        "good": False,
+        "said": "building and verifying need it",
+        "package": "",
+        "advice": "Build and verify by sudo, or as root.",
+    }
+    assert found.pop("host") == {
         "good": True,
-        "said": "/usr/bin/lxc-start",
-        "package": "lxc",
+        "said": "Debian GNU/Linux 12 (bookworm)",
+        "package": "",
         "advice": "",
     }
-    assert not told["root"]["good"]
+    for what, folder in (("cache", bare), ("temporary files", "/var/tmp")):
+        assert found.pop(f"disk space ({what})") == {
+            "good": True,
+            "said": f"50 GB free in {folder}",
+            "package": "",
+            "advice": "",
+        }
+    kernel = {what: (f["good"], f["said"], f["package"], f["advice"]) for what, f in found.items()}
+    version = doctor.cgroup_version()
+    overlay = "overlay" in Path("/proc/filesystems").read_text()
+    assert version and overlay, "the tests run where containers can be made"
+    assert kernel == {"overlayfs": (True, "known to the kernel", "", ""), "cgroup": (True, version, "", "")}
 
 
 def test_a_host_without_apt_gets_a_list(
@@ -95,6 +122,7 @@ def test_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1_000_000))
     cache, temporary = doctor.room(tmp_path / "not" / "there" / "yet")
     assert not cache.good
-    assert "1.0 MB free" in cache.said
+    assert "1.0 MB free" in cache.found
     assert "4.0 GB are needed" in cache.advice
     assert not temporary.good
+    assert "200 MB are needed" in temporary.advice

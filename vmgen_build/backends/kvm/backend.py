@@ -26,8 +26,6 @@ class KvmBackend(Backend):
     name: ClassVar[str] = "kvm"
     formats: ClassVar[tuple[str, ...]] = ("qcow2",)
     requirements: ClassVar[tuple[Requirement, ...]] = (
-        Requirement("mmdebstrap", "mmdebstrap", "makes a Debian base"),
-        Requirement("lxc-execute", "lxc", "runs the containers of a build"),
         *vmdisks.DISK_REQUIREMENTS,
         Requirement("qemu-img", "qemu-utils", "writes qcow2"),
     )

@@ -72,8 +72,6 @@ YAML = Dialect("yaml", _yaml_text)
 class LxcBackend(Backend):
     name: ClassVar[str] = "lxc"
     requirements: ClassVar[tuple[Requirement, ...]] = (
-        Requirement("mmdebstrap", "mmdebstrap", "makes a Debian base"),
-        Requirement("lxc-start", "lxc", "runs the containers of a build and boots its image"),
         Requirement("tar", "tar", "packs the image"),
         Requirement("zstd", "zstd", "compresses the image"),
     )

@@ -18,8 +18,6 @@ from vmgen_build.backends.openvz.net import net_of
 from vmgen_build.boots.model import Booted
 from vmgen_build.errors import BuildError
 from vmgen_build.events import Bus, ProbeDone, StepProgress
-from vmgen_build.guests.node.driver import Driver
-from vmgen_build.guests.node.vzctl import VzDriver
 from vmgen_build.host.files import Written
 from vmgen_build.host.programs import Requirement
 from vmgen_build.plan.model import Part, Plan
@@ -36,12 +34,8 @@ EMPTY = ("proc", "sys", "run")
 
 class OpenvzBackend(Backend):
     name: ClassVar[str] = "openvz"
-    requirements: ClassVar[tuple[Requirement, ...]] = (
-        Requirement("mmdebstrap", "mmdebstrap", "makes a Debian base"),
-        Requirement("lxc-execute", "lxc", "runs the containers of a build"),
-        Requirement("tar", "tar", "packs the template"),
-    )
-    node_driver: ClassVar[type[Driver]] = VzDriver
+    requirements: ClassVar[tuple[Requirement, ...]] = (Requirement("tar", "tar", "packs the template"),)
+    prefers: ClassVar[tuple[str, ...]] = ("vzctl",)
     boot_requirements: ClassVar[tuple[Requirement, ...]] = LxcBackend.boot_requirements
 
     def part(self, recipe: Recipe, templates: Path | None, epoch: int = 0) -> Part:

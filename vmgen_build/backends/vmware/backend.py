@@ -24,11 +24,7 @@ from vmgen_build.recipe.recipe import Recipe
 class VmwareBackend(Backend):
     name: ClassVar[str] = "vmware"
     formats: ClassVar[tuple[str, ...]] = ("ova", "vmdk", "qcow2", "raw")
-    requirements: ClassVar[tuple[Requirement, ...]] = (
-        Requirement("mmdebstrap", "mmdebstrap", "makes a Debian base"),
-        Requirement("lxc-execute", "lxc", "runs the containers of a build"),
-        *vmdisks.DISK_REQUIREMENTS,
-    )
+    requirements: ClassVar[tuple[Requirement, ...]] = vmdisks.DISK_REQUIREMENTS
     boot_requirements: ClassVar[tuple[Requirement, ...]] = vmdisks.BOOT_REQUIREMENTS
     boot_timeout: ClassVar[float] = vmdisks.BOOT_TIMEOUT
 

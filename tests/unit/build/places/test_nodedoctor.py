@@ -6,8 +6,8 @@ import subprocess
 
 import pytest
 
+from vmgen_build.build.places.nodes.doctor import SCRIPT, TOOLS, Answers, findings
 from vmgen_build.cli import main
-from vmgen_build.cli.nodedoctor import SCRIPT, TOOLS, Facts, findings
 
 DISK = "/dev/sda1 100000000 1 {free} 1% /"
 COMMON = {"user": "0", "time": "0", "kernel": "2.6.32-042stab145.3"} | {f"tool {t}": f"/bin/{t}" for t in TOOLS}
@@ -19,15 +19,15 @@ OPENVZ = {
     "beancounters": "yes",
     "ploop": "yes",
     "vzlist": "3",
-    "path template cache": "/vz/template/cache",
-    "room template cache": DISK.format(free=9_000_000),
+    "path OS template cache": "/vz/template/cache",
+    "room OS template cache": DISK.format(free=9_000_000),
     "path private area": "/vz/private",
     "room private area": DISK.format(free=9_000_000),
 }
 
 
-def look(said: dict[str, str], ahead: float = 0.0) -> dict[str, tuple[bool, str, str]]:
-    return {f.what: (f.good, f.said, f.advice) for f in findings(Facts(said, ahead))}
+def look(values: dict[str, str], ahead: float = 0.0) -> dict[str, tuple[bool, str, str]]:
+    return {f.what: (f.good, f.found, f.advice) for f in findings(Answers(values, ahead))}
 
 
 def test_a_good_node() -> None:
@@ -45,7 +45,7 @@ def test_a_good_node() -> None:
         ({"vzlist": None, "vzlist-error": "Unable to open /dev/vzctl"}, 0, "vzlist", "service vz start"),
         ({"tool flock": None}, 0, "flock", "yum install util-linux"),
         ({"room private area": DISK.format(free=1000)}, 0, "private area", "4.0 GB are needed"),
-        ({"room template cache": "df: nothing"}, 0, "template cache", "Look at /vz/template/cache"),
+        ({"room OS template cache": "df: nothing"}, 0, "OS template cache", "Look at /vz/template/cache"),
         ({}, 3600, "clock", "NTP"),
         ({}, -61, "clock", "NTP"),
         ({"vzctl": None}, 0, "containers", "Install vzctl"),

@@ -1,4 +1,4 @@
-"""vmgen-build doctor --host: what a build host is, and what it lacks."""
+"""What a node is, and what it lacks for builds."""
 
 from __future__ import annotations
 
@@ -26,43 +26,43 @@ TOOLS = {
 }
 """Each program that a build host must have, and the package of it, of one name in Debian and in Red Hat's family."""
 
-ROOM = {"template cache": 2_000_000_000, "private area": 4_000_000_000, "temporary files": 1_000_000_000}
+ROOM = {"OS template cache": 2_000_000_000, "private area": 4_000_000_000, "temporary files": 1_000_000_000}
 """Free bytes that a build of a machine with the usual programs needs."""
 
 SCRIPT = r"""
-tell() { printf '%s\t%s\n' "$1" "$2"; }
+put() { printf '%s\t%s\n' "$1" "$2"; }
 version() { "$@" --version 2>&1 | head -n 1; }
 room() {
     folder=$2
     while [ ! -d "$folder" ] && [ "${folder%/*}" != "$folder" ]; do folder=${folder%/*}; done
-    tell "path $1" "$2"
-    tell "room $1" "$(df -Pk "${folder:-/}" | tail -n 1)"
+    put "path $1" "$2"
+    put "room $1" "$(df -Pk "${folder:-/}" | tail -n 1)"
 }
-tell user "$(id -u)"
-tell time "$(date +%s)"
-tell kernel "$(uname -r)"
-for tool in TOOLS; do command -v "$tool" >/dev/null 2>&1 && tell "tool $tool" "$(command -v "$tool")"; done
+put user "$(id -u)"
+put time "$(date +%s)"
+put kernel "$(uname -r)"
+for tool in TOOLS; do command -v "$tool" >/dev/null 2>&1 && put "tool $tool" "$(command -v "$tool")"; done
 if command -v vzctl >/dev/null 2>&1; then
-    tell vzctl "$(version vzctl)"
+    put vzctl "$(version vzctl)"
     TEMPLATE=/vz/template VE_PRIVATE=/vz/private VE_LAYOUT=''
     export VEID=''
     if [ -r /etc/vz/vz.conf ]; then
-        tell vzconf /etc/vz/vz.conf
+        put vzconf /etc/vz/vz.conf
         . /etc/vz/vz.conf
     fi
-    tell layout "$VE_LAYOUT"
-    [ -e /proc/user_beancounters ] && tell beancounters yes
-    [ -d /sys/module/ploop ] && tell ploop yes
-    if said=$(vzlist -a -H -o ctid 2>&1); then
-        tell vzlist "$(printf '%s\n' "$said" | grep -c '[0-9]')"
+    put layout "$VE_LAYOUT"
+    [ -e /proc/user_beancounters ] && put beancounters yes
+    [ -d /sys/module/ploop ] && put ploop yes
+    if listed=$(vzlist -a -H -o ctid 2>&1); then
+        put vzlist "$(printf '%s\n' "$listed" | grep -c '[0-9]')"
     else
-        tell vzlist-error "$(printf '%s' "$said" | tail -n 1)"
+        put vzlist-error "$(printf '%s' "$listed" | tail -n 1)"
     fi
-    room 'template cache' "$TEMPLATE/cache"
+    room 'OS template cache' "$TEMPLATE/cache"
     room 'private area' "${VE_PRIVATE%/}"
 fi
 if command -v lxc-start >/dev/null 2>&1; then
-    tell lxc "$(version lxc-start)"
+    put lxc "$(version lxc-start)"
     command -v vzctl >/dev/null 2>&1 || room 'private area' "$(lxc-config lxc.lxcpath 2>/dev/null || echo /var/lib/lxc)"
 fi
 room 'temporary files' /var/tmp
@@ -71,10 +71,10 @@ room 'temporary files' /var/tmp
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """What SCRIPT told. ahead: seconds that the host's clock is before ours. about: Runner.about."""
+class Answers:
+    """What SCRIPT printed: name -> value. ahead: seconds that the host's clock is before ours. about: Runner.about."""
 
-    said: Mapping[str, str]
+    values: Mapping[str, str]
     ahead: float
     about: str = ""
 
@@ -83,12 +83,12 @@ def look_at(host: str, *, accept_new: bool) -> list[Finding]:
     """Raises HostError where there is no connection, and BuildError where the host runs no sh."""
     with connect(parse_host(host), accept_new=accept_new, need_root=False) as runner:
         root, reason = _root(runner)
-        facts = ask(runner)
+        answers = ask(runner)
     advice = "" if root else "Name root in --host, or allow that user sudo without a password (NOPASSWD in sudoers)."
     return [
-        Finding("connection", True, f"{runner.name} ({facts.about})" if facts.about else runner.name),
+        Finding("connection", True, f"{runner.name} ({answers.about})" if answers.about else runner.name),
         Finding("root", root, reason, advice=advice),
-        *findings(facts),
+        *findings(answers),
     ]
 
 
@@ -100,59 +100,59 @@ def _root(runner: Runner) -> tuple[bool, str]:
     return False, "not root, and sudo wants a password; a build makes containers there"
 
 
-def ask(runner: Runner) -> Facts:
+def ask(runner: Runner) -> Answers:
     began = time.time()
     ran = runner.run(["sh"], data=SCRIPT.encode(), timeout=120)
     middle = (began + time.time()) / 2
-    said = dict(line.split("\t", 1) for line in ran.out.splitlines() if "\t" in line)
-    if "time" not in said:
+    values = dict(line.split("\t", 1) for line in ran.out.splitlines() if "\t" in line)
+    if "time" not in values:
         raise BuildError(failure(f"looking at {runner.name}", ran.code, ran.err or ran.out))
-    return Facts({key: clean(value) for key, value in said.items()}, float(said["time"]) - middle, runner.about)
+    return Answers({key: clean(value) for key, value in values.items()}, float(values["time"]) - middle, runner.about)
 
 
-def findings(facts: Facts) -> Iterator[Finding]:
-    said = facts.said
-    if "vzctl" not in said and "lxc" not in said:
+def findings(answers: Answers) -> Iterator[Finding]:
+    values = answers.values
+    if "vzctl" not in values and "lxc" not in values:
         advice = "Install vzctl (OpenVZ) or lxc on that host: it needs one of them to make containers."
         yield Finding("containers", False, "neither vzctl nor lxc is there", advice=advice)
-    if "vzctl" in said:
-        yield from _openvz(said)
-    if "lxc" in said:
-        yield Finding("lxc", True, f"version {said['lxc']}")
+    if "vzctl" in values:
+        yield from _openvz(values)
+    if "lxc" in values:
+        yield Finding("lxc", True, f"version {values['lxc']}")
     for tool, package in TOOLS.items():
-        path = said.get(f"tool {tool}")
+        path = values.get(f"tool {tool}")
         advice = "" if path else f"On that host: yum install {package}, or apt-get install {package}."
         yield Finding(tool, path is not None, path or "a build runs it there", advice=advice)
-    yield from _room(said)
-    good = abs(facts.ahead) <= CLOCK
-    direction = "before" if facts.ahead > 0 else "behind"
-    far = f"{duration(abs(facts.ahead))} {direction} ours"
-    close = "as ours" if abs(facts.ahead) < 2 else far
+    yield from _room(values)
+    good = abs(answers.ahead) <= CLOCK
+    direction = "before" if answers.ahead > 0 else "behind"
+    far = f"{duration(abs(answers.ahead))} {direction} ours"
+    close = "as ours" if abs(answers.ahead) < 2 else far
     yield Finding("clock", good, close if good else far, advice="" if good else "Set that host's clock, as by NTP.")
 
 
-def _openvz(said: Mapping[str, str]) -> Iterator[Finding]:
-    yield Finding("OpenVZ", True, said["vzctl"])
-    there = "vzconf" in said
+def _openvz(values: Mapping[str, str]) -> Iterator[Finding]:
+    yield Finding("OpenVZ", True, values["vzctl"])
+    there = "vzconf" in values
     advice = "" if there else "Install vzctl whole: without /etc/vz/vz.conf it does nothing (its exit code 10)."
-    yield Finding("vz.conf", there, said.get("vzconf", "/etc/vz/vz.conf can't be read"), advice=advice)
-    counted = said.get("vzlist")
-    text = f"works, {counted} containers" if counted else said.get("vzlist-error") or "does not work"
+    yield Finding("vz.conf", there, values.get("vzconf", "/etc/vz/vz.conf can't be read"), advice=advice)
+    counted = values.get("vzlist")
+    text = f"works, {counted} containers" if counted else values.get("vzlist-error") or "does not work"
     broken = "Make 'vzlist -a' work on that host; vzctl's service ('service vz start') may not run."
     yield Finding("vzlist", counted is not None, text, advice="" if counted else broken)
-    yield Finding("layout", True, said.get("layout") or "vzctl's own choice (VE_LAYOUT is not set)")
-    with_what = " and ".join(name for name in ("beancounters", "ploop") if name in said)
-    yield Finding("kernel", True, f"{said['kernel']}, {'OpenVZ with ' + with_what if with_what else 'not OpenVZ'}")
+    yield Finding("layout", True, values.get("layout") or "vzctl's own choice (VE_LAYOUT is not set)")
+    with_what = " and ".join(name for name in ("beancounters", "ploop") if name in values)
+    yield Finding("kernel", True, f"{values['kernel']}, {'OpenVZ with ' + with_what if with_what else 'not OpenVZ'}")
 
 
-def _room(said: Mapping[str, str]) -> Iterator[Finding]:
+def _room(values: Mapping[str, str]) -> Iterator[Finding]:
     """From the last lines of df -Pk: file system, 1024-blocks, used, available, capacity, mount point."""
     for what, needed in ROOM.items():
-        if f"path {what}" not in said:
+        if f"path {what}" not in values:
             continue
-        folder, words = said[f"path {what}"], said.get(f"room {what}", "").split()
+        folder, words = values[f"path {what}"], values.get(f"room {what}", "").split()
         if len(words) < 4 or not words[3].isdigit():
-            yield Finding(what, False, f"df does not tell about {folder}", advice=f"Look at {folder} on that host.")
+            yield Finding(what, False, f"df does not know {folder}", advice=f"Look at {folder} on that host.")
             continue
         free = int(words[3]) * 1024
         good = free >= needed

@@ -1,0 +1,123 @@
+"""What this host lacks for builds and verifications."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from vmgen_build.build.finding import Finding
+from vmgen_build.build.requirements import MAKERS, RUNNING
+from vmgen_build.host.programs import Requirement, find_program
+from vmgen_build.host.run import run
+from vmgen_build.host.system import DEBIAN_KEYS, host_system, users_are_kept_from_namespaces
+from vmgen_build.text import size
+
+ROOM = {"cache": 4_000_000_000, "temporary files": 200_000_000}
+"""Free bytes that a first build of a machine with the usual programs needs."""
+
+PRUNE = "vmgen-build cache prune"
+
+OVERLAY = (
+    "mount -t tmpfs none /mnt && cd /mnt && mkdir l u w m && mount -t overlay -o lowerdir=l,upperdir=u,workdir=w none m"
+)
+
+TRIALS = (
+    ("namespaces", ["unshare", "--mount", "--pid", "--fork", "--uts", "--ipc", "--net", "true"]),
+    ("overlayfs", ["unshare", "--mount", "sh", "-c", OVERLAY]),
+)
+"""Tried for real as root, in a mount namespace of their own."""
+
+TRIED = {"debian": ("12", "13"), "ubuntu": ("24.04",)}
+WERE_TRIED = "Debian 12, Debian 13 and Ubuntu 24.04"
+
+
+def findings(cache: Path) -> list[Finding]:
+    """cache: the folder whose disk builds fill."""
+    return [*_system(), *_root(), *_programs(), *_kernel(), *room(cache)]
+
+
+def _system() -> Iterator[Finding]:
+    system = host_system()
+    untried = "" if system.version in TRIED.get(system.ids[0], ()) else f", which was not tried; {WERE_TRIED} were"
+    yield Finding("host", True, f"{system.name}{untried}")
+    if not system.is_debian:
+        there = DEBIAN_KEYS.exists()
+        found = str(DEBIAN_KEYS) if there else "they check what a Debian base is made of"
+        yield Finding("Debian's keys", there, found, "debian-archive-keyring")
+    if users_are_kept_from_namespaces():
+        yield Finding(
+            "user namespaces", True, "AppArmor keeps them from ordinary users; a build is root's and needs none"
+        )
+
+
+def _root() -> Iterator[Finding]:
+    root = os.geteuid() == 0
+    found = "this is root" if root else "building and verifying need it"
+    yield Finding("root", root, found, advice="" if root else "Build and verify by sudo, or as root.")
+
+
+def _programs() -> Iterator[Finding]:
+    for command, requirement in sorted({r.command: r for r in requirements()}.items()):
+        found = find_program(command)
+        yield Finding(command, found is not None, found or f"it {requirement.why}", requirement.package)
+
+
+def requirements() -> list[Requirement]:
+    """What running here, making bases and all backends need."""
+    from vmgen_build.backends.registry import all_backends
+
+    packing = [r for b in all_backends().values() for r in (*b.requirements, *b.boot_requirements)]
+    return [*RUNNING, *MAKERS.values(), *packing]
+
+
+def _kernel() -> Iterator[Finding]:
+    if os.geteuid() != 0 or find_program("unshare") is None:
+        known = "overlay" in Path("/proc/filesystems").read_text().split() or _module_there("overlay")
+        yield Finding(
+            "overlayfs", known, "known to the kernel" if known else "the kernel lacks it", advice=_kernel_advice(known)
+        )
+    else:
+        for what, command in TRIALS:
+            ran = run(command)
+            good = ran.code == 0
+            found = "works" if good else ran.reason.splitlines()[-1]
+            yield Finding(what, good, found, advice=_kernel_advice(good, what))
+    version = cgroup_version()
+    yield Finding(
+        "cgroup",
+        bool(version),
+        version or "none is mounted",
+        advice="" if version else "Mount the cgroup file system: mount -t cgroup2 none /sys/fs/cgroup",
+    )
+
+
+def _module_there(name: str) -> bool:
+    return any(Path("/lib/modules", os.uname().release).rglob(f"{name}.ko*"))
+
+
+def _kernel_advice(good: bool, what: str = "overlayfs") -> str:
+    if good:
+        return ""
+    return f"The kernel, or the container that this runs in, does not allow {what}: use a host that does."
+
+
+def cgroup_version() -> str:
+    """ "version 2", "version 1", or "" where none is mounted (cgroups(7))."""
+    if Path("/sys/fs/cgroup/cgroup.controllers").exists():
+        return "version 2"
+    return "version 1" if any(Path("/sys/fs/cgroup").glob("*/tasks")) else ""
+
+
+def room(cache: Path) -> Iterator[Finding]:
+    for what, folder in (("cache", cache), ("temporary files", Path(os.environ.get("TMPDIR", "/tmp")))):  # noqa: S108
+        there = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
+        free = shutil.disk_usage(there).free
+        good = free >= ROOM[what]
+        yield Finding(
+            f"disk space ({what})",
+            good,
+            f"{size(free)} free in {folder}",
+            advice="" if good else f"Make room in {folder}: {size(ROOM[what])} are needed; see '{PRUNE}'.",
+        )

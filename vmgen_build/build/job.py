@@ -1,0 +1,68 @@
+"""One build: a plan, where it runs, and all that its making needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from vmgen_build.artifacts.manifest import Package, StepRecord
+from vmgen_build.backends.base import Backend, PackOptions
+from vmgen_build.build.options import BuildOptions
+from vmgen_build.build.places.model import Look, Place
+from vmgen_build.events import Bus
+from vmgen_build.host.files import Written
+from vmgen_build.plan.model import Plan
+from vmgen_build.recipe.recipe import Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One of the things that a build does, as its events name it. index counts from 1."""
+
+    name: str
+    title: str
+    id: str
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What a build gives back: the files, what was done for each stage, and the image's packages."""
+
+    packed: tuple[Written, ...]
+    steps: tuple[StepRecord, ...]
+    packages: tuple[Package, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Build:
+    """recipe, plan: what is built; the plan is of the recipe. backend: the plan's.
+    place, look: where it runs, and what a look at it gave.
+    bus: of the process that is at work. log: the file that listens. leased: a scratch folder of the build's own
+    (store.lease), whose name is the build's tag.
+    fresh: ids of the layers that this call of the tool has made, which --no-cache may take too.
+    """
+
+    recipe: Recipe
+    plan: Plan
+    backend: Backend
+    place: Place
+    look: Look
+    bus: Bus
+    log: Path
+    leased: Path
+    fresh: frozenset[str] = frozenset()
+
+    @property
+    def options(self) -> BuildOptions:
+        return self.place.options
+
+    @property
+    def packing(self) -> PackOptions:
+        return self.options.packing(self.backend.name)
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The base, the steps, and packing."""
+        made = [Stage(item.name, item.title, item.id, index) for index, item in enumerate(self.plan.stages, 1)]
+        return (*made, Stage("pack", f"packing for {self.backend.name}", self.plan.id, len(made) + 1))

@@ -1,0 +1,81 @@
+"""What a place is: where plans run, what is found there, and what it takes of this host."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from vmgen_build.backends.base import Backend
+from vmgen_build.build.finding import Finding
+from vmgen_build.build.options import BuildOptions
+from vmgen_build.events import Bus
+from vmgen_build.guests.model import Workshop
+from vmgen_build.host.programs import Requirement
+from vmgen_build.plan.context import Facts
+from vmgen_build.plan.model import Plan
+from vmgen_build.recipe.recipe import Recipe
+
+if TYPE_CHECKING:
+    from vmgen_build.build.job import Build
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a look at a place gave.
+
+    facts: what a plan that runs there is made from. there: names of what it keeps, in its own words.
+    note: what a user may want to know of it; "" for nothing. unknown: what could not be known without changing
+    something, as a sentence.
+    """
+
+    facts: Facts
+    there: frozenset[str] = frozenset()
+    note: str = ""
+    unknown: str = ""
+
+
+@dataclass(frozen=True)
+class Place(ABC):
+    """Where plans run; what --host names by its URL scheme. A module of this package each, which holds it as PLACE."""
+
+    options: BuildOptions
+
+    isolated: ClassVar[bool] = False
+    """Whether its workshop works in namespaces of the build's own on this host.
+
+    What comes out of any other's lies in the build's lease, and is there after the workshop has ended."""
+
+    @staticmethod
+    @abstractmethod
+    def check_host(text: str) -> None:
+        """Raises UsageError where --host names no place of this kind."""
+
+    @abstractmethod
+    def check_options(self) -> None:
+        """Raises UsageError for an option that means nothing here."""
+
+    @abstractmethod
+    def look(self, recipe: Recipe, backend: Backend, facts: Facts) -> Look:
+        """What is there now. Changes nothing, neither there nor here. facts: of the archive. Raises VmgenError."""
+
+    @abstractmethod
+    def prepare(self, recipe: Recipe, backend: Backend, facts: Facts, bus: Bus) -> Look:
+        """Reap what dead builds left there, fetch what must be known before the plan is made, and look."""
+
+    @abstractmethod
+    def kept_stages(self, plan: Plan, look: Look) -> int:
+        """How many of the plan's first stages need not be made."""
+
+    @abstractmethod
+    def requirements(self, plan: Plan, look: Look) -> tuple[Requirement, ...]:
+        """What running this plan here needs of this host, packing aside."""
+
+    @abstractmethod
+    def workshop(self, build: Build) -> AbstractContextManager[Workshop]:
+        """Where the build's guests are made; all of it is gone again at the end."""
+
+    @abstractmethod
+    def doctor(self) -> list[Finding]:
+        """What builds need of it, and what it lacks. Raises VmgenError where there is no way to it."""

@@ -1,0 +1,30 @@
+"""Which of a node's programs makes the containers there: the node has it, and the backend would rather have it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vmgen_build.errors import HostError
+from vmgen_build.guests.node.driver import Driver
+from vmgen_build.guests.node.lxcnode import LxcDriver
+from vmgen_build.guests.node.vzctl import VzDriver
+from vmgen_build.guests.runners import Runner
+
+DRIVERS: dict[str, type[Driver]] = {"lxc": LxcDriver, "vzctl": VzDriver}
+"""What Backend.prefers may name -> the driver; the first that the node has serves where the backend prefers none."""
+
+PROGRAMS = {"lxc": "lxc-execute", "vzctl": "vzctl"}
+"""A program that is there where the driver can work."""
+
+
+def driver_on(runner: Runner, tag: str, prefers: Sequence[str]) -> Driver:
+    """The first that the node can serve, of those that the backend prefers, then of all. Raises HostError."""
+    find = 'for one; do command -v "$one" >/dev/null && echo "$one"; done; :'
+    there = runner.run(["sh", "-c", find, "sh", *PROGRAMS.values()]).out.split()
+    for name in dict.fromkeys((*prefers, *DRIVERS)):
+        if PROGRAMS.get(name) in there:
+            return DRIVERS[name](runner, tag)
+    raise HostError(
+        f"{runner.name} has neither {' nor '.join(DRIVERS)}, by which containers are made: install one of them there;"
+        f" see: vmgen-build doctor --host"
+    )

@@ -1,0 +1,166 @@
+"""A node as a place, this host's own vzctl or lxc or another host's by ssh; what comes home is packed here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from vmgen_build.backends.base import Backend
+from vmgen_build.bases.ostemplate import DEFAULT_URL, fetch, kept
+from vmgen_build.build.bases import make_base_here
+from vmgen_build.build.finding import Finding
+from vmgen_build.build.job import Build
+from vmgen_build.build.places.model import Look, Place
+from vmgen_build.build.places.nodes.drivers import driver_on
+from vmgen_build.build.places.nodes.push import push
+from vmgen_build.build.requirements import base_requirements
+from vmgen_build.errors import BuildError, UsageError, VmgenError
+from vmgen_build.events import Bus
+from vmgen_build.guests.model import Workshop
+from vmgen_build.guests.node.driver import Driver, Setup
+from vmgen_build.guests.node.guardian import guarded, reap
+from vmgen_build.guests.node.workshop import NodeWorkshop, held_stages
+from vmgen_build.guests.runners import ConnectionLost, connect, parse_host
+from vmgen_build.host.files import sha256_of
+from vmgen_build.host.programs import Requirement
+from vmgen_build.plan.context import Facts
+from vmgen_build.plan.model import Plan
+from vmgen_build.plan.steps.network import links
+from vmgen_build.recipe.recipe import Recipe
+from vmgen_build.store.layers import Store
+
+HOMEWARD = (
+    Requirement("bash", "bash", "takes in what comes from the node"),
+    Requirement("tar", "tar", "unpacks what comes from the node"),
+    Requirement("gzip", "gzip", "packs a base for the node, and unpacks what comes from it"),
+)
+
+
+class NodePlace(Place):
+    @staticmethod
+    def check_host(text: str) -> None:
+        parse_host(text)
+
+    def check_options(self) -> None:
+        if self.options.on_error == "shell":
+            raise UsageError("--on-error shell works on this host alone; with --host, take: --on-error keep")
+
+    def look(self, recipe: Recipe, backend: Backend, facts: Facts) -> Look:
+        with self._driver(backend, "look") as driver:
+            return self._look(recipe, driver, facts, self._digest_at_hand)
+
+    def prepare(self, recipe: Recipe, backend: Backend, facts: Facts, bus: Bus) -> Look:
+        def fetched(name: str) -> str:
+            options = self.options
+            return sha256_of(fetch(options.ostemplate, name, options.cache, bus.emit, offline=options.offline))
+
+        with self._driver(backend, "look") as driver:
+            for tag in reap(driver):
+                bus.note(f"cleared away on {driver.where} what a build that was cut off left: {tag}")
+            return self._look(recipe, driver, facts, fetched)
+
+    def kept_stages(self, plan: Plan, look: Look) -> int:
+        return held_stages(plan, look.there) + 1
+
+    def requirements(self, plan: Plan, look: Look) -> tuple[Requirement, ...]:
+        return (*HOMEWARD, *(base_requirements(plan) if self._base_is_made_here(plan, look) else ()))
+
+    @contextmanager
+    def workshop(self, build: Build) -> Iterator[Workshop]:
+        """Where the node lacks a base of ours, it is made here first, before the node is asked for anything."""
+        if self._base_is_made_here(build.plan, build.look):
+            make_base_here(build)
+        try:
+            with self._driver(build.backend, build.leased.name) as driver, guarded(driver) as guardian:
+                yield NodeWorkshop(
+                    driver,
+                    guardian,
+                    build.plan,
+                    build.leased,
+                    setup_of(build.recipe, self.options.build_address),
+                    build.plan.name,
+                    push=lambda base, node, name, _output: push(build, base, node, name),
+                    tell=lambda text: build.bus.note(text, verbose=True),
+                )
+        except ConnectionLost as error:
+            raise ConnectionLost(f"{error}\n{self._clear_after_loss(build)}") from error
+
+    def doctor(self) -> list[Finding]:
+        from vmgen_build.build.places.nodes.doctor import look_at
+
+        return look_at(self.options.host, accept_new=self.options.accept_new_host_key)
+
+    @contextmanager
+    def _driver(self, backend: Backend, tag: str) -> Iterator[Driver]:
+        """Connected. Raises HostError, UsageError."""
+        with connect(parse_host(self.options.host), accept_new=self.options.accept_new_host_key) as runner:
+            driver = driver_on(runner, tag, backend.prefers)
+            driver.check()
+            yield driver
+
+    def _base_is_made_here(self, plan: Plan, look: Look) -> bool:
+        """Whether the node will be sent a base of ours that this host's cache lacks."""
+        wanted = not self.options.use_cache or self.kept_stages(plan, look) == 0
+        return wanted and not plan.base.template and not Store(self.options.cache).holds(plan.base.id)
+
+    def _look(self, recipe: Recipe, driver: Driver, facts: Facts, digest_of: Callable[[str], str]) -> Look:
+        """The base is the node's own OS template of the system, or one that the user names the source of; else ours.
+
+        digest_of: the sha256 of an OS template that the node lacks, "" where it cannot be known.
+        """
+        there = driver.templates()
+        if not driver.foreign_templates:
+            return Look(facts, there)
+        choice = self.options.ostemplate
+        name = choice.name_for(recipe.hardware.os)
+        if name in there:
+            return Look(replace(facts, template=name, template_digest=self._digest_there(driver, name)), there)
+        if not choice.name and choice.url == DEFAULT_URL:
+            note = f"{driver.where} has no OS template {name}: a base made here takes its place"
+            return Look(facts, there, note)
+        digest = digest_of(name)
+        unknown = "" if digest else f"the OS template {name} is not downloaded yet: every step counts as one to run"
+        return Look(replace(facts, template=name, template_digest=digest), there, unknown=unknown)
+
+    def _digest_there(self, driver: Driver, name: str) -> str:
+        """Of an OS template of the node. Raises BuildError where the user asks for another."""
+        digest, wanted = driver.template_digest(name), self.options.ostemplate.sha256.lower()
+        if wanted and digest != wanted:
+            raise BuildError(
+                f"OS template {name} on {driver.where} has the sha256 {digest}, not {wanted}:"
+                f" remove it from {driver.cache} there, or give --ostemplate-sha256 of the right one"
+            )
+        return digest
+
+    def _digest_at_hand(self, name: str) -> str:
+        """Without a download: what the user says it is, or what the cache holds."""
+        choice = self.options.ostemplate
+        if choice.sha256:
+            return choice.sha256.lower()
+        path = kept(choice, name, self.options.cache)
+        return sha256_of(path) if path else ""
+
+    def _clear_after_loss(self, build: Build) -> str:
+        """Look whether the node's guardian has cleared up, and do it where it is gone. What to tell the user."""
+        build.bus.note(f"the connection to {self.options.host} was lost; connecting again to clear up", "warning")
+        try:
+            with self._driver(build.backend, build.leased.name) as driver:
+                reap(driver, build.leased.name)
+        except VmgenError as error:
+            return f"what the build left there goes with the next build on that node; clearing up now failed: {error}"
+        return "nothing of the build is left there; build again when the node is well"
+
+
+def setup_of(recipe: Recipe, address: str) -> Setup:
+    """address: for the time of the build; else those that the recipe gives its venet adapters."""
+    hardware = recipe.hardware
+    venets = {name for name, adapter in hardware.eths.items() if adapter.type == "venet"}
+    own = [str(a.ip) for link in links(recipe) if link.name in venets for a in link.addresses]
+    first = next(iter(hardware.hdds.values()), None)
+    return Setup(
+        cpus=hardware.num_cpu or 0,
+        ram=hardware.ram or 0,
+        disk=(first.size if first else None) or 0,
+        addresses=(address,) if address else tuple(own),
+    )

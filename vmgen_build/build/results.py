@@ -1,0 +1,68 @@
+"""What a build leaves in the output folder: artifacts, manifest, checksums; and the cache's record of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from vmgen_build.artifacts.manifest import (
+    Package,
+    StepRecord,
+    manifest_of,
+    manifest_path,
+    manifest_there,
+    put_manifest,
+)
+from vmgen_build.build.job import Build, Made
+from vmgen_build.build.options import BuildOptions
+from vmgen_build.host.files import Written
+from vmgen_build.plan.model import Plan
+from vmgen_build.store.record import Record, RecordedFile, is_there, read_record, write_record
+
+
+def unchanged(plan: Plan, options: BuildOptions) -> Record | None:
+    """The record of this plan's last build, if all that it made is still there and whole."""
+    if not options.use_cache:
+        return None
+    record = read_record(options.cache, plan.id, str(options.packing(plan.backend)))
+    whole = record is not None and all(is_there(options.output, made) for made in record.files)
+    return record if whole else None
+
+
+def publish(build: Build, made: Made) -> None:
+    """Write the manifest, and remember what came out. Raises HostError."""
+    _describe(build, made.packed, made.steps, made.packages)
+    files = tuple(RecordedFile(f.path.name, f.size, f.sha256, f.path.stat().st_mtime_ns) for f in made.packed)
+    packages = tuple((p.name, p.version, p.arch) for p in made.packages)
+    write_record(build.options.cache, build.plan.id, str(build.packing), Record(files, packages))
+
+
+def take_again(build: Build, record: Record) -> tuple[Written, ...]:
+    """The files of the last build, whose manifest becomes that of the recipe at hand where it is not. Raises HostError.
+
+    What the manifest says of seconds and outcomes stays: it is about how the files were made.
+    """
+    packed = tuple(Written(build.options.output / file.name, file.size, file.sha256) for file in record.files)
+    past = _outcomes(manifest_there(packed[0].path))
+    steps = [StepRecord(s.name, s.title, s.id, *past.get(s.id, (0.0, "cached"))) for s in build.stages]
+    _describe(build, packed, steps, [Package(*package) for package in record.packages])
+    return packed
+
+
+def _describe(
+    build: Build, packed: Sequence[Written], steps: Sequence[StepRecord], packages: Sequence[Package]
+) -> None:
+    warnings = [str(warning) for warning in build.recipe.warnings]
+    data = manifest_of(build.plan, packed, steps, packages, warnings)
+    put_manifest(manifest_path(packed[0].path), data)
+
+
+def _outcomes(manifest: Mapping[str, Any]) -> dict[str, tuple[float, str]]:
+    """Id of a stage -> its seconds and outcome, as far as a manifest says so."""
+    steps = manifest.get("steps")
+    found = [step for step in steps if isinstance(step, dict)] if isinstance(steps, list) else []
+    return {
+        str(step.get("id")): (float(step["seconds"]), str(step["outcome"]))
+        for step in found
+        if isinstance(step.get("seconds"), int | float) and isinstance(step.get("outcome"), str)
+    }

@@ -1,0 +1,191 @@
+"""The part of a build that makes things: base, steps, packing; in namespaces of its own, or with another host."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from functools import partial
+from typing import TypeVar
+
+from vmgen_build.artifacts.manifest import Package, StepRecord
+from vmgen_build.artifacts.result import Result
+from vmgen_build.build.job import Build, Made, Stage
+from vmgen_build.errors import BuildError, StepFailed
+from vmgen_build.events import Bus, StepFinished, StepOutput, StepStarted
+from vmgen_build.guests.model import Guest, Output, Workshop
+from vmgen_build.host.files import Written
+from vmgen_build.host.namespaces import STOP_SIGNALS, interrupt_once, run_isolated
+from vmgen_build.installers import installer_for
+from vmgen_build.plan.model import Step
+
+TAIL = 20
+"""Lines of a failed step's output that the error shows."""
+
+T = TypeVar("T")
+
+
+def make(build: Build) -> Made:
+    """Run the plan in its place, and pack what comes out in namespaces of this host.
+
+    Raises VmgenError, or KeyboardInterrupt once all is undone.
+    """
+    if build.place.isolated:
+        return run_isolated(lambda bus: _made_in_one(replace(build, bus=bus)), build.bus)
+    with _interrupted_once():
+        result, runner, packages = _result(build, lambda result: result)
+    packed, record = run_isolated(lambda bus: _pack(replace(build, bus=bus), result), build.bus)
+    return Made(packed, (*runner.records, record), packages)
+
+
+def _made_in_one(build: Build) -> Made:
+    (packed, record), runner, packages = _result(build, partial(_pack, build))
+    return Made(packed, (*runner.records, record), packages)
+
+
+def _result(build: Build, use: Callable[[Result], T]) -> tuple[T, StepRunner, tuple[Package, ...]]:
+    """What `use` makes of what the guest holds after the last step."""
+    with build.place.workshop(build) as workshop:
+        runner = StepRunner(build, workshop)
+        with runner.steps_done():
+            packages = runner.packages()
+            with workshop.result(runner.done) as result:
+                return use(result), runner, packages
+
+
+def _pack(build: Build, result: Result) -> tuple[tuple[Written, ...], StepRecord]:
+    plan, stages = build.plan, build.stages
+
+    def work() -> tuple[tuple[Written, ...], str]:
+        announce(build.bus, stages[-1], len(stages))
+        return build.backend.pack(plan, result, build.options.output, build.packing, build.bus), "built"
+
+    return timed(build.bus, stages[-1], len(stages), work)
+
+
+def announce(bus: Bus, stage: Stage, total: int) -> None:
+    bus.emit(StepStarted(step=stage.name, title=stage.title, id=stage.id, index=stage.index, total=total))
+
+
+def timed(bus: Bus, stage: Stage, total: int, work: Callable[[], tuple[T, str]]) -> tuple[T, StepRecord]:
+    """Do the work of a stage, which gives its result and its outcome ("built" or "cached"), and emit how it ended."""
+    start = time.monotonic()
+
+    def ended(outcome: str) -> StepRecord:
+        seconds = time.monotonic() - start
+        fields = {"step": stage.name, "title": stage.title, "id": stage.id, "index": stage.index, "total": total}
+        bus.emit(StepFinished(**fields, outcome=outcome, seconds=seconds))  # type: ignore[arg-type]
+        return StepRecord(stage.name, stage.title, stage.id, round(seconds, 3), outcome)
+
+    try:
+        result, outcome = work()
+    except BaseException:
+        ended("failed")
+        raise
+    return result, ended(outcome)
+
+
+class StepRunner:
+    """Takes or makes each stage of one build. Its state is how far the plan has come."""
+
+    def __init__(self, build: Build, workshop: Workshop) -> None:
+        self.build, self.plan, self.workshop = build, build.plan, workshop
+        self.done: list[str] = []
+        self.records: list[StepRecord] = []
+
+    @contextmanager
+    def steps_done(self) -> Iterator[None]:
+        """The state after the last step; what it stands on is in use meanwhile."""
+        with ExitStack() as undo:
+            base, stages = self.plan.base, self.build.stages
+            self._stage(stages[0], lambda output: self.workshop.make_base(base, self.plan, output), undo)
+            for stage, step in zip(stages[1:], self.plan.steps, strict=False):
+                self._stage(stage, partial(self._run, step), undo)
+            undo.enter_context(self.workshop.written_back(self.done))
+            yield
+
+    def packages(self) -> tuple[Package, ...]:
+        """Those of the image; asked in a guest, so that any distribution answers in its own way."""
+        command = installer_for(self.build.recipe.hardware.os).list_installed()
+        step = Step(name="list-packages", title="list of packages", script=f"#!/bin/sh\nset -eu\n{command}\n")
+        lines: list[str] = []
+        with self.workshop.guest(self.plan, self.done) as guest:
+            code = guest.run_step(step, lines.append)
+        if code != 0:
+            raise StepFailed(step.name, code, lines[-TAIL:], self.build.log)
+        rows = (line.split("\t") for line in lines)
+        return tuple(sorted(Package(*row) for row in rows if len(row) == 3))
+
+    def _stage(self, stage: Stage, make: Callable[[Output], None], undo: ExitStack) -> None:
+        """Take its layer or make it, and keep it in use until `undo` ends."""
+        take_or_make = partial(self._take_or_make, stage, make, undo)
+        _, record = timed(self.build.bus, stage, len(self.build.stages), take_or_make)
+        self.records.append(record)
+        self.done.append(stage.id)
+
+    def _take_or_make(self, stage: Stage, make: Callable[[Output], None], undo: ExitStack) -> tuple[None, str]:
+        if self._usable(stage.id):
+            undo.enter_context(self.workshop.in_use(stage.id))
+            return None, "cached"
+        outcome = "cached"
+        with self.workshop.claim(stage.id):
+            if not self._usable(stage.id):
+                outcome = "built"
+                self._make(stage, make)
+            undo.enter_context(self.workshop.in_use(stage.id))
+        return None, outcome
+
+    def _usable(self, layer_id: str) -> bool:
+        wanted = self.build.options.use_cache or layer_id in self.build.fresh
+        return wanted and self.workshop.holds(layer_id)
+
+    def _make(self, stage: Stage, make: Callable[[Output], None]) -> None:
+        bus = self.build.bus
+        announce(bus, stage, len(self.build.stages))
+        try:
+            make(lambda line: bus.emit(StepOutput(step=stage.name, line=line)))
+        except StepFailed as error:
+            hint = self.workshop.trouble() or error.hint
+            raise StepFailed(error.step, error.code, error.tail, self.build.log, hint) from error
+        except OSError as error:
+            reasons = (f"step '{stage.name}': {error}", self.workshop.trouble())
+            raise BuildError("\n".join(filter(None, reasons))) from error
+
+    def _run(self, step: Step, output: Output) -> None:
+        tail: deque[str] = deque(maxlen=TAIL)
+
+        def listen(line: str) -> None:
+            tail.append(line)
+            output(line)
+
+        with self.workshop.guest(self.plan, self.done) as guest:
+            code = guest.run_step(step, listen)
+            if code != 0:
+                self._on_failure(guest, step, code)
+                raise StepFailed(step.name, code, tuple(tail), self.build.log)
+            guest.keep_layer(step)
+
+    def _on_failure(self, guest: Guest, step: Step, code: int) -> None:
+        choice, bus = self.build.options.on_error, self.build.bus
+        if choice == "keep":
+            bus.note(guest.keep_for_inspection(step), "warning")
+        if choice == "shell":
+            bus.note(
+                f"step '{step.name}' ended with {code}; this shell is where it failed; leave it to go on", "warning"
+            )
+            bus.settle()
+            guest.open_shell(step)
+
+
+@contextmanager
+def _interrupted_once() -> Iterator[None]:
+    """The first signal interrupts; the undoing that follows is left in peace."""
+    before = {number: signal.signal(number, interrupt_once) for number in STOP_SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
