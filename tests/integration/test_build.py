@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import tarfile
@@ -22,6 +23,17 @@ RECIPES = Path(__file__).parent / "recipes"
 OUTSIDE = {"VMGEN_TEST_SECRET": "from 'outside' $(x)"}
 CLEAR = ["a,b#c'd $(e) {{ f }} -g", "student, #1", OUTSIDE["VMGEN_TEST_SECRET"], "Gr8t secret from a file"]
 """Every clear password that recipes/everything.ini uses."""
+
+
+LIMITS_HOLD = {"[hardware] ram": ("holds", "536870912"), "[hardware] num_cpu": ("holds", "100000 100000")}
+NO_LIMIT = ("skipped", "this host sets no such limit under cgroup v2")
+
+
+def controllers_of_cgroup2() -> set[str]:
+    """Those that cgroup v2 has on this host; what cgroup v1 holds it lacks (cgroups(7))."""
+    lines = "mount -t cgroup2 none /mnt && cat /mnt/cgroup.controllers"
+    done = subprocess.run(["unshare", "--mount", "sh", "-c", lines], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
 
 
 @pytest.fixture(scope="module")
@@ -53,8 +65,12 @@ def test_every_option_holds_in_the_booted_machine(vmgen: Run, everything: Path) 
     probes = [json.loads(line) for line in done.stdout.splitlines() if '"event": "probe"' in line]
     bad = [(p["probe"], p["outcome"], p["found"]) for p in probes if p["outcome"] == "fails"]
     assert bad == [] and done.returncode == 0, done.stderr[-3000:]
-    skipped = {p["setting"] for p in probes if p["outcome"] == "skipped"}
-    assert skipped <= {"[hardware] ram", "[hardware] num_cpu"}
+    limits = {"[hardware] ram": "memory", "[hardware] num_cpu": "cpu"}
+    assert {p["setting"] for p in probes if p["outcome"] == "skipped"} <= set(limits)
+    assert {p["setting"]: (p["outcome"], p["found"]) for p in probes if p["setting"] in limits} == {
+        setting: LIMITS_HOLD[setting] if controller in controllers_of_cgroup2() else NO_LIMIT
+        for setting, controller in limits.items()
+    }
     asked = {p["setting"].split("]")[0].strip("[") for p in probes}
     assert {"users", "network", "config", "devel", "services", "gui"} <= {a.split(".")[0] for a in asked}
     assert len(probes) > 50
@@ -142,6 +158,46 @@ def test_again_with_nothing_changed_runs_no_step(vmgen: Run, everything: Path) -
     assert artifact.stat() == before
 
 
+def test_an_edit_that_changes_no_step_changes_the_manifest_alone(vmgen: Run, tmp_path: Path) -> None:
+    """A comment, a warning and a probe: the artifact is unchanged, and its manifest is that of the recipe at hand."""
+    recipe, out = tmp_path / "edited.ini", tmp_path / "out"
+    artifact, path = out / "edited-lxc-amd64.tar.zst", out / "edited-lxc-amd64.manifest.json"
+    recipe.write_text("[hardware]\nvm_id = edited\nos = debian-12\n")
+    assert vmgen(recipe, "-o", out).returncode == 0
+    before, first = artifact.stat(), json.loads(path.read_text())
+
+    def again() -> dict[str, Any]:
+        done = vmgen(recipe, "-o", out)
+        assert done.returncode == 0 and "unchanged" in done.stdout, done.stdout + done.stderr
+        assert artifact.stat() == before
+        subprocess.run(["sha256sum", "--strict", "-c", "SHA256SUMS"], cwd=out, check=True, capture_output=True)
+        assert path.name in (out / "SHA256SUMS").read_text()
+        manifest: dict[str, Any] = json.loads(path.read_text())
+        return manifest
+
+    written = path.stat()
+    assert again() == first and path.stat() == written
+
+    recipe.write_text(recipe.read_text() + "# a comment\n")
+    commented = again()
+    assert commented["recipe"]["sha256"] != first["recipe"]["sha256"]
+    assert commented | {"recipe": first["recipe"]} == first
+
+    recipe.write_text(recipe.read_text() + "colour = red\n")
+    warned = again()
+    assert any("colour" in text for text in warned["warnings"]) and first["warnings"] == []
+
+    probe = tmp_path / "templates/linux/probes/hostname.sh.j2"
+    probe.parent.mkdir(parents=True)
+    probe.write_text((ROOT / "templates/linux/probes/hostname.sh.j2").read_text() + "# of one's own\n")
+    asked = again()
+    (script,) = (p["script"] for p in asked["probes"] if p["name"] == "hostname")
+    assert script.endswith("# of one's own\n")
+    assert [(s["id"], s["seconds"], s["outcome"]) for s in asked["steps"]] == [
+        (s["id"], s["seconds"], s["outcome"]) for s in first["steps"]
+    ]
+
+
 def test_lxc_start_runs_the_unpacked_container(everything: Path, tmp_path: Path) -> None:
     """As its user does: a folder under lxc's path, here one in namespaces of the test's own."""
     lines = f"""
@@ -171,17 +227,54 @@ def test_lxc_start_runs_the_unpacked_container(everything: Path, tmp_path: Path)
     assert done.stdout.strip() == "Every-Thing", done.stderr
 
 
-def test_the_tarball_is_what_incus_and_lxd_import(everything: Path) -> None:
-    """https://linuxcontainers.org/incus/docs/main/reference/image_format/: metadata.yaml and rootfs/ at the top."""
-    listing = subprocess.run(
-        ["tar", "--zstd", "-tf", everything / "everything-lxc-amd64.tar.zst"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    names = listing.stdout.splitlines()
-    assert {"metadata.yaml", "config"} <= set(names[:3])
-    assert all(name.startswith(("rootfs/", "metadata.yaml", "config")) for name in names)
+ARCHITECTURES = ("i686", "x86_64", "armv7l", "aarch64", "ppc64le", "s390x", "riscv64")
+"""Of the names that incus takes (shared/osarch), those of architectures that Debian has."""
+
+MAGIC = {b"\x28\xb5\x2f\xfd": "zstd", b"\x1f\x8b": "gzip", b"\xfd7zXZ\x00": "xz"}
+"""By the first bytes of a file incus tells how it is compressed, never by its name."""
+
+
+def scalars_of(text: str) -> dict[str, Any]:
+    """metadata.yaml as data. Only the part of YAML that it is written in: two levels of keys; values that are JSON."""
+    top: dict[str, Any] = {}
+    for line in text.splitlines():
+        match = re.fullmatch(r"(?P<indent>(?:  )?)(?P<key>\w+):(?: (?P<value>\S.*))?", line)
+        assert match is not None, line
+        if match["value"] is None:
+            assert not match["indent"], line
+            inner = top[match["key"]] = {}
+            continue
+        (inner if match["indent"] else top)[match["key"]] = json.loads(match["value"])
+    return top
+
+
+def test_the_tarball_has_the_form_and_the_metadata_that_incus_demands(everything: Path, tmp_path: Path) -> None:
+    """By the documented rules of a unified tarball; no incus or LXD runs here, since either wants its daemon.
+
+    https://linuxcontainers.org/incus/docs/main/reference/image_format/
+    """
+    archive = everything / "everything-lxc-amd64.tar.zst"
+    head = archive.read_bytes()[:6]
+    assert [name for magic, name in MAGIC.items() if head.startswith(magic)] == ["zstd"]
+    plain = tmp_path / "image.tar"
+    subprocess.run(["zstd", "-dq", archive, "-o", plain], check=True)
+    with tarfile.open(plain, "r:") as tar:
+        members = {member.name: member for member in tar}
+        metadata = tar.extractfile("metadata.yaml")
+        assert metadata is not None and next(iter(members)) == "metadata.yaml"
+        data = scalars_of(metadata.read().decode())
+    assert {name.partition("/")[0] for name in members} == {"metadata.yaml", "config", "rootfs"}
+    assert members["rootfs"].isdir() and members["rootfs/sbin"].name in members
+    assert not [m.name for m in members.values() if m.isdev()], "an unprivileged container cannot unpack them"
+    assert not [n for n in members if n.startswith("/") or ".." in n.split("/")]
+
+    assert data["architecture"] in ARCHITECTURES
+    assert isinstance(data["creation_date"], int) and data["creation_date"] > 0, "incus refuses 0"
+    assert data["templates"] == {}
+    properties = data["properties"]
+    assert properties and all(isinstance(value, str) and value for value in properties.values())
+    assert (properties["os"], properties["release"], properties["name"]) == ("Debian", "bookworm", "everything")
+    assert properties["architecture"] == data["architecture"] == "x86_64"
 
 
 @pytest.mark.parametrize(

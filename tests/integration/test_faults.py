@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -166,7 +167,12 @@ def test_a_full_disk_is_a_clear_error_and_the_cache_stays_whole(vmgen: Run, cach
         env=os.environ | {"VMGEN_CACHE": str(cache)},
     )
     assert done.returncode == 1, done.stderr
-    assert "No space left" in done.stderr or "disk" in done.stderr.lower()
+    full = (
+        rf"error: the disk of {re.escape(str(out))} is full: 21 MB are free, and full-lxc-amd64\.tar\.zst needs up to"
+        r" \d+ MB; make room there, or choose another folder with --output\n"
+    )
+    assert re.search(full, done.stderr), done.stderr
+    assert list(out.iterdir()) == []
     assert "Traceback" not in done.stderr
     again = vmgen(path, "-o", tmp_path / "out")
     assert again.returncode == 0, again.stderr

@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -161,22 +161,72 @@ def test_the_node_has_no_template_and_none_is_named(over_ssh: Build, aside: Path
     """A base made here takes its place."""
     done = over_ssh(QUICK)
     assert done.returncode == 0, done.stderr[-4000:]
-    assert "has no template debian-12-x86_64: a base made here takes its place" in done.stderr
+    assert "has no OS template debian-12-x86_64: a base made here takes its place" in done.stderr
     with tarfile.open(tmp_path / "out/4102-openvz-amd64.tar") as tar:
         assert "debian-12-x86_64-4102.tar.gz" in tar.getnames()
 
 
+class OsTemplateServer(http.server.SimpleHTTPRequestHandler):
+    requests: ClassVar[list[str]] = []
+    """Every path that was asked for."""
+
+    def send_response(self, code: int, message: str | None = None) -> None:
+        self.requests.append(self.path)
+        super().send_response(code, message)
+
+
 @pytest.fixture()
 def served(aside: Path, tmp_path: Path) -> Iterator[str]:
-    """The URL of a template server that has it among the contributed ones."""
+    """The URL of a server of OS templates that has it among the contributed ones."""
     folder = tmp_path / "template/precreated/contrib"
     folder.mkdir(parents=True)
     (folder / "debian-12-x86_64.tar.gz").symlink_to(aside)
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
+    OsTemplateServer.requests.clear()
+    handler = functools.partial(OsTemplateServer, directory=str(tmp_path))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/template"
         server.shutdown()
+
+
+def changes_of(folders: list[Path]) -> dict[Path, tuple[int, int]]:
+    """Each file and folder, with what a write would change."""
+    paths = [path for folder in folders for path in (folder, *folder.rglob("*"))]
+    return {path: (path.lstat().st_mtime_ns, path.lstat().st_size) for path in paths}
+
+
+@pytest.fixture()
+def left_by_another(node: Node) -> Iterator[Path]:
+    """The record of a build that died, and its container: what the next build reaps."""
+    assert node.vzctl("create", "4103", "--ostemplate", "debian-12-x86_64", "--name", "vmgen-dead").returncode == 0
+    record = RECORDS / "dead"
+    record.write_text("own 4103\n")
+    yield record
+    record.unlink(missing_ok=True)
+    node.vzctl("destroy", "4103")
+    (node.conf / "4103.conf.destroyed").unlink(missing_ok=True)
+
+
+def test_a_dry_run_only_looks(
+    node: Node, over_ssh: Build, left_by_another: Path, served: str, aside: Path, cache: Path
+) -> None:
+    """It reaps nothing, downloads nothing and writes nothing, and says what it could not know."""
+    folders = [RECORDS, cache / "downloads", *(node.seen / name for name in ("etc/vz", "vz/template", "vz/private"))]
+    before = changes_of(folders)
+    digest = hashlib.sha256(aside.read_bytes()).hexdigest()
+    for words, steps, known in (
+        (["--ostemplate-url", served], "to run", False),
+        (["--ostemplate-url", served, "--ostemplate-sha256", digest], "to run", True),
+        ([], "to run", True),
+    ):
+        done = over_ssh(QUICK, "--dry-run", *words)
+        assert done.returncode == 0, done.stderr
+        assert f"  {steps}  openvz   base " in done.stdout, done.stdout
+        unknown = "the OS template debian-12-x86_64 is not downloaded yet: every step counts as one to run"
+        assert (unknown in done.stderr) is not known, done.stderr
+    assert OsTemplateServer.requests == []
+    assert changes_of(folders) == before
+    assert node.containers() == {4103: "stopped"}
 
 
 def test_a_template_is_downloaded_checked_and_copied_over(
@@ -187,6 +237,7 @@ def test_a_template_is_downloaded_checked_and_copied_over(
     assert node.left_over() == []
     digest = hashlib.sha256(aside.read_bytes()).hexdigest()
     done = over_ssh(QUICK, "--ostemplate-url", served, "--ostemplate-sha256", digest)
+    assert "/template/precreated/contrib/debian-12-x86_64.tar.gz" in OsTemplateServer.requests
     assert done.returncode == 0, done.stderr[-4000:]
     copied = node.cache / "debian-12-x86_64.tar.gz"
     assert hashlib.sha256(copied.read_bytes()).hexdigest() == digest
@@ -194,6 +245,26 @@ def test_a_template_is_downloaded_checked_and_copied_over(
     other = over_ssh(QUICK, "--ostemplate-sha256", "0" * 64)
     assert other.returncode == 1 and f"has the sha256 {digest}, not {'0' * 64}" in other.stderr, other.stderr
     copied.unlink()
+
+
+def test_neither_mmdebstrap_nor_lxc_is_asked_for_here_where_the_node_has_the_base(
+    cache: Path, server: Sshd, tmp_path: Path
+) -> None:
+    hide = 'for one in mmdebstrap lxc-execute; do mount --bind /dev/null /usr/bin/$one; done; exec "$@"'
+    head = ["unshare", "--mount", "sh", "-euc", hide, "sh"]
+    line = command(cache, QUICK, tmp_path / "out", "-b", "openvz", "--no-cache")
+    here = subprocess.run([*head, *line], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    assert here.returncode == 1
+    lacks = "lacks lxc-execute (runs the containers of a build), mmdebstrap (makes a Debian base); get it with"
+    assert lacks in here.stderr, here.stderr
+    there = subprocess.run(
+        [*head, *line, "--host", server.url],
+        capture_output=True,
+        text=True,
+        env=os.environ | server.environ,
+        stdin=subprocess.DEVNULL,
+    )
+    assert there.returncode == 0, there.stderr[-4000:]
 
 
 def test_on_the_node_itself(cache: Path, node: Node, tmp_path: Path) -> None:

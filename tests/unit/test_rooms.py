@@ -39,13 +39,19 @@ MODULES = {
 }
 
 
+class WithoutTypes(ast.NodeTransformer):
+    """Leaves out what stands under `if TYPE_CHECKING`."""
+
+    def visit_If(self, node: ast.If) -> ast.AST | None:
+        only_types = isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+        return None if only_types else self.generic_visit(node)
+
+
 def imported(module: str) -> set[str]:
     """The modules of ours that it imports, wherever the import stands, but for those that only types need."""
     found: set[str] = set()
-    tree = ast.parse(MODULES[module].read_text())
+    tree = WithoutTypes().visit(ast.parse(MODULES[module].read_text()))
     for node in ast.walk(tree):
-        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
-            node.body = []
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:

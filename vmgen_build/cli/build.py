@@ -147,12 +147,14 @@ def _dry_run(recipes: list[Recipe], options: BuildOptions, bus: Bus, *, as_json:
                     "title": s.title,
                     "id": s.id,
                 }
-                common.say(json.dumps({"event": "step-state", **fields, "cached": s.cached}))
+                common.show(json.dumps({"event": "step-state", **fields, "cached": s.cached}))
             continue
         rows = [("cached" if s.cached else "to run", s.backend, s.step, s.title, s.id[:12]) for s in states]
-        common.say(f"{recipe.path}: {sum(s.cached for s in states)} of {len(states)} steps are in the cache", bold=True)
+        common.show(
+            f"{recipe.path}: {sum(s.cached for s in states)} of {len(states)} steps are in the cache", bold=True
+        )
         for line in table(rows):
-            common.say(f"  {line}")
+            common.show(f"  {line}")
 
 
 def _build_all(recipes: list[Recipe], options: BuildOptions, bus: Bus, *, quiet: bool, as_json: bool) -> None:
@@ -182,23 +184,23 @@ def _build_all(recipes: list[Recipe], options: BuildOptions, bus: Bus, *, quiet:
 
 def _show_outcomes(outcomes: dict[Path, str]) -> None:
     built = sum(outcome == "built" for outcome in outcomes.values())
-    common.say(f"{built} of {len(outcomes)} recipes built", bold=True)
+    common.show(f"{built} of {len(outcomes)} recipes built", bold=True)
     for path, outcome in outcomes.items():
         if outcome != "built":
-            common.say(f"  {outcome}: {path}", fg="red")
+            common.show(f"  {outcome}: {path}", fg="red")
 
 
 def _show_result(result: BuildResult, quiet: bool) -> None:
     """With -q the files' names alone, for scripts."""
     if quiet:
         for packed in result.artifacts:
-            common.say(str(packed.path))
+            common.show(str(packed.path))
         return
     outcome = "unchanged since its last build, looked up" if result.unchanged else "built"
-    common.say(f"{result.plan.name} for {result.plan.backend}: {outcome} in {duration(result.seconds)}", bold=True)
+    common.show(f"{result.plan.name} for {result.plan.backend}: {outcome} in {duration(result.seconds)}", bold=True)
     files = [(str(packed.path), size(packed.size)) for packed in result.artifacts]
     files.append((str(result.manifest), size(result.manifest.stat().st_size)))
     for line in table(files, right=(1,)):
-        common.say(f"  {line}")
+        common.show(f"  {line}")
     for section, program, reason in result.plan.skipped:
-        common.say(f"  skipped: [{section}] {clean(program)}: {clean(reason)}", fg="yellow")
+        common.show(f"  skipped: [{section}] {clean(program)}: {clean(reason)}", fg="yellow")

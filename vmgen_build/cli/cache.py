@@ -35,7 +35,7 @@ def list_command(cache: Path, as_json: bool) -> None:
         _print_json(entries)
         return
     _print_table(entries)
-    common.say(f"{len(entries)} entries, {size(sum(e.size for e in entries))} in {cache}", bold=True)
+    common.show(f"{len(entries)} entries, {size(sum(e.size for e in entries))} in {cache}", bold=True)
 
 
 @cache_command.command("prune", context_settings=common.CONTEXT)
@@ -65,12 +65,12 @@ def prune_command(
         return
     _print_table(gone)
     verb = "would be dropped" if dry_run else "dropped"
-    common.say(f"{len(gone)} entries {verb}, {size(sum(e.size for e in gone))}", bold=True)
+    common.show(f"{len(gone)} entries {verb}, {size(sum(e.size for e in gone))}", bold=True)
 
 
 def _print_json(entries: list[Entry]) -> None:
     for entry in entries:
-        common.say(json.dumps(dataclasses.asdict(entry)))
+        common.show(json.dumps(dataclasses.asdict(entry)))
 
 
 def _print_table(entries: list[Entry]) -> None:
@@ -80,7 +80,7 @@ def _print_table(entries: list[Entry]) -> None:
         for e in entries
     ]
     for line in table(rows, right=(2,)):
-        common.say(line)
+        common.show(line)
 
 
 def _ago(seconds: float) -> str:

@@ -43,11 +43,11 @@ def check_command(
         shown = [p for p in problems if p.severity == "error" or not quiet]
         if as_json:
             for problem in shown:
-                common.say(json.dumps(_as_dict(problem)))
+                common.show(json.dumps(_as_dict(problem)))
         else:
             common.show_problems(shown)
         if summary and not (as_json or quiet):
-            common.say(f"{path}: {summary}")
+            common.show(f"{path}: {summary}")
     click.get_current_context().exit(2 if wrong else 0)
 
 
@@ -64,8 +64,8 @@ def _check(
         _plan(recipe, backends, templates)
     except RecipeError as error:
         return (*error.problems, *warnings, *error.warnings), ""
-    said = f", {len(warnings)} warning{'s' if len(warnings) > 1 else ''}" if warnings else ""
-    return warnings, f"ok: '{recipe.name}' on {recipe.hardware.os.name}-{recipe.hardware.os.arch}{said}"
+    count = f", {len(warnings)} warning{'s' if len(warnings) > 1 else ''}" if warnings else ""
+    return warnings, f"ok: '{recipe.name}' on {recipe.hardware.os.name}-{recipe.hardware.os.arch}{count}"
 
 
 def _plan(recipe: Recipe, backends: tuple[str, ...], templates: Path | None) -> None:

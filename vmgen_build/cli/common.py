@@ -206,7 +206,7 @@ def has_colour(stream: TextIO) -> bool:
     return is_terminal(stream) and not os.environ.get("NO_COLOR")
 
 
-def say(text: str = "", **style: Any) -> None:
+def show(text: str = "", **style: Any) -> None:
     """One line of a result, on standard output."""
     click.echo(click.style(text, **style) if style and has_colour(sys.stdout) else text, color=True)
 

@@ -54,6 +54,6 @@ def compile_command(
         plan = plan_for(loaded, backend, options)
         folder = output / backend if len(backends) > 1 else output
         for path in export(plan, folder):
-            common.say(str(path))
+            common.show(str(path))
         for section, program, reason in plan.skipped:
             click.echo(f"skipped: [{section}] {clean(program)}: {clean(reason)}", err=True)

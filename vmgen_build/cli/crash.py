@@ -18,7 +18,7 @@ DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def report(error: Exception) -> int:
-    """Tell the user; the exit code. A full disk or a missing right is no bug, and is told without a traceback."""
+    """Print it for the user; the exit code. A full disk or a missing right is no bug, and comes without a traceback."""
     if os.environ.get("VMGEN_DEBUG"):
         click.echo("".join(traceback.format_exception(error)), err=True)
         return 1
@@ -30,8 +30,8 @@ def report(error: Exception) -> int:
             err=True,
         )
     elif isinstance(error, OSError) and error.errno in DENIED and error.filename:
-        told = f"{error.filename}: {error.strerror}; run as a user who may use it, or name another"
-        click.echo(f"error: {told}", err=True)
+        reason = f"{error.filename}: {error.strerror}; run as a user who may use it, or name another"
+        click.echo(f"error: {reason}", err=True)
     else:
         what = clean("".join(traceback.format_exception_only(error)))
         click.echo(f"error: unexpected: {what}", err=True)

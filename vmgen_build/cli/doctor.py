@@ -31,7 +31,7 @@ def doctor_command(cache: Path, host: str, accept_new_host_key: bool, as_json: b
     findings = place_at(BuildOptions(cache=cache, host=host, accept_new_host_key=accept_new_host_key)).doctor()
     if as_json:
         for finding in findings:
-            common.say(json.dumps(finding.as_dict()))
+            common.show(json.dumps(finding.as_dict()))
     else:
         _show(findings)
     click.get_current_context().exit(0 if all(f.good for f in findings) else 1)
@@ -40,27 +40,27 @@ def doctor_command(cache: Path, host: str, accept_new_host_key: bool, as_json: b
 def _show(findings: list[Finding]) -> None:
     rows = [("ok" if f.good else "MISSING", f.what, f.found) for f in findings]
     for finding, line in zip(findings, table(rows), strict=True):
-        common.say(line, **({} if finding.good else {"fg": "red"}))
+        common.show(line, **({} if finding.good else {"fg": "red"}))
     lacking = [f for f in findings if not f.good]
     advice = [f.advice for f in lacking if f.advice]
     _show_packages([f for f in lacking if f.package], alone=not advice)
     for text in advice:
-        common.say(text, bold=True)
+        common.show(text, bold=True)
     if not lacking:
-        common.say("Everything is there.", bold=True)
+        common.show("Everything is there.", bold=True)
 
 
 def _show_packages(lacking: list[Finding], *, alone: bool) -> None:
     """The command that installs it, or a list where there is no apt-get. alone: nothing else is wrong."""
     if not lacking:
         return
-    common.say()
+    common.show()
     if host_system().has_apt:
-        common.say("This command mends it:" if alone else "This command installs what is missing:", bold=True)
+        common.show("This command mends it:" if alone else "This command installs what is missing:", bold=True)
         sudo = "" if os.geteuid() == 0 else "sudo "
         packages = " ".join(sorted({f.package for f in lacking}))
-        common.say(f"  {sudo}apt-get update && {sudo}apt-get install -y {packages}")
+        common.show(f"  {sudo}apt-get update && {sudo}apt-get install -y {packages}")
         return
-    common.say("This is missing; get it by this host's package manager, or build on Debian (docs/hosts.md):", bold=True)
+    common.show("This is missing; get it by this host's package manager, or build on Debian (docs/hosts.md):", bold=True)
     for line in table([("program", "Debian's package", "why"), *((f.what, f.package, f.found) for f in lacking)]):
-        common.say(f"  {line}")
+        common.show(f"  {line}")

@@ -40,7 +40,7 @@ def options_command(name: str | None, markdown: bool, as_json: bool) -> None:
         raise UsageError(f"no option is like '{name}'; 'vmgen-build options' lists all")
     for option in found:
         if as_json:
-            common.say(json.dumps({"path": option.path} | dataclasses.asdict(option)))
+            common.show(json.dumps({"path": option.path} | dataclasses.asdict(option)))
         else:
             _show_option(option)
 
@@ -55,11 +55,11 @@ def _points_to(name: str, path: str) -> bool:
 
 
 def _show_option(option: OptionDoc) -> None:
-    common.say(option.path, bold=True)
-    common.say(f"    {option.doc}")
+    common.show(option.path, bold=True)
+    common.show(f"    {option.doc}")
     default = "required" if option.required else f"default: {option.default}" if option.default else ""
     example = f"example: {option.name} = {option.example}" if option.example else ""
-    common.say("    " + "; ".join(part for part in (f"takes {option.takes}", default, example) if part))
+    common.show("    " + "; ".join(part for part in (f"takes {option.takes}", default, example) if part))
 
 
 @click.command("programs", context_settings=common.CONTEXT, short_help="Print the programs that a recipe can ask for.")
@@ -80,12 +80,12 @@ def programs_command(name: str | None, system: str, as_json: bool) -> None:
         raise UsageError(f"no program of {system}{like}; 'vmgen-build programs' lists those of Debian 12")
     if as_json:
         for program in found:
-            common.say(json.dumps(_as_dict(program)))
+            common.show(json.dumps(_as_dict(program)))
         return
     for program, line in zip(found, table([_row(p) for p in found]), strict=True):
-        common.say(line)
+        common.show(line)
         if name and program.notes:
-            common.say(f"    {program.notes}", dim=True)
+            common.show(f"    {program.notes}", dim=True)
 
 
 def _system(text: str) -> System:

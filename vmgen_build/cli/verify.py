@@ -60,19 +60,19 @@ def show_probes(artifact: Path, done: list[ProbeDone], quiet: bool) -> None:
     shown = [probe for probe in done if not quiet or probe.outcome == "fails"]
     rows = [(probe.outcome, clean(probe.setting), clean(probe.found)) for probe in shown]
     for probe, line in zip(shown, table(rows), strict=True):
-        common.say(line, fg=COLOURS.get(probe.outcome))
+        common.show(line, fg=COLOURS.get(probe.outcome))
     if not quiet:
-        common.say(f"{artifact}: {_summary(done)}", bold=True)
+        common.show(f"{artifact}: {_summary(done)}", bold=True)
 
 
 def _summary(done: list[ProbeDone]) -> str:
     counts = {outcome: sum(probe.outcome == outcome for probe in done) for outcome in COLOURS}
     if counts["holds"] == len(done):
         return f"all {len(done)} settings hold"
-    said = [f"{counts['holds']} of {len(done)} settings hold"]
-    said += [
+    parts = [f"{counts['holds']} of {len(done)} settings hold"]
+    parts += [
         f"{counts[outcome]} {word}"
         for outcome, word in (("fails", "do not"), ("skipped", "skipped"))
         if counts[outcome]
     ]
-    return ", ".join(said)
+    return ", ".join(parts)

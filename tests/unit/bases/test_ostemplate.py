@@ -445,8 +445,8 @@ def test_the_options_make_one_choice(tmp_path: Path) -> None:
 
     @click.command()
     @ostemplate_options
-    def command(template: TemplateChoice) -> None:
-        got.append(template)
+    def command(ostemplate: TemplateChoice) -> None:
+        got.append(ostemplate)
 
     keyring = tmp_path / "keys.gpg"
     keyring.touch()
