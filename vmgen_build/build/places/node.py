@@ -25,7 +25,7 @@ from vmgen_build.host.files import Written, sha256_of
 from vmgen_build.host.namespaces import STOP_SIGNALS, WorkerBus, interrupt_once, run_isolated
 from vmgen_build.plan.context import Facts
 from vmgen_build.plan.model import Base, Plan
-from vmgen_build.plan.steps.network import links
+from vmgen_build.plan.network import links
 from vmgen_build.recipe.recipe import Recipe
 from vmgen_build.store.layers import Store
 

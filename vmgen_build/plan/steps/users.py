@@ -17,15 +17,6 @@ from vmgen_build.secret import Secret
 
 ORDER = 310
 
-SHELL_PACKAGES = {
-    "zsh": "zsh",
-    "fish": "fish",
-    "tcsh": "tcsh",
-    "csh": "tcsh",
-    "ksh": "ksh",
-    "mksh": "mksh",
-    "git-shell": "git",
-}
 SUDOERS = {"yes": "ALL=(ALL:ALL) ALL", "nopasswd": "ALL=(ALL:ALL) NOPASSWD: ALL"}
 
 
@@ -59,7 +50,7 @@ def needs(ctx: PlanContext) -> Iterator[str]:
     if any(u.sudo in SUDOERS for u in users):
         yield "sudo"
     for user in users:
-        if package := SHELL_PACKAGES.get(PurePosixPath(user.shell).name):
+        if package := ctx.family.shells.get(PurePosixPath(user.shell).name):
             yield package
 
 
