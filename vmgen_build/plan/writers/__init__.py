@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 from importlib.util import find_spec
+from types import ModuleType
 from typing import Any, cast
 
 from vmgen_build import plugins
@@ -74,10 +75,12 @@ def whole_script(output: Output, ctx: PlanContext) -> str:
 
 def writer_named(name: str) -> Writer[Any] | None:
     """None where this version has no such writer."""
-    if (added := plugins.get(GROUP, name)) is not None:
-        return cast(Writer[Any], added)
+    return cast("Writer[Any] | None", _own(name) or plugins.get(GROUP, name))
+
+
+def _own(name: str) -> ModuleType | None:
     module = f"{__name__}.{name}"
     if not name.isidentifier() or find_spec(module) is None:
         return None
     found = import_module(module)
-    return cast(Writer[Any], found) if hasattr(found, "write") else None
+    return found if hasattr(found, "write") else None
