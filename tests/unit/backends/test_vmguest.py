@@ -148,8 +148,8 @@ def test_fstab_is_what_findmnt_takes(recipe: Recipes, tmp_path: Path) -> None:
     path = tmp_path / "fstab"
     path.write_text(vmfiles.fstab(machine_of(recipe(DISKS))))
     command = ["findmnt", "--tab-file", str(path), "--noheadings", "--raw", "--output", "TARGET,FSTYPE"]
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
-    assert len(said) == 7 and r"/srv/my\x20data ext4" in said
+    rows = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert len(rows) == 7 and r"/srv/my\x20data ext4" in rows
 
 
 @pytest.mark.parametrize(
@@ -211,7 +211,7 @@ def test_the_packages_are_those_of_the_file_systems_in_use(recipe: Recipes) -> N
 
 
 @pytest.mark.parametrize(
-    ("system", "hardware", "said"),
+    ("system", "hardware", "reason"),
     [
         ("debian-12-arm64", "", "virtual machines of arm64 are not made by this version; write debian-12-amd64"),
         ("debian-13-i386", "", "debian-13 has no kernel for i386; write debian-13-amd64, or debian-12-i386"),
@@ -220,10 +220,10 @@ def test_the_packages_are_those_of_the_file_systems_in_use(recipe: Recipes) -> N
         ("winxppro", "", "this version makes virtual machines of Debian only"),
     ],
 )
-def test_what_cannot_boot_is_refused_at_its_line(recipe: Recipes, system: str, hardware: str, said: str) -> None:
+def test_what_cannot_boot_is_refused_at_its_line(recipe: Recipes, system: str, hardware: str, reason: str) -> None:
     with pytest.raises(RecipeError) as caught:
         steps_of(recipe(hardware, system=system))
-    assert ":3: [hardware] os: " in str(caught.value) and said in str(caught.value)
+    assert ":3: [hardware] os: " in str(caught.value) and reason in str(caught.value)
 
 
 def plan_of(recipe: Recipe, hypervisor: str) -> Plan:
@@ -324,8 +324,8 @@ def test_units_are_what_systemd_takes(recipe: Recipes, tmp_path: Path) -> None:
     for name in units:
         (tmp_path / name).write_text(files[name].replace("/usr/lib/vmgen/", "/bin/sh "))
     command = ["systemd-analyze", "verify", "--man=no", *(str(tmp_path / name) for name in units)]
-    said = subprocess.run(command, capture_output=True, text=True)
-    assert not [line for line in said.stderr.splitlines() if str(tmp_path) in line or "vmgen-" in line], said.stderr
+    ran = subprocess.run(command, capture_output=True, text=True)
+    assert not [line for line in ran.stderr.splitlines() if str(tmp_path) in line or "vmgen-" in line], ran.stderr
 
 
 ADAPTERS = {"ens33": "pci0/02:01.0", "ens160": "pci0/03:00.0", "eth0": "pci0/0b:00.0"}

@@ -167,6 +167,8 @@ def test_a_linux_without_a_base_is_planned_to_be_read(
     text = sink_text.replace("os = debian-12-amd64", f"os = {system}")
     assert text != sink_text
     plan = planned(text, head="", files=sink_files)
+    recipe = load(tmp_path / "lab.ini")
+    name = recipe.hardware.os.name
     names = [step.name for step in plan.steps]
     assert names == ["system", "users", "files", "script-first", "script-second", "kernel"]
     assert [word for word in DEBIANS_OWN if word in all_text(plan)] == []
@@ -176,10 +178,9 @@ def test_a_linux_without_a_base_is_planned_to_be_read(
     assert {("devel", "vim"), ("config", "htop"), ("config", "repository own"), ("services", "sshd")} <= left
     own = {("config", "timezone"), ("config", "locale"), ("config", "keyboard"), ("network", "firewall")}
     assert own | {("network", "interfaces and name servers"), ("config", "clean-up of the image")} <= left
-    name = load(tmp_path / "lab.ini").hardware.os.name
     assert [what for section, what, reason in plan.skipped if (section, what) in own and name not in reason] == []
     with pytest.raises(RecipeError, match=rf"\[hardware\] os: '{name}' is known, but this version does not build it"):
-        refuse_unbuildable(load(tmp_path / "lab.ini"))
+        refuse_unbuildable(recipe)
 
 
 def test_what_is_left_out_names_the_writer_that_lacks(planned: Planner) -> None:

@@ -54,7 +54,7 @@ def _volume_probe(name: str, volume: Volume, renderer: Renderer) -> Probe:
 
 
 def _place(volume: Volume) -> tuple[str, str]:
-    """Where the booted machine has the volume, "" for nowhere; and how that is said."""
+    """Where the booted machine has the volume, "" for nowhere; and what the probe expects of it."""
     if volume.fs == "swap":
         return "swap", "in use"
     if not volume.mount:
