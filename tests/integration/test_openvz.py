@@ -90,4 +90,4 @@ def test_a_system_that_is_not_built_is_compiled_and_refused(vmgen: Run, tmp_path
     assert {"123.conf", "INSTALL", "plan.json", "02-users.sh"} <= set(os.listdir(tmp_path / "out"))
     assert "skipped: [devel] vim: packages of fedora-14 are installed with yum" in compiled.stderr
     built = vmgen(recipe, "-b", "openvz", "-o", tmp_path)
-    assert built.returncode == 2 and "'fedora-14' is known, but this version builds Debian only" in built.stderr
+    assert built.returncode == 2 and "'fedora-14' is known, but this version does not build it" in built.stderr

@@ -42,12 +42,27 @@ def disks(built: tuple[Path, list[dict[str, Any]]], tmp_path_factory: pytest.Tem
 
 
 def test_both_backends_stand_on_the_same_layers(built: tuple[Path, list[dict[str, Any]]]) -> None:
+    """Up to the recipe's packages; then the machine has its kernel, and what is edited daily stands on that."""
     finished = [e for e in built[1] if e["event"] == "step-finished"]
-    first = {e["step"]: e["id"] for e in finished[: next(i for i, e in enumerate(finished) if e["step"] == "pack")]}
-    second = {e["step"]: e for e in finished[len(first) + 1 :]}
-    shared = [step for step in first if step != "generalise"]
-    assert shared and all(second[step]["id"] == first[step] for step in shared)
-    assert {second[step]["outcome"] for step in shared} == {"cached"}
+    at = next(i for i, e in enumerate(finished) if e["step"] == "pack")
+    lxc, vmware = ([(e["step"], e["id"], e["outcome"]) for e in part] for part in (finished[:at], finished[at + 1 :]))
+    names = [step for step, _, _ in vmware]
+    kernel = names.index("packages-machine")
+    assert names[kernel - 1] == "packages-config", "the last of the recipe's packages"
+    assert [(step, id) for step, id, _ in vmware[:kernel]] == [(step, id) for step, id, _ in lxc[:kernel]]
+    assert {outcome for _, _, outcome in vmware[:kernel]} == {"cached"}
+    assert names[kernel : kernel + 4] == ["packages-machine", "machine", "tools-vmware", "system"]
+    assert not {id for _, id, _ in vmware[kernel:]} & {id for _, id, _ in lxc if id}
+
+
+def test_another_user_name_makes_nothing_of_the_machine_anew(
+    vmgen: Run, built: tuple[Path, list[dict[str, Any]]], tmp_path: Path
+) -> None:
+    done = vmgen(RECIPES / "vm.ini", "-b", "vmware", "-o", tmp_path, "--json", "--set", "config.hostname=another")
+    assert done.returncode == 0, done.stderr[-4000:]
+    outcomes = {e["step"]: e["outcome"] for e in events(done) if e["event"] == "step-finished"}
+    assert {outcomes[step] for step in ("base", "packages-machine", "machine", "tools-vmware")} == {"cached"}
+    assert outcomes["system"] != "cached"
 
 
 def test_independent_readers_take_the_ova(built: tuple[Path, list[dict[str, Any]]], disks: list[Path]) -> None:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
 
 from vmgen_build.catalogue.programs import Program
-from vmgen_build.plan.text.render import Renderer
+from vmgen_build.errors import VmgenError
+from vmgen_build.installers import Installer, installer_for
+from vmgen_build.plan.text.render import Renderer, override_folder
 from vmgen_build.recipe.recipe import Recipe
 from vmgen_build.recipe.sections.programs import Wish
-from vmgen_build.systems.model import System
+from vmgen_build.systems.model import Family, System
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,31 @@ class PlanContext:
     facts: Facts
     programs: tuple[tuple[Wish, Program], ...]
     renderer: Renderer
+
+    @property
+    def family(self) -> Family:
+        return self.system.family
+
+    @property
+    def installer(self) -> Installer | None:
+        """None where this version does not drive the system's package manager."""
+        try:
+            return installer_for(self.system)
+        except VmgenError:
+            return None
+
+
+class LeftOut(NamedTuple):
+    """What the recipe asks for and the plan does not do: section, program or setting, reason."""
+
+    section: str
+    what: str
+    reason: str
+
+
+def guest_renderer(recipe: Recipe, templates: Path | None) -> Renderer:
+    """Renders scripts of the recipe's guest; templates: as in planner.make_plan."""
+    return Renderer(override_folder(recipe.folder, templates), step_folder=recipe.hardware.os.family.step_folder)
 
 
 def full_host_name(recipe: Recipe) -> str:

@@ -1,6 +1,7 @@
 """The step modules: every module of vmgen_build.plan.steps, found by being there.
 
 A module has ORDER (its place among the others), `steps(ctx)`, and where its settings need packages `needs(ctx)`.
+What it cannot do for the system it yields as LeftOut in place of a step.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Protocol, cast
 
-from vmgen_build.plan.context import PlanContext
+from vmgen_build.plan.context import LeftOut, PlanContext
 from vmgen_build.plan.model import Step
 
 DAILY = 300
@@ -25,7 +26,7 @@ class StepModule(Protocol):
     __name__: str
     ORDER: int
 
-    def steps(self, ctx: PlanContext) -> Iterator[Step]: ...
+    def steps(self, ctx: PlanContext) -> Iterator[Step | LeftOut]: ...
 
 
 class NeedyModule(Protocol):

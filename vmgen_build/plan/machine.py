@@ -223,7 +223,7 @@ def _as_blkid(seed: uuid.UUID, fs: str) -> str:
 
 
 def _nics(recipe: Recipe) -> Iterator[Nic]:
-    """As in the guest's network files (plan.steps.network.links): without any, eth0."""
+    """As in the guest's network files (plan.network.links): without any, eth0."""
     adapters, sections = recipe.hardware.eths, recipe.network.eths
     for name in dict.fromkeys((*adapters, *sections)) or {"eth0": None}:
         adapter = adapters.get(name)

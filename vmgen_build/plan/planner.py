@@ -9,31 +9,13 @@ from pathlib import Path
 from vmgen_build.catalogue import programs as catalogue
 from vmgen_build.catalogue.programs import Program
 from vmgen_build.errors import Position, Problem, RecipeError
-from vmgen_build.plan.context import Facts, PlanContext
+from vmgen_build.plan.context import Facts, LeftOut, PlanContext, guest_renderer
 from vmgen_build.plan.discovery import DAILY, LAST, StepModule, step_modules
 from vmgen_build.plan.model import Base, Part, Plan, Step
-from vmgen_build.plan.text.render import Renderer, override_folder
 from vmgen_build.recipe.recipe import Recipe
 from vmgen_build.recipe.sections.programs import Wish
+from vmgen_build.systems import families
 from vmgen_build.systems.model import System
-
-BASE_PACKAGES = (
-    "ca-certificates",
-    "dbus",
-    "ifupdown",
-    "iproute2",
-    "iputils-ping",
-    "isc-dhcp-client",
-    "netbase",
-    "procps",
-    "systemd",
-    "systemd-sysv",
-    "usr-is-merged",
-)
-"""What makes a minimal Debian a machine: an init, a network, certificates to fetch with."""
-
-ANY_LINUX = frozenset({"system", "users", "firewall", "files", "scripts"})
-"""Step modules whose scripts are the same on every distribution."""
 
 
 def make_plan(
@@ -42,19 +24,21 @@ def make_plan(
     """All that a build of the recipe for one backend will do.
 
     templates: the folder whose templates stand for the shipped ones; by default `templates/` beside the recipe.
-    A Linux system without a base is planned to be read (see refuse_unbuildable): its plan holds the steps that are the
-    same on every distribution, and says what it leaves out.
+    A Linux system without a base is planned to be read (see refuse_unbuildable). What this version has no writer or no
+    installer for is left out of the plan, which says so.
     Raises RecipeError where the system cannot be planned, or where a value cannot be carried.
     """
     facts = facts or Facts()
     system = recipe.hardware.os
     if system.kind != "linux":
         refuse_unbuildable(recipe)
-    programs, skipped = _resolve(recipe.wishes, system) if system.base else ([], _left_out(recipe, system))
+    programs, unknown = _resolve(recipe.wishes, system)
     _refuse_conflicts(programs)
-    renderer = Renderer(override_folder(recipe.folder, templates))
-    ctx = PlanContext(recipe, system, facts, tuple(programs), renderer)
+    ctx = PlanContext(recipe, system, facts, tuple(programs), guest_renderer(recipe, templates))
     base = make_base(system, facts)
+    found = list(_all_steps(ctx, part))
+    steps = [one for one in found if isinstance(one, Step)]
+    left = [one for one in found if isinstance(one, LeftOut)]
     return Plan(
         name=recipe.name,
         recipe_path=str(recipe.path),
@@ -64,10 +48,10 @@ def make_plan(
         arch=system.arch,
         epoch=facts.epoch,
         base=base,
-        steps=tuple(_chain(base.id, _asked(_all_steps(ctx, part), part.without))),
+        steps=tuple(_chain(base.id, _asked(steps, part.without))),
         build_recipe=dict(part.build_recipe),
         mirror=recipe.config.mirror,
-        skipped=tuple(skipped),
+        skipped=(*unknown, *left),
         probes=part.probes,
     )
 
@@ -78,7 +62,7 @@ def make_base(system: System, facts: Facts) -> Base:
         distribution=system.distribution,
         suite=system.codename,
         arch=system.arch,
-        packages=BASE_PACKAGES,
+        packages=system.family.base_packages,
         release=facts.template_digest or facts.release,
         epoch=facts.epoch,
         template=facts.template,
@@ -89,32 +73,28 @@ def refuse_unbuildable(recipe: Recipe) -> None:
     """Raises RecipeError at the recipe's os, where this version has no base to build it from."""
     system = recipe.hardware.os
     if not system.base:
-        text = f"'{system.name}' is known, but this version builds Debian only; write debian-12 or debian-13"
+        built = ", ".join(buildable())
+        text = f"'{system.name}' is known, but this version does not build it; write one of {built}"
         raise RecipeError([Problem(recipe.hardware.at("os"), "[hardware] os", text, code="no-base")])
 
 
-def _left_out(recipe: Recipe, system: System) -> list[tuple[str, str, str]]:
-    """What the plan of a system without a base leaves out, as (section, program or setting, reason)."""
-    config = recipe.config
-    packages = f"packages of {system.name} are installed with {system.installer}, which this version does not drive"
-    own_form = f"this version writes it in Debian's form alone, which is not that of {system.name}"
-    left = [(wish.section, wish.choice or wish.name, packages) for wish in recipe.wishes]
-    left += [("config", name, packages) for name in config.packages]
-    left += [("config", f"repository {name}", own_form) for name in config.repos]
-    return [*left, ("network", "interfaces and name servers", own_form), ("config", "clean-up of the image", own_form)]
+def buildable() -> tuple[str, ...]:
+    """Names of the systems that this version has a base of."""
+    rows = [row for family in families() for row in family.distributions]
+    return tuple(f"{row.name}-{version}" for row in rows for version in row.bases)
 
 
-def _resolve(wishes: Iterable[Wish], system: System) -> tuple[list[tuple[Wish, Program]], list[tuple[str, str, str]]]:
-    """The wishes that the system can meet, and the others as (section, program, reason)."""
+def _resolve(wishes: Iterable[Wish], system: System) -> tuple[list[tuple[Wish, Program]], list[LeftOut]]:
+    """The wishes that the system can meet, and the others."""
     met: list[tuple[Wish, Program]] = []
-    skipped: list[tuple[str, str, str]] = []
+    left: list[LeftOut] = []
     for wish in wishes:
         found = catalogue.resolve(wish.name, wish.choice, system)
         if isinstance(found, Program):
             met.append((wish, found))
         else:
-            skipped.append((wish.section, wish.choice or wish.name, found.reason))
-    return met, skipped
+            left.append(LeftOut(wish.section, wish.choice or wish.name, found.reason))
+    return met, left
 
 
 def _refuse_conflicts(programs: Iterable[tuple[Wish, Program]]) -> None:
@@ -131,10 +111,9 @@ def _refuse_conflicts(programs: Iterable[tuple[Wish, Program]]) -> None:
         raise RecipeError(problems)
 
 
-def _all_steps(ctx: PlanContext, part: Part) -> Iterator[Step]:
-    modules = [m for m in step_modules() if ctx.system.base or m.__name__.rpartition(".")[2] in ANY_LINUX]
+def _all_steps(ctx: PlanContext, part: Part) -> Iterator[Step | LeftOut]:
     own = [(DAILY, part.packages), (LAST, part.steps)]
-    for module in modules:
+    for module in step_modules():
         while own and own[0][0] <= module.ORDER:
             yield from own.pop(0)[1]
         yield from _steps_of(module, ctx)
@@ -147,7 +126,7 @@ def _asked(steps: Iterable[Step], without: frozenset[str]) -> Iterator[Step]:
         yield replace(step, probes=tuple(p for p in step.probes if p.name not in without)) if without else step
 
 
-def _steps_of(module: StepModule, ctx: PlanContext) -> Iterator[Step]:
+def _steps_of(module: StepModule, ctx: PlanContext) -> Iterator[Step | LeftOut]:
     """A value that a step refuses without knowing its line becomes a problem of the recipe as a whole."""
     try:
         yield from module.steps(ctx)

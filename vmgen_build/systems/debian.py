@@ -109,7 +109,8 @@ FAMILY = Family(
         "usr-is-merged",
     ),
     writers={
-        "hostname": "etc_hostname",
+        "hostname": "debian_hostname",
+        "mail_name": "etc_mailname",
         "timezone": "etc_timezone",
         "locale": "locale_gen",
         "keyboard": "keyboard_configuration",

@@ -141,8 +141,12 @@ class Family:
     machine: WholeMachine | None = None
 
 
-WRITERS = ("hostname", "timezone", "locale", "keyboard", "network", "firewall", "repositories", "cleanup")
-"""The settings that families set each in a way of their own."""
+WRITERS = (
+    *("hostname", "mail_name", "timezone", "locale", "keyboard"),
+    *("network", "firewall", "repositories", "cleanup"),
+)
+"""The settings that families set each in a way of their own. mail_name: only where mail servers keep a name of their
+own; a family that names no writer of it has nothing to set."""
 
 SYSTEMD_UP = """\
 state=$(systemctl is-system-running) || :

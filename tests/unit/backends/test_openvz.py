@@ -186,19 +186,21 @@ def test_probes_of_a_venet_look_on_any_device(part: Part, tmp_path: Path) -> Non
     assert not {"eth0-192.168.1.2", "eth0-fd00::2", "gateway-eth0-192.168.1.254"} & names
 
 
-def test_layers_are_shared_with_lxc_up_to_the_backends_part(part: Part, tmp_path: Path) -> None:
-    own = part(BOTH)
+def test_layers_are_shared_with_lxc_up_to_the_backends_packages(part: Part, tmp_path: Path) -> None:
+    own = part(BOTH + "[devel]\nvim = 1\n")
     recipe = load(tmp_path / "lab.ini")
     openvz = make_plan(recipe, "openvz", own)
     lxc = make_plan(recipe, "lxc", LxcBackend().part(recipe, None))
     names = [step.name for step in openvz.steps]
-    at = names.index("openvz")
-    assert [s.id for s in openvz.steps[:at]] == [s.id for s in lxc.steps[:at]] and names[at + 1 :] == ["generalise"]
+    at = names.index("packages-openvz")
+    assert at > 0 and [s.id for s in openvz.steps[:at]] == [s.id for s in lxc.steps[:at]]
+    assert names[at + 1 :] == ["system", "network", "openvz", "generalise"]
+    assert [s.name for s in openvz.steps[at:] if s.network] == ["packages-openvz"]
 
 
 def test_every_script_is_clean_shell(part: Part) -> None:
     made = part(BOTH)
-    scripts = [step.script for step in made.steps] + [probe.script for probe in made.probes]
+    scripts = [step.script for step in (*made.packages, *made.steps)] + [probe.script for probe in made.probes]
     for script in [*scripts, texts(made)["123.mount"]]:
         subprocess.run(["dash", "-n"], input=script, text=True, check=True)
         if shutil.which("shellcheck"):

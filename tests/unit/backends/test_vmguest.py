@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 
 from vmgen_build.backends.machines import files as vmfiles
-from vmgen_build.backends.machines.guest import vm_probes, vm_steps
+from vmgen_build.backends.machines.guest import vm_packages, vm_probes, vm_steps
 from vmgen_build.errors import RecipeError
+from vmgen_build.plan.context import guest_renderer
 from vmgen_build.plan.machine import Machine, machine_of
-from vmgen_build.plan.model import Part, Plan, Step
+from vmgen_build.plan.model import Part, Plan, Probe, Step
 from vmgen_build.plan.planner import make_plan
 from vmgen_build.plan.text.render import Renderer
 from vmgen_build.recipe.load import load
@@ -89,8 +90,20 @@ def recipe(tmp_path: Path) -> Recipes:
     return make
 
 
-def steps_of(recipe: Recipe, *tools: str) -> dict[str, Step]:
-    return {step.name: step for step in vm_steps(recipe, machine_of(recipe), Renderer(None), tools)}
+def early(recipe: Recipe, hypervisor: str = "vmware", templates: Path | None = None) -> tuple[Step, ...]:
+    return vm_packages(recipe, machine_of(recipe), guest_renderer(recipe, templates), hypervisor)
+
+
+def late(recipe: Recipe) -> tuple[Step, ...]:
+    return vm_steps(recipe, guest_renderer(recipe, None))
+
+
+def probes_of(recipe: Recipe) -> tuple[Probe, ...]:
+    return vm_probes(machine_of(recipe), recipe.hardware.os.family, guest_renderer(recipe, None))
+
+
+def steps_of(recipe: Recipe) -> dict[str, Step]:
+    return {step.name: step for step in early(recipe)}
 
 
 def files_of(recipe: Recipe) -> dict[str, str]:
@@ -135,8 +148,8 @@ def test_fstab_is_what_findmnt_takes(recipe: Recipes, tmp_path: Path) -> None:
     path = tmp_path / "fstab"
     path.write_text(vmfiles.fstab(machine_of(recipe(DISKS))))
     command = ["findmnt", "--tab-file", str(path), "--noheadings", "--raw", "--output", "TARGET,FSTYPE"]
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
-    assert len(said) == 7 and r"/srv/my\x20data ext4" in said
+    rows = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert len(rows) == 7 and r"/srv/my\x20data ext4" in rows
 
 
 @pytest.mark.parametrize(
@@ -181,23 +194,24 @@ def test_grubs_own_parser_takes_its_files(recipe: Recipes) -> None:
     ],
 )
 def test_the_loader_of_each_firmware(recipe: Recipes, hardware: str, package: str, image: str, module: str) -> None:
-    script = steps_of(recipe(hardware))["machine"].script
-    assert f" {package} " in script and f"image={image}\n" in script
+    steps = steps_of(recipe(hardware))
+    script = steps["machine"].script
+    assert f" {package} " in steps["packages-machine"].script and f"image={image}\n" in script
     (line,) = [line for line in script.splitlines() if line.startswith("grub-mkimage ")]
     assert module in line and line.endswith(" ext2")
 
 
 def test_the_packages_are_those_of_the_file_systems_in_use(recipe: Recipes) -> None:
-    (line,) = [n for n in steps_of(recipe(DISKS))["machine"].script.splitlines() if "apt-get" in n]
+    (line,) = [n for n in steps_of(recipe(DISKS))["packages-machine"].script.splitlines() if "apt-get" in n]
     packages = set(line.split(" -- ")[1].split())
     assert {"linux-image-amd64", "btrfs-progs", "dosfstools", "ntfs-3g"} <= packages
     assert not {"xfsprogs", "console-setup", "grub-pc"} & packages
-    assert "console-setup" in steps_of(recipe(rest="[config]\nkeyboard = de"))["machine"].script
-    assert "linux-image-686-pae" in steps_of(recipe(system="debian-12-i386"))["machine"].script
+    assert "console-setup" in steps_of(recipe(rest="[config]\nkeyboard = de"))["packages-machine"].script
+    assert "linux-image-686-pae" in steps_of(recipe(system="debian-12-i386"))["packages-machine"].script
 
 
 @pytest.mark.parametrize(
-    ("system", "hardware", "said"),
+    ("system", "hardware", "reason"),
     [
         ("debian-12-arm64", "", "virtual machines of arm64 are not made by this version; write debian-12-amd64"),
         ("debian-13-i386", "", "debian-13 has no kernel for i386; write debian-13-amd64, or debian-12-i386"),
@@ -206,24 +220,60 @@ def test_the_packages_are_those_of_the_file_systems_in_use(recipe: Recipes) -> N
         ("winxppro", "", "this version makes virtual machines of Debian only"),
     ],
 )
-def test_what_cannot_boot_is_refused_at_its_line(recipe: Recipes, system: str, hardware: str, said: str) -> None:
+def test_what_cannot_boot_is_refused_at_its_line(recipe: Recipes, system: str, hardware: str, reason: str) -> None:
     with pytest.raises(RecipeError) as caught:
         steps_of(recipe(hardware, system=system))
-    assert ":3: [hardware] os: " in str(caught.value) and said in str(caught.value)
+    assert ":3: [hardware] os: " in str(caught.value) and reason in str(caught.value)
 
 
-def plan_of(recipe: Recipe, backend: str, tools: str) -> Plan:
-    part = Part(steps=vm_steps(recipe, machine_of(recipe), Renderer(None), (tools,)))
-    return make_plan(recipe, backend, part)
+def plan_of(recipe: Recipe, hypervisor: str) -> Plan:
+    part = Part(packages=early(recipe, hypervisor), steps=late(recipe))
+    return make_plan(recipe, hypervisor, part)
 
 
 def test_vmware_and_kvm_share_the_machine_and_part_at_their_tools(recipe: Recipes) -> None:
-    made = recipe(DISKS)
-    vmware, kvm = plan_of(made, "vmware", "open-vm-tools"), plan_of(made, "kvm", "qemu-guest-agent")
-    assert [s.name for s in vmware.steps][-3:] == ["machine", "tools-vmware", "generalise"]
-    assert [s.name for s in kvm.steps][-3:] == ["machine", "tools-kvm", "generalise"]
-    assert [s.id for s in vmware.steps[:-2]] == [s.id for s in kvm.steps[:-2]]
-    assert vmware.steps[-2].id != kvm.steps[-2].id
+    made = recipe(DISKS, "[devel]\nvim = 1\n")
+    vmware, kvm = plan_of(made, "vmware"), plan_of(made, "kvm")
+    names = ["packages-devel", "packages-machine", "machine"]
+    assert [s.name for s in vmware.steps] == [*names, "tools-vmware", "system", "network", "generalise"]
+    assert [s.name for s in kvm.steps] == [*names, "tools-kvm", "system", "network", "generalise"]
+    assert [s.id for s in vmware.steps[:3]] == [s.id for s in kvm.steps[:3]]
+    assert not {s.id for s in vmware.steps[3:]} & {s.id for s in kvm.steps[3:]}
+
+
+DAILY = "[users]\n[[users]]\n[[[u]]]\nname = {user}\n[config]\nhostname = {host}\nkeyboard = de\n"
+
+
+def test_what_people_edit_daily_makes_no_kernel_or_initramfs_anew(recipe: Recipes) -> None:
+    plans = [plan_of(recipe(DISKS, DAILY.format(user=user, host=host)), "vmware") for user, host in ("ab", "cd")]
+    one, other = ([(step.name, step.id) for step in plan.steps] for plan in plans)
+    shared = [name for (name, first), (_, second) in zip(one, other, strict=True) if first == second]
+    assert shared == ["packages-config", "packages-machine", "machine", "tools-vmware"]
+    assert [name for name, _ in one[4:]] == ["system", "users", "network", "screen-keyboard", "generalise"]
+
+
+def test_disks_and_adapters_of_another_machine_install_nothing_anew(recipe: Recipes) -> None:
+    one, other = (steps_of(recipe(text)) for text in (DISKS, DISKS.replace("00:10", "00:20")))
+    assert one["packages-machine"].id == other["packages-machine"].id
+    assert one["machine"].id != other["machine"].id
+    assert not one["machine"].network
+
+
+@pytest.mark.parametrize(
+    ("dest", "steps"),
+    [
+        ("/etc/modprobe.d/own.conf", ["initramfs"]),
+        ("/etc/modules", ["initramfs"]),
+        ("/etc/modules.txt", []),
+        ("/etc/motd", []),
+    ],
+)
+def test_files_of_the_recipe_that_an_initramfs_is_made_from(
+    recipe: Recipes, tmp_path: Path, dest: str, steps: list[str]
+) -> None:
+    (tmp_path / "own").write_text("x")
+    made = recipe(rest=f"[config]\n[[files]]\n[[[own]]]\nsource = own\ndest = {dest}\n")
+    assert [step.name for step in late(made)] == steps
 
 
 def test_the_machine_changes_with_what_it_is_made_from(recipe: Recipes) -> None:
@@ -274,8 +324,8 @@ def test_units_are_what_systemd_takes(recipe: Recipes, tmp_path: Path) -> None:
     for name in units:
         (tmp_path / name).write_text(files[name].replace("/usr/lib/vmgen/", "/bin/sh "))
     command = ["systemd-analyze", "verify", "--man=no", *(str(tmp_path / name) for name in units)]
-    said = subprocess.run(command, capture_output=True, text=True)
-    assert not [line for line in said.stderr.splitlines() if str(tmp_path) in line or "vmgen-" in line], said.stderr
+    ran = subprocess.run(command, capture_output=True, text=True)
+    assert not [line for line in ran.stderr.splitlines() if str(tmp_path) in line or "vmgen-" in line], ran.stderr
 
 
 ADAPTERS = {"ens33": "pci0/02:01.0", "ens160": "pci0/03:00.0", "eth0": "pci0/0b:00.0"}
@@ -315,17 +365,19 @@ def test_a_template_of_the_user_stands_for_the_menu(recipe: Recipes, tmp_path: P
     (tmp_path / "own/vm").mkdir(parents=True)
     (tmp_path / "own/vm/grub.cfg.j2").write_text("menuentry {{ title }} { linux {{ kernel }} {{ arguments }} quiet }\n")
     made = recipe()
-    (machine,) = vm_steps(made, machine_of(made), Renderer(tmp_path / "own"))
+    machine = {step.name: step for step in early(made, templates=tmp_path / "own")}["machine"]
     (menu,) = [f.content for f in machine.files if f.name == "grub.cfg"]
     assert menu is not None and menu.startswith(b"menuentry 'Debian 12' { linux /boot/vmlinuz ")
 
 
 @pytest.mark.parametrize("hardware", ["", DISKS, "firmware = efi"])
 def test_every_script_is_clean_shell(recipe: Recipes, tmp_path: Path, hardware: str) -> None:
-    made = recipe(hardware)
-    machine = machine_of(made)
-    steps = vm_steps(made, machine, Renderer(None), ("open-vm-tools", "qemu-guest-agent"))
-    probes = [*vm_probes(machine, Renderer(None)), *(p for s in steps for p in s.probes)]
+    (tmp_path / "x").write_text("x")
+    files = "[[files]]\n[[[f]]]\nsource = x\ndest = /etc/modules\n"
+    made = recipe(hardware, f"[config]\nkeyboard = de\n{files}")
+    steps = [*early(made), *early(made, "kvm")[2:], *late(made)]
+    assert {"screen-keyboard", "initramfs", "tools-kvm"} <= {step.name for step in steps}
+    probes = [*probes_of(made), *(p for s in steps for p in s.probes)]
     scripts = {f"step-{s.name}": s.script for s in steps} | {f"probe-{p.name}": p.script for p in probes}
     scripts |= {name: text for name, text in files_of(made).items() if text.startswith("#!")}
     assert len(scripts) == len(steps) + len(probes) + 1 + ("grow-root" in scripts)
@@ -339,7 +391,7 @@ def test_every_script_is_clean_shell(recipe: Recipes, tmp_path: Path, hardware: 
 
 
 def test_the_probes_ask_for_each_volume_and_adapter(recipe: Recipes) -> None:
-    probes = {p.name: p for p in vm_probes(machine_of(recipe(DISKS)), Renderer(None))}
+    probes = {p.name: p for p in probes_of(recipe(DISKS))}
     assert {name: p.expected for name, p in probes.items() if name.startswith("volume-")} == {
         "volume-hdd0-boot": "ext2 on /boot",
         "volume-hdd0-root": 'ext4 on / it\'s "$(id)"',
@@ -355,5 +407,5 @@ def test_the_probes_ask_for_each_volume_and_adapter(recipe: Recipes) -> None:
 
 
 def test_a_machine_without_serial_port_is_told_from_one_without_login(recipe: Recipes) -> None:
-    script = next(p.script for p in vm_probes(machine_of(recipe()), Renderer(None)) if p.name == "consoles")
+    script = next(p.script for p in probes_of(recipe()) if p.name == "consoles")
     assert "exit 77" in script and "'console=tty0 console=ttyS0,115200'" in script

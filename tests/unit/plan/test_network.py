@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from vmgen_build.plan.model import Plan, Step
-from vmgen_build.plan.steps.network import Link, interfaces_text
+from vmgen_build.plan.network import Link
+from vmgen_build.plan.writers.ifupdown import interfaces_text
 
 Planner = Callable[..., Plan]
 

@@ -8,13 +8,21 @@ from pathlib import Path
 
 import pytest
 
+from vmgen_build import plugins
 from vmgen_build.errors import RecipeError
-from vmgen_build.plan.context import Facts
-from vmgen_build.plan.model import Part, Plan, Step
+from vmgen_build.plan.context import Facts, PlanContext
+from vmgen_build.plan.firewall import Firewall
+from vmgen_build.plan.model import Part, Plan, Probe, Step
 from vmgen_build.plan.planner import refuse_unbuildable
+from vmgen_build.plan.text.quote import Trusted, sh
+from vmgen_build.plan.writers import Output, writer_named
 from vmgen_build.recipe.load import load
+from vmgen_build.systems import families
+from vmgen_build.systems.model import WRITERS
 
 Planner = Callable[..., Plan]
+FEDORA = "[hardware]\nvm_id = lab\nos = fedora-42\n"
+SSH = "[network]\n[[open_ports]]\n[[[ssh]]]\nport = 22\n"
 SECRETS = ("canary-9d1f,#ana", "canary-77aa-root")
 
 
@@ -132,7 +140,7 @@ def test_programs_that_the_system_lacks_are_skipped(planned: Planner) -> None:
     assert "packages-gui" not in [step.name for step in plan.steps]
 
 
-REFUSED = r"lab.ini:3: \[hardware\] os: '.*' is known, but this version builds Debian"
+REFUSED = r"lab.ini:3: \[hardware\] os: '.*' is known, but this version does not build it; write one of debian-11, "
 
 
 def test_windows_is_refused(planned: Planner) -> None:
@@ -140,21 +148,91 @@ def test_windows_is_refused(planned: Planner) -> None:
         planned(head="[hardware]\nvm_id = lab\nos = winxppro\n")
 
 
+DEBIANS_OWN = (
+    *("netfilter-persistent", "iptables", "locale-gen", "/etc/default/locale", "/etc/timezone", "127.0.1.1"),
+    *("apt-get", "/etc/apt", "dpkg", "debconf", "/etc/network/interfaces", "/etc/default/keyboard", "mailname"),
+)
+"""What no plan for another family may hold."""
+
+
+def all_text(plan: Plan) -> str:
+    files = [(file.content or b"").decode(errors="replace") for step in plan.steps for file in step.files]
+    return "\n".join([*(s.script for s in plan.steps), *files, *(p.script for p in plan.all_probes())])
+
+
+@pytest.mark.parametrize("system", ["fedora-42", "fedora-14-x86", "opensuse-15.6", "arch"])
 def test_a_linux_without_a_base_is_planned_to_be_read(
-    planned: Planner, tmp_path: Path, sink_text: str, sink_files: dict[str, bytes]
+    planned: Planner, tmp_path: Path, sink_text: str, sink_files: dict[str, bytes], system: str
 ) -> None:
-    text = sink_text.replace("os = debian-12-amd64", "os = fedora-14-x86")
+    text = sink_text.replace("os = debian-12-amd64", f"os = {system}")
     assert text != sink_text
     plan = planned(text, head="", files=sink_files)
+    recipe = load(tmp_path / "lab.ini")
+    name = recipe.hardware.os.name
     names = [step.name for step in plan.steps]
-    assert {"system", "users", "firewall", "files"} <= set(names) and "kernel" in names, names
-    assert not {"repositories", "network", "generalise"} & set(names)
-    assert not [name for name in names if name.startswith("packages")]
+    assert names == ["system", "users", "files", "script-first", "script-second", "kernel"]
+    assert [word for word in DEBIANS_OWN if word in all_text(plan)] == []
+    assert [word for word in DEBIANS_OWN if word not in all_text(planned(sink_text, head="", files=sink_files))] == []
+    assert not plan.base.packages
     left = {(section, what) for section, what, _ in plan.skipped}
     assert {("devel", "vim"), ("config", "htop"), ("config", "repository own"), ("services", "sshd")} <= left
-    assert all("fedora-14" in reason for _, _, reason in plan.skipped)
-    with pytest.raises(RecipeError, match=r"\[hardware\] os: 'fedora-14' is known, but this version builds Debian"):
-        refuse_unbuildable(load(tmp_path / "lab.ini"))
+    own = {("config", "timezone"), ("config", "locale"), ("config", "keyboard"), ("network", "firewall")}
+    assert own | {("network", "interfaces and name servers"), ("config", "clean-up of the image")} <= left
+    assert [what for section, what, reason in plan.skipped if (section, what) in own and name not in reason] == []
+    with pytest.raises(RecipeError, match=rf"\[hardware\] os: '{name}' is known, but this version does not build it"):
+        refuse_unbuildable(recipe)
+
+
+def test_what_is_left_out_names_the_writer_that_lacks(planned: Planner) -> None:
+    plan = planned(SSH, head=FEDORA)
+    reasons = {what: reason for _, what, reason in plan.skipped}
+    assert reasons["firewall"] == "this version has no writer 'firewalld' for the firewall of fedora-42"
+    assert reasons["interfaces and name servers"].startswith("this version has no writer 'networkmanager' for the net")
+
+
+def test_what_the_recipe_does_not_ask_for_is_not_said_to_be_left_out(planned: Planner) -> None:
+    left = [what for _, what, _ in planned(head=FEDORA).skipped]
+    assert left == ["interfaces and name servers", "clean-up of the image"]
+
+
+def test_the_host_name_of_any_linux(planned: Planner) -> None:
+    plan = planned("[config]\nhostname = hal.example.org\n", head=FEDORA)
+    files = {file.name: (file.content or b"").decode() for file in step_of(plan, "system").files}
+    assert files["hostname"] == "hal\n"
+    assert files["hosts"].splitlines()[0] == "127.0.0.1\thal.example.org hal"
+    assert {probe.name for probe in step_of(plan, "system").probes} == {"hostname", "hostname-full"}
+
+
+class Firewalld:
+    """A writer that comes from outside the package."""
+
+    def write(self, wanted: Firewall, ctx: PlanContext) -> Output:
+        ports = [f"--add-port={opening.ports}/{opening.proto}" for opening in wanted.openings]
+        script = Trusted(sh(["firewall-offline-cmd", *ports]))
+        return Output(script, packages=("firewalld",), probes=(Probe("firewalld", "[network] open_ports", "true"),))
+
+
+def test_a_writer_from_outside_sets_what_it_is_for(planned: Planner) -> None:
+    plugins.register("vmgen_build.writers", "firewalld", Firewalld())
+    try:
+        plan = planned(SSH, head=FEDORA)
+    finally:
+        plugins.unregister("vmgen_build.writers", "firewalld")
+    step = step_of(plan, "firewall")
+    assert step.script == "#!/bin/sh\nset -eu\nfirewall-offline-cmd '--add-port=22/tcp'\n"
+    assert [probe.name for probe in step.probes] == ["firewalld"]
+    left = {what: reason for _, what, reason in plan.skipped}
+    assert "firewall" not in left and "firewalld" in left, "its package is one of those that nothing installs yet"
+    assert [step.name for step in planned(SSH, head=FEDORA).steps] == ["system", "kernel"]
+
+
+def test_every_writer_that_a_built_family_names_is_there() -> None:
+    built = [family for family in families() if any(row.bases for row in family.distributions)]
+    assert [family.name for family in built] == ["debian"]
+    for family in built:
+        assert set(family.writers) == set(WRITERS)
+        assert [name for name in family.writers.values() if writer_named(name) is None] == []
+    assert writer_named("model") is None and writer_named("../x") is None and writer_named("firewalld") is None
 
 
 def test_a_backend_takes_out_probes_that_do_not_hold_in_it(planned: Planner) -> None:

@@ -14,6 +14,7 @@ from vmgen_build.boots.model import Booted
 from vmgen_build.events import Bus
 from vmgen_build.host.files import Written, sha256_of, write_whole
 from vmgen_build.host.programs import Requirement
+from vmgen_build.plan.context import guest_renderer
 from vmgen_build.plan.machine import machine_of
 from vmgen_build.plan.model import Part, Plan
 from vmgen_build.plan.text.render import Renderer, override_folder
@@ -35,19 +36,20 @@ class KvmBackend(Backend):
     def part(self, recipe: Recipe, templates: Path | None, epoch: int = 0) -> Part:
         from vmgen_build.backends.kvm.domain import domain
         from vmgen_build.backends.machines.cds import images_part
-        from vmgen_build.backends.machines.guest import vm_probes, vm_steps
+        from vmgen_build.backends.machines.guest import vm_packages, vm_probes, vm_steps
         from vmgen_build.plan.text.xml import XML
 
         override = override_folder(recipe.folder, templates)
-        machine, renderer = machine_of(recipe), Renderer(override)
+        machine, renderer = machine_of(recipe), guest_renderer(recipe, templates)
         return Part(
-            steps=vm_steps(recipe, machine, renderer, ("qemu-guest-agent",)),
+            packages=vm_packages(recipe, machine, renderer, "kvm"),
+            steps=vm_steps(recipe, renderer),
             build_recipe={
                 vmdisks.MACHINE: machine.to_json(),
                 **images_part(recipe),
                 DOMAIN: domain(machine, Renderer(override, XML)),
             },
-            probes=vm_probes(machine, renderer),
+            probes=vm_probes(machine, recipe.hardware.os.family, renderer),
         )
 
     def needs(self, plan: Plan) -> tuple[Requirement, ...]:

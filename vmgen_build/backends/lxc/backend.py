@@ -23,7 +23,7 @@ from vmgen_build.host.files import Written
 from vmgen_build.host.programs import Requirement
 from vmgen_build.plan.context import host_name
 from vmgen_build.plan.model import Part, Plan, Probe
-from vmgen_build.plan.steps.network import links
+from vmgen_build.plan.network import links
 from vmgen_build.plan.text.quote import Dialect, Trusted, refuse_unsayable
 from vmgen_build.plan.text.render import Renderer, override_folder
 from vmgen_build.recipe.recipe import Recipe

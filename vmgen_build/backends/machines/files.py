@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 from posixpath import normpath
 
@@ -63,22 +62,6 @@ ExecStart=/usr/lib/vmgen/name-links
 [Install]
 WantedBy=multi-user.target
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Loader:
-    """A build of GRUB. package: what brings it; target: GRUB's own word for it; image: where its image goes."""
-
-    package: str
-    target: str
-    image: str
-    modules: tuple[str, ...]
-
-
-LOADERS = {
-    "bios": Loader("grub-pc-bin", "i386-pc", "/boot/grub/i386-pc/core.img", ("biosdisk",)),
-    "efi": Loader("grub-efi-amd64-bin", "x86_64-efi", "/boot/efi/EFI/BOOT/BOOTX64.EFI", ("fat", "efi_gop", "efi_uga")),
-}
 
 
 def root_of(machine: Machine) -> tuple[Drive, Volume]:

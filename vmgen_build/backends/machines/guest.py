@@ -1,6 +1,8 @@
 """What makes a root file system the one of a virtual machine: kernel, boot loader, fstab, names, growth, tools.
 
-The step "machine" is the same for all backends that make one, so that they share its layer. It leaves for the disk:
+All of it depends on [hardware] alone, and so stands before what people edit daily (vm_packages), but for the screen's
+keyboard (vm_steps). The steps "packages-machine" and "machine" are the same for all backends that make machines, so
+that they share the layers. They leave for the disk:
 
 BIOS: /boot/grub/i386-pc/boot.img (its first 440 bytes are the boot sector's code) and core.img (from sector 1 on)
 EFI:  /boot/efi/EFI/BOOT/BOOTX64.EFI, the path that firmware looks for on any disk (UEFI specification, 3.5.1.1)
@@ -8,30 +10,21 @@ EFI:  /boot/efi/EFI/BOOT/BOOTX64.EFI, the path that firmware looks for on any di
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
 from vmgen_build.backends.machines import files as vmfiles
-from vmgen_build.backends.machines.files import LOADERS
 from vmgen_build.backends.machines.probes import vm_probes
 from vmgen_build.errors import Problem, RecipeError
 from vmgen_build.installers import installer_for
 from vmgen_build.plan.machine import Machine
 from vmgen_build.plan.model import Probe, Step, StepFile
+from vmgen_build.plan.steps.files import destination
 from vmgen_build.plan.text.render import Renderer
 from vmgen_build.recipe.recipe import Recipe
+from vmgen_build.systems import families
+from vmgen_build.systems.model import System, WholeMachine
 
-__all__ = ["vm_probes", "vm_steps"]
-
-PACKAGES = ("e2fsprogs", "fdisk", "grub2-common", "initramfs-tools", "kmod", "mount", "udev", "zstd")
-"""fdisk brings sfdisk(8), by which the root partition grows."""
-
-FS_PACKAGES = {"btrfs": "btrfs-progs", "xfs": "xfsprogs", "vfat": "dosfstools", "ntfs": "ntfs-3g"}
-
-KERNELS = {"amd64": "linux-image-amd64", "i386": "linux-image-686-pae"}
-
-WITHOUT_I386_KERNEL = ("13", "sid")
-"""https://www.debian.org/releases/trixie/release-notes/issues.html: i386 has no kernel any more."""
+__all__ = ["vm_packages", "vm_probes", "vm_steps"]
 
 DRIVERS = ("ahci", "ata_piix", "mptsas", "mptspi", "nvme", "sd_mod", "virtio_blk", "virtio_scsi", "vmw_pvscsi")
 """Kernel modules that the initramfs must hold: each disk controller that VMware, VirtualBox or QEMU may offer."""
@@ -42,56 +35,102 @@ MODULES = (
 )
 """What GRUB's image brings itself; all else it finds in /boot/grub."""
 
-
-@dataclass(frozen=True, slots=True)
-class Tools:
-    """What a hypervisor asks its guests to run. units: to be enabled; others start by udev."""
-
-    backend: str
-    units: tuple[str, ...] = ()
+INITRAMFS_INPUTS = (
+    *("/etc/initramfs-tools/", "/etc/modprobe.d/", "/etc/modules-load.d/", "/etc/udev/"),
+    *("/etc/systemd/network/", "/etc/modules", "/etc/fstab", "/etc/crypttab", "/etc/lvm/", "/etc/mdadm/"),
+)
+"""Files and folders (with a / at the end) that an initramfs is made from: initramfs-tools(7) and its hooks."""
 
 
-TOOLS = {
-    "open-vm-tools": Tools("vmware", ("open-vm-tools.service",)),
-    "qemu-guest-agent": Tools("kvm"),
-}
-"""Package -> what it is for. The services start under their own hypervisor alone."""
-
-
-def vm_steps(recipe: Recipe, machine: Machine, renderer: Renderer, tools: tuple[str, ...] = ()) -> tuple[Step, ...]:
-    """The backend's steps of a virtual machine. tools: packages, of those in TOOLS.
+def vm_packages(recipe: Recipe, machine: Machine, renderer: Renderer, hypervisor: str) -> tuple[Step, ...]:
+    """The steps that make the root bootable, and install the hypervisor's tools for guests (a key of
+    WholeMachine.tools), where it has any.
 
     Raises RecipeError for a system that these steps cannot make bootable. What to ask the booted machine: vm_probes.
     """
-    _refuse_unbootable(recipe, machine)
-    return (_machine_step(recipe, machine, renderer), *(_tools_step(recipe, renderer, name) for name in tools))
+    whole = _refuse_unbootable(recipe, machine)
+    tools = [_tools_step(recipe, renderer, hypervisor, *whole.tools[hypervisor])] if hypervisor in whole.tools else []
+    return (
+        _packages_step(recipe, renderer, packages(recipe, machine, whole)),
+        _machine_step(recipe, machine, renderer, whole),
+        *tools,
+    )
 
 
-def _refuse_unbootable(recipe: Recipe, machine: Machine) -> None:
+def vm_steps(recipe: Recipe, renderer: Renderer) -> tuple[Step, ...]:
+    """What of a machine depends on the settings that people edit daily; mostly nothing."""
+    folder = recipe.hardware.os.family.templates
+    own = [destination(file) for file in recipe.config.files.values()]
+    found = []
+    if recipe.config.keyboard:
+        script = renderer.sh(f"{folder}/screen_keyboard.sh.j2")
+        found.append(Step(name="screen-keyboard", title="keyboard of the screen", script=script))
+    if any(_feeds_initramfs(path) for path in own):
+        found.append(Step(name="initramfs", title="initramfs", script=renderer.sh(f"{folder}/initramfs.sh.j2")))
+    return tuple(found)
+
+
+def _feeds_initramfs(path: str) -> bool:
+    return any(path.startswith(one) if one.endswith("/") else path == one for one in INITRAMFS_INPUTS)
+
+
+def _refuse_unbootable(recipe: Recipe, machine: Machine) -> WholeMachine:
     system = recipe.hardware.os
-    text = ""
-    if system.installer != "apt":
-        text = f"'{system.name}' is known, but this version makes virtual machines of Debian only; write debian-12"
-    elif system.arch not in KERNELS:
-        text = f"virtual machines of {system.arch} are not made by this version; write {system.name}-amd64"
-    elif system.arch == "i386" and system.version in WITHOUT_I386_KERNEL:
-        text = f"{system.name} has no kernel for i386; write {system.name}-amd64, or debian-12-i386"
-    elif system.arch == "i386" and machine.firmware == "efi":
-        text = f"an i386 kernel does not start from 64-bit EFI; write firmware = bios, or {system.name}-amd64"
-    if text:
+    whole = system.family.machine
+    if text := _why_unbootable(system, whole, machine.firmware):
         raise RecipeError([Problem(recipe.hardware.at("os"), "[hardware] os", text, code="no-machine")])
+    assert whole is not None
+    return whole
 
 
-def _machine_step(recipe: Recipe, machine: Machine, renderer: Renderer) -> Step:
-    loader = LOADERS[machine.firmware]
+def _why_unbootable(system: System, whole: WholeMachine | None, firmware: str) -> str:
+    """ "" where the system boots as a machine with this firmware."""
+    if whole is None:
+        made = " and ".join(name.capitalize() for name in _machine_distributions())
+        return f"'{system.name}' is known, but this version makes virtual machines of {made} only; write debian-12"
+    if system.arch not in whole.kernels:
+        return f"virtual machines of {system.arch} are not made by this version; write {system.name}-amd64"
+    if (system.version, system.arch) in whole.without_kernel:
+        return f"{system.name} has no kernel for {system.arch}; write {system.name}-amd64, or debian-12-i386"
+    if system.arch == "i386" and firmware == "efi":
+        return f"an i386 kernel does not start from 64-bit EFI; write firmware = bios, or {system.name}-amd64"
+    return ""
+
+
+def _machine_distributions() -> list[str]:
+    rows = [row for family in families() if family.machine is not None for row in family.distributions]
+    return [row.name for row in rows if row.bases]
+
+
+def packages(recipe: Recipe, machine: Machine, whole: WholeMachine) -> list[str]:
+    """Sorted. A keyboard layout is for a screen."""
+    found = {v.fs for _, v in machine.volumes()}
+    wanted = {*whole.packages, whole.kernels[machine.arch], whole.loaders[machine.firmware].package}
+    wanted |= {package for fs, package in whole.file_systems.items() if fs in found}
+    wanted |= set(whole.screen_keyboard) if recipe.config.keyboard else set()
+    return sorted(wanted)
+
+
+def _packages_step(recipe: Recipe, renderer: Renderer, wanted: Sequence[str]) -> Step:
+    system = recipe.hardware.os
+    install = installer_for(system).install(wanted, recipe.config.recommends)
+    return Step(
+        name="packages-machine",
+        title="kernel and boot loader",
+        script=renderer.sh(f"{system.family.templates}/kernel.sh.j2", install=install),
+        files=(StepFile.of("kernel-img.conf", vmfiles.KERNEL_IMG),),
+        network=True,
+    )
+
+
+def _machine_step(recipe: Recipe, machine: Machine, renderer: Renderer, whole: WholeMachine) -> Step:
+    loader = whole.loaders[machine.firmware]
     links = dict(vmfiles.link_files(machine))
     root = vmfiles.root_of(machine)[1]
     script = renderer.sh(
-        "vm/machine.sh.j2",
-        install=installer_for(recipe.hardware.os).install(packages(recipe, machine), recipe.config.recommends),
+        f"{recipe.hardware.os.family.templates}/machine.sh.j2",
         mounts=[path for path in vmfiles.mounted(machine) if path != "/"],
         links=list(links),
-        keyboard=bool(recipe.config.keyboard),
         grow=vmfiles.grows(machine),
         loader=loader,
         modules=[*loader.modules, *MODULES, vmfiles.GRUB_MODULES[vmfiles.holder(machine, "/boot/grub")[0].fs or ""]],
@@ -99,7 +138,6 @@ def _machine_step(recipe: Recipe, machine: Machine, renderer: Renderer) -> Step:
     )
     texts = {
         "fstab": vmfiles.fstab(machine),
-        "kernel-img.conf": vmfiles.KERNEL_IMG,
         "initramfs.conf": vmfiles.initramfs_conf(machine),
         "default-grub": vmfiles.DEFAULT_GRUB,
         "early.cfg": vmfiles.early_config(machine),
@@ -107,22 +145,8 @@ def _machine_step(recipe: Recipe, machine: Machine, renderer: Renderer) -> Step:
         **links,
         **dict(_scripts(machine, renderer)),
     }
-    return Step(
-        name="machine",
-        title="kernel and boot loader",
-        script=script,
-        files=tuple(StepFile.of(name, text) for name, text in texts.items()),
-        network=True,
-    )
-
-
-def packages(recipe: Recipe, machine: Machine) -> list[str]:
-    """A keyboard layout is for a screen: console-setup applies it at boot."""
-    found = {v.fs for _, v in machine.volumes()}
-    wanted = {*PACKAGES, KERNELS[machine.arch], LOADERS[machine.firmware].package}
-    wanted |= {package for fs, package in FS_PACKAGES.items() if fs in found}
-    wanted |= {"console-setup"} if recipe.config.keyboard else set()
-    return sorted(wanted)
+    files = tuple(StepFile.of(name, text) for name, text in texts.items())
+    return Step(name="machine", title="disks and boot", script=script, files=files)
 
 
 def _scripts(machine: Machine, renderer: Renderer) -> Iterator[tuple[str, str]]:
@@ -147,14 +171,16 @@ def _grub_config(machine: Machine, renderer: Renderer) -> str:
     )
 
 
-def _tools_step(recipe: Recipe, renderer: Renderer, package: str) -> Step:
-    tools = TOOLS[package]
-    install = installer_for(recipe.hardware.os).install([package], recipe.config.recommends)
-    script = renderer.sh("linux/packages.sh.j2", install=install, debconf=[], setup=[], units=tools.units)
-    setting = f"{tools.backend}: tools"
-    probes = [Probe(package, setting, renderer.sh("linux/probes/packages.sh.j2", packages=[package]), "installed")]
-    for unit in tools.units:
+def _tools_step(recipe: Recipe, renderer: Renderer, hypervisor: str, package: str, units: tuple[str, ...]) -> Step:
+    system = recipe.hardware.os
+    folder = system.family.templates
+    install = installer_for(system).install([package], recipe.config.recommends)
+    script = renderer.sh(f"{folder}/packages.sh.j2", install=install, debconf=[], setup=[], units=units)
+    setting = f"{hypervisor}: tools"
+    check = renderer.sh(f"{folder}/probes/packages.sh.j2", packages=[package])
+    probes = [Probe(package, setting, check, "installed")]
+    for unit in units:
         check = renderer.sh("linux/probes/unit.sh.j2", state="is-enabled", unit=unit)
         probes.append(Probe(f"unit-{unit}", setting, check, "enabled"))
-    name = f"tools-{tools.backend}"
-    return Step(name=name, title=f"tools for {tools.backend}", script=script, network=True, probes=tuple(probes))
+    name = f"tools-{hypervisor}"
+    return Step(name=name, title=f"tools for {hypervisor}", script=script, network=True, probes=tuple(probes))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vmgen_build.backends.machines import files as vmfiles
-from vmgen_build.backends.machines.files import LOADERS
 from vmgen_build.plan.machine import Machine, Volume
 from vmgen_build.plan.model import Probe
 from vmgen_build.plan.text.render import Renderer
+from vmgen_build.systems.model import Family
 
 BOOT_WAIT = 30.0
 """Seconds that a probe grants what starts late in a boot."""
@@ -17,17 +17,19 @@ MOUNTED_AS = {"ntfs": "fuseblk"}
 """File system -> what mount(8) calls it, where that differs."""
 
 
-def vm_probes(machine: Machine, renderer: Renderer) -> tuple[Probe, ...]:
-    """The probes of the machine's own step (backends.vmguest)."""
+def vm_probes(machine: Machine, family: Family, renderer: Renderer) -> tuple[Probe, ...]:
+    """What shows that the machine's own steps (backends.machines.guest) did their work."""
     volumes = (_volume_probe(f"{drive.name}-{v.option}", v, renderer) for drive, v in machine.volumes() if v.fs)
-    return (*_boot_probes(machine, renderer), *volumes, *_link_probes(machine, renderer))
+    return (*_boot_probes(machine, family, renderer), *volumes, *_link_probes(machine, renderer))
 
 
-def _boot_probes(machine: Machine, renderer: Renderer) -> Iterator[Probe]:
-    sh, loader = renderer.sh, LOADERS[machine.firmware]
-    yield Probe("kernel", "kernel", sh("vm/probes/kernel.sh.j2"), "the newest that is installed")
-    script = sh("vm/probes/loader.sh.j2", image=loader.image, target=loader.target, efi=machine.firmware == "efi")
-    yield Probe("boot-loader", "boot loader", script, f"GRUB for {machine.firmware}")
+def _boot_probes(machine: Machine, family: Family, renderer: Renderer) -> Iterator[Probe]:
+    sh = renderer.sh
+    yield Probe("kernel", "kernel", sh(f"{family.templates}/probes/kernel.sh.j2"), "the newest that is installed")
+    if family.machine is not None:
+        loader = family.machine.loaders[machine.firmware]
+        script = sh("vm/probes/loader.sh.j2", image=loader.image, target=loader.target, efi=machine.firmware == "efi")
+        yield Probe("boot-loader", "boot loader", script, f"GRUB for {machine.firmware}")
     yield Probe("fstab", "fstab", sh("vm/probes/fstab.sh.j2"), "no errors")
     script = sh("vm/probes/consoles.sh.j2", consoles=vmfiles.CONSOLES)
     yield Probe("consoles", "screen and serial console", script, "logins on tty1 and ttyS0", retry=BOOT_WAIT)
@@ -38,7 +40,7 @@ def _boot_probes(machine: Machine, renderer: Renderer) -> Iterator[Probe]:
 
 def _volume_probe(name: str, volume: Volume, renderer: Renderer) -> Probe:
     fs, label = volume.fs or "", volume.label or ""
-    place = "swap" if fs == "swap" else vmfiles.spelled(volume.mount) if volume.mount else ""
+    place, state = _place(volume)
     script = renderer.sh(
         "vm/probes/volume.sh.j2",
         uuid=volume.uuid,
@@ -47,9 +49,18 @@ def _volume_probe(name: str, volume: Volume, renderer: Renderer) -> Probe:
         mounted_as=MOUNTED_AS.get(fs, fs),
         label=label,
     )
-    state = "in use" if fs == "swap" else f"on {place}" if place else "not mounted"
     expected = f"{fs} {state} {label}".rstrip()
     return Probe(f"volume-{name}", f"[hardware] {name}", script, expected)
+
+
+def _place(volume: Volume) -> tuple[str, str]:
+    """Where the booted machine has the volume, "" for nowhere; and what the probe expects of it."""
+    if volume.fs == "swap":
+        return "swap", "in use"
+    if not volume.mount:
+        return "", "not mounted"
+    mount = vmfiles.spelled(volume.mount)
+    return mount, f"on {mount}"
 
 
 def _link_probes(machine: Machine, renderer: Renderer) -> Iterator[Probe]:

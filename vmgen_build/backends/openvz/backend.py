@@ -20,8 +20,9 @@ from vmgen_build.errors import BuildError
 from vmgen_build.events import Bus, ProbeDone, StepProgress
 from vmgen_build.host.files import Written
 from vmgen_build.host.programs import Requirement
+from vmgen_build.plan.context import guest_renderer
 from vmgen_build.plan.model import Part, Plan
-from vmgen_build.plan.text.render import Renderer, override_folder
+from vmgen_build.plan.text.render import override_folder
 from vmgen_build.recipe.recipe import Recipe
 from vmgen_build.text import size as in_words
 
@@ -41,9 +42,10 @@ class OpenvzBackend(Backend):
     def part(self, recipe: Recipe, templates: Path | None, epoch: int = 0) -> Part:
         override = override_folder(recipe.folder, templates)
         number = openvztext.number_of(recipe)
-        net, renderer = net_of(recipe, number), Renderer(override)
+        net, renderer = net_of(recipe, number), guest_renderer(recipe, templates)
         ram, _ = openvztext.memory(recipe)
         return Part(
+            packages=openvzguest.packages(recipe, renderer),
             steps=openvzguest.steps(recipe, net, renderer),
             build_recipe=openvztext.texts(recipe, net, number, override),
             probes=tuple(openvzguest.probes(recipe, net, ram, renderer)),

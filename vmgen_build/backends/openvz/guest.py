@@ -8,9 +8,10 @@ from vmgen_build.backends.lxc.backend import PAGE
 from vmgen_build.backends.openvz.net import Net, interfaces, tail
 from vmgen_build.installers import installer_for
 from vmgen_build.plan.model import Probe, Step, StepFile
-from vmgen_build.plan.steps.network import BOOT_WAIT
+from vmgen_build.plan.network import BOOT_WAIT
 from vmgen_build.plan.text.render import Renderer
 from vmgen_build.recipe.recipe import Recipe
+from vmgen_build.systems.model import System
 
 PACKAGES = ("ifupdown", "net-tools")
 """vzctl's scripts for Debian write stanzas that call ifconfig(8) and route(8)."""
@@ -19,24 +20,41 @@ LOGIND = "[Login]\nNAutoVTs=0\nReserveVT=0\n"
 """logind.conf(5)."""
 
 
-def steps(recipe: Recipe, net: Net, renderer: Renderer) -> tuple[Step, ...]:
-    """None for a system whose packages and network files are not Debian's."""
+def packages(recipe: Recipe, renderer: Renderer) -> tuple[Step, ...]:
+    """None for a system whose network files are not those that vzctl writes for Debian."""
     system = recipe.hardware.os
-    if not system.base:
+    if not _like_debian(system):
         return ()
-    packages = renderer.sh("linux/probes/packages.sh.j2", packages=list(PACKAGES))
+    folder = system.family.templates
+    install = installer_for(system).install(PACKAGES, recipe.config.recommends)
+    script = renderer.sh(f"{folder}/packages.sh.j2", install=install, debconf=[], setup=[], units=[])
+    check = renderer.sh(f"{folder}/probes/packages.sh.j2", packages=list(PACKAGES))
+    step = Step(
+        name="packages-openvz",
+        title="network tools for OpenVZ",
+        script=script,
+        network=True,
+        probes=(Probe("openvz-packages", "openvz: packages", check, "installed"),),
+    )
+    return (step,)
+
+
+def steps(recipe: Recipe, net: Net, renderer: Renderer) -> tuple[Step, ...]:
+    """As for `packages`. After the step "network", whose /etc/network/interfaces it replaces."""
+    if not _like_debian(recipe.hardware.os):
+        return ()
     texts = {"interfaces": interfaces(net), "interfaces.tail": tail(net), "logind.conf": LOGIND}
     step = Step(
         name="openvz",
         title="container for OpenVZ",
-        script=renderer.sh(
-            "openvz/container.sh.j2", install=installer_for(system).install(PACKAGES, recipe.config.recommends)
-        ),
+        script=renderer.sh("openvz/container.sh.j2"),
         files=tuple(StepFile.of(name, text) for name, text in texts.items()),
-        network=True,
-        probes=(Probe("openvz-packages", "openvz: packages", packages, "installed"),),
     )
     return (step,)
+
+
+def _like_debian(system: System) -> bool:
+    return system.family.writers.get("network") == "ifupdown"
 
 
 def without(net: Net) -> frozenset[str]:

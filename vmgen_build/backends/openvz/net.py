@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 from vmgen_build.artifacts.openvz.config import Device
 from vmgen_build.errors import Problem, RecipeError
-from vmgen_build.plan.steps.network import HEAD, Link, Route, interfaces_text, links, outer_link, routes
+from vmgen_build.plan.network import Link, Route, links, outer_link, routes
+from vmgen_build.plan.writers.ifupdown import HEAD, interfaces_text
 from vmgen_build.recipe.recipe import Recipe
 from vmgen_build.recipe.types.network import made_mac
 

@@ -15,6 +15,7 @@ from vmgen_build.errors import BuildError
 from vmgen_build.events import Bus, ProbeDone
 from vmgen_build.host.files import Written
 from vmgen_build.host.programs import Requirement
+from vmgen_build.plan.context import guest_renderer
 from vmgen_build.plan.machine import Drive, Machine, machine_of
 from vmgen_build.plan.model import Part, Plan
 from vmgen_build.plan.text.render import Renderer, override_folder
@@ -31,21 +32,22 @@ class VmwareBackend(Backend):
     def part(self, recipe: Recipe, templates: Path | None, epoch: int = 0) -> Part:
         from vmgen_build.artifacts.ovf.write import draft
         from vmgen_build.backends.machines.cds import images_part
-        from vmgen_build.backends.machines.guest import vm_probes, vm_steps
+        from vmgen_build.backends.machines.guest import vm_packages, vm_probes, vm_steps
         from vmgen_build.backends.vmware.version import refuse_newer
         from vmgen_build.plan.text.xml import XML
 
         override = override_folder(recipe.folder, templates)
-        machine, renderer = machine_of(recipe), Renderer(override)
+        machine, renderer = machine_of(recipe), guest_renderer(recipe, templates)
         refuse_newer(recipe, machine)
         return Part(
-            steps=vm_steps(recipe, machine, renderer, ("open-vm-tools",)),
+            packages=vm_packages(recipe, machine, renderer, "vmware"),
+            steps=vm_steps(recipe, renderer),
             build_recipe={
                 vmdisks.MACHINE: machine.to_json(),
                 **images_part(recipe, [drive.file for drive in machine.drives]),
                 f"{recipe.name}.ovf": draft(machine, Renderer(override, XML)),
             },
-            probes=vm_probes(machine, renderer),
+            probes=vm_probes(machine, recipe.hardware.os.family, renderer),
         )
 
     def needs(self, plan: Plan) -> tuple[Requirement, ...]:

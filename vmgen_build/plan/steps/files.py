@@ -66,8 +66,17 @@ def _carried(file: CopiedFile) -> StepFile:
 
 def _probe(ctx: PlanContext, file: CopiedFile, copy: _Copy, sha256: str, whole: bool) -> Probe:
     """Content, owner and mode (`whole`); of a file that a script of the recipe names, only that it is there."""
-    user, _, group = file.owner.partition(":")
-    shape = f"{'%u' if user.isdigit() else '%U'}{':%g' if group.isdigit() else ':%G' if group else ''} %a"
     want = f"{file.owner.rstrip(':')} {file.mode:o} {sha256}"
-    script = ctx.renderer.sh("linux/probes/file.sh.j2", dest=copy.dest, whole=whole, shape=shape, want=want)
+    script = ctx.renderer.sh(
+        "linux/probes/file.sh.j2", dest=copy.dest, whole=whole, shape=_stat_format(file.owner), want=want
+    )
     return Probe(f"file-{copy.name}", f"[config.files.{file.name}]", script, expected=want if whole else "there")
+
+
+def _stat_format(owner: str) -> str:
+    """What stat(1) prints owner and mode by: numbers where the owner is given in numbers."""
+    user, _, group = owner.partition(":")
+    words = ["%u" if user.isdigit() else "%U"]
+    if group:
+        words.append("%g" if group.isdigit() else "%G")
+    return f"{':'.join(words)} %a"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from vmgen_build.catalogue import programs as catalogue
 from vmgen_build.catalogue.programs import Program
-from vmgen_build.installers import installer_for
-from vmgen_build.plan.context import PlanContext
+from vmgen_build.installers import Installer
+from vmgen_build.plan.context import LeftOut, PlanContext
 from vmgen_build.plan.discovery import needed_packages
 from vmgen_build.plan.model import Probe, Step
 from vmgen_build.recipe.sections.programs import PROGRAM_SECTIONS, Wish
@@ -25,57 +26,79 @@ SERVICE_START = 20.0
 """Seconds that a service has to come up."""
 
 
-def steps(ctx: PlanContext) -> Iterator[Step]:
+def steps(ctx: PlanContext) -> Iterator[Step | LeftOut]:
+    installer = ctx.installer
+    if installer is None:
+        yield from _left_out(ctx)
+        return
     for section in PROGRAM_SECTIONS:
         chosen = [(wish, program) for wish, program in ctx.programs if wish.section == section]
         if chosen:
-            yield _section_step(ctx, section, chosen)
-    yield from _named_packages(ctx)
+            yield _section_step(ctx, installer, section, chosen)
+    yield from _named_packages(ctx, installer)
 
 
-def _section_step(ctx: PlanContext, section: str, chosen: list[tuple[Wish, Program]]) -> Step:
+def _left_out(ctx: PlanContext) -> Iterator[LeftOut]:
+    name, installer = ctx.system.name, ctx.system.installer
+    reason = f"packages of {name} are installed with {installer}, which this version does not drive"
+    for wish, _ in ctx.programs:
+        yield LeftOut(wish.section, wish.choice or wish.name, reason)
+    for package in dict.fromkeys((*ctx.recipe.config.packages, *needed_packages(ctx))):
+        yield LeftOut("config", package, reason)
+
+
+def _section_step(ctx: PlanContext, installer: Installer, section: str, chosen: list[tuple[Wish, Program]]) -> Step:
     programs = {program.name: program for _, program in chosen}
+    asked = _Asked(
+        packages=_sorted(package for p in programs.values() for package in p.packages),
+        debconf=_sorted(line for p in programs.values() for line in p.debconf),
+        units=_sorted(unit for p in programs.values() for unit in p.units),
+        setup=[line for p in sorted(programs.values(), key=lambda p: p.name) for line in p.setup],
+    )
     return Step(
         name=f"packages-{section}",
         title=TITLES[section],
-        script=_script(
-            ctx,
-            packages=_sorted(package for p in programs.values() for package in p.packages),
-            debconf=_sorted(line for p in programs.values() for line in p.debconf),
-            units=_sorted(unit for p in programs.values() for unit in p.units),
-            setup=[line for p in sorted(programs.values(), key=lambda p: p.name) for line in p.setup],
-        ),
+        script=_script(ctx, installer, asked),
         network=True,
         inputs={name: program.entry() for name, program in programs.items()},
         probes=tuple(probe for wish, program in chosen for probe in _program_probes(ctx, wish, program)),
     )
 
 
-def _named_packages(ctx: PlanContext) -> Iterator[Step]:
+def _named_packages(ctx: PlanContext, installer: Installer) -> Iterator[Step]:
     asked = ctx.recipe.config.packages
     packages = _sorted([*asked, *needed_packages(ctx)])
     if not packages:
         return
     found = [catalogue.resolve(name, None, ctx.system) for name in packages]
     lines = [line for program in found if isinstance(program, Program) for line in program.debconf]
+    debconf = _sorted(line for line in lines if line.split()[0] in packages)
     yield Step(
         name="packages-config",
         title="further packages",
-        script=_script(ctx, packages, _sorted(line for line in lines if line.split()[0] in packages)),
+        script=_script(ctx, installer, _Asked(packages, debconf)),
         network=True,
         probes=tuple(_package_probe(ctx, name) for name in asked),
     )
 
 
-def _script(
-    ctx: PlanContext, packages: list[str], debconf: list[str], units: Sequence[str] = (), setup: Sequence[str] = ()
-) -> str:
+@dataclass(frozen=True)
+class _Asked:
+    """What a step installs. debconf: answers to questions; setup: the catalogue's own lines; units: to run at boot."""
+
+    packages: Sequence[str]
+    debconf: Sequence[str] = ()
+    units: Sequence[str] = ()
+    setup: Sequence[str] = ()
+
+
+def _script(ctx: PlanContext, installer: Installer, asked: _Asked) -> str:
     return ctx.renderer.sh(
-        "linux/packages.sh.j2",
-        install=installer_for(ctx.system).install(packages, ctx.recipe.config.recommends),
-        debconf=debconf,
-        units=list(units),
-        setup=list(setup),
+        f"{ctx.family.templates}/packages.sh.j2",
+        install=installer.install(asked.packages, ctx.recipe.config.recommends),
+        debconf=list(asked.debconf),
+        units=list(asked.units),
+        setup=list(asked.setup),
     )
 
 
@@ -102,7 +125,7 @@ def _package_probe(ctx: PlanContext, name: str) -> Probe:
 
 
 def _packages_probe(ctx: PlanContext, packages: Iterable[str]) -> str:
-    return ctx.renderer.sh("linux/probes/packages.sh.j2", packages=list(packages))
+    return ctx.renderer.sh(f"{ctx.family.templates}/probes/packages.sh.j2", packages=list(packages))
 
 
 def _sorted(items: Iterable[str]) -> list[str]:

@@ -1,51 +1,40 @@
-"""The recipe's own package repositories; they stay configured in the image."""
+"""The recipe's own package repositories, each by the family's writer; they stay configured in the image."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from vmgen_build.errors import Problem, RecipeError
-from vmgen_build.installers import GuestFile, Source, installer_for
-from vmgen_build.plan.context import PlanContext
+from vmgen_build.installers import Source
+from vmgen_build.plan.context import LeftOut, PlanContext
 from vmgen_build.plan.hostfiles import reading
-from vmgen_build.plan.model import Probe, Step, StepFile
+from vmgen_build.plan.model import Step
+from vmgen_build.plan.writers import REPOSITORIES, Output, write
 from vmgen_build.recipe.sections.config import Repository
 
 ORDER = 100
 
 
-@dataclass(frozen=True)
-class _Placed:
-    """A file of a repository: the section that brings it, its path in the guest, and the step's file that holds it."""
-
-    section: str
-    dest: str
-    file: StepFile
-
-
-def steps(ctx: PlanContext) -> Iterator[Step]:
+def steps(ctx: PlanContext) -> Iterator[Step | LeftOut]:
     repositories = ctx.recipe.config.repos.values()
-    if not repositories:
-        return
-    placed = [one for repository in repositories for one in _files(ctx, repository)]
-    yield Step(
-        name="repositories",
-        title="package repositories",
-        script=ctx.renderer.sh("linux/repositories.sh.j2", placed=[(one.file.name, one.dest) for one in placed]),
-        files=tuple(one.file for one in placed),
-        inputs={r.name: ctx.facts.repositories[r.name] for r in repositories if r.name in ctx.facts.repositories},
-        probes=tuple(_probe(ctx, one) for one in placed),
-    )
+    found = [(repository, _output(ctx, repository)) for repository in repositories]
+    outputs = [output for _, output in found if isinstance(output, Output)]
+    for repository, left in found:
+        if isinstance(left, LeftOut):
+            yield left._replace(what=f"repository {repository.name}")
+    if outputs:
+        yield Step(
+            name="repositories",
+            title="package repositories",
+            script=ctx.renderer.sh("linux/repositories.sh.j2", repositories=[one.script for one in outputs]),
+            files=tuple(file for one in outputs for file in one.files),
+            inputs={r.name: ctx.facts.repositories[r.name] for r in repositories if r.name in ctx.facts.repositories},
+            probes=tuple(probe for one in outputs for probe in one.probes),
+        )
 
 
-def _files(ctx: PlanContext, repository: Repository) -> Iterator[_Placed]:
-    for file in _guest_files(ctx, repository):
-        carried = StepFile.of(file.path.rpartition("/")[2], file.content)
-        yield _Placed(repository.name, file.path, carried)
-
-
-def _guest_files(ctx: PlanContext, repository: Repository) -> tuple[GuestFile, ...]:
+def _output(ctx: PlanContext, repository: Repository) -> Output | LeftOut:
+    """What the writer cannot carry is a problem at the repository's own line."""
     section = f"[config.repos.{repository.name}]"
     key = None
     if repository.key is not None:
@@ -61,12 +50,7 @@ def _guest_files(ctx: PlanContext, repository: Repository) -> tuple[GuestFile, .
     )
     option = "line" if repository.line else "url"
     try:
-        return installer_for(ctx.system).repository(source, ctx.system)
+        return write(REPOSITORIES, source, ctx)
     except ValueError as error:
         problem = Problem(repository.at(option), f"{section} {option}", str(error))
         raise RecipeError([problem]) from error
-
-
-def _probe(ctx: PlanContext, one: _Placed) -> Probe:
-    script = ctx.renderer.sh("linux/probes/sha256.sh.j2", path=one.dest, sha256=one.file.sha256)
-    return Probe(f"repository-{one.file.name}", f"[config.repos.{one.section}]", script, expected="as written")

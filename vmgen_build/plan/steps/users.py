@@ -18,15 +18,6 @@ from vmgen_build.secret import Secret
 
 ORDER = 310
 
-SHELL_PACKAGES = {
-    "zsh": "zsh",
-    "fish": "fish",
-    "tcsh": "tcsh",
-    "csh": "tcsh",
-    "ksh": "ksh",
-    "mksh": "mksh",
-    "git-shell": "git",
-}
 ROUNDS = 5000
 """crypt(5): what SHA-512 takes where the hash names no rounds."""
 
@@ -63,7 +54,7 @@ def needs(ctx: PlanContext) -> Iterator[str]:
     if any(u.sudo in SUDOERS for u in users):
         yield "sudo"
     for user in users:
-        if package := SHELL_PACKAGES.get(PurePosixPath(user.shell).name):
+        if package := ctx.family.shells.get(PurePosixPath(user.shell).name):
             yield package
 
 

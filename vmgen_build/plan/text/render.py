@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 SHEBANG = "#!/bin/sh\n"
 DIRECTIVE = "# shellcheck disable=SC1003,SC1112,SC2016,SC2088 # quoted values are data\n"
 """Goes below the #! line where a value holds what shellcheck(1) takes for a slip: it cannot know that it is data."""
-STEP_FOLDER = "/run/vmgen"
-"""Where a running step finds its own things in a Linux guest; memory, never part of a layer."""
 
 _SLIPS = frozenset("$`\\~\u2018\u2019")
 
@@ -35,12 +33,12 @@ class Renderer:
     """Renders templates of one dialect, by the name that they have under templates/ ("linux/users.sh.j2").
 
     A template of the same name in the override folder stands for the shipped one. Templates are run in Jinja's sandbox:
-    a recipe's folder brings no code into the process. Every template knows `step_folder`, where a running step finds
-    its own things in the guest. Raises RecipeError for a template that is missing, wrong, or gets a value that its
-    dialect cannot carry.
+    a recipe's folder brings no code into the process. Templates of steps know `step_folder`, where a running step finds
+    its own things in the guest (systems.model.Family.step_folder). Raises RecipeError for a template that is missing,
+    wrong, or gets a value that its dialect cannot carry.
     """
 
-    def __init__(self, override: Path | None, dialect: Dialect = SH, step_folder: str = STEP_FOLDER) -> None:
+    def __init__(self, override: Path | None, dialect: Dialect = SH, step_folder: str = "") -> None:
         self.override = override
         self.dialect = dialect
         self.step_folder = step_folder
@@ -49,6 +47,11 @@ class Renderer:
     def sh(self, template: str, /, **values: object) -> str:
         """A script, from a template file."""
         return self.render(template, **values)
+
+    def fragment(self, template: str, /, **values: object) -> Trusted:
+        """Lines of a script, without the last one's end, that become a value of another template."""
+        text = self.render(template, **values).removesuffix("\n")
+        return Trusted(text) if self._odd else Verbatim(text)
 
     def render(self, template: str, /, **values: object) -> str:
         from jinja2 import TemplateError, TemplateNotFound, TemplateSyntaxError
@@ -97,7 +100,8 @@ class Renderer:
         )
         environment.filters["trusted"] = _trusted
         environment.filters["verbatim"] = lambda text: Verbatim(_trusted(text))
-        environment.globals["step_folder"] = self.step_folder
+        if self.step_folder:
+            environment.globals["step_folder"] = self.step_folder
         return environment
 
     def _finalize(self, value: object) -> str:

@@ -26,7 +26,7 @@ from vmgen_build.host.files import sha256_of
 from vmgen_build.host.programs import Requirement
 from vmgen_build.plan.context import Facts
 from vmgen_build.plan.model import Plan
-from vmgen_build.plan.steps.network import links
+from vmgen_build.plan.network import links
 from vmgen_build.recipe.recipe import Recipe
 from vmgen_build.store.layers import Store
 
