@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 from vmgen_build.artifacts.manifest import probes_of
+from vmgen_build.artifacts.result import Disk
+from vmgen_build.boots.model import Boot
 from vmgen_build.boots.qemu import console as qemuconsole
 from vmgen_build.boots.qemu.boot import VmBooted, booted_vm
 from vmgen_build.boots.qemu.copies import SCRIPT, UNIT, UNITS, WANTS, give_agent, offset_of, throwaway
@@ -21,6 +23,7 @@ from vmgen_build.errors import BuildError
 from vmgen_build.events import Bus, Event, Note
 from vmgen_build.host.namespaces import run_isolated
 from vmgen_build.plan.machine import Drive, Machine, Nic, Volume
+from vmgen_build.systems.model import SYSTEMD_UP
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 Built = tuple[Machine, Path, dict[str, Any]]
@@ -132,7 +135,8 @@ def test_only_copies_are_written_to(tmp_path: Path, form: str) -> None:
     for goal in (first, second):
         subprocess.run(["qemu-img", "convert", "-f", "raw", "-O", form, own, goal], check=True)
     before = digest(first), digest(second)
-    copies = throwaway(machine(volume(2, "/")), [first, second], tmp_path / "scratch")
+    disks = [Disk("hdd0", first, form), Disk("hdd1", second, form)]
+    copies = throwaway(machine(volume(2, "/")), disks, tmp_path / "scratch")
     assert [kind for _, kind in copies] == ["raw", "qcow2"]
     assert all(path.is_relative_to(tmp_path / "scratch") for path, _ in copies)
     assert digest(copies[0][0]) == digest(own)
@@ -143,7 +147,17 @@ def test_only_copies_are_written_to(tmp_path: Path, form: str) -> None:
 
 def test_a_raw_copy_of_the_caller_is_not_copied_again(tmp_path: Path) -> None:
     own = disk(tmp_path / "own", "dos")
-    assert throwaway(machine(volume(2, "/")), [own, own], tmp_path) == ((own, "raw"), (own, "raw"))
+    disks = [Disk("hdd0", own), Disk("hdd1", own)]
+    assert throwaway(machine(volume(2, "/")), disks, tmp_path) == ((own, "raw"), (own, "raw"))
+
+
+def test_a_raw_disk_that_looks_like_another_format_stays_a_raw_disk(tmp_path: Path) -> None:
+    """A guest may write to its first sector what it likes, such as a qcow2 head that names a file of the host."""
+    (tmp_path / "scratch").mkdir()
+    secret, own = disk(tmp_path / "secret", "dos"), tmp_path / "own"
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", secret, own], check=True)
+    copies = throwaway(machine(volume(2, "/")), [Disk("hdd0", own), Disk("hdd1", own)], tmp_path / "scratch")
+    assert copies[0][0].read_bytes().rstrip(b"\0") == own.read_bytes().rstrip(b"\0")
 
 
 @pytest.mark.parametrize(("firmware", "table"), [("bios", None), ("efi", "gpt")])
@@ -190,19 +204,19 @@ def capacity(disk: Path) -> int:
 
 
 def boot(
-    one: Machine, disks: list[Path], scratch: Path, work: Callable[[VmBooted], object], timeout: float | None = None
+    one: Machine, disks: list[Disk], scratch: Path, work: Callable[[VmBooted], object], timeout: float = 600.0
 ) -> tuple[object, list[Event]]:
-    said: list[Event] = []
+    events: list[Event] = []
 
     def inside(bus: Bus) -> object:
-        with booted_vm(one, disks, bus, scratch=scratch, timeout=timeout) as booted:
+        with booted_vm(one, disks, Boot(bus, scratch, timeout, SYSTEMD_UP)) as booted:
             return work(booted)
 
-    return run_isolated(inside, Bus(said.append), net=True), said
+    return run_isolated(inside, Bus(events.append), net=True), events
 
 
-def boot_in_vain(one: Machine, disks: list[Path], scratch: Path) -> None:
-    boot(one, disks, scratch, lambda _: None, 120)
+def boot_in_vain(one: Machine, images: list[Path], scratch: Path) -> None:
+    boot(one, [Disk(image.name, image) for image in images], scratch, lambda _: None, 120.0)
 
 
 def test_a_boot_loader_that_finds_nothing_is_told_at_once(built: Built, tmp_path: Path) -> None:
@@ -264,7 +278,7 @@ def test_a_qcow2_boots_on_an_enlarged_disk_with_other_adapters_and_is_spoken_to(
             "nobody": (0, booted.reach("192.0.2.77", 22))
         }
 
-    found, said = boot(replace(one, nics=nics, cpus=64), [disk], tmp_path / "scratch", work)
+    found, said = boot(replace(one, nics=nics, cpus=64), [Disk("hdd0", disk, "qcow2")], tmp_path / "scratch", work)
     assert isinstance(found, dict)
     assert (found.pop("gone")[0], found.pop("late")[0]) == (1, 124)
     assert {name: ran for name, ran in found.items() if ran[0]} == {}

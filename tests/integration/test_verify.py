@@ -17,9 +17,10 @@ import pytest
 
 from vmgen_build.artifacts.compression import Compression
 from vmgen_build.artifacts.manifest import manifest_path
-from vmgen_build.artifacts.tarball import Content, write_tarball
+from vmgen_build.artifacts.tarball import TarContent, write_tarball
 from vmgen_build.boots import lxc as lxcboot
 from vmgen_build.events import Bus
+from vmgen_build.host import memory
 from vmgen_build.host.files import Written
 from vmgen_build.host.namespaces import WorkerBus, run_isolated
 
@@ -124,8 +125,8 @@ def repack(opened: Path, original: Path) -> Path:
     out = opened / "out"
     out.mkdir()
     texts = {name: (opened / name).read_text() for name in ("metadata.yaml", "config")}
-    tree = Content(opened / "rootfs", "rootfs")
-    written: Written = write_tarball(out / NAME, texts, tree, epoch=2**31, compression=Compression("zstd", 1))
+    content = TarContent(opened / "rootfs", "rootfs", 2**31, texts=texts)
+    written: Written = write_tarball(out / NAME, content, Compression("zstd", 1))
     manifest: dict[str, Any] = json.loads(manifest_path(original).read_text())
     manifest["files"] = [{"name": NAME, "size": written.size, "sha256": written.sha256}]
     manifest_path(written.path).write_text(json.dumps(manifest))
@@ -225,9 +226,9 @@ def test_an_image_that_outgrows_the_memory_is_unpacked_on_the_disk(
 ) -> None:
     (tmp_path / "root").mkdir()
     (tmp_path / "root/zeros").write_bytes(bytes(20 << 20))
-    tree = Content(tmp_path / "root", "rootfs")
-    packed = write_tarball(tmp_path / "x.tar.zst", {}, tree, epoch=0, compression=Compression("zstd", 1))
-    monkeypatch.setattr(lxcboot, "_memory", lambda: 4 << 20)
+    content = TarContent(tmp_path / "root", "rootfs", 0)
+    packed = write_tarball(tmp_path / "x.tar.zst", content, Compression("zstd", 1))
+    monkeypatch.setattr(memory, "available", lambda: 4 << 20)
     (tmp_path / "out").mkdir()
 
     def work(_bus: WorkerBus) -> list[str]:

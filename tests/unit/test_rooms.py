@@ -81,3 +81,41 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
 
 def test_the_rooms_are_those_that_there_are() -> None:
     assert {module.split(".")[1] for module in own()} == set(ROOMS)
+
+
+STARTERS = ("host",)
+"""Rooms that may import subprocess: programs of the host are started there."""
+
+STARTERS_FOR_NOW = ("guests", "bases", "build", "cli")
+"""Rooms that still start programs themselves."""
+
+NAMESAKES_FOR_NOW = ("guests", "bases", "build", "cli", "plan", "recipe", "store", "catalogue", "systems", "installers")
+"""Rooms in which two classes may still share a name."""
+
+
+def nodes(module: str) -> list[ast.AST]:
+    return list(ast.walk(ast.parse(MODULES[module].read_text())))
+
+
+def starts_programs(module: str) -> bool:
+    for node in nodes(module):
+        if isinstance(node, ast.Import) and any(alias.name.split(".")[0] == "subprocess" for alias in node.names):
+            return True
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "subprocess":
+            return True
+    return False
+
+
+def test_programs_are_started_by_the_host_room_alone() -> None:
+    rooms = {module.split(".")[1] for module in own() if starts_programs(module)}
+    assert rooms - set(STARTERS_FOR_NOW) == set(STARTERS)
+
+
+def test_no_two_classes_of_a_room_share_a_name() -> None:
+    found: dict[tuple[str, str], list[str]] = {}
+    for module in own():
+        for node in nodes(module):
+            if isinstance(node, ast.ClassDef):
+                found.setdefault((module.split(".")[1], node.name.lstrip("_")), []).append(module)
+    twice = {key: modules for key, modules in found.items() if len(modules) > 1 and key[0] not in NAMESAKES_FOR_NOW}
+    assert twice == {}

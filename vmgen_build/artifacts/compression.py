@@ -7,11 +7,11 @@ cut the input into jobs of a fixed size, pigz into blocks of 128 KiB (pigz and g
 from __future__ import annotations
 
 import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from vmgen_build.errors import HostError, UsageError
+from vmgen_build.errors import UsageError
+from vmgen_build.host.programs import find_program
 
 LEVELS = {"zstd": (1, 19, 3), "gzip": (1, 9, 6), "xz": (0, 9, 6), "none": (0, 0, 0)}
 """method -> lowest, highest and default level."""
@@ -21,7 +21,7 @@ SUFFIXES = {"zstd": ".zst", "gzip": ".gz", "xz": ".xz", "none": ""}
 _XZ_BLOCK = "24MiB"
 
 _MAGIC = {b"\x28\xb5\x2f\xfd": "zstd", b"\x1f\x8b": "gzip", b"\xfd7zXZ\x00": "xz"}
-"""First bytes of a file (RFC 8878, RFC 1952, the .xz format's specification)."""
+"""First bytes of a file (RFC 8878, RFC 1952, the .xz format's specification) -> method, which is the program's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,19 +35,16 @@ class Compression:
         return SUFFIXES[self.method]
 
     def command(self) -> list[str] | None:
-        """The program that compresses its standard input to its standard output; None for "none".
-
-        Raises HostError where it is missing.
-        """
+        """The program that compresses its standard input to its standard output; None for "none"."""
         if self.method == "none":
             return None
         if self.method == "zstd":
-            return [_program("zstd", "zstd"), "-q", "-c", "-T0", f"-{self.level}"]
+            return ["zstd", "-q", "-c", "-T0", f"-{self.level}"]
         if self.method == "xz":
-            return [_program("xz", "xz-utils"), "-q", "-c", "-T0", f"--block-size={_XZ_BLOCK}", f"-{self.level}"]
-        if shutil.which("pigz"):
+            return ["xz", "-q", "-c", "-T0", f"--block-size={_XZ_BLOCK}", f"-{self.level}"]
+        if find_program("pigz"):
             return ["pigz", "-c", "-n", "-p", str(max(2, os.cpu_count() or 1)), f"-{self.level}"]
-        return [_program("gzip", "gzip"), "-c", "-n", f"-{self.level}"]
+        return ["gzip", "-c", "-n", f"-{self.level}"]
 
 
 def parse_compression(text: str) -> Compression:
@@ -66,17 +63,8 @@ def parse_compression(text: str) -> Compression:
 
 def decompressor(path: Path) -> list[str] | None:
     """The program that decompresses this file from its standard input, by the file's first bytes; None where it is not
-    compressed. Raises HostError where the program is missing, OSError where the file cannot be read."""
+    compressed. Raises OSError where the file cannot be read."""
     with path.open("rb") as file:
         head = file.read(6)
     method = next((name for magic, name in _MAGIC.items() if head.startswith(magic)), "none")
-    if method == "none":
-        return None
-    program, package = {"zstd": ("zstd", "zstd"), "xz": ("xz", "xz-utils"), "gzip": ("gzip", "gzip")}[method]
-    return [_program(program, package), "-q", "-d", "-c"]
-
-
-def _program(name: str, package: str) -> str:
-    if shutil.which(name) is None:
-        raise HostError(f"this host lacks {name}; get it with: apt-get install -y {package}")
-    return name
+    return None if method == "none" else [method, "-q", "-d", "-c"]

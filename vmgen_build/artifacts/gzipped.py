@@ -53,13 +53,13 @@ def _member(block: bytes) -> bytes:
 
 def _blocks(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """The same bytes in pieces of BLOCK; an empty input is one empty piece, lest the file be none at all."""
-    held = bytearray()
+    rest = bytearray()
     several = False
     for chunk in chunks:
-        held += chunk
-        while len(held) >= BLOCK:
+        rest += chunk
+        while len(rest) >= BLOCK:
             several = True
-            yield bytes(held[:BLOCK])
-            del held[:BLOCK]
-    if held or not several:
-        yield bytes(held)
+            yield bytes(rest[:BLOCK])
+            del rest[:BLOCK]
+    if rest or not several:
+        yield bytes(rest)

@@ -25,12 +25,26 @@ def lxc_value(text: str) -> str:
 
 LXC = Dialect("lxc", lxc_value)
 
+ARCHITECTURES = {
+    "amd64": "x86_64",
+    "i386": "i686",
+    "arm64": "aarch64",
+    "armhf": "armv7l",
+    "ppc64el": "ppc64le",
+    "riscv64": "riscv64",
+    "s390x": "s390x",
+}
+"""Debian's words -> the kernel's, which lxc.arch and incus take."""
+
+PAGE = 65536
+"""The largest page size in use: the kernel rounds a memory limit down to whole pages."""
+
 ENTRY = tuple[str, str]
 """Key and value."""
 
 
 @dataclass(frozen=True, slots=True)
-class Nic:
+class BridgedNic:
     """A network device of a container: its number in lxc.net.N, its name in the guest, the bridge that it joins."""
 
     index: int
@@ -51,7 +65,7 @@ def parse_config(text: str) -> list[ENTRY]:
     return entries
 
 
-def nics_of(entries: Iterable[ENTRY]) -> list[Nic]:
+def nics_of(entries: Iterable[ENTRY]) -> list[BridgedNic]:
     """The network devices, in the order of their numbers. One without a bridge of its own gets vmgenN, so that verify
     reaches it too."""
     found: dict[int, dict[str, str]] = {}
@@ -59,7 +73,9 @@ def nics_of(entries: Iterable[ENTRY]) -> list[Nic]:
         words = key.split(".")
         if words[:2] == ["lxc", "net"] and len(words) == 4 and words[2].isdigit():
             found.setdefault(int(words[2]), {})[words[3]] = value
-    return [Nic(i, keys.get("name", f"eth{i}"), keys.get("link", f"vmgen{i}")) for i, keys in sorted(found.items())]
+    return [
+        BridgedNic(i, keys.get("name", f"eth{i}"), keys.get("link", f"vmgen{i}")) for i, keys in sorted(found.items())
+    ]
 
 
 def throwaway(entries: Iterable[ENTRY], controllers: Collection[str], own: Iterable[ENTRY]) -> str:

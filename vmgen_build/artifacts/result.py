@@ -21,15 +21,16 @@ class Tree:
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """A disk's raw image, sparse, that may be moved or removed. name: the drive's."""
+    """A disk's image in one file, that may be moved or removed. name: the drive's; format: "raw", "qcow2" or "vmdk"."""
 
     name: str
     path: Path
+    format: str = "raw"
 
 
 @dataclass(frozen=True, slots=True)
 class Disks:
-    """A machine's disks, in the order of its drives, in a scratch folder."""
+    """A machine's disks, one or more, in the order of its drives; the folder of the first is scratch space."""
 
     disks: tuple[Disk, ...]
 

@@ -7,30 +7,27 @@ and of security modules belong to the host. Sockets are left out: tar knows none
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import shutil
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import IO
 
 from vmgen_build.artifacts.compression import Compression
+from vmgen_build.artifacts.progress import Progress
 from vmgen_build.errors import BuildError, HostError
 from vmgen_build.host.files import Written, is_full, whole_file
 from vmgen_build.host.names import nameless, names_can_be_hidden
+from vmgen_build.host.pipeline import pipeline
 from vmgen_build.text import size as in_words
 
-Progress = Callable[[int], None]
-"""Takes how many bytes of the uncompressed tar have been made so far."""
-
 Encode = Callable[[Iterable[bytes]], Iterable[bytes]]
+"""Makes of the bytes of a tar what its file holds, as vmgen_build.artifacts.gzipped does."""
 
 _CHUNK = 1 << 20
 _PAX = "exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime,delete=mtime"
@@ -52,55 +49,52 @@ _COMMON = (
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
-    """A folder to pack under the name `name` ("rootfs", or "." for the tar's top).
-
-    empty: folders of it, as "dev", whose content stays out.
+class TarContent:
+    """texts: name -> content of files at the tar's beginning, in this order, owned by root, 0644. folder: what follows,
+    under the name `name` ("rootfs", or "." for the tar's top). empty: folders of it, as "dev", whose content stays out.
+    epoch: seconds; no entry is younger.
     """
 
     folder: Path
     name: str
+    epoch: int
     empty: Sequence[str] = ()
+    texts: Mapping[str, str] = field(default_factory=dict)
 
 
 def write_tarball(
     goal: Path,
-    texts: Mapping[str, str],
-    content: Content,
+    content: TarContent,
+    packing: Compression | Encode,
     *,
-    epoch: int,
-    compression: Compression,
     progress: Progress | None = None,
     scratch: Path | None = None,
-    encode: Encode | None = None,
 ) -> Written:
-    """Write `texts` (name -> content, in this order, owned by root, 0644) and then `content` to `goal`.
+    """Write `content` to `goal`.
 
-    epoch: seconds; no entry is younger. scratch: where a temporary folder may be made. encode: makes of what is written
-    so far what the file holds, as vmgen_build.artifacts.gzipped does. Raises HostError (disk full,
-    program missing), BuildError (tar or the compressor failed); then there is no new file, and an old `goal` stands as
-    it was.
+    progress: of the tar's bytes before they are packed. scratch: where a temporary folder may be made. Raises HostError
+    (disk full, program missing), BuildError (tar or the compressor failed); then there is no new file, and an old
+    `goal` stands as it was.
     """
-    with ExitStack() as undo:
-        folder = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="vmgen-pack-", dir=scratch)))
-        for name, text in texts.items():
-            (folder / name).write_text(text)
-            (folder / name).chmod(0o644)
-        command = tar_command(folder, tuple(texts), content, epoch)
+    with tempfile.TemporaryDirectory(prefix="vmgen-pack-", dir=scratch) as name:
+        folder = Path(name)
+        for text_name, text in content.texts.items():
+            (folder / text_name).write_text(text)
+            (folder / text_name).chmod(0o644)
         try:
-            return _write(goal, command, compression, progress, encode)
+            return _write(goal, tar_command(folder, content), packing, progress)
         except OSError as error:
             if is_full(error):
                 raise _no_room(goal, content) from error
             raise BuildError(f"cannot write {goal}: {error.strerror}") from error
 
 
-def tar_command(texts_folder: Path, texts: Sequence[str], content: Content, epoch: int) -> list[str]:
+def tar_command(texts_folder: Path, content: TarContent) -> list[str]:
     """tar(1), writing to its standard output. It sees relative names only, so that no path of the host comes in.
 
     It runs where no user or group has a name. --numeric-owner does not reach the ACLs of tar 1.34, and has tar 1.35 end
     them without a newline; it is for an ordinary user, whose tar takes names of ACLs from this host before 1.35.
-    """
+    texts_folder: holds the content's texts."""
     hidden = names_can_be_hidden()
     name = content.name.replace("\\", "\\\\").replace("&", "\\&").replace("|", "\\|")
     command = [
@@ -109,93 +103,38 @@ def tar_command(texts_folder: Path, texts: Sequence[str], content: Content, epoc
         "--file=-",
         *_COMMON,
         *(() if hidden else ("--numeric-owner",)),
-        f"--mtime=@{epoch}",
+        f"--mtime=@{content.epoch}",
         "--anchored",
         *(f"--exclude=./{folder}/*" for folder in content.empty),
         *(() if content.name == "." else (f"--transform=s|^\\.|{name}|S",)),
         f"--directory={texts_folder}",
-        *texts,
+        *content.texts,
         f"--directory={content.folder.absolute()}",
         ".",
     ]
     return nameless(command) if hidden else command
 
 
-def _write(
-    goal: Path,
-    command: Sequence[str],
-    compression: Compression,
-    progress: Progress | None,
-    encode: Encode | None,
-) -> Written:
+def _write(goal: Path, tar: list[str], packing: Compression | Encode, progress: Progress | None) -> Written:
     digest, size = hashlib.sha256(), 0
-    with whole_file(goal) as file, _Pipeline(command, compression.command()) as pipeline:
-        meter = _Meter(pipeline.first.pid, progress)
-        chunks = iter(partial(pipeline.output.read, _CHUNK), b"")
-        for chunk in encode(chunks) if encode else chunks:
+    compressor = packing.command() if isinstance(packing, Compression) else None
+    commands = {"tar": tar} | ({compressor[0]: compressor} if compressor else {})
+    with whole_file(goal) as file, pipeline(commands, env={"LC_ALL": "C"}) as running:
+        meter = _Meter(running.first_pid, progress)
+        chunks = iter(partial(running.output.read, _CHUNK), b"")
+        for chunk in chunks if isinstance(packing, Compression) else packing(chunks):
             file.write(chunk)
             digest.update(chunk)
             size += len(chunk)
             meter.look()
         meter.look(last=True)
-        pipeline.check()
+        if failure := running.failure():
+            raise BuildError(f"packing failed: {failure}")
     return Written(goal, size, digest.hexdigest())
 
 
-class _Pipeline:
-    """tar, and behind it the compressor, where there is one. Leaving the context ends both."""
-
-    def __init__(self, tar: Sequence[str], compressor: Sequence[str] | None) -> None:
-        self._errors: list[tuple[str, subprocess.Popen[bytes], IO[bytes]]] = []
-        with ExitStack() as undo:
-            self.first = self._start(undo, "tar", tar, None)
-            last = self.first
-            if compressor is not None:
-                last = self._start(undo, Path(compressor[0]).name, compressor, self.first.stdout)
-                assert self.first.stdout is not None
-                self.first.stdout.close()
-            assert last.stdout is not None
-            self.output = last.stdout
-            self._undo = undo.pop_all()
-
-    def _start(
-        self, undo: ExitStack, name: str, command: Sequence[str], source: IO[bytes] | None
-    ) -> subprocess.Popen[bytes]:
-        errors = undo.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL if source is None else source,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            bufsize=0,
-            env={"LC_ALL": "C", "PATH": os.environ.get("PATH", os.defpath)},
-            start_new_session=True,
-        )
-        undo.callback(_end, process)
-        assert process.stdout is not None
-        with suppress(OSError):
-            fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, _CHUNK)
-        self._errors.append((name, process, errors))
-        return process
-
-    def check(self) -> None:
-        """Wait for both. Raises BuildError with what the one that failed said; tar's SIGPIPE is never the cause."""
-        codes = [process.wait() for _, process, _ in self._errors]
-        for code, (name, _, errors) in zip(reversed(codes), reversed(self._errors), strict=True):
-            if code != 0:
-                errors.seek(0)
-                reason = errors.read(4000).decode(errors="replace").strip() or f"ended with {code}"
-                raise BuildError(f"packing failed: {name}: {reason}")
-
-    def __enter__(self) -> _Pipeline:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._undo.close()
-
-
 class _Meter:
-    """Tells at most ten times a second how far tar has come: its `wchar` of /proc/PID/io (proc(5))."""
+    """Reports at most ten times a second how far tar has come: its `wchar` of /proc/PID/io (proc(5))."""
 
     def __init__(self, pid: int, progress: Progress | None) -> None:
         self._path, self._progress, self._next, self._done = Path(f"/proc/{pid}/io"), progress, 0.0, 0
@@ -210,14 +149,7 @@ class _Meter:
         self._progress(self._done)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    if process.stdout is not None:
-        process.stdout.close()
-    process.kill()
-    process.wait()
-
-
-def _no_room(goal: Path, content: Content) -> HostError:
+def _no_room(goal: Path, content: TarContent) -> HostError:
     need = sum(Path(folder, name).lstat().st_size for folder, _, names in os.walk(content.folder) for name in names)
     free = shutil.disk_usage(goal.parent).free
     return HostError(

@@ -7,15 +7,18 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from vmgen_build.artifacts.result import Result
-from vmgen_build.boots.model import Booted
-from vmgen_build.events import Bus, ProbeDone
-from vmgen_build.host.files import Written
+from vmgen_build.events import Bus, ProbeDone, StepProgress
 from vmgen_build.host.programs import Requirement
 from vmgen_build.plan.model import Part, Plan
 from vmgen_build.recipe.recipe import Recipe
+
+if TYPE_CHECKING:
+    from vmgen_build.artifacts.progress import Progress
+    from vmgen_build.artifacts.result import Result
+    from vmgen_build.boots.model import Boot, Booted
+    from vmgen_build.host.files import Written
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,11 @@ class PackOptions:
     def __str__(self) -> str:
         """What tells artifacts of one plan apart; safe in a file's name."""
         return f"{self.format}-{self.compression.replace(':', '-')}"
+
+
+def progress_on(bus: Bus) -> Progress:
+    """Progress of the packing, as an event."""
+    return lambda done: bus.emit(StepProgress(step="pack", done=done, total=0, unit="bytes"))
 
 
 class Backend(ABC):
@@ -58,15 +66,9 @@ class Backend(ABC):
         """Make the artifacts, the main one first. Raises BuildError where this backend cannot pack such a result."""
 
     def inspect(self, artifact: Path, manifest: Mapping[str, object]) -> list[ProbeDone]:
-        """What can be told of the file without booting it, beyond its digest."""
+        """What the file itself shows without being booted, beyond its digest."""
         return []
 
     @abstractmethod
-    def boot(
-        self, artifact: Path, manifest: Mapping[str, object], bus: Bus, *, scratch: Path, timeout: float
-    ) -> AbstractContextManager[Booted]:
-        """Boot a throwaway copy of the artifact, and wait until it is up.
-
-        Called in a worker of guests.namespaces that has a network of its own. scratch: an empty folder whose parent's
-        name is the lease's tag; timeout: seconds that the boot may take.
-        """
+    def boot(self, artifact: Path, manifest: Mapping[str, object], boot: Boot) -> AbstractContextManager[Booted]:
+        """Boot a throwaway copy of the artifact, and wait until it is up."""

@@ -7,7 +7,7 @@ import difflib
 import importlib
 import pkgutil
 from functools import cache
-from importlib.util import find_spec
+from pathlib import Path
 
 from vmgen_build import backends, plugins
 from vmgen_build.backends.base import Backend
@@ -38,9 +38,10 @@ def all_backends() -> dict[str, Backend]:
 
 @cache
 def _own_names() -> frozenset[str]:
-    """Of the packages here, those that hold a backend: `machines` is what some of them share."""
+    """Of the packages here, those that hold a backend: `machines` is what some of them share. None is imported."""
+    folders = [Path(path) for path in backends.__path__]
     packages = [module.name for module in pkgutil.iter_modules(backends.__path__) if module.ispkg]
-    return frozenset(name for name in packages if find_spec(f"{backends.__name__}.{name}.backend"))
+    return frozenset(name for name in packages if any((folder / name / "backend.py").is_file() for folder in folders))
 
 
 def _backend_of(name: str) -> Backend:

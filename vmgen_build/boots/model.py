@@ -3,8 +3,28 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
 
+from vmgen_build.events import Bus
 from vmgen_build.guests.model import Communicator
+
+SKIPPED = 77
+"""Exit code of a guest's probe that cannot be asked on this host (as automake's tests have it)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Boot:
+    """One boot, inside a worker (host.namespaces) that has a network of its own.
+
+    scratch: an empty folder whose parent's name is the lease's tag. timeout: seconds that the boot may take. up: script
+    that ends with 0 once the system is up, and prints its state.
+    """
+
+    bus: Bus
+    scratch: Path
+    timeout: float
+    up: str
 
 
 class Booted(ABC):

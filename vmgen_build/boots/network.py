@@ -9,20 +9,19 @@ from __future__ import annotations
 import errno
 import json
 import socket
-import subprocess
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface, ip_address, ip_interface, ip_network
 from pathlib import Path
 from typing import Any
 
-from vmgen_build.artifacts.lxc import Nic
-from vmgen_build.errors import BuildError, HostError
+from vmgen_build.artifacts.lxc import BridgedNic
+from vmgen_build.host.run import NULL, Word, kill, output, start
 
 IPAddress = IPv4Address | IPv6Address
 IPInterface = IPv4Interface | IPv6Interface
 
-Asked = Callable[..., list[dict[str, Any]]]
+IpQuery = Callable[..., list[dict[str, Any]]]
 """Words of ip(8) -> what it answers to them (as JSON) in the guest."""
 
 TESTS = ip_network("198.18.0.0/15")
@@ -31,7 +30,7 @@ KNOCK = 1.5
 """Seconds that a connection may take; what a guest answers over a virtual cable takes a few milliseconds."""
 
 
-def make_bridges(nics: Iterable[Nic]) -> list[str]:
+def make_bridges(nics: Iterable[BridgedNic]) -> list[str]:
     """Create the bridges, up and with an address of the host's. Their names, in order."""
     names = list(dict.fromkeys(nic.bridge for nic in nics))
     set_up("link", "set", "lo", "up")
@@ -54,18 +53,17 @@ def dhcp_server(bridges: Sequence[str], scratch: Path) -> Iterator[None]:
     for index, name in enumerate(bridges):
         net = _host(index).rpartition(".")[0]
         command += [f"--interface={name}", f"--dhcp-range={net}.10,{net}.250,255.255.255.0,1h"]
-    server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)
+    server = start(command, stdout=NULL, stderr=NULL)
     try:
         yield
     finally:
-        server.kill()
-        server.wait()
+        kill(server)
 
 
-def answer_as_gateway(asked: Asked, nics: Iterable[Nic]) -> None:
+def answer_as_gateway(ask: IpQuery, nics: Iterable[BridgedNic]) -> None:
     """Give the host's side the addresses that the running guest has as gateways, or else a free one of each of its
     networks, and routes to all of its addresses."""
-    addresses, gateways = _addresses(asked), _gateways(asked)
+    addresses, gateways = _addresses(ask), _gateways(ask)
     for nic in nics:
         theirs = [a for a in addresses.get(nic.name, []) if a.ip not in TESTS]
         for gateway in gateways.get(nic.name, []):
@@ -95,7 +93,7 @@ def knock(address: str, port: int) -> str:
 def _is_there(address: str) -> bool:
     """Whether a machine with this address answered ARP or neighbour discovery: one that is gone must not look like one
     that drops packets."""
-    return any("lladdr" in entry for entry in json.loads(_run(["ip", "-json", "neighbour", "show", address]) or "[]"))
+    return any("lladdr" in entry for entry in ip_entries(_run(["ip", "-json", "neighbour", "show", address])))
 
 
 def _nobody(address: str) -> str:
@@ -124,15 +122,19 @@ def _neighbour(address: IPInterface) -> IPAddress:
     return ip_address(TESTS[-2]) if address.version == 4 else ip_address("fd00:198:18::1")
 
 
-def asked_of(pid: int) -> Asked:
+def ip_inside(pid: int) -> IpQuery:
     """The host's ip(8) in the network of the guest whose init is `pid`: a guest need not have one."""
 
     def ask(*words: str) -> list[dict[str, Any]]:
-        text = _run(["nsenter", f"--target={pid}", "--net", "ip", "-json", *words])
-        answer: list[dict[str, Any]] = json.loads(text or "[]")
-        return [entry for entry in answer if entry]
+        return ip_entries(_run(["nsenter", f"--target={pid}", "--net", "ip", "-json", *words]))
 
     return ask
+
+
+def ip_entries(text: str) -> list[dict[str, Any]]:
+    """What ip(8) -json prints: nothing at all, or a list in which what does not fit the question is empty."""
+    found: list[dict[str, Any]] = json.loads(text or "[]")
+    return [entry for entry in found if entry]
 
 
 def set_up(*words: str) -> None:
@@ -140,31 +142,25 @@ def set_up(*words: str) -> None:
     _run(["ip", *words])
 
 
-def _addresses(asked: Asked) -> dict[str, list[IPInterface]]:
+def _addresses(ask: IpQuery) -> dict[str, list[IPInterface]]:
     """Interface -> its addresses of global scope."""
     return {
         link["ifname"]: [
             ip_interface(f"{a['local']}/{a['prefixlen']}") for a in link.get("addr_info", []) if a["scope"] == "global"
         ]
-        for link in asked("address", "show")
+        for link in ask("address", "show")
     }
 
 
-def _gateways(asked: Asked) -> dict[str, list[IPAddress]]:
+def _gateways(ask: IpQuery) -> dict[str, list[IPAddress]]:
     """Interface -> the gateways of its default routes."""
     found: dict[str, list[IPAddress]] = {}
     for family in ("-4", "-6"):
-        for route in asked(family, "route", "show", "default"):
+        for route in ask(family, "route", "show", "default"):
             if "gateway" in route:
                 found.setdefault(route["dev"], []).append(ip_address(route["gateway"]))
     return found
 
 
-def _run(command: Sequence[str]) -> str:
-    try:
-        ran = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
-    except FileNotFoundError as error:
-        raise HostError(f"this host lacks {command[0]}; 'vmgen-build doctor' says how to get it") from error
-    if ran.returncode != 0:
-        raise BuildError(f"cannot set up the network to boot in: {' '.join(command)}: {ran.stderr.strip()}")
-    return ran.stdout
+def _run(command: Sequence[Word]) -> str:
+    return output(command, "cannot set up the network to boot in")

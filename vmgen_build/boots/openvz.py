@@ -15,27 +15,25 @@ from vmgen_build.artifacts.lxc import ENTRY
 from vmgen_build.artifacts.openvz.bundle import read_bundle
 from vmgen_build.artifacts.openvz.config import VENET, parse_netif
 from vmgen_build.boots.lxc import LxcBooted, booted_from, unpack
-from vmgen_build.events import Bus
+from vmgen_build.boots.model import Boot
 
 COMMON = "/usr/share/lxc/config/common.conf"
 _PAGE = 4096
 """Bytes of PHYSPAGES' unit, whatever the host's pages are."""
 
 
-def booted_bundle(
-    artifact: Path, arch: str, bus: Bus, *, scratch: Path, timeout: float
-) -> AbstractContextManager[LxcBooted]:
-    """arch: in the kernel's words. Raises BuildError for a bundle that is not sound, and as lxcboot does."""
+def booted_bundle(artifact: Path, arch: str, boot: Boot) -> AbstractContextManager[LxcBooted]:
+    """arch: in the kernel's words. Raises BuildError for a bundle that is not sound, and as boots.lxc does."""
 
     def content(folder: Path, undo: ExitStack) -> list[ENTRY]:
-        template = scratch / "template.tar.gz"
+        template = boot.scratch / "template.tar.gz"
         undo.callback(template.unlink, missing_ok=True)
         bundle = read_bundle(artifact, template)
         unpack(template, folder, undo, "rootfs")
         template.unlink()
         return [("lxc.include", COMMON), ("lxc.arch", arch), *entries_of(bundle.conf)]
 
-    return booted_from(content, bus, scratch=scratch, timeout=timeout)
+    return booted_from(content, boot)
 
 
 def entries_of(conf: Mapping[str, str]) -> list[ENTRY]:

@@ -32,7 +32,7 @@ def unchanged(plan: Plan, options: BuildOptions) -> Record | None:
 def publish(build: Build, made: Made) -> None:
     """Write the manifest, and remember what came out. Raises HostError."""
     _describe(build, made.packed, made.steps, made.packages)
-    files = tuple(RecordedFile(f.path.name, f.size, f.sha256, f.path.stat().st_mtime_ns) for f in made.packed)
+    files = tuple(RecordedFile.of(f) for f in made.packed)
     packages = tuple((p.name, p.version, p.arch) for p in made.packages)
     write_record(build.options.cache, build.plan.id, str(build.packing), Record(files, packages))
 
@@ -42,7 +42,7 @@ def take_again(build: Build, record: Record) -> tuple[Written, ...]:
 
     What the manifest says of seconds and outcomes stays: it is about how the files were made.
     """
-    packed = tuple(Written(build.options.output / file.name, file.size, file.sha256) for file in record.files)
+    packed = tuple(file.inside(build.options.output) for file in record.files)
     past = _outcomes(manifest_there(packed[0].path))
     steps = [StepRecord(s.name, s.title, s.id, *past.get(s.id, (0.0, "cached"))) for s in build.stages]
     _describe(build, packed, steps, [Package(*package) for package in record.packages])

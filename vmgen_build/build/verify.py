@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from vmgen_build.artifacts.manifest import probes_of, read_manifest
 from vmgen_build.backends.base import Backend
 from vmgen_build.backends.registry import backend_named
-from vmgen_build.boots.model import Booted
+from vmgen_build.boots import up
+from vmgen_build.boots.model import SKIPPED, Boot, Booted
 from vmgen_build.events import Bus, ProbeDone
 from vmgen_build.host.programs import require_programs, require_root
 from vmgen_build.plan.model import Probe
@@ -19,9 +20,6 @@ from vmgen_build.store.lease import lease, reap
 if TYPE_CHECKING:
     from vmgen_build.host.namespaces import WorkerBus
 
-SKIPPED = 77
-"""Exit code of a guest probe that cannot be asked on this host (as automake's tests have it)."""
-
 PATIENCE = 30.0
 """Seconds that a single probe's script may take."""
 
@@ -29,18 +27,6 @@ PAUSE = 0.25
 """Seconds between two rounds of asking what does not hold yet."""
 
 DIGEST = Probe("digest", "the file", "", "as its manifest says")
-
-SYSTEM = Probe(
-    "system",
-    "the system",
-    "state=$(systemctl is-system-running) || :\n"
-    "failed=$(systemctl list-units --state=failed --no-legend --plain --no-pager | cut -d' ' -f1 | tr '\\n' ' ')\n"
-    'echo "$state${failed:+, but these units failed: $failed}"\n'
-    '[ "$state" = running ] || [ "$state" = degraded ]\n',
-    "up",
-)
-"""A degraded system counts as up: units that need a machine's hardware fail in containers; services that the recipe
-asks for have probes of their own."""
 
 
 def verify(
@@ -61,6 +47,7 @@ def verify(
     if not boot:
         return done
     require_programs(backend.boot_requirements)
+    up_script = up.up_script(str(manifest.get("os")))
     from vmgen_build.host.namespaces import run_isolated
 
     reap(cache)
@@ -69,16 +56,15 @@ def verify(
         scratch.mkdir()
 
         def work(worker_bus: WorkerBus) -> list[ProbeDone]:
-            return _in_worker(backend, artifact, manifest, worker_bus, scratch, timeout or backend.boot_timeout)
+            boot = Boot(worker_bus, scratch, timeout or backend.boot_timeout, up_script)
+            return _in_worker(backend, artifact, manifest, boot)
 
         return [*done, *run_isolated(work, bus, net=True)]
 
 
-def _in_worker(
-    backend: Backend, artifact: Path, manifest: Mapping[str, Any], bus: Bus, scratch: Path, timeout: float
-) -> list[ProbeDone]:
-    with backend.boot(artifact, manifest, bus, scratch=scratch, timeout=timeout) as machine:
-        return ask_all(machine, (SYSTEM, *probes_of(manifest)), bus)
+def _in_worker(backend: Backend, artifact: Path, manifest: Mapping[str, Any], boot: Boot) -> list[ProbeDone]:
+    with backend.boot(artifact, manifest, boot) as machine:
+        return ask_all(machine, (up.probe(boot.up), *probes_of(manifest)), boot.bus)
 
 
 def ask_all(machine: Booted, probes: Sequence[Probe], bus: Bus) -> list[ProbeDone]:

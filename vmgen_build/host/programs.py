@@ -13,6 +13,32 @@ from vmgen_build.host.system import how_to_get
 SYSTEM_FOLDERS = "/usr/local/sbin:/usr/sbin:/sbin"
 """Folders of system tools, which an ordinary user's PATH lacks; the last to be looked in."""
 
+PACKAGES = {
+    "sfdisk": "fdisk",
+    "mke2fs": "e2fsprogs",
+    "debugfs": "e2fsprogs",
+    "mkfs.btrfs": "btrfs-progs",
+    "mkfs.xfs": "xfsprogs",
+    "mkswap": "util-linux",
+    "nsenter": "util-linux",
+    "mkfs.vfat": "dosfstools",
+    "mcopy": "mtools",
+    "mmd": "mtools",
+    "mkntfs": "ntfs-3g",
+    "ntfslabel": "ntfs-3g",
+    "qemu-img": "qemu-utils",
+    "qemu-system-x86_64": "qemu-system-x86",
+    "lxc-execute": "lxc",
+    "lxc-start": "lxc",
+    "lxc-attach": "lxc",
+    "lxc-stop": "lxc",
+    "lxc-info": "lxc",
+    "dnsmasq": "dnsmasq-base",
+    "ip": "iproute2",
+    "xz": "xz-utils",
+}
+"""Program -> the Debian package that brings it, where their names differ."""
+
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
@@ -33,12 +59,9 @@ def find_program(command: str) -> str | None:
     return shutil.which(command, path=search_path())
 
 
-def program(command: str, package: str) -> str:
-    """Where a program is. Raises HostError naming the package that brings it."""
-    found = find_program(command)
-    if found is None:
-        raise missing([Requirement(command, package)])
-    return found
+def needed(command: str, why: str = "") -> Requirement:
+    """What some work needs, with the package that brings it."""
+    return Requirement(command, PACKAGES.get(command, command), why)
 
 
 def missing(requirements: Iterable[Requirement]) -> HostError:

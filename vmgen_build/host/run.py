@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from vmgen_build.errors import BuildError
-from vmgen_build.host.programs import Requirement, find_program, missing, search_path
+from vmgen_build.host.programs import find_program, missing, needed, search_path
 
 PIPE = subprocess.PIPE
 NULL = subprocess.DEVNULL
@@ -19,6 +21,9 @@ TOGETHER = subprocess.STDOUT
 
 TIMED_OUT = 124
 """The exit code of a program that was killed because its time was over, as of timeout(1)."""
+
+TICK = 0.2
+"""Seconds between two calls of what is called while a program runs."""
 
 Process = subprocess.Popen[bytes]
 Stream = int | IO[bytes]
@@ -72,9 +77,10 @@ def start(
     name = str(argv[0])
     found = find_program(name)
     if found is None:
-        raise missing([Requirement(name, PACKAGES.get(name, name))])
+        raise missing([needed(name)])
     return subprocess.Popen(
-        [found, *map(str, argv[1:])],
+        [name, *map(str, argv[1:])],
+        executable=found,
         bufsize=0,
         stdin=stdin,
         stdout=stdout,
@@ -95,17 +101,44 @@ def run(
     timeout: float | None = None,
 ) -> Finished:
     """Run a program to its end, its output kept in memory. data: its standard input. Raises HostError as `start`."""
-    with start(argv, stdin=PIPE if data else NULL, stderr=PIPE, env=env, cwd=cwd) as process:
+    process = start(argv, stdin=PIPE if data else NULL, stderr=PIPE, env=env, cwd=cwd)
+    return finish(process, data, timeout)
+
+
+def finish(
+    process: Process, data: bytes = b"", timeout: float | None = None, tick: Callable[[], None] | None = None
+) -> Finished:
+    """Wait for the end of a program that was started; what it writes to pipes is kept in memory.
+
+    data: for its standard input. timeout: seconds, after which it and all that it started are killed. tick: called now
+    and then meanwhile, in place of a timeout.
+    """
+    rest = data or None
+    with process:
         try:
-            out, err = process.communicate(data or None, timeout)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            out, err = process.communicate()
-            return Finished(TIMED_OUT, out, err)
+            while True:
+                try:
+                    out, err = process.communicate(rest, TICK if tick else timeout)
+                except subprocess.TimeoutExpired as late:
+                    rest = None
+                    if tick is None:
+                        kill(process)
+                        return Finished(TIMED_OUT, late.output or b"", late.stderr or b"")
+                    tick()
+                else:
+                    return Finished(process.returncode, out or b"", err or b"")
         except BaseException:
-            process.kill()
+            kill(process)
             raise
-    return Finished(process.returncode, out or b"", err or b"")
+
+
+def kill(process: Process) -> None:
+    """End a program at once, and in its session all that it started; nothing where it has ended."""
+    if process.poll() is None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.kill()
+        process.wait()
 
 
 def output(
@@ -119,30 +152,3 @@ def output(
     if finished.code != 0:
         raise BuildError(f"{what}: {Path(str(argv[0])).name}: {finished.reason}")
     return finished.text
-
-
-PACKAGES = {
-    "sfdisk": "fdisk",
-    "mke2fs": "e2fsprogs",
-    "debugfs": "e2fsprogs",
-    "mkfs.btrfs": "btrfs-progs",
-    "mkfs.xfs": "xfsprogs",
-    "mkswap": "util-linux",
-    "nsenter": "util-linux",
-    "mkfs.vfat": "dosfstools",
-    "mcopy": "mtools",
-    "mmd": "mtools",
-    "mkntfs": "ntfs-3g",
-    "ntfslabel": "ntfs-3g",
-    "qemu-img": "qemu-utils",
-    "qemu-system-x86_64": "qemu-system-x86",
-    "lxc-execute": "lxc",
-    "lxc-start": "lxc",
-    "lxc-attach": "lxc",
-    "lxc-stop": "lxc",
-    "lxc-info": "lxc",
-    "dnsmasq": "dnsmasq-base",
-    "ip": "iproute2",
-    "xz": "xz-utils",
-}
-"""Program -> the Debian package that brings it, where their names differ."""

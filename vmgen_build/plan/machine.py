@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 import posixpath
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from itertools import count
 from typing import Any
 
+from vmgen_build.catalogue.hardware import CD_BUS, Position, cd_positions, free_position
+from vmgen_build.errors import BuildError
 from vmgen_build.recipe.partitioning import ESP_SIZE
 from vmgen_build.recipe.recipe import Recipe
-from vmgen_build.recipe.sections.hardware import Disk
+from vmgen_build.recipe.sections.hardware import Disk, Partition
 from vmgen_build.recipe.types.network import made_mac
-
-BUSES = {"ide": 2, "scsi": 16, "sata": 30, "nvme": 15}
-"""Bus -> units that one controller takes; unit 7 of a SCSI controller is the controller itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +56,7 @@ class Drive:
 
 @dataclass(frozen=True, kw_only=True)
 class CdDrive:
-    """On the second IDE controller. image: path of an ISO file, as the recipe has it; None: empty."""
+    """Where it hangs: Machine.cd_positions. image: path of an ISO file, as the recipe has it; None: empty."""
 
     name: str
     image: str | None
@@ -106,16 +106,49 @@ class Machine:
             for volume in drive.volumes:
                 yield drive, volume
 
+    def cd_positions(self) -> tuple[Position, ...]:
+        """IDE controller and unit of each CD drive. Raises BuildError where there is no place for one."""
+        free = cd_positions({(drive.index, drive.unit) for drive in self.drives if drive.bus == CD_BUS})
+        if len(self.cds) > len(free):
+            raise BuildError(
+                f"{self.name} has {len(self.cds)} CD drives, and {len(free)} places of its IDE controllers are free;"
+                " leave some out, or move IDE disks to another bus"
+            )
+        return tuple(free[: len(self.cds)])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _DiskWish:
+    """A disk to be made. disk: as the recipe has it; None for the one that a recipe without any gets."""
+
+    machine: str
+    name: str
+    disk: Disk | None
+    position: Position
+    boot: bool
+    efi: bool
+
+    @property
+    def path(self) -> str:
+        """What the ids of its file systems are made from."""
+        return f"{self.machine}/{self.name}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _VolumeWish:
+    """A volume that has no number yet; the fields are those of Volume. fs None: none is named."""
+
+    option: str
+    kind: str
+    fs: str | None = None
+    size: int | None = None
+    mount: str | None = None
+    label: str | None = None
+
 
 def machine_of(recipe: Recipe) -> Machine:
     """The machine that [hardware] describes, its gaps filled. The recipe was checked (recipe.checks.disks)."""
     hardware = recipe.hardware
-    efi = hardware.firmware == "efi"
-    disks: list[tuple[str, Disk | None]] = [*hardware.hdds.items()] or [("hdd0", None)]
-    boot = _boot_disk(dict(disks))
-    taken: set[tuple[str, int, int]] = {
-        (disk.type, *disk.pos) for _, disk in disks if disk is not None and disk.pos is not None
-    }
     return Machine(
         name=recipe.name,
         os=hardware.os.name,
@@ -124,13 +157,27 @@ def machine_of(recipe: Recipe) -> Machine:
         ram=hardware.ram or 1 << 30,
         firmware=hardware.firmware,
         hw_version=hardware.hw_version,
-        drives=tuple(_drive(recipe.name, name, disk, name == boot, efi, taken) for name, disk in disks),
+        drives=tuple(_drive(wish) for wish in _disk_wishes(recipe)),
         cds=tuple(CdDrive(name=n, image=cd.image, connected=cd.connected) for n, cd in hardware.cds.items()),
         nics=tuple(_nics(recipe)),
     )
 
 
-def _boot_disk(disks: dict[str, Disk | None]) -> str:
+def _disk_wishes(recipe: Recipe) -> Iterator[_DiskWish]:
+    disks: dict[str, Disk | None] = {**recipe.hardware.hdds} or {"hdd0": None}
+    boot, positions = _boot_disk(disks), _positions(disks)
+    for name, disk in disks.items():
+        yield _DiskWish(
+            machine=recipe.name,
+            name=name,
+            disk=disk,
+            position=positions[name],
+            boot=name == boot,
+            efi=recipe.hardware.firmware == "efi",
+        )
+
+
+def _boot_disk(disks: Mapping[str, Disk | None]) -> str:
     """The disk that a partition mounts on /, else the first."""
     for name, disk in disks.items():
         if disk is not None and any(p.mount == "/" for p in disk.partitions.values()):
@@ -138,78 +185,75 @@ def _boot_disk(disks: dict[str, Disk | None]) -> str:
     return next(iter(disks))
 
 
-def _drive(
-    machine: str, name: str, disk: Disk | None, boot: bool, efi: bool, taken: set[tuple[str, int, int]]
-) -> Drive:
-    bus = disk.type if disk else "scsi"
-    index, unit = disk.pos if disk and disk.pos else _free_place(bus, disk.scsi_index if disk else 0, taken)
-    taken.add((bus, index, unit))
+def _positions(disks: Mapping[str, Disk | None]) -> dict[str, Position]:
+    """Where each hangs: where the recipe says, the others where there is room then."""
+    found = {name: disk.pos for name, disk in disks.items() if disk is not None and disk.pos is not None}
+    for name, disk in disks.items():
+        if name not in found:
+            taken = [found[other] for other in found if _bus(disks[other]) == _bus(disk)]
+            found[name] = free_position(_bus(disk), disk.scsi_index if disk else 0, taken)
+    return found
+
+
+def _bus(disk: Disk | None) -> str:
+    return disk.type if disk else "scsi"
+
+
+def _drive(wish: _DiskWish) -> Drive:
+    disk = wish.disk
     return Drive(
-        name=name,
-        file=(disk.filename if disk else None) or f"{machine}-{name}.vmdk",
+        name=wish.name,
+        file=(disk.filename if disk else None) or f"{wish.machine}-{wish.name}.vmdk",
         size=disk.size if disk else None,
-        bus=bus,
+        bus=_bus(disk),
         controller=disk.controller if disk else "lsilogic",
-        index=index,
-        unit=unit,
-        table="gpt" if efi else "dos",
-        boot=boot,
-        volumes=tuple(_volumes(machine, name, disk, boot, efi)),
+        index=wish.position[0],
+        unit=wish.position[1],
+        table="gpt" if wish.efi else "dos",
+        boot=wish.boot,
+        volumes=tuple(_numbered(_volume_wishes(wish), wish.path)),
     )
 
 
-def _free_place(bus: str, index: int, taken: set[tuple[str, int, int]]) -> tuple[int, int]:
-    while True:
-        for unit in range(BUSES[bus]):
-            if (bus, index, unit) not in taken and not (bus == "scsi" and unit == 7):
-                return index, unit
-        index += 1
+def _volume_wishes(wish: _DiskWish) -> Iterator[_VolumeWish]:
+    """GPT knows neither extended nor logical partitions: there all are primary."""
+    partitions = wish.disk.partitions if wish.disk else {}
+    if wish.boot and wish.efi and not any(p.mount == "/boot/efi" for p in partitions.values()):
+        yield _VolumeWish(option="esp", kind="esp", fs="vfat", size=ESP_SIZE, mount="/boot/efi")
+    if wish.boot and not partitions:
+        yield _VolumeWish(option="root", kind="primary", mount="/")
+    for name, p in partitions.items():
+        kind = _efi_kind(p) if wish.efi else p.type
+        if kind:
+            yield _VolumeWish(option=name, kind=kind, fs=p.fs, size=p.size, mount=p.mount, label=p.label)
 
 
-def _volumes(machine: str, drive: str, disk: Disk | None, boot: bool, efi: bool) -> Iterator[Volume]:
-    """Numbers as sfdisk(8) gives them. GPT knows neither extended nor logical partitions: there all are primary."""
-    number, logical = 1, 5
-    if boot and efi:
-        named_esp = disk is not None and any(p.mount == "/boot/efi" for p in disk.partitions.values())
-        if not named_esp:
-            yield _volume(machine, drive, "esp", 1, "esp", "vfat", ESP_SIZE, "/boot/efi", None)
-            number += 1
-    if boot and (disk is None or not disk.partitions):
-        yield _volume(machine, drive, "root", number, "primary", "ext4", None, "/", None)
-        return
-    for name, p in (disk.partitions if disk else {}).items():
-        if efi and p.type == "extended":
-            continue
-        if p.type == "logical" and not efi:
-            yield _volume(machine, drive, name, logical, "logical", p.fs, p.size, p.mount, p.label)
-            logical += 1
-            continue
-        kind = "esp" if efi and p.mount == "/boot/efi" else "primary" if efi else p.type
-        yield _volume(machine, drive, name, number, kind, p.fs, p.size, p.mount, p.label)
-        number += 1
+def _efi_kind(partition: Partition) -> str:
+    """ "" for an extended one, which there is none of."""
+    if partition.type == "extended":
+        return ""
+    return "esp" if partition.mount == "/boot/efi" else "primary"
 
 
-def _volume(
-    machine: str,
-    drive: str,
-    option: str,
-    number: int,
-    kind: str,
-    fs: str | None,
-    size: int | None,
-    mount: str | None,
-    label: str | None,
-) -> Volume:
-    seed = uuid.uuid5(uuid.NAMESPACE_URL, f"vmgen-build:{machine}/{drive}/{option}")
-    fs = None if kind == "extended" else fs or "ext4"
+def _numbered(wishes: Iterable[_VolumeWish], path: str) -> Iterator[Volume]:
+    """Numbers as sfdisk(8) gives them."""
+    top, logical = count(1), count(5)
+    for wish in wishes:
+        yield _volume(wish, next(logical if wish.kind == "logical" else top), path)
+
+
+def _volume(wish: _VolumeWish, number: int, path: str) -> Volume:
+    """path: of the disk."""
+    fs = None if wish.kind == "extended" else wish.fs or "ext4"
+    seed = uuid.uuid5(uuid.NAMESPACE_URL, f"vmgen-build:{path}/{wish.option}")
     return Volume(
-        option=option,
+        option=wish.option,
         number=number,
-        kind=kind,
+        kind=wish.kind,
         fs=fs,
-        size=size,
-        mount=posixpath.normpath(mount) if mount else mount,
-        label=label,
+        size=wish.size,
+        mount=posixpath.normpath(wish.mount) if wish.mount else wish.mount,
+        label=wish.label,
         uuid="" if fs is None else _as_blkid(seed, fs),
     )
 

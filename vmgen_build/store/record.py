@@ -7,20 +7,28 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vmgen_build.host.files import sha256_of
+from vmgen_build.host.files import Written, sha256_of
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedFile:
-    """An artifact as it was written. stamp: its modification time in nanoseconds; only its writer knows it."""
+    """An artifact as it was written. Of its path only the name is kept. stamp: its modification time in nanoseconds;
+    only its writer knows it."""
 
-    name: str
-    size: int
-    sha256: str
+    written: Written
     stamp: int
+
+    @classmethod
+    def of(cls, written: Written) -> RecordedFile:
+        """Raises OSError."""
+        return cls(written, written.path.stat().st_mtime_ns)
+
+    def inside(self, folder: Path) -> Written:
+        """The artifact in this folder."""
+        return replace(self.written, path=folder / self.written.path.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +46,7 @@ def _path(cache: Path, plan_id: str, packing: str) -> Path:
 def read_record(cache: Path, plan_id: str, packing: str) -> Record | None:
     try:
         data = json.loads(_path(cache, plan_id, packing).read_text())
-        files = tuple(RecordedFile(str(n), int(s), str(d), int(t)) for n, s, d, t in data["files"])
+        files = tuple(RecordedFile(Written(Path(str(n)), int(s), str(d)), int(t)) for n, s, d, t in data["files"])
         return Record(files, tuple((str(n), str(v), str(a)) for n, v, a in data["packages"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -48,18 +56,19 @@ def write_record(cache: Path, plan_id: str, packing: str, record: Record) -> Non
     path = _path(cache, plan_id, packing)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(f".part-{os.getpid()}")
-    data = {"files": [astuple(file) for file in record.files], "packages": record.packages}
+    files = [(f.written.path.name, f.written.size, f.written.sha256, f.stamp) for f in record.files]
+    data = {"files": files, "packages": record.packages}
     part.write_text(json.dumps(data) + "\n")
     part.replace(path)
 
 
 def is_there(folder: Path, made: RecordedFile) -> bool:
     """Whether the artifact is in this folder as it was written: by its stamp, or else by what it holds."""
-    path = folder / made.name
+    wanted = made.inside(folder)
     try:
-        found = path.stat()
-        if found.st_size != made.size:
+        found = wanted.path.stat()
+        if found.st_size != wanted.size:
             return False
-        return found.st_mtime_ns == made.stamp or sha256_of(path) == made.sha256
+        return found.st_mtime_ns == made.stamp or sha256_of(wanted.path) == wanted.sha256
     except OSError:
         return False

@@ -11,6 +11,7 @@ import pytest
 
 from vmgen_build.artifacts.compression import Compression, decompressor, parse_compression
 from vmgen_build.errors import HostError, UsageError
+from vmgen_build.host.run import run
 
 METHODS = ["zstd:1", "gzip:1", "xz:0"]
 
@@ -78,8 +79,8 @@ def test_what_is_not_compressed_needs_no_program(tmp_path: Path) -> None:
 
 def test_a_missing_program_is_named_with_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(HostError, match="lacks xz; get it with: apt-get install -y xz-utils"):
-        parse_compression("xz").command()
+    with pytest.raises(HostError, match=r"lacks xz; get it with: apt-get install .* xz-utils"):
+        run(parse_compression("xz").command() or [])
     gzip = shutil.which("gzip", path="/usr/bin:/bin")
     assert gzip is not None
     (tmp_path / "gzip").symlink_to(gzip)

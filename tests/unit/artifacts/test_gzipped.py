@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from vmgen_build.artifacts.compression import Compression
 from vmgen_build.artifacts.gzipped import BLOCK, gzip_content, gzip_members
-from vmgen_build.artifacts.tarball import Content, write_tarball
+from vmgen_build.artifacts.tarball import TarContent, write_tarball
 from vmgen_build.errors import BuildError
 
 
@@ -61,8 +60,7 @@ def test_a_tarball_in_members(tmp_path: Path) -> None:
     (root / "etc").mkdir(parents=True)
     (root / "etc/big").write_bytes(content(9 * BLOCK))
     goal = tmp_path / "root.tar.gz"
-    plain = Compression("none", 0)
-    written = write_tarball(goal, {}, Content(root, "."), epoch=0, compression=plain, encode=gzip_members)
+    written = write_tarball(goal, TarContent(root, ".", 0), gzip_members)
     assert written.size == goal.stat().st_size
     with tarfile.open(goal) as tar:
         assert tar.getnames() == [".", "./etc", "./etc/big"]

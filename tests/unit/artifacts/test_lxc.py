@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vmgen_build.artifacts.lxc import Nic, lxc_value, nics_of, parse_config, throwaway
+from vmgen_build.artifacts.lxc import BridgedNic, lxc_value, nics_of, parse_config, throwaway
 
 TEXT = """\
 # a comment = no entry
@@ -30,7 +30,7 @@ def test_it_is_read_as_lxc_reads_it() -> None:
     assert ("lxc.uts.name", "lab") in entries
     assert ("lxc.environment", "A=b # c ") in entries
     assert len(entries) == 13
-    assert nics_of(entries) == [Nic(0, "lan", "br7"), Nic(1, "eth1", "vmgen1")]
+    assert nics_of(entries) == [BridgedNic(0, "lan", "br7"), BridgedNic(1, "eth1", "vmgen1")]
 
 
 def test_what_is_no_entry_is_refused() -> None:

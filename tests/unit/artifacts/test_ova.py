@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from vmgen_build.artifacts.ova import check_ova, opened_member, read_descriptor, write_ova
+from vmgen_build.artifacts.ova import check_ova, opened_member, write_ova
 from vmgen_build.artifacts.ova import tar as ovatar
+from vmgen_build.artifacts.ovf.read import read_descriptor
 from vmgen_build.artifacts.ovf.write import OvfFile, descriptor
 from vmgen_build.artifacts.vmdk import write_vmdk
 from vmgen_build.errors import BuildError, HostError
@@ -104,12 +105,10 @@ def test_it_is_what_importers_ask_for(sound: Ova) -> None:
     assert data[257:265] == b"ustar\x0000" and len(data) % 10240 == 0
 
 
-def test_it_tells_what_it_wrote_and_writes_the_same_again(sound: Ova, tmp_path: Path) -> None:
-    done: list[int] = []
-    written = write_ova(tmp_path / "lab.ova", sound.text, sound.files, epoch=EPOCH, progress=done.append)
+def test_it_says_what_it_wrote_and_writes_the_same_again(sound: Ova, tmp_path: Path) -> None:
+    written = write_ova(tmp_path / "lab.ova", sound.text, sound.files, epoch=EPOCH)
     assert written == Written(tmp_path / "lab.ova", sound.path.stat().st_size, sha256_of(sound.path))
     assert (tmp_path / "lab.ova").read_bytes() == sound.path.read_bytes()
-    assert done[-1] == written.size and done == sorted(done)
 
 
 def test_a_sound_one_has_no_findings(sound: Ova, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from vmgen_build.artifacts.compression import Compression
-from vmgen_build.artifacts.tarball import Content, write_tarball
+from vmgen_build.artifacts.tarball import TarContent, write_tarball
 from vmgen_build.errors import BuildError, HostError
 from vmgen_build.host.files import Written, sha256_of
 
@@ -52,8 +52,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def pack(goal: Path, root: Path, compression: Compression = PLAIN) -> Written:
-    tree = Content(root, "rootfs", ("dev", "run"))
-    return write_tarball(goal, TEXTS, tree, epoch=EPOCH, compression=compression)
+    return write_tarball(goal, TarContent(root, "rootfs", EPOCH, ("dev", "run"), TEXTS), compression)
 
 
 def members(path: Path) -> dict[str, tarfile.TarInfo]:
@@ -116,7 +115,7 @@ def test_the_same_bytes_again(root: Path, tmp_path: Path, compression: Compressi
 
 
 def test_a_tree_can_be_the_top_itself(root: Path, tmp_path: Path) -> None:
-    write_tarball(tmp_path / "x.tar", {}, Content(root, "."), epoch=EPOCH, compression=PLAIN)
+    write_tarball(tmp_path / "x.tar", TarContent(root, ".", EPOCH), PLAIN)
     assert {".", "./etc/old", "./dev/console"} <= set(members(tmp_path / "x.tar"))
 
 
@@ -180,9 +179,9 @@ def test_owners_and_devices_survive_and_sockets_stay_out(root: Path, tmp_path: P
 def test_progress_ends_at_the_size_of_the_tar(root: Path, tmp_path: Path) -> None:
     (root / "etc/big").write_bytes(os.urandom(3 << 20))
     told: list[int] = []
-    tree = Content(root, "rootfs")
-    write_tarball(tmp_path / "x", {}, tree, epoch=EPOCH, compression=ZSTD, progress=told.append)
-    plain = write_tarball(tmp_path / "y", {}, tree, epoch=EPOCH, compression=PLAIN)
+    tree = TarContent(root, "rootfs", EPOCH)
+    write_tarball(tmp_path / "x", tree, ZSTD, progress=told.append)
+    plain = write_tarball(tmp_path / "y", tree, PLAIN)
     assert told == sorted(told)
     assert told[-1] == pytest.approx(plain.size, abs=4096)
 
@@ -226,7 +225,7 @@ def test_an_interrupt_leaves_nothing_and_no_process(root: Path, tmp_path: Path) 
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write_tarball(out / "x", {}, Content(root, "rootfs"), epoch=0, compression=ZSTD, progress=interrupt)
+        write_tarball(out / "x", TarContent(root, "rootfs", 0), ZSTD, progress=interrupt)
     assert list(out.iterdir()) == []
     children = Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text().split()
     assert not [c for c in children if Path(f"/proc/{c}/comm").read_text().strip() in ("tar", "zstd")]
@@ -240,12 +239,12 @@ def test_a_full_disk_is_told_with_what_is_needed(root: Path, tmp_path: Path) -> 
     out.mkdir()
     program = f"""
 import pathlib, sys
-from vmgen_build.artifacts.tarball import Content, write_tarball
+from vmgen_build.artifacts.tarball import TarContent, write_tarball
 from vmgen_build.artifacts.compression import Compression
 from vmgen_build.errors import HostError
 try:
-    tree = Content(pathlib.Path({str(root)!r}), "rootfs")
-    write_tarball(pathlib.Path({str(out)!r}) / "x", {{}}, tree, epoch=0, compression=Compression("zstd", 1))
+    tree = TarContent(pathlib.Path({str(root)!r}), "rootfs", 0)
+    write_tarball(pathlib.Path({str(out)!r}) / "x", tree, Compression("zstd", 1))
 except HostError as error:
     print(error)
 print(sorted(p.name for p in pathlib.Path({str(out)!r}).iterdir()))

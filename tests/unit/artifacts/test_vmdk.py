@@ -254,7 +254,7 @@ FAULTS: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "version 1": (lambda d: spoilt(d, 4, b"\1"), "at byte 0: the header's version is 1, not 3"),
     "flags": (lambda d: spoilt(d, 8, b"\3"), "at byte 0: the header's flags is 196611, not 196609"),
     "no capacity": (lambda d: spoilt(d, 12, bytes(8)), "at byte 0: the header's capacity is 0 sectors"),
-    "other capacity": (lambda d: spoilt(d, 12, b"\x81"), "at byte 512: the descriptor does not tell one extent"),
+    "other capacity": (lambda d: spoilt(d, 12, b"\x81"), "at byte 512: the descriptor does not name one extent"),
     "huge capacity": (lambda d: spoilt(d, 12, b"\xff" * 7), "at byte 0: the header's capacity is"),
     "directory in front": (lambda d: spoilt(d, 56, bytes(8)), "the grain directory is not at the end"),
     "descriptor": (lambda d: d.replace(b"streamOptimized", b"twoGbMaxExtents"), "lacks createType streamOptimized"),

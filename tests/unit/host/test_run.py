@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from vmgen_build.errors import BuildError, HostError
-from vmgen_build.host.run import TIMED_OUT, output, run, start
+from vmgen_build.host.run import PIPE, TIMED_OUT, finish, kill, output, run, start
 
 
 def test_both_streams_and_the_code_come_back() -> None:
@@ -47,3 +47,30 @@ def test_what_takes_too_long_is_ended() -> None:
 def test_it_is_in_a_session_of_its_own() -> None:
     with start(["sh", "-c", "kill -s INT 0; sleep 5"]) as process:
         assert process.wait(10) == -signal.SIGINT
+
+
+def test_what_a_program_started_ends_with_it_when_its_time_is_over(tmp_path: Path) -> None:
+    """A child that keeps the output open would else be waited for."""
+    began = time.monotonic()
+    done = run(["sh", "-c", "sleep 60 & echo $!; wait"], timeout=0.5)
+    assert (done.code, time.monotonic() - began < 20) == (TIMED_OUT, True)
+    status = Path(f"/proc/{int(done.text)}/stat")
+    assert not status.exists() or status.read_text().split()[2] == "Z"
+
+
+def test_ticks_come_while_it_runs_and_its_output_is_whole() -> None:
+    ticks: list[float] = []
+    process = start(["sh", "-c", "cat; sleep 0.7; echo end"], stdin=PIPE, stderr=PIPE)
+    done = finish(process, b"begin\n", tick=lambda: ticks.append(time.monotonic()))
+    assert done.out == b"begin\nend\n" and len(ticks) >= 2
+
+
+def test_a_program_keeps_the_name_that_it_is_called_by() -> None:
+    assert run(["cat", "/proc/self/cmdline"]).out == b"cat\0/proc/self/cmdline\0"
+
+
+def test_what_is_killed_has_ended() -> None:
+    with start(["sleep", "20"]) as process:
+        kill(process)
+        assert process.returncode == -signal.SIGKILL
+        kill(process)

@@ -22,7 +22,7 @@ BLOCK = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class VolumeSource:
     """A volume's content as a folder of this mount namespace."""
 
     folder: Path
@@ -30,7 +30,7 @@ class Source:
 
 
 @contextmanager
-def sources(root: Path, mounts: Sequence[str], scratch: Path) -> Iterator[dict[str, Source]]:
+def sources(root: Path, mounts: Sequence[str], scratch: Path) -> Iterator[dict[str, VolumeSource]]:
     """The content of the volumes with these mount points, by mount point; none for one that the root lacks.
 
     Makes bind mounts below `scratch`, on which an empty folder covers every other volume's mount point and EMPTY; needs
@@ -54,7 +54,7 @@ def sources(root: Path, mounts: Sequence[str], scratch: Path) -> Iterator[dict[s
             for other in sorted({*wanted, *EMPTY}):
                 if other != mount and _below(other, mount):
                     _cover(source, posixpath.relpath(other, mount), scratch, undo)
-            found[mounts[number]] = Source(source, measure(source))
+            found[mounts[number]] = VolumeSource(source, measure(source))
         yield found
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vmgen_build.artifacts.disk import ext
-from vmgen_build.artifacts.disk.content import Source
+from vmgen_build.artifacts.disk.content import VolumeSource
 from vmgen_build.artifacts.disk.layout import NOTHING, SECTOR, Content, Placed, too_large
 from vmgen_build.artifacts.disk.tools import ToolFailed, Tools, copy_data, new_file
 from vmgen_build.errors import BuildError
@@ -46,7 +46,7 @@ class Making:
     image: Path
     drive: Drive
     placed: Placed
-    source: Source | None
+    source: VolumeSource | None
 
     @property
     def content(self) -> Content:
@@ -71,7 +71,7 @@ def make(making: Making, tools: Tools) -> None:
     try:
         MAKERS[fs](making, tools)
     except ToolFailed as error:
-        if any(words in error.said for words in ("Could not allocate", "No space left", "Disk full")):
+        if any(words in error.reason for words in ("Could not allocate", "No space left", "Disk full")):
             raise too_large(making.drive, making.placed, making.content) from error
         raise
 

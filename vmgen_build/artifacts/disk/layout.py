@@ -116,8 +116,8 @@ def _sized(drive: Drive, contents: Mapping[str, Content]) -> list[Volume]:
     inner = extended.size if extended is not None and extended.size is not None else room
     sized = _filled(sized, contents, inner, logical=True)
     if extended is not None and extended.size is None and drive.size is None:
-        held = sum(v.size or 0 for v in sized if v.kind == "logical")
-        sized = [replace(v, size=held) if v is extended else v for v in sized]
+        inside = sum(v.size or 0 for v in sized if v.kind == "logical")
+        sized = [replace(v, size=inside) if v is extended else v for v in sized]
     return _filled(sized, contents, room, logical=False)
 
 

@@ -4,72 +4,39 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from vmgen_build.artifacts.disk.content import extents
+from vmgen_build.artifacts.progress import Progress
 from vmgen_build.errors import BuildError, HostError
+from vmgen_build.host.run import PIPE, TOGETHER, Word, finish, start
 from vmgen_build.text import size as in_words
 
-Progress = Callable[[int], None]
-"""Takes how many bytes the images hold so far."""
-
-PACKAGES = {
-    "sfdisk": "fdisk",
-    "mke2fs": "e2fsprogs",
-    "mkfs.btrfs": "btrfs-progs",
-    "mkfs.xfs": "xfsprogs",
-    "mkswap": "util-linux",
-    "mkfs.vfat": "dosfstools",
-    "mcopy": "mtools",
-    "mmd": "mtools",
-    "mkntfs": "ntfs-3g",
-    "ntfslabel": "ntfs-3g",
-}
-"""Program -> the Debian package that brings it."""
-
 _SCARCE = 16 << 20
+_SHOWN = 4000
 _CHUNK = 1 << 20
 _ZEROS = bytes(_CHUNK)
 
 
 class Tools:
-    """Runs programs that write below `folder`; progress hears now and then how much the images hold."""
+    """Runs programs that write below `folder`; progress: of the bytes that the images hold."""
 
     def __init__(self, folder: Path, epoch: int, progress: Progress | None = None) -> None:
         self.folder, self.epoch, self._progress = folder, max(epoch, 1), progress
         self.images: list[Path] = []
 
-    def run(self, command: Sequence[str | Path], *, text: str = "", env: Mapping[str, str] | None = None) -> None:
-        """Raises HostError (program missing, disk full), ToolFailed with what it said."""
-        name = str(command[0])
-        program = shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
-        if program is None:
-            raise HostError(f"this host lacks {name}; get it with: apt-get install -y {PACKAGES.get(name, name)}")
-        with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as given:
-            given.write(text.encode())
-            given.seek(0)
-            process = subprocess.Popen(
-                [program, *map(str, command[1:])],
-                stdin=given,
-                stdout=said,
-                stderr=said,
-                cwd=self.folder,
-                env=self._environment(env or {}),
-            )
-            try:
-                self._wait(process)
-            finally:
-                process.kill()
-                process.wait()
-            if process.returncode != 0:
-                self.check_full()
-                said.seek(0)
-                raise ToolFailed(name, said.read(4000).decode(errors="replace").strip() or str(process.returncode))
+    def run(self, command: Sequence[Word], *, text: str = "", env: Mapping[str, str] | None = None) -> None:
+        """text: its standard input. Raises HostError (program missing, disk full), ToolFailed with what it wrote."""
+        process = start(
+            command, stdin=PIPE, stderr=TOGETHER, cwd=self.folder, env={**self._environment(), **(env or {})}
+        )
+        ended = finish(process, text.encode(), tick=self.report)
+        if ended.code != 0:
+            self.check_full()
+            raise ToolFailed(Path(command[0]).name, ended.text[-_SHOWN:].strip() or f"it ended with {ended.code}")
 
-    def tell(self) -> None:
+    def report(self) -> None:
         if self._progress is not None:
             self._progress(sum(image.stat().st_blocks * 512 for image in self.images))
 
@@ -79,32 +46,23 @@ class Tools:
         if free < _SCARCE:
             raise full(self.folder, free) from cause
 
-    def _wait(self, process: subprocess.Popen[bytes]) -> None:
-        while True:
-            try:
-                process.wait(0.2)
-            except subprocess.TimeoutExpired:
-                self.tell()
-            else:
-                return
-
-    def _environment(self, more: Mapping[str, str]) -> dict[str, str]:
-        """Without the host's settings, and with the time that all file systems bear."""
+    def _environment(self) -> dict[str, str]:
+        """Without the user's settings, and with the time that all file systems bear."""
         return {
-            "PATH": os.environ.get("PATH", os.defpath),
-            "LC_ALL": "C.UTF-8",
+            "HOME": str(self.folder),
             "TZ": "UTC",
             "SOURCE_DATE_EPOCH": str(self.epoch),
             "E2FSPROGS_FAKE_TIME": str(self.epoch),
             "MTOOLSRC": "/dev/null",
-            **more,
         }
 
 
 class ToolFailed(BuildError):
-    def __init__(self, program: str, said: str) -> None:
-        self.program, self.said = program, said
-        super().__init__(f"packing failed: {program}: {said}")
+    """reason: what the program wrote."""
+
+    def __init__(self, program: str, reason: str) -> None:
+        self.program, self.reason = program, reason
+        super().__init__(f"packing failed: {program}: {reason}")
 
 
 def full(folder: Path, free: int, need: int | None = None) -> HostError:

@@ -127,10 +127,10 @@ def _copied(source: IO[bytes], goal: Path | None) -> str:
 
 
 def _compare(artifact: Path, digests: Mapping[str, str], sums: str) -> None:
-    told = {name: digest for digest, _, name in (line.partition("  ") for line in sums.splitlines())}
+    listed = {name: digest for digest, _, name in (line.partition("  ") for line in sums.splitlines())}
     found = {name: digest for name, digest in digests.items() if name != SUMS}
-    if wrong := sorted(name for name in {*told, *found} if told.get(name) != found.get(name)):
-        raise BuildError(f"{artifact}: {', '.join(wrong)} is not what {SUMS} in it tells; build it anew")
+    if wrong := sorted(name for name in {*listed, *found} if listed.get(name) != found.get(name)):
+        raise BuildError(f"{artifact}: {', '.join(wrong)} is not what {SUMS} in it says; build it anew")
 
 
 def conf_findings(conf: Mapping[str, str], template: str) -> list[str]:

@@ -6,15 +6,5 @@ from __future__ import annotations
 from vmgen_build.artifacts.ova.check import OvaContent, check_ova
 from vmgen_build.artifacts.ova.tar import Member, opened_member
 from vmgen_build.artifacts.ova.write import write_ova
-from vmgen_build.artifacts.ovf.read import Ovf, Reference, read_descriptor
 
-__all__ = [
-    "Member",
-    "OvaContent",
-    "Ovf",
-    "Reference",
-    "check_ova",
-    "opened_member",
-    "read_descriptor",
-    "write_ova",
-]
+__all__ = ["Member", "OvaContent", "check_ova", "opened_member", "write_ova"]

@@ -13,11 +13,9 @@ from typing import IO
 
 from vmgen_build.artifacts.ova.tar import Member, MemberReader, walk
 from vmgen_build.artifacts.ovf.read import Ovf, Reference, read_descriptor
+from vmgen_build.artifacts.progress import Progress
 from vmgen_build.artifacts.vmdk import VmdkError, VmdkInfo, check_vmdk, extract
 from vmgen_build.errors import HostError
-
-Progress = Callable[[int], None]
-"""Takes how many bytes of the archive have been read so far."""
 
 _LARGEST_TEXT = 4 << 20
 """Bytes of a descriptor or manifest that are still read."""
@@ -43,7 +41,7 @@ def check_ova(path: Path, *, folder: Path | None = None, progress: Progress | No
     and each disk to its end-of-stream marker.
 
     folder: where each disk is written to on the way, as a sparse raw image of the name of its file and ".raw".
-    Raises HostError where the file cannot be read, or the folder not be written to.
+    progress: of the archive's bytes. Raises HostError where the file cannot be read, or the folder not be written to.
     """
     try:
         with path.open("rb", buffering=0) as file:

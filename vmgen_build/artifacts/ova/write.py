@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,9 +14,6 @@ from vmgen_build.errors import BuildError, HostError
 from vmgen_build.host.files import Written, is_full, whole_file
 from vmgen_build.text import size as in_words
 
-Progress = Callable[[int], None]
-"""Takes how many bytes of the OVA have been written so far."""
-
 DIGESTS = ("sha256", "sha1")
 """vSphere 8 refuses sha1, vSphere before 6.5 sha256."""
 
@@ -25,15 +22,7 @@ _RECORD = 20 * BLOCK
 """A tar archive is a whole number of these."""
 
 
-def write_ova(
-    goal: Path,
-    descriptor: str,
-    files: Sequence[Written],
-    *,
-    epoch: int,
-    digest: str = "sha256",
-    progress: Progress | None = None,
-) -> Written:
+def write_ova(goal: Path, descriptor: str, files: Sequence[Written], *, epoch: int, digest: str = "sha256") -> Written:
     """Write NAME.ovf and NAME.mf, for a goal NAME.ova, and then `files`: what the descriptor's References name, in
     their order, each under its own file name. epoch: the time of each entry, in seconds.
 
@@ -50,7 +39,7 @@ def write_ova(
     manifest = "".join(f"{digest.upper()}({name})= {value}\n" for name, value in sums.items()).encode()
     try:
         with whole_file(goal) as out:
-            archive = _Archive(out, epoch, progress)
+            archive = _Archive(out, epoch)
             archive.add(f"{goal.stem}.ovf", len(text), [text])
             archive.add(f"{goal.stem}.mf", len(manifest), [manifest])
             for file in files:
@@ -85,8 +74,8 @@ def _listed(files: Sequence[tuple[str, int]]) -> str:
 class _Archive:
     """digest, size: of all that was written."""
 
-    def __init__(self, out: BinaryIO, epoch: int, progress: Progress | None) -> None:
-        self._out, self._epoch, self._progress = out, epoch, progress
+    def __init__(self, out: BinaryIO, epoch: int) -> None:
+        self._out, self._epoch = out, epoch
         self.digest, self.size = hashlib.sha256(), 0
 
     def add(self, name: str, size: int, content: Iterator[bytes] | Sequence[bytes]) -> None:
@@ -109,8 +98,6 @@ class _Archive:
         self._out.write(data)
         self.digest.update(data)
         self.size += len(data)
-        if self._progress:
-            self._progress(self.size)
 
 
 def _content(file: Written) -> Iterator[bytes]:

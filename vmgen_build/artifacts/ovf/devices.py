@@ -3,11 +3,11 @@ ResourceAllocationSettingData), in the terms that VMware's own descriptors use."
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count
 
-from vmgen_build.errors import BuildError
-from vmgen_build.plan.machine import BUSES, CdDrive, Drive, Machine, Nic
+from vmgen_build.catalogue.hardware import BUSES, CD_BUS, Position
+from vmgen_build.plan.machine import CdDrive, Drive, Machine, Nic
 
 NETWORKS: Mapping[str, str] = {
     "nat": "NAT",
@@ -50,7 +50,7 @@ def items(machine: Machine) -> list[Item]:
     def item(fields: Fields) -> Item:
         return sorted((fields | {"InstanceID": next(numbers)}).items())
 
-    cds = cd_places(machine)
+    cds = machine.cd_positions()
     found = [item(_cpus(machine)), item(_memory(machine))]
     parents: dict[tuple[str, int], int] = {}
     for bus, index, kind in _controllers(machine, cds):
@@ -60,32 +60,20 @@ def items(machine: Machine) -> list[Item]:
         found.append(item(_disk(drive, number) | {"Parent": parents[drive.bus, drive.index]}))
     files = count(len(machine.drives) + 1)
     for cd, (index, unit) in zip(machine.cds, cds, strict=True):
-        place: Fields = {"Parent": parents["ide", index], "AddressOnParent": unit}
+        place: Fields = {"Parent": parents[CD_BUS, index], "AddressOnParent": unit}
         found.append(item(_cd(cd, lambda: next(files)) | place))
     found += [item(_nic(nic, index)) for index, nic in enumerate(machine.nics)]
     return found
 
 
-def cd_places(machine: Machine) -> list[tuple[int, int]]:
-    """Controller and unit of each CD drive: the free places of the second IDE controller, then of the first."""
-    taken = {(drive.index, drive.unit) for drive in machine.drives if drive.bus == "ide"}
-    free = [(index, unit) for index in (1, 0) for unit in range(BUSES["ide"]) if (index, unit) not in taken]
-    if len(machine.cds) > len(free):
-        raise BuildError(
-            f"{machine.name} has {len(machine.cds)} CD drives, and {len(free)} places of its IDE controllers are free;"
-            " leave some out, or move IDE disks to another bus"
-        )
-    return free[: len(machine.cds)]
-
-
-def _controllers(machine: Machine, cds: list[tuple[int, int]]) -> Iterator[tuple[str, int, str]]:
+def _controllers(machine: Machine, cds: Sequence[Position]) -> Iterator[tuple[str, int, str]]:
     """Bus, index, and key in _CONTROLLERS, in the order of the buses there. The first disk of a SCSI controller says
     which kind it is."""
     wanted: dict[tuple[str, int], str] = {}
     for drive in machine.drives:
         wanted.setdefault((drive.bus, drive.index), drive.controller if drive.bus == "scsi" else drive.bus)
     for index, _ in cds:
-        wanted.setdefault(("ide", index), "ide")
+        wanted.setdefault((CD_BUS, index), CD_BUS)
     order = list(BUSES)
     for bus, index in sorted(wanted, key=lambda place: (order.index(place[0]), place[1])):
         yield bus, index, wanted[bus, index]

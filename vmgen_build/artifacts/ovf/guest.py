@@ -33,10 +33,10 @@ def guest_of(machine: Machine) -> Guest:
     wide = machine.arch == "amd64"
     family = distribution if distribution in _CIM else "linux"
     name = {"debian": _debian(version, machine.hw_version), "ubuntu": "ubuntu"}.get(family, "otherLinux")
-    bits = ("_64" if name[-1].isdigit() else "64") if wide else ""
+    bits = "_64" if name[-1].isdigit() else "64"
     return Guest(
         cim=_CIM[family][wide],
-        os_type=f"{name}{bits}Guest",
+        os_type=f"{name}{bits if wide else ''}Guest",
         description=f"{distribution.capitalize()} {version} ({machine.arch})".replace("  ", " "),
     )
 

@@ -1,6 +1,6 @@
 """The OVF descriptor of a machine: DMTF DSP0243 (OVF 1.x) in the form that VMware's own tools write and read.
 
-A plan holds a draft, rendered from templates/vmware/ovf.xml.j2. What only the packed files tell, their sizes, stands in
+A plan holds a draft, rendered from templates/vmware/ovf.xml.j2. What only the packed files know, their sizes, stands in
 it as `<size 1>` and `<capacity 1>`: no quoted value can look like that, and no parser takes a draft for a descriptor.
 """
 
@@ -32,7 +32,7 @@ class OvfFile:
 
 
 @dataclass(frozen=True, slots=True)
-class _Reference:
+class _DraftFile:
     """A file of the draft. id: "file1"; disk: "vmdisk1", "" for an ISO image."""
 
     id: str
@@ -103,8 +103,8 @@ def _check_names(machine: Machine, names: Sequence[str]) -> None:
         raise BuildError(f"two disks or CD images have the file name {twice[0]}; give each a name of its own")
 
 
-def _reference(number: int, name: str, drives: int) -> _Reference:
-    return _Reference(
+def _reference(number: int, name: str, drives: int) -> _DraftFile:
+    return _DraftFile(
         id=f"file{number}",
         name=name,
         size=Trusted(f"<size {number}>"),

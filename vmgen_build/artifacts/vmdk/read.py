@@ -9,7 +9,7 @@ import os
 import re
 import zlib
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -17,13 +17,11 @@ from pathlib import Path
 from typing import IO
 
 from vmgen_build.artifacts.pool import BATCH, in_order
+from vmgen_build.artifacts.progress import Progress
 from vmgen_build.artifacts.vmdk import format as vmdk
 from vmgen_build.artifacts.vmdk.format import VmdkError
 from vmgen_build.errors import HostError
 from vmgen_build.host.files import is_full
-
-Progress = Callable[[int], None]
-"""Takes how many bytes of the disk lie behind; the last call has the disk's size."""
 
 _ZERO = bytes(vmdk.GRAIN)
 
@@ -52,8 +50,8 @@ def extract(
 ) -> VmdkInfo:
     """Write the disk that it holds to the new file `raw`, sparse; all that check_vmdk checks is checked.
 
-    Raises as check_vmdk does, and HostError where `raw` exists or cannot be written (disk full); a `raw` that was begun
-    is removed. Not synced: for throwaway copies.
+    progress: of the disk's bytes; the last call has its size. Raises as check_vmdk does, and HostError where `raw`
+    exists or cannot be written (disk full); a `raw` that was begun is removed. Not synced: for throwaway copies.
     """
     try:
         fd = os.open(raw, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
@@ -88,7 +86,7 @@ class _Target:
         except OSError as error:
             raise self._failed(error) from error
 
-    def put(self, data: bytes, at: int) -> None:
+    def write(self, data: bytes, at: int) -> None:
         try:
             while data:
                 done = os.pwrite(self.fd, data, at)
@@ -107,7 +105,7 @@ def _read(source: Path | IO[bytes], target: _Target | None, progress: Progress |
     with ExitStack() as undo:
         try:
             file = undo.enter_context(source.open("rb", buffering=1 << 20)) if isinstance(source, Path) else source
-            stream = _Stream(file)
+            stream = _VmdkParts(file)
             stream.begin()
             capacity = stream.header.capacity * vmdk.SECTOR
             if target:
@@ -138,11 +136,11 @@ def _inflate(capacity: int, target: _Target | None, batch: list[_Grain]) -> int:
         if any(data[capacity - at :]):
             raise _wrong(grain.at, f"grain {grain.number} holds data behind the end of the disk")
         if target and data != _ZERO:
-            target.put(data[: capacity - at], at)
+            target.write(data[: capacity - at], at)
     return batch[-1].number
 
 
-class _Stream:
+class _VmdkParts:
     """The parts of the file in their order. Every `take` moves on; nothing is read twice."""
 
     def __init__(self, file: IO[bytes]) -> None:
@@ -256,7 +254,7 @@ def _adapter(text: str, capacity: int) -> str:
     if found is None or 'createType="streamOptimized"' not in text.splitlines():
         raise _wrong(vmdk.SECTOR, "the descriptor lacks createType streamOptimized, or an adapterType")
     if extents != [str(capacity)]:
-        raise _wrong(vmdk.SECTOR, f"the descriptor does not tell one extent of {capacity} sectors")
+        raise _wrong(vmdk.SECTOR, f"the descriptor does not name one extent of {capacity} sectors")
     return found[1]
 
 

@@ -8,7 +8,7 @@ import os
 import shutil
 import stat
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +17,11 @@ from typing import BinaryIO
 import deflate
 
 from vmgen_build.artifacts.pool import BATCH, in_order
+from vmgen_build.artifacts.progress import Progress
 from vmgen_build.artifacts.vmdk import format as vmdk
 from vmgen_build.errors import BuildError, HostError
 from vmgen_build.host.files import Written, is_full, whole_file
 from vmgen_build.text import size as in_words
-
-Progress = Callable[[int], None]
-"""Takes how many bytes of the disk lie behind; the last call has the disk's size."""
 
 ADAPTERS = ("lsilogic", "ide")
 
@@ -40,7 +38,8 @@ def write_vmdk(
     """Write the disk image `raw` to `goal`. Holes and zeros take no room; the capacity stays as it is, to the sector.
 
     adapter: "ide" for a disk of an IDE bus, else "lsilogic", which stands for every other one. The bytes depend on the
-    content, the goal's name, the adapter and libdeflate's version, not on `workers`, by default one per core. Raises
+    content, the goal's name, the adapter and libdeflate's version, not on `workers`, by default one per core. progress:
+    of the disk, whose size is the last call. Raises
     HostError (unreadable source, disk full, folder not writable), BuildError (no whole number of sectors, too large);
     then there is no new file, and an old `goal` stands as it was.
     """
@@ -49,7 +48,7 @@ def write_vmdk(
     with _opened(raw) as source:
         try:
             with whole_file(goal) as file:
-                stream = _Stream(file, vmdk.Header(source.size // vmdk.SECTOR))
+                stream = _VmdkFile(file, vmdk.Header(source.size // vmdk.SECTOR))
                 stream.begin(goal.name, adapter)
                 for batch in in_order(source.deflated, source.batches(), workers):
                     stream.add(batch)
@@ -74,7 +73,7 @@ class _Batch:
 
 
 @dataclass(frozen=True, slots=True)
-class _Source:
+class _RawImage:
     path: Path
     fd: int
     size: int
@@ -99,7 +98,7 @@ class _Source:
         return _Batch(grains[-1], records)
 
     def _extents(self) -> Iterator[tuple[int, int]]:
-        """First grain with data, and the one behind the last; as lseek(2) tells, each grain once."""
+        """First grain with data, and the one behind the last; by lseek(2), each grain once."""
         position = 0
         while position < self.size:
             with _reading(self.path):
@@ -128,7 +127,7 @@ class _Source:
         return BuildError(f"the size of {self.path} changed while it was read; build again")
 
 
-class _Stream:
+class _VmdkFile:
     """The VMDK as it grows: its size, its digest, the grain table under way and the directory."""
 
     def __init__(self, file: BinaryIO, header: vmdk.Header) -> None:
@@ -180,7 +179,7 @@ class _Stream:
 
 
 @contextmanager
-def _opened(raw: Path) -> Iterator[_Source]:
+def _opened(raw: Path) -> Iterator[_RawImage]:
     with _reading(raw):
         fd = os.open(raw, os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -194,7 +193,7 @@ def _opened(raw: Path) -> Iterator[_Source]:
             )
         if size > vmdk.LARGEST_DISK:
             raise BuildError(f"{raw} has {in_words(size)}, and a VMDK holds at most {in_words(vmdk.LARGEST_DISK)}")
-        yield _Source(raw, fd, size)
+        yield _RawImage(raw, fd, size)
     finally:
         os.close(fd)
 
@@ -213,7 +212,7 @@ def _reading(path: Path) -> Iterator[None]:
         raise HostError(f"cannot read {path}: {error.strerror}") from error
 
 
-def _no_room(goal: Path, source: _Source) -> HostError:
+def _no_room(goal: Path, source: _RawImage) -> HostError:
     need = min(source.size, os.fstat(source.fd).st_blocks * 512)
     free = shutil.disk_usage(goal.parent).free
     return HostError(

@@ -5,20 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from vmgen_build.artifacts.result import Result
 from vmgen_build.backends.base import Backend, PackOptions
 from vmgen_build.backends.machines import disks as vmdisks
-from vmgen_build.boots.model import Booted
+from vmgen_build.boots.requirements import MACHINE
 from vmgen_build.events import Bus
-from vmgen_build.host.files import Written, sha256_of, write_whole
 from vmgen_build.host.programs import Requirement
 from vmgen_build.plan.context import guest_renderer
 from vmgen_build.plan.machine import machine_of
 from vmgen_build.plan.model import Part, Plan
 from vmgen_build.plan.text.render import Renderer, override_folder
 from vmgen_build.recipe.recipe import Recipe
+
+if TYPE_CHECKING:
+    from vmgen_build.artifacts.result import Result
+    from vmgen_build.boots.model import Boot, Booted
+    from vmgen_build.host.files import Written
 
 DOMAIN = "domain.xml"
 
@@ -30,7 +33,7 @@ class KvmBackend(Backend):
         *vmdisks.DISK_REQUIREMENTS,
         Requirement("qemu-img", "qemu-utils", "writes qcow2"),
     )
-    boot_requirements: ClassVar[tuple[Requirement, ...]] = vmdisks.BOOT_REQUIREMENTS
+    boot_requirements: ClassVar[tuple[Requirement, ...]] = MACHINE
     boot_timeout: ClassVar[float] = vmdisks.BOOT_TIMEOUT
 
     def part(self, recipe: Recipe, templates: Path | None, epoch: int = 0) -> Part:
@@ -56,19 +59,18 @@ class KvmBackend(Backend):
         return vmdisks.needs(plan)
 
     def pack(self, plan: Plan, result: Result, out: Path, options: PackOptions, bus: Bus) -> tuple[Written, ...]:
+        from vmgen_build.host.files import Written, sha256_of, write_whole
+
         stem = f"{plan.name}-kvm-{plan.arch}"
-        disks = vmdisks.pack_disks(vmdisks.raw_disks(plan, result, bus), out, stem, options.format, bus)
+        disks = vmdisks.pack_disks(plan, result, out / f"{stem}.{options.format}", bus)
         cds = _cds(plan, out, stem)
         domain = out / f"{stem}.xml"
         write_whole(domain, plan.build_recipe[DOMAIN])
         return (*disks, *cds, Written(domain, domain.stat().st_size, sha256_of(domain)))
 
-    def boot(
-        self, artifact: Path, manifest: Mapping[str, object], bus: Bus, *, scratch: Path, timeout: float
-    ) -> AbstractContextManager[Booted]:
+    def boot(self, artifact: Path, manifest: Mapping[str, object], boot: Boot) -> AbstractContextManager[Booted]:
         machine = vmdisks.machine_of_manifest(manifest)
-        disks = vmdisks.copies(artifact, manifest, scratch)
-        return vmdisks.booted_files(machine, disks, bus, scratch=scratch, timeout=timeout)
+        return vmdisks.booted_disks(machine, vmdisks.copies(artifact, manifest, boot.scratch), boot)
 
 
 def _cds(plan: Plan, out: Path, stem: str) -> tuple[Written, ...]:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from itertools import count
 from string import ascii_lowercase
 
-from vmgen_build.artifacts.ovf.devices import cd_places
 from vmgen_build.backends.machines.disks import cd_name, disk_names
 from vmgen_build.errors import BuildError
 from vmgen_build.plan.machine import Drive, Machine, Nic
@@ -110,7 +109,7 @@ def _disks(machine: Machine, files: Sequence[str], old: bool) -> Iterator[_Disk]
         bus = "virtio" if drive.bus == "nvme" else drive.bus
         place = _place(drive, sata)
         yield _Disk("disk", "raw" if file.endswith(".raw") else "qcow2", file, bus, target(bus), place, drive.boot)
-    for number, (cd, (index, unit)) in enumerate(zip(machine.cds, cd_places(machine), strict=True)):
+    for number, (cd, (index, unit)) in enumerate(zip(machine.cds, machine.cd_positions(), strict=True)):
         bus = "ide" if old else "sata"
         place = (0, index, unit) if old else _sata(next(sata))
         file = cd_name(_stem(machine), number) if cd.image and cd.connected else ""
@@ -141,5 +140,5 @@ def _letters(number: int) -> str:
 
 def _interface(nic: Nic) -> _Interface:
     bridge = nic.bridge or (BRIDGE if nic.type == "bridged" else "")
-    network = "" if bridge else "hostonly" if nic.type == "hostonly" else "default"
-    return _Interface(network, bridge, nic.hw_addr, _MODELS[nic.adapter], nic.connected)
+    network = "hostonly" if nic.type == "hostonly" else "default"
+    return _Interface("" if bridge else network, bridge, nic.hw_addr, _MODELS[nic.adapter], nic.connected)

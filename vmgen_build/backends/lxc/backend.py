@@ -10,16 +10,12 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from vmgen_build.artifacts.compression import parse_compression
-from vmgen_build.artifacts.lxc import LXC
-from vmgen_build.artifacts.result import Result, tree_of
-from vmgen_build.artifacts.tarball import Content, write_tarball
-from vmgen_build.backends.base import Backend, PackOptions
-from vmgen_build.boots.model import Booted
-from vmgen_build.events import Bus, StepProgress
-from vmgen_build.host.files import Written
+from vmgen_build.artifacts.lxc import ARCHITECTURES, LXC, PAGE
+from vmgen_build.backends.base import Backend, PackOptions, progress_on
+from vmgen_build.boots.requirements import CONTAINER
+from vmgen_build.events import Bus
 from vmgen_build.host.programs import Requirement
 from vmgen_build.plan.context import host_name
 from vmgen_build.plan.model import Part, Plan, Probe
@@ -28,16 +24,10 @@ from vmgen_build.plan.text.quote import Dialect, Trusted, refuse_unsayable
 from vmgen_build.plan.text.render import Renderer, override_folder
 from vmgen_build.recipe.recipe import Recipe
 
-ARCHITECTURES = {
-    "amd64": "x86_64",
-    "i386": "i686",
-    "arm64": "aarch64",
-    "armhf": "armv7l",
-    "ppc64el": "ppc64le",
-    "riscv64": "riscv64",
-    "s390x": "s390x",
-}
-"""Debian's words -> the kernel's, which lxc.arch and incus take."""
+if TYPE_CHECKING:
+    from vmgen_build.artifacts.result import Result
+    from vmgen_build.boots.model import Boot, Booted
+    from vmgen_build.host.files import Written
 
 BRIDGES = {"nat": "lxcbr0", "veth": "lxcbr0", "venet": "lxcbr0", "bridged": "br0", "hostonly": ""}
 """Type of an adapter -> the bridge that it joins by default; "": none, the host's end stays free."""
@@ -46,12 +36,9 @@ EMPTY = ("dev", "proc", "sys", "run")
 """Folders that the running container mounts something on; what the root has in them stays out. Unprivileged users could
 not unpack device nodes."""
 
-PAGE = 65536
-"""The largest page size in use: the kernel rounds a memory limit down to whole pages."""
-
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class LxcDevice:
     """A network device, as templates/lxc/config.j2 writes it; bridge "" and hw_addr "" stand for none."""
 
     name: str
@@ -75,11 +62,7 @@ class LxcBackend(Backend):
         Requirement("tar", "tar", "packs the image"),
         Requirement("zstd", "zstd", "compresses the image"),
     )
-    boot_requirements: ClassVar[tuple[Requirement, ...]] = (
-        Requirement("lxc-start", "lxc", "boots the image"),
-        Requirement("ip", "iproute2", "makes the network that an image is verified in"),
-        Requirement("dnsmasq", "dnsmasq-base", "gives addresses to an image that is verified"),
-    )
+    boot_requirements: ClassVar[tuple[Requirement, ...]] = CONTAINER
 
     def part(self, recipe: Recipe, templates: Path | None, epoch: int = 0) -> Part:
         override = override_folder(recipe.folder, templates)
@@ -100,36 +83,29 @@ class LxcBackend(Backend):
         )
 
     def pack(self, plan: Plan, result: Result, out: Path, options: PackOptions, bus: Bus) -> tuple[Written, ...]:
-        def tell(done: int) -> None:
-            bus.emit(StepProgress(step="pack", done=done, total=0, unit="bytes"))
+        from vmgen_build.artifacts.compression import parse_compression
+        from vmgen_build.artifacts.result import tree_of
+        from vmgen_build.artifacts.tarball import TarContent, write_tarball
 
         compression, tree = parse_compression(options.compression), tree_of(result, "an lxc image")
-        written = write_tarball(
-            out / f"{plan.name}-lxc-{plan.arch}.tar{compression.suffix}",
-            {name: plan.build_recipe[name] for name in ("metadata.yaml", "config")},
-            Content(tree.root, "rootfs", EMPTY),
-            epoch=plan.epoch,
-            compression=compression,
-            progress=tell,
-            scratch=tree.scratch,
-        )
-        return (written,)
+        goal = out / f"{plan.name}-lxc-{plan.arch}.tar{compression.suffix}"
+        texts = {name: plan.build_recipe[name] for name in ("metadata.yaml", "config")}
+        content = TarContent(tree.root, "rootfs", plan.epoch, EMPTY, texts)
+        return (write_tarball(goal, content, compression, progress=progress_on(bus), scratch=tree.scratch),)
 
-    def boot(
-        self, artifact: Path, manifest: Mapping[str, object], bus: Bus, *, scratch: Path, timeout: float
-    ) -> AbstractContextManager[Booted]:
+    def boot(self, artifact: Path, manifest: Mapping[str, object], boot: Boot) -> AbstractContextManager[Booted]:
         from vmgen_build.boots.lxc import booted
 
-        return booted(artifact, bus, scratch=scratch, timeout=timeout)
+        return booted(artifact, boot)
 
 
-def _links(recipe: Recipe) -> list[Link]:
+def _links(recipe: Recipe) -> list[LxcDevice]:
     adapters = recipe.hardware.eths
     found = []
     for link in links(recipe):
         adapter = adapters.get(link.name)
         bridge = (adapter.bridge or BRIDGES[adapter.type]) if adapter else BRIDGES["nat"]
-        found.append(Link(link.name, bridge, (adapter.hw_addr if adapter else None) or "", link.connected))
+        found.append(LxcDevice(link.name, bridge, (adapter.hw_addr if adapter else None) or "", link.connected))
     return found
 
 

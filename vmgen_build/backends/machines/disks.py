@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
-import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from vmgen_build.artifacts.result import Disk, Disks, Result
-from vmgen_build.boots.model import Booted
+from vmgen_build.backends.base import progress_on
 from vmgen_build.errors import BuildError, HostError
-from vmgen_build.events import Bus, StepProgress
-from vmgen_build.host.files import Written, sha256_of, whole_file
-from vmgen_build.host.programs import Requirement
-from vmgen_build.plan.machine import Machine
+from vmgen_build.events import Bus
+from vmgen_build.host.programs import Requirement, needed
+from vmgen_build.plan.machine import Drive, Machine
 from vmgen_build.plan.model import Plan
+
+if TYPE_CHECKING:
+    from vmgen_build.artifacts.result import Disk, Disks, Result
+    from vmgen_build.boots.model import Boot, Booted
+    from vmgen_build.host.files import Written
 
 MACHINE = "machine.json"
 """The build recipe's file that holds the machine."""
 
 DISK_REQUIREMENTS = (
-    Requirement("sfdisk", "fdisk", "partitions the disks"),
-    Requirement("mke2fs", "e2fsprogs", "makes their file systems"),
-)
-
-BOOT_REQUIREMENTS = (
-    Requirement("qemu-system-x86_64", "qemu-system-x86", "boots the image"),
-    Requirement("qemu-img", "qemu-utils", "keeps the image itself unchanged"),
-    Requirement("debugfs", "e2fsprogs", "lets the copy answer questions"),
-    Requirement("ip", "iproute2", "makes the network that an image is verified in"),
-    Requirement("dnsmasq", "dnsmasq-base", "gives addresses to an image that is verified"),
+    needed("sfdisk", "partitions the disks"),
+    needed("mke2fs", "makes their file systems"),
 )
 
 BOOT_TIMEOUT = 900.0
@@ -51,26 +46,51 @@ def machine_of_manifest(manifest: Mapping[str, object]) -> Machine:
 def needs(plan: Plan) -> tuple[Requirement, ...]:
     """The programs that this machine's file systems are made by."""
     from vmgen_build.artifacts.disk.filesystems import programs
-    from vmgen_build.artifacts.disk.tools import PACKAGES
 
-    commands = programs(machine_in(plan.build_recipe))
-    return tuple(Requirement(c, PACKAGES[c], "makes the machine's disks") for c in sorted(commands))
+    return tuple(needed(c, "makes the machine's disks") for c in sorted(programs(machine_in(plan.build_recipe))))
 
 
-def raw_disks(plan: Plan, result: Result, bus: Bus) -> tuple[Disk, ...]:
-    """The machine's disks: as they came home, or made of a tree, in its scratch folder."""
-    if isinstance(result, Disks):
-        return result.disks
+def machine_disks(plan: Plan, result: Result, bus: Bus) -> tuple[Disk, ...]:
+    """The machine's disks, one for each drive in order: as they came home, or made of a tree, in its scratch folder.
+
+    Raises BuildError where disks came home that are not those of the machine's drives.
+    """
     from vmgen_build.artifacts.disk.image import write_disks
+    from vmgen_build.artifacts.result import Disk, Disks
 
     machine = machine_in(plan.build_recipe)
-    disks = write_disks(machine, result.root, result.scratch, epoch=plan.epoch, progress=teller(bus))
+    if isinstance(result, Disks):
+        _check_fit(machine, result)
+        return result.disks
+    disks = write_disks(machine, result.root, result.scratch, epoch=plan.epoch, progress=progress_on(bus))
     return tuple(Disk(disk.name, disk.path) for disk in disks)
 
 
-def teller(bus: Bus) -> Callable[[int], None]:
-    """Tells how many bytes a file of the packing holds."""
-    return lambda done: bus.emit(StepProgress(step="pack", done=done, total=0, unit="bytes"))
+def _check_fit(machine: Machine, result: Disks) -> None:
+    found, wanted = [disk.name for disk in result.disks], [drive.name for drive in machine.drives]
+    if found != wanted:
+        raise BuildError(
+            f"the guest came home with the disks {', '.join(found) or 'none'}, and {machine.name} has"
+            f" {', '.join(wanted)}, in this order; give [hardware] hdds the disks of the machine that the plan runs in"
+        )
+
+
+def as_raw(disk: Disk) -> Disk:
+    """The disk as a raw image beside it, which takes its place; one that is raw is taken as it is."""
+    from vmgen_build.artifacts.disk.convert import to_raw
+    from vmgen_build.artifacts.result import Disk
+
+    if disk.format == "raw":
+        return disk
+    raw = Disk(disk.name, disk.path.with_name(f"{disk.name}-converted.raw"))
+    to_raw(disk, raw.path)
+    disk.path.unlink()
+    return raw
+
+
+def adapter_of(drive: Drive) -> str:
+    """What a VMDK's own descriptor says of the drive's bus."""
+    return "ide" if drive.bus == "ide" else "lsilogic"
 
 
 def disk_names(stem: str, drives: Sequence[str], ending: str) -> list[str]:
@@ -83,61 +103,60 @@ def cd_name(stem: str, number: int) -> str:
     return f"{stem}-cd{number}.iso"
 
 
-def pack_disks(disks: Sequence[Disk], out: Path, stem: str, ending: str, bus: Bus) -> tuple[Written, ...]:
-    """Each disk as a file of its own. ending: "vmdk", "qcow2" or "raw"."""
+def pack_disks(plan: Plan, result: Result, goal: Path, bus: Bus) -> tuple[Written, ...]:
+    """Each of the machine's disks as a file of its own. goal: of the first; it ends in ".vmdk", ".qcow2" or ".raw", as
+    all others then do."""
+    from vmgen_build.artifacts.disk.convert import convert
+
+    machine, ending = machine_in(plan.build_recipe), goal.suffix.removeprefix(".")
+    names = disk_names(goal.stem, [drive.name for drive in machine.drives], ending)
     packed = []
-    for disk, name in zip(disks, disk_names(stem, [disk.name for disk in disks], ending), strict=True):
-        packed.append(
-            _as_vmdk(disk.path, out / name, bus) if ending == "vmdk" else converted(disk.path, out / name, ending)
-        )
-        disk.path.unlink()
+    for drive, disk, name in zip(machine.drives, machine_disks(plan, result, bus), names, strict=True):
+        if ending == "vmdk":
+            packed.append(pack_vmdk(drive, disk, goal.with_name(name), bus))
+        else:
+            packed.append(convert(disk, goal.with_name(name), ending))
+            disk.path.unlink()
     return tuple(packed)
 
 
-def _as_vmdk(raw: Path, goal: Path, bus: Bus) -> Written:
+def pack_vmdk(drive: Drive, disk: Disk, goal: Path, bus: Bus) -> Written:
+    """The disk as a stream-optimized VMDK; its own image is removed."""
     from vmgen_build.artifacts.vmdk import write_vmdk
 
-    return write_vmdk(raw, goal, progress=teller(bus))
+    raw = as_raw(disk)
+    written = write_vmdk(raw.path, goal, adapter=adapter_of(drive), progress=progress_on(bus))
+    raw.path.unlink()
+    return written
 
 
-def converted(source: Path, goal: Path, ending: str) -> Written:
-    """By qemu-img(1), which keeps what is empty empty. Raises BuildError."""
-    with whole_file(goal) as file:
-        command = ["qemu-img", "convert", "-f", "raw", "-O", ending, "-S", "4k", str(source), file.name]
-        ran = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
-        if ran.returncode != 0:
-            raise BuildError(f"cannot write {goal}: {ran.stderr.strip()}")
-    return Written(goal, goal.stat().st_size, sha256_of(goal))
-
-
-@contextmanager
-def booted_files(machine: Machine, disks: list[Path], bus: Bus, *, scratch: Path, timeout: float) -> Iterator[Booted]:
+def booted_disks(machine: Machine, disks: Sequence[Disk], boot: Boot) -> AbstractContextManager[Booted]:
     from vmgen_build.boots.qemu.boot import booted_vm
 
-    with booted_vm(machine, disks, bus, scratch=scratch, timeout=timeout) as guest:
-        yield guest
+    return booted_vm(machine, disks, boot)
 
 
-def copies(artifact: Path, manifest: Mapping[str, object], scratch: Path) -> list[Path]:
-    """The disks of a --format vmdk, qcow2 or raw artifact as raw images that may be written to."""
-    files = manifest.get("files")
+def copies(artifact: Path, manifest: Mapping[str, object], scratch: Path) -> list[Disk]:
+    """The disks of a --format vmdk, qcow2 or raw artifact as raw images that may be written to. Raises BuildError."""
+    from vmgen_build.artifacts.result import Disk
+
+    machine, files = machine_of_manifest(manifest), manifest.get("files")
     assert isinstance(files, list)
     names = [str(f["name"]) for f in files if str(f["name"]).endswith((".vmdk", ".qcow2", ".raw"))]
-    found = []
-    for number, name in enumerate(names):
-        raw = scratch / f"{number}.raw"
-        _to_raw(artifact.with_name(name), raw)
-        found.append(raw)
-    return found
+    if len(names) != len(machine.drives):
+        raise BuildError(f"the manifest has {len(names)} disks, and its machine {len(machine.drives)}; build it anew")
+    raws = [Disk(drive.name, scratch / f"{drive.name}.raw") for drive in machine.drives]
+    for raw, name in zip(raws, names, strict=True):
+        _to_raw(artifact.parent / Path(name).name, raw.path)
+    return raws
 
 
 def _to_raw(source: Path, goal: Path) -> None:
-    if source.suffix == ".vmdk":
-        from vmgen_build.artifacts.vmdk import extract
+    from vmgen_build.artifacts.disk.convert import to_raw
+    from vmgen_build.artifacts.result import Disk
+    from vmgen_build.artifacts.vmdk import extract
 
+    if source.suffix == ".vmdk":
         extract(source, goal)
-        return
-    command = ["qemu-img", "convert", "-f", source.suffix[1:], "-O", "raw", "-S", "4k", str(source), str(goal)]
-    ran = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
-    if ran.returncode != 0:
-        raise BuildError(f"cannot read {source}: {ran.stderr.strip()}")
+    else:
+        to_raw(Disk(source.stem, source, source.suffix[1:]), goal)

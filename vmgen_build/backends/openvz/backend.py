@@ -7,19 +7,16 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from vmgen_build.artifacts.compression import Compression
+from vmgen_build.artifacts.lxc import ARCHITECTURES
 from vmgen_build.artifacts.openvz import config as openvzconfig
-from vmgen_build.artifacts.result import Result, tree_of
-from vmgen_build.backends.base import Backend, PackOptions
-from vmgen_build.backends.lxc.backend import ARCHITECTURES, LxcBackend
+from vmgen_build.backends.base import Backend, PackOptions, progress_on
 from vmgen_build.backends.openvz import guest as openvzguest
 from vmgen_build.backends.openvz import text as openvztext
 from vmgen_build.backends.openvz.net import net_of
-from vmgen_build.boots.model import Booted
+from vmgen_build.boots.requirements import CONTAINER
 from vmgen_build.errors import BuildError
-from vmgen_build.events import Bus, ProbeDone, StepProgress
-from vmgen_build.host.files import Written
-from vmgen_build.host.programs import Requirement
+from vmgen_build.events import Bus, ProbeDone
+from vmgen_build.host.programs import Requirement, needed
 from vmgen_build.plan.context import guest_renderer
 from vmgen_build.plan.model import Part, Plan
 from vmgen_build.plan.text.render import override_folder
@@ -27,6 +24,8 @@ from vmgen_build.recipe.recipe import Recipe
 from vmgen_build.text import size as in_words
 
 if TYPE_CHECKING:
+    from vmgen_build.artifacts.result import Result, Tree
+    from vmgen_build.boots.model import Boot, Booted
     from vmgen_build.host.files import Written
 
 EMPTY = ("proc", "sys", "run")
@@ -35,9 +34,9 @@ EMPTY = ("proc", "sys", "run")
 
 class OpenvzBackend(Backend):
     name: ClassVar[str] = "openvz"
-    requirements: ClassVar[tuple[Requirement, ...]] = (Requirement("tar", "tar", "packs the template"),)
+    requirements: ClassVar[tuple[Requirement, ...]] = (needed("tar", "packs the OS template"),)
     prefers: ClassVar[tuple[str, ...]] = ("vzctl",)
-    boot_requirements: ClassVar[tuple[Requirement, ...]] = LxcBackend.boot_requirements
+    boot_requirements: ClassVar[tuple[Requirement, ...]] = CONTAINER
 
     def part(self, recipe: Recipe, templates: Path | None, epoch: int = 0) -> Part:
         override = override_folder(recipe.folder, templates)
@@ -54,10 +53,11 @@ class OpenvzBackend(Backend):
 
     def pack(self, plan: Plan, result: Result, out: Path, options: PackOptions, bus: Bus) -> tuple[Written, ...]:
         from vmgen_build.artifacts.openvz.bundle import write_bundle
+        from vmgen_build.artifacts.result import tree_of
 
-        root = tree_of(result, "a template for OpenVZ").root
-        texts = _with_disk(plan, root)
-        template = _template(plan, root, bus)
+        tree = tree_of(result, "an OS template for OpenVZ")
+        texts = _with_disk(plan, tree.root)
+        template = _os_template(plan, tree, bus)
         try:
             return (write_bundle(out / f"{plan.name}-openvz-{plan.arch}.tar", texts, template, epoch=plan.epoch),)
         finally:
@@ -70,43 +70,34 @@ class OpenvzBackend(Backend):
             bundle = read_bundle(artifact)
             conf = bundle.conf
         except BuildError as error:
-            return [_told("bundle", "the bundle", [str(error)])]
+            return [_checked("bundle", "the bundle", [str(error)])]
         wrong = conf_findings(conf, bundle.template), bundled_template_findings(artifact, bundle.template)
         return [
-            _told("bundle", "the bundle", [], f"{len(bundle.texts) + 1} files as its SHA256SUMS says"),
-            _told("conf", "the container's configuration", wrong[0], f"{len(conf)} values"),
-            _told("template", "the template", wrong[1], bundle.template),
+            _checked("bundle", "the bundle", [], f"{len(bundle.texts) + 1} files as its SHA256SUMS says"),
+            _checked("conf", "the container's configuration", wrong[0], f"{len(conf)} values"),
+            _checked("template", "the template", wrong[1], bundle.template),
         ]
 
-    def boot(
-        self, artifact: Path, manifest: Mapping[str, object], bus: Bus, *, scratch: Path, timeout: float
-    ) -> AbstractContextManager[Booted]:
+    def boot(self, artifact: Path, manifest: Mapping[str, object], boot: Boot) -> AbstractContextManager[Booted]:
         from vmgen_build.boots.openvz import booted_bundle
 
         arch = str(manifest.get("arch"))
-        return booted_bundle(artifact, ARCHITECTURES.get(arch, arch), bus, scratch=scratch, timeout=timeout)
+        return booted_bundle(artifact, ARCHITECTURES.get(arch, arch), boot)
 
 
-def _told(probe: str, setting: str, findings: list[str], sound: str = "") -> ProbeDone:
+def _checked(probe: str, setting: str, findings: list[str], sound: str = "") -> ProbeDone:
     outcome = "fails" if findings else "holds"
     return ProbeDone(probe=probe, setting=setting, outcome=outcome, found="; ".join(findings) or sound)
 
 
-def _template(plan: Plan, root: Path, bus: Bus) -> Written:
-    """In the scratch folder beside `root`."""
+def _os_template(plan: Plan, tree: Tree, bus: Bus) -> Written:
+    """In the tree's scratch folder."""
     from vmgen_build.artifacts.gzipped import gzip_members
-    from vmgen_build.artifacts.tarball import Content, write_tarball
+    from vmgen_build.artifacts.tarball import TarContent, write_tarball
 
-    return write_tarball(
-        root.parent / f"{openvztext.template_name(plan.os, plan.arch, plan.name)}.tar.gz",
-        {},
-        Content(root, ".", EMPTY),
-        epoch=plan.epoch,
-        compression=Compression("none", 0),
-        progress=lambda done: bus.emit(StepProgress(step="pack", done=done, total=0, unit="bytes")),
-        scratch=root.parent,
-        encode=gzip_members,
-    )
+    goal = tree.scratch / f"{openvztext.template_name(plan.os, plan.arch, plan.name)}.tar.gz"
+    content = TarContent(tree.root, ".", plan.epoch, EMPTY)
+    return write_tarball(goal, content, gzip_members, progress=progress_on(bus), scratch=tree.scratch)
 
 
 def _with_disk(plan: Plan, root: Path) -> dict[str, str]:

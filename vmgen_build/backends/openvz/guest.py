@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from vmgen_build.backends.lxc.backend import PAGE
+from vmgen_build.artifacts.lxc import PAGE
 from vmgen_build.backends.openvz.net import Net, interfaces, tail
 from vmgen_build.installers import installer_for
 from vmgen_build.plan.model import Probe, Step, StepFile

@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from vmgen_build.artifacts.result import Disk, Result
 from vmgen_build.backends.base import Backend, PackOptions
 from vmgen_build.backends.machines import disks as vmdisks
-from vmgen_build.boots.model import Booted
+from vmgen_build.boots.requirements import MACHINE
 from vmgen_build.errors import BuildError
 from vmgen_build.events import Bus, ProbeDone
-from vmgen_build.host.files import Written
 from vmgen_build.host.programs import Requirement
 from vmgen_build.plan.context import guest_renderer
-from vmgen_build.plan.machine import Drive, Machine, machine_of
+from vmgen_build.plan.machine import Machine, machine_of
 from vmgen_build.plan.model import Part, Plan
 from vmgen_build.plan.text.render import Renderer, override_folder
 from vmgen_build.recipe.recipe import Recipe
+
+if TYPE_CHECKING:
+    from vmgen_build.artifacts.result import Disk, Result
+    from vmgen_build.boots.model import Boot, Booted
+    from vmgen_build.host.files import Written
 
 
 class VmwareBackend(Backend):
     name: ClassVar[str] = "vmware"
     formats: ClassVar[tuple[str, ...]] = ("ova", "vmdk", "qcow2", "raw")
     requirements: ClassVar[tuple[Requirement, ...]] = vmdisks.DISK_REQUIREMENTS
-    boot_requirements: ClassVar[tuple[Requirement, ...]] = vmdisks.BOOT_REQUIREMENTS
+    boot_requirements: ClassVar[tuple[Requirement, ...]] = MACHINE
     boot_timeout: ClassVar[float] = vmdisks.BOOT_TIMEOUT
 
     def part(self, recipe: Recipe, templates: Path | None, epoch: int = 0) -> Part:
@@ -54,10 +57,9 @@ class VmwareBackend(Backend):
         return vmdisks.needs(plan)
 
     def pack(self, plan: Plan, result: Result, out: Path, options: PackOptions, bus: Bus) -> tuple[Written, ...]:
-        disks = vmdisks.raw_disks(plan, result, bus)
         if options.format != "ova":
-            return vmdisks.pack_disks(disks, out, plan.name, options.format, bus)
-        return (_ova(plan, disks, out / f"{plan.name}.ova", bus),)
+            return vmdisks.pack_disks(plan, result, out / f"{plan.name}.{options.format}", bus)
+        return (_ova(plan, result, out / f"{plan.name}.ova", bus),)
 
     def inspect(self, artifact: Path, manifest: Mapping[str, object]) -> list[ProbeDone]:
         from vmgen_build.artifacts.ova import check_ova
@@ -68,51 +70,43 @@ class VmwareBackend(Backend):
         outcome, found = ("fails", "; ".join(findings)) if findings else ("holds", "order, form, digests, sizes, disks")
         return [ProbeDone(probe="ova", setting="the form of the OVA", outcome=outcome, found=found)]
 
-    def boot(
-        self, artifact: Path, manifest: Mapping[str, object], bus: Bus, *, scratch: Path, timeout: float
-    ) -> AbstractContextManager[Booted]:
+    def boot(self, artifact: Path, manifest: Mapping[str, object], boot: Boot) -> AbstractContextManager[Booted]:
         machine = vmdisks.machine_of_manifest(manifest)
         if artifact.suffix == ".ova":
-            disks = _extracted(artifact, machine, scratch)
+            disks = _extracted(artifact, machine, boot.scratch)
         else:
-            disks = vmdisks.copies(artifact, manifest, scratch)
-        return vmdisks.booted_files(machine, disks, bus, scratch=scratch, timeout=timeout)
+            disks = vmdisks.copies(artifact, manifest, boot.scratch)
+        return vmdisks.booted_disks(machine, disks, boot)
 
 
-def _ova(plan: Plan, disks: Sequence[Disk], goal: Path, bus: Bus) -> Written:
+def _ova(plan: Plan, result: Result, goal: Path, bus: Bus) -> Written:
     from vmgen_build.artifacts.ova import write_ova
     from vmgen_build.artifacts.ovf.write import OvfFile, completed
-    from vmgen_build.artifacts.vmdk import write_vmdk
     from vmgen_build.backends.machines.cds import images_of, unchanged
 
     machine = vmdisks.machine_in(plan.build_recipe)
     files: list[Written] = []
     described: list[OvfFile] = []
-    for drive, raw in zip(machine.drives, (disk.path for disk in disks), strict=True):
-        capacity = raw.stat().st_size
-        written = write_vmdk(raw, raw.with_name(drive.file), adapter=_adapter(drive), progress=vmdisks.teller(bus))
-        raw.unlink()
-        files.append(written)
-        described.append(OvfFile(drive.file, written.size, capacity))
+    for drive, disk in zip(machine.drives, vmdisks.machine_disks(plan, result, bus), strict=True):
+        raw = vmdisks.as_raw(disk)
+        capacity = raw.path.stat().st_size
+        files.append(vmdisks.pack_vmdk(drive, raw, raw.path.with_name(drive.file), bus))
+        described.append(OvfFile(drive.file, files[-1].size, capacity))
     for image in (unchanged(plan, image) for image in images_of(plan.build_recipe)):
         files.append(image)
         described.append(OvfFile(image.path.name, image.size))
     return write_ova(goal, completed(plan.build_recipe[f"{plan.name}.ovf"], described), files, epoch=plan.epoch)
 
 
-def _adapter(drive: Drive) -> str:
-    """What the VMDK's own descriptor says of its bus."""
-    return "ide" if drive.bus == "ide" else "lsilogic"
-
-
-def _extracted(ova: Path, machine: Machine, scratch: Path) -> list[Path]:
+def _extracted(ova: Path, machine: Machine, scratch: Path) -> list[Disk]:
     """The machine's disks as raw images. Raises BuildError where the OVA is not sound."""
     from vmgen_build.artifacts.ova import check_ova
+    from vmgen_build.artifacts.result import Disk
 
     content = check_ova(ova, folder=scratch)
     if content.findings:
         raise BuildError(f"{ova} is not sound: {'; '.join(content.findings)}; build the image anew")
-    return [content.raws[drive.file] for drive in machine.drives]
+    return [Disk(drive.name, content.raws[drive.file]) for drive in machine.drives]
 
 
 BACKEND = VmwareBackend()

@@ -55,7 +55,7 @@ class _Answer:
 
 
 class Agent(Communicator):
-    """The host's end. console: tells what the machine last showed. Raises BuildError when it stops or falls silent."""
+    """The host's end. console: what the machine last showed. Raises BuildError when it stops or falls silent."""
 
     def __init__(
         self, wire: socket.socket, console: Callable[[], str], *, work: str = WORK, grace: float = GRACE
@@ -133,11 +133,11 @@ class Agent(Communicator):
     def _answer(self, deadline: float | None) -> _Answer | None:
         """None where the request must be sent again."""
         while (line := self._line(deadline)) is not None:
-            _, tag, said = line.partition(TAG)
-            answer = _parsed(said, self._id)
+            _, tag, rest = line.partition(TAG)
+            answer = _parsed(rest, self._id)
             if answer is not None:
                 return answer
-            late = re.match(r" (\d+) ", said)
+            late = re.match(r" (\d+) ", rest)
             if tag and (late is None or int(late[1]) >= self._id):
                 return None
         raise BuildError(f"the machine does not answer any more\n{self._console()}")
@@ -173,9 +173,9 @@ class Agent(Communicator):
         return line.decode("ascii", errors="replace").strip("\r")
 
 
-def _parsed(said: str, number: int) -> _Answer | None:
+def _parsed(text: str, number: int) -> _Answer | None:
     """The answer to this request, if what follows a tag is one and whole."""
-    match = _ANSWER.fullmatch(said)
+    match = _ANSWER.fullmatch(text)
     if match is None or int(match[1]) != number or len(match[4]) != int(match[3]):
         return None
     try:

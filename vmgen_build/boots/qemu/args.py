@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from vmgen_build.catalogue.hardware import BUSES
 from vmgen_build.errors import BuildError
 from vmgen_build.plan.machine import CdDrive, Drive, Machine, Nic
 
@@ -36,9 +37,6 @@ EMULATED = "qemu64,-svm,+ssse3,+sse4.1,+sse4.2,+popcnt,+lahf-lm"
 test: with `max`, an emulated machine boots a third slower."""
 
 MIB = 1 << 20
-
-IDE_PLACES = ((1, 0), (1, 1), (0, 0), (0, 1))
-"""Controller and unit of the old board's IDE, in the order in which CD drives take them."""
 
 Q35_PORTS = 6
 
@@ -97,15 +95,15 @@ def board_of(machine: Machine) -> str:
 
 def reduced(machine: Machine, power: Power) -> list[str]:
     """What the machine gets less of than its recipe says, as sentences."""
-    said = []
+    found = []
     if machine.cpus > power.cpus:
-        said.append(f"this host has {power.cpus} processors: the machine boots with those, not with {machine.cpus}")
+        found.append(f"this host has {power.cpus} processors: the machine boots with those, not with {machine.cpus}")
     if (given := _memory(machine, power)) < machine.ram:
-        said.append(
+        found.append(
             f"this host has {power.memory // MIB} MiB of memory to give: the machine boots with {given // MIB} MiB,"
             f" not with {machine.ram // MIB}"
         )
-    return said
+    return found
 
 
 def replaced(machine: Machine) -> list[str]:
@@ -129,7 +127,7 @@ def _drives(machine: Machine, disks: Sequence[tuple[Path, str]]) -> Iterator[str
         yield from ("-drive", f"if=none,id=disk{number},format={form},cache=unsafe,file={_path(path)}")
         boot = ",bootindex=1" if drive.boot else ""
         if drive.bus == "ide":
-            if drive.index > 1:
+            if not BUSES["ide"].holds((drive.index, drive.unit)):
                 raise BuildError(f"'{drive.name}': a machine has two IDE controllers, 0 and 1; change its pos")
             yield from ("-device", f"ide-hd,bus=ide.{drive.index},unit={drive.unit},drive=disk{number}{boot}")
             continue
@@ -162,11 +160,7 @@ def _place(kind: str, controller: str, place: int) -> str:
 
 def _cds(machine: Machine, board: str) -> Iterator[str]:
     """A drive whose image this host does not have is empty."""
-    places = iter(_free_cd_places(machine, board))
-    for number, cd in enumerate(machine.cds):
-        place = next(places, None)
-        if place is None:
-            raise BuildError(f"'{cd.name}': no place is left on the IDE controllers; leave out a drive")
+    for number, (cd, place) in enumerate(zip(machine.cds, _cd_places(machine, board), strict=True)):
         medium = ""
         if _has_image(cd):
             source = _path(Path(cd.image or "").absolute())
@@ -179,11 +173,15 @@ def _has_image(cd: CdDrive) -> bool:
     return cd.connected and cd.image is not None and Path(cd.image).is_file()
 
 
-def _free_cd_places(machine: Machine, board: str) -> list[str]:
-    if board == "q35":
-        return [f"bus=ide.{port}" for port in range(Q35_PORTS)]
-    taken = {(drive.index, drive.unit) for drive in machine.drives if drive.bus == "ide"}
-    return [f"bus=ide.{index},unit={unit}" for index, unit in IDE_PLACES if (index, unit) not in taken]
+def _cd_places(machine: Machine, board: str) -> list[str]:
+    """The place of each CD drive, as -device takes it."""
+    if board == "pc":
+        return [f"bus=ide.{index},unit={unit}" for index, unit in machine.cd_positions()]
+    if len(machine.cds) > Q35_PORTS:
+        raise BuildError(
+            f"{machine.name} has more than the {Q35_PORTS} CD drives that QEMU's board takes; leave some out"
+        )
+    return [f"bus=ide.{port}" for port in range(len(machine.cds))]
 
 
 def _nics(nics: Sequence[Nic], taps: Sequence[str]) -> Iterator[str]:

@@ -1,40 +1,32 @@
-"""A throwaway copy of a machine's disks, booted in QEMU. Runs inside a worker of guests.namespaces."""
+"""A throwaway copy of a machine's disks, booted in QEMU. Runs inside a worker of host.namespaces."""
 
 from __future__ import annotations
 
 import json
 import socket
-import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-from vmgen_build.boots.model import Booted
+from vmgen_build.artifacts.result import Disk
+from vmgen_build.boots.model import SKIPPED, Boot, Booted
 from vmgen_build.boots.network import answer_as_gateway, dhcp_server, knock, make_bridges
 from vmgen_build.boots.qemu.agent import Agent
 from vmgen_build.boots.qemu.args import Power, Wiring, arguments, reduced, replaced
 from vmgen_build.boots.qemu.console import Console
 from vmgen_build.boots.qemu.copies import give_agent, throwaway
 from vmgen_build.boots.qemu.host import ACCELERATORS, own_firmware, power
-from vmgen_build.boots.qemu.net import asked_inside, joined, make_taps
+from vmgen_build.boots.qemu.net import ip_of, joined, make_taps
+from vmgen_build.boots.up import NO_ANSWER, State, state_of, waits_for
 from vmgen_build.errors import BuildError, HostError
-from vmgen_build.events import Bus
 from vmgen_build.guests.model import Communicator, Ran
+from vmgen_build.host.run import kill, start
 from vmgen_build.plan.machine import Machine
 from vmgen_build.text import duration
 
 ARCHITECTURES = ("amd64", "i386")
-
-TIMEOUTS = {"kvm": 120.0, "tcg": 600.0}
-"""Seconds that a boot may take by default."""
-
-UP = ("running", "degraded")
-BROKEN = ("maintenance", "stopping")
-"""States of systemctl(1) is-system-running in which the boot has ended, well or not."""
-
-SKIPPED = 77
-"""Exit code of a probe that cannot be asked (backends.verify)."""
 
 QUESTIONS = {"kvm": 0.2, "tcg": 5.0}
 """Seconds between two questions whether the system is up."""
@@ -81,96 +73,126 @@ class VmBooted(Booted):
 
 
 @contextmanager
-def booted_vm(
-    machine: Machine, disks: Sequence[Path], bus: Bus, *, scratch: Path, timeout: float | None = None
-) -> Iterator[VmBooted]:
+def booted_vm(machine: Machine, disks: Sequence[Disk], boot: Boot) -> Iterator[VmBooted]:
     """Copy, start, wait until the system is up; everything is gone after it.
 
-    disks: one for each of machine.drives, in order: raw, qcow2 or vmdk. Raw ones below `scratch` are throwaway and
-    written to, others are never changed. timeout: seconds that the boot may take, by default TIMEOUTS.
-    Raises BuildError with the console's last lines as soon as it is clear that the machine will not be up; HostError.
+    disks: one for each of machine.drives, in order. Raw ones below boot.scratch are throwaway and written to, others
+    are never changed. Raises BuildError with the console's last lines as soon as it is clear that the machine will not
+    be up; HostError.
     """
     if machine.arch not in ARCHITECTURES:
         raise HostError(f"no {machine.arch} machine can be booted here: use --no-boot")
-    given = power()
+    given, bus = power(), boot.bus
     for sentence in reduced(machine, given):
         bus.note(sentence, level="warning")
     for sentence in replaced(machine):
         bus.note(sentence, verbose=True)
     with ExitStack() as undo:
-        copies = throwaway(machine, disks, scratch)
-        reason = give_agent(machine, copies, scratch)
+        copies = throwaway(machine, disks, boot.scratch)
+        reason = give_agent(machine, copies, boot.scratch)
         nics = joined(machine.nics)
-        undo.enter_context(dhcp_server(make_bridges(nics), scratch))
-        firmware = own_firmware(scratch) if machine.firmware == "efi" else None
-        qemu = undo.enter_context(_Qemu(machine, copies, firmware, make_taps(nics), given, scratch))
-        seconds, state = _wait_until_up(qemu, not reason, timeout or TIMEOUTS[given.accel], QUESTIONS[given.accel])
+        undo.enter_context(dhcp_server(make_bridges(nics), boot.scratch))
+        firmware = own_firmware(boot.scratch) if machine.firmware == "efi" else None
+        qemu = undo.enter_context(_Qemu(_Parts(machine, copies, firmware, make_taps(nics), given), boot))
+        seconds, state = qemu.wait_until_up(talks=not reason)
         bus.note(f"booted in {duration(seconds)} ({ACCELERATORS[given.accel]}): {state}")
         if reason:
             bus.note(f"the machine's probes are skipped: {reason}", level="warning")
             yield VmBooted(Mute(reason))
             return
         try:
-            answer_as_gateway(asked_inside(qemu.agent), nics)
+            answer_as_gateway(ip_of(qemu.agent), nics)
         except BuildError as error:
             bus.note(f"ports will not be reached: {error}", level="warning")
         yield VmBooted(qemu.agent)
 
 
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What a machine is started with; copies, firmware and taps as Wiring has them."""
+
+    machine: Machine
+    copies: tuple[tuple[Path, str], ...]
+    firmware: tuple[Path, Path] | None
+    taps: tuple[str, ...]
+    power: Power
+
+
 class _Qemu:
     """The running machine; leaving the context kills it."""
 
-    def __init__(
-        self,
-        machine: Machine,
-        copies: tuple[tuple[Path, str], ...],
-        firmware: tuple[Path, Path] | None,
-        taps: tuple[str, ...],
-        given: Power,
-        scratch: Path,
-    ) -> None:
-        self._errors = scratch / "qemu.log"
-        self._unplugged = [number for number, nic in enumerate(machine.nics) if not nic.connected]
-        self.console = Console(scratch / "console")
+    def __init__(self, parts: _Parts, boot: Boot) -> None:
+        self._parts, self._boot = parts, boot
+        self._errors, console = boot.scratch / "qemu.log", boot.scratch / "console"
+        self.console = Console(console)
         self._wires = (*socket.socketpair(), *socket.socketpair())
-        self.agent = Agent(self._wires[0], self.told)
+        self.agent = Agent(self._wires[0], self.last_words)
         theirs = self._wires[1].fileno(), self._wires[3].fileno()
-        self._arguments = arguments(machine, Wiring(copies, firmware, taps, scratch / "console", *theirs), given)
+        wiring = Wiring(parts.copies, parts.firmware, parts.taps, console, *theirs)
+        self._arguments = arguments(parts.machine, wiring, parts.power)
 
     def __enter__(self) -> _Qemu:
         _, inner, control, inner_control = self._wires
         with self._errors.open("wb") as errors:
-            self._process = subprocess.Popen(
-                self._arguments,
-                stdin=subprocess.DEVNULL,
-                stdout=errors,
-                stderr=errors,
-                pass_fds=(inner.fileno(), inner_control.fileno()),
-                start_new_session=True,
-            )
+            fds = inner.fileno(), inner_control.fileno()
+            self._process = start(self._arguments, stdout=errors, stderr=errors, pass_fds=fds)
         inner.close()
         inner_control.close()
+        unplugged = [number for number, nic in enumerate(self._parts.machine.nics) if not nic.connected]
         try:
-            if self._unplugged:
-                _unplug(control, self._unplugged)
+            if unplugged:
+                _unplug(control, unplugged)
         except (OSError, ValueError) as error:
             self.__exit__()
-            raise BuildError(f"cannot speak to QEMU: {error}\n{self.told()}") from error
+            raise BuildError(f"cannot speak to QEMU: {error}\n{self.last_words()}") from error
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.wait()
+        kill(self._process)
         for wire in self._wires:
             wire.close()
 
-    def ended(self) -> bool:
-        return self._process.poll() is not None
+    def last_words(self) -> str:
+        """What QEMU wrote, and the end of the machine's console."""
+        lines = self._errors.read_text(errors="replace").strip().splitlines()[-5:]
+        return "\n".join([*(f"QEMU said: {line}" for line in lines), self.console.tail()])
 
-    def told(self) -> str:
-        """What QEMU said, and the end of the machine's console."""
-        said = self._errors.read_text(errors="replace").strip().splitlines()[-5:]
-        return "\n".join([*(f"QEMU said: {line}" for line in said), self.console.told()])
+    def wait_until_up(self, talks: bool) -> tuple[float, str]:
+        """The seconds that it took, and the state that the system is in. Raises BuildError.
+
+        Between two questions some seconds pass; each takes from an emulated processor what it could boot with. From the
+        login prompt on, which comes towards the end, there is one at each look.
+        """
+        pause, began = QUESTIONS[self._parts.power.accel], time.monotonic()
+        greeted, asked, state = False, 0.0, NO_ANSWER
+        while (passed := time.monotonic() - began) < self._boot.timeout:
+            self._check_alive(passed)
+            prompted = self.console.asks_for_login()
+            if prompted and not talks:
+                return passed, "asks for a login"
+            greeted = greeted or (talks and self.agent.greeted(LOOK))
+            if greeted and (prompted or time.monotonic() - asked > pause):
+                state, asked = self._state(), time.monotonic()
+                if state.up:
+                    return asked - began, state.text
+            if greeted or not talks:
+                time.sleep(LOOK)
+        waiting = waits_for(self.agent, PATIENCE) if greeted else ""
+        text = f"the machine did not come up within {self._boot.timeout:g} s ({state.text})"
+        raise BuildError(f"{text}\n{waiting}{self.last_words()}")
+
+    def _state(self) -> State:
+        """Raises BuildError where it will never be up."""
+        state = state_of(self.agent, self._boot.up, PATIENCE)
+        if state.broken:
+            raise BuildError(f"the machine does not start: its system is in {state.text}\n{self.last_words()}")
+        return state
+
+    def _check_alive(self, passed: float) -> None:
+        if self._process.poll() is not None:
+            raise BuildError(f"the machine does not start: it ended after {duration(passed)}\n{self.last_words()}")
+        if wrong := self.console.end():
+            raise BuildError(f"the machine does not start: {wrong}\n{self.last_words()}")
 
 
 def _unplug(control: socket.socket, numbers: Sequence[int]) -> None:
@@ -186,48 +208,3 @@ def _unplug(control: socket.socket, numbers: Sequence[int]) -> None:
             while "return" not in (answer := json.loads(speech.readline())):
                 if "error" in answer:
                     raise ValueError(answer["error"].get("desc", answer["error"]))
-
-
-def _wait_until_up(qemu: _Qemu, talks: bool, timeout: float, patience: float) -> tuple[float, str]:
-    """The seconds that it took, and the state that the system is in. Raises BuildError.
-
-    patience: seconds between two questions; each takes from an emulated processor what it could boot with. From the
-    login prompt on, which comes towards the end, there is one at each look.
-    """
-    start, greeted, asked, state = time.monotonic(), False, 0.0, "no answer"
-    while (passed := time.monotonic() - start) < timeout:
-        _check_alive(qemu, passed)
-        prompted = qemu.console.asks_for_login()
-        if prompted and not talks:
-            return passed, "asks for a login"
-        greeted = greeted or (talks and qemu.agent.greeted(LOOK))
-        if greeted and (prompted or time.monotonic() - asked > patience):
-            state = qemu.agent.run("systemctl is-system-running", PATIENCE).out.strip()
-            asked = time.monotonic()
-            if state in UP:
-                return asked - start, state
-            if state in BROKEN:
-                raise BuildError(f"the machine does not start: its system is in {state}\n{_failed(qemu)}{qemu.told()}")
-        if greeted or not talks:
-            time.sleep(LOOK)
-    raise BuildError(f"the machine did not come up within {timeout:g} s ({state})\n{_jobs(qemu, greeted)}{qemu.told()}")
-
-
-def _check_alive(qemu: _Qemu, passed: float) -> None:
-    if qemu.ended():
-        raise BuildError(f"the machine does not start: it ended after {duration(passed)}\n{qemu.told()}")
-    if wrong := qemu.console.end():
-        raise BuildError(f"the machine does not start: {wrong}\n{qemu.told()}")
-
-
-def _jobs(qemu: _Qemu, greeted: bool) -> str:
-    return _listed(qemu, "it waits for", "list-jobs --no-legend --no-pager") if greeted else ""
-
-
-def _failed(qemu: _Qemu) -> str:
-    return _listed(qemu, "these units failed", "list-units --state=failed --plain --no-legend --no-pager")
-
-
-def _listed(qemu: _Qemu, title: str, words: str) -> str:
-    lines = qemu.agent.run(f"systemctl {words}", PATIENCE).out.strip().splitlines()
-    return "".join((f"{title}:\n", *(f"  {line}\n" for line in lines))) if lines else ""

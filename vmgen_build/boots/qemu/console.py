@@ -55,7 +55,7 @@ class Console:
     def asks_for_login(self) -> bool:
         return _LOGIN.search("\n".join(self.lines())) is not None
 
-    def told(self) -> str:
+    def tail(self) -> str:
         """The last lines, to end a message with."""
         lines = self.lines()[-TAIL:]
         if not lines:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from vmgen_build.artifacts.result import Disk
 from vmgen_build.boots.qemu.agent import agent_script, agent_unit
-from vmgen_build.errors import BuildError, HostError
+from vmgen_build.errors import BuildError
+from vmgen_build.host.run import Word, output
 from vmgen_build.plan.machine import Drive, Machine, Volume
 
 UNITS = "/etc/systemd/system"
@@ -19,33 +20,25 @@ WANTS = "sysinit.target.wants"
 WRITABLE = ("ext2", "ext3", "ext4")
 """File systems that debugfs(8) writes to without mounting them."""
 
-MAGIC = {b"QFI\xfb": "qcow2", b"KDMV": "vmdk"}
-"""First bytes of a disk's file -> what it is; others are raw."""
 
-
-def throwaway(machine: Machine, disks: Sequence[Path], scratch: Path) -> tuple[tuple[Path, str], ...]:
+def throwaway(machine: Machine, disks: Sequence[Disk], scratch: Path) -> tuple[tuple[Path, str], ...]:
     """For each drive, a file that may be written to, and its format ("raw", "qcow2"). The boot drive's is raw.
 
     Raw images below `scratch` are throwaway already and taken as they are; all others stay as they are.
     """
     found = []
     for drive, disk in zip(machine.drives, disks, strict=True):
-        form, copy = form_of(disk), scratch / f"boot-{drive.name}.img"
-        if form == "raw" and disk.absolute().is_relative_to(scratch.absolute()):
-            found.append((disk, "raw"))
+        original, copy = disk.path.absolute(), scratch / f"boot-{drive.name}.img"
+        if disk.format == "raw" and original.is_relative_to(scratch.absolute()):
+            found.append((disk.path, "raw"))
         elif drive.boot:
-            run(["qemu-img", "convert", "-f", form, "-O", "raw", "-S", "4k", str(disk.absolute()), str(copy)], scratch)
+            _run(["qemu-img", "convert", "-f", disk.format, "-O", "raw", "-S", "4k", original, copy], scratch)
             found.append((copy, "raw"))
         else:
-            backing = ["-F", form, "-b", str(disk.absolute())]
-            run(["qemu-img", "create", "-q", "-f", "qcow2", *backing, str(copy)], scratch)
+            backing: list[Word] = ["-F", disk.format, "-b", original]
+            _run(["qemu-img", "create", "-q", "-f", "qcow2", *backing, copy], scratch)
             found.append((copy, "qcow2"))
     return tuple(found)
-
-
-def form_of(disk: Path) -> str:
-    with disk.open("rb") as file:
-        return MAGIC.get(file.read(4), "raw")
 
 
 def give_agent(machine: Machine, copies: Sequence[tuple[Path, str]], scratch: Path) -> str:
@@ -60,34 +53,27 @@ def give_agent(machine: Machine, copies: Sequence[tuple[Path, str]], scratch: Pa
     commands += [f"cd {UNITS}/{WANTS}", f"symlink {UNIT} {UNITS}/{UNIT}"]
     (scratch / "debugfs").write_text("".join(f"{line}\n" for line in commands))
     place = f"{image.absolute()}?offset={offset}"
-    said = run(["debugfs", "-w", "-f", "debugfs", place], scratch)
+    written = _run(["debugfs", "-w", "-f", "debugfs", place], scratch)
     there = all(
-        run(["debugfs", "-R", f"cat {UNITS}/{name}", place], scratch) == (scratch / name).read_text()
+        _run(["debugfs", "-R", f"cat {UNITS}/{name}", place], scratch) == (scratch / name).read_text()
         for name in (UNIT, SCRIPT)
     )
-    if not there or UNIT not in run(["debugfs", "-R", f"ls {UNITS}/{WANTS}", place], scratch):
-        raise BuildError(f"cannot write to the root file system of the machine's copy:\n{said.strip()}")
+    if not there or UNIT not in _run(["debugfs", "-R", f"ls {UNITS}/{WANTS}", place], scratch):
+        raise BuildError(f"cannot write to the root file system of the machine's copy:\n{written.strip()}")
     return ""
 
 
 def offset_of(image: Path, number: int) -> int:
     """Where a raw image's partition begins, in bytes. Raises BuildError."""
-    table = json.loads(run(["sfdisk", "--json", str(image.absolute())], image.parent))["partitiontable"]
+    table = json.loads(_run(["sfdisk", "--json", str(image.absolute())], image.parent))["partitiontable"]
     for partition in table["partitions"]:
         if str(partition["node"]).endswith((f"{image.name}{number}", f"{image.name}p{number}")):
             return int(partition["start"]) * int(table.get("sectorsize", 512))
     raise BuildError(f"{image.name} has no partition {number}, which should hold the root file system")
 
 
-def run(command: Sequence[str], folder: Path) -> str:
-    """What a tool prints to standard output. Raises HostError (it is missing), BuildError (it fails)."""
-    try:
-        ran = subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True)
-    except FileNotFoundError as error:
-        raise HostError(f"this host lacks {command[0]}; 'vmgen-build doctor' says how to get it") from error
-    if ran.returncode != 0:
-        raise BuildError(f"cannot prepare a copy to boot: {command[0]}: {ran.stderr.strip()}")
-    return ran.stdout
+def _run(command: Sequence[Word], folder: Path) -> str:
+    return output(command, "cannot prepare a copy to boot", cwd=folder)
 
 
 def _root(machine: Machine) -> tuple[int, Volume]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from vmgen_build.boots.qemu.args import MIB, Power
 from vmgen_build.errors import HostError
+from vmgen_build.host.memory import available
 from vmgen_build.host.system import how_to_get
 
 KVM_CREATE_VM = 0xAE01
@@ -33,7 +34,7 @@ ACCELERATORS = {"kvm": "KVM", "tcg": "TCG, an emulated processor"}
 
 def power() -> Power:
     """Raises HostError where there is too little memory for any machine."""
-    memory = _available() - RESERVE
+    memory = available() - RESERVE
     if memory < LEAST:
         raise HostError(f"too little memory to boot a machine: {memory // MIB} MiB are left; free some")
     return Power("kvm" if _has_kvm() else "tcg", len(os.sched_getaffinity(0)), memory)
@@ -63,11 +64,3 @@ def _has_kvm(cpuinfo: Path = Path("/proc/cpuinfo"), device: Path = Path("/dev/kv
     finally:
         os.close(fd)
     return True
-
-
-def _available() -> int:
-    """Bytes (proc(5), MemAvailable)."""
-    found = re.search(r"^MemAvailable:\s+(\d+) kB$", Path("/proc/meminfo").read_text(), re.MULTILINE)
-    if found is None:
-        raise HostError("cannot read how much memory is available: /proc/meminfo has no MemAvailable")
-    return int(found[1]) * 1024

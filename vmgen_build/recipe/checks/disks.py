@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from vmgen_build.recipe.checks import Draft, unique
 from vmgen_build.recipe.partitioning import (
@@ -110,7 +111,8 @@ def _fit(hardware: Hardware, disk: Disk, problems: Problems) -> None:
     extended = next((p for p in disk.partitions.values() if p.type == "extended"), None)
     if extended is not None and extended.size is not None and not efi:
         logical = [p for p in disk.partitions.values() if p.type == "logical"]
-        _fill(disk, logical, 0, whole_mib(extended.size), "its extended partition", problems)
+        container = _Container(disk, "its extended partition", whole_mib(extended.size), tables=0)
+        _fill(container, logical, problems)
     if disk.size is not None:
         _fit_disk(hardware, disk, efi, problems)
 
@@ -126,24 +128,32 @@ def _fit_disk(hardware: Hardware, disk: Disk, efi: bool, problems: Problems) -> 
         partitions = [p for p in partitions if p.type != "logical"]
     elif extended is not None:
         partitions.remove(extended)
-    _fill(disk, partitions, used, whole_mib(disk.size), "its disk", problems)
+    _fill(_Container(disk, "its disk", whole_mib(disk.size), used), partitions, problems)
 
 
-def _fill(disk: Disk, partitions: Sequence[Partition], used: int, room: int, holder: str, problems: Problems) -> None:
-    """Report the first partition that has no room left; those that take the rest come last, with the least they need.
+@dataclass(frozen=True, slots=True)
+class _Container:
+    """What holds partitions: a disk, or its extended one. name: in a sentence; room: bytes in all, of which `tables`
+    are taken by tables."""
 
-    used: bytes that tables take.
-    """
-    end = used
+    disk: Disk
+    name: str
+    room: int
+    tables: int
+
+
+def _fill(container: _Container, partitions: Sequence[Partition], problems: Problems) -> None:
+    """Report the first partition that has no room left; those that take the rest come last, with their least."""
+    end, name = container.tables, container.name
     for partition in sorted(partitions, key=lambda p: p.size is None):
         rest = partition.size is None
         end += SMALLEST[partition.fs or "ext4"] if partition.size is None else whole_mib(partition.size)
-        if end > room:
+        if end > container.room:
             need = f"{'at least ' if rest else ''}{show_size(end)}"
-            need += f", {show_size(used)} for tables among them" if used else ""
-            text = f"has no room: with it {holder} needs {need}, and has {show_size(room)}; make it smaller, or give"
-            text += f" {holder} more"
-            problems.error(partition.at("size"), _at(disk, partition, "size"), text, "partitions")
+            need += f", {show_size(container.tables)} for tables among them" if container.tables else ""
+            text = f"has no room: with it {name} needs {need}, and has {show_size(container.room)}; make it smaller, or"
+            text += f" give {name} more"
+            problems.error(partition.at("size"), _at(container.disk, partition, "size"), text, "partitions")
             return
 
 

@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 
+from vmgen_build.catalogue.hardware import BUSES, CD_BUS, CD_CONTROLLERS
 from vmgen_build.recipe.checks import Draft, unique
 from vmgen_build.recipe.problems import Problems, place
 from vmgen_build.recipe.sections.hardware import Disk, Hardware
-
-PLACES = {"ide": (2, 2), "scsi": (4, 16), "sata": (4, 30), "nvme": (4, 15)}
-"""Bus -> how many controllers a machine can have, and how many units each takes."""
-
-SCSI_SELF = 7
-"""The unit of a SCSI controller that is the controller itself."""
 
 
 def check(draft: Draft, problems: Problems) -> None:
@@ -34,11 +29,11 @@ def _at(disk: Disk, option: str) -> str:
 
 def _position(disk: Disk, bus: int, unit: int) -> str:
     """What is wrong with a position; "" for nothing."""
-    buses, units = PLACES[disk.type]
-    if bus >= buses or unit >= units:
-        last = f"{buses - 1}:{units - 1}"
+    hangs_on = BUSES[disk.type]
+    if not hangs_on.holds((bus, unit)):
+        last = "{}:{}".format(*hangs_on.last)
         return f"'{bus}:{unit}' is beyond the last position of {disk.type}, {last}; give one from 0:0 to {last}"
-    if disk.type == "scsi" and unit == SCSI_SELF:
+    if unit in hangs_on.reserved:
         return f"unit {unit} of a SCSI bus is its controller; give another"
     if disk.type == "scsi" and "scsi_index" in disk.places and disk.scsi_index != bus:
         return f"'{bus}:{unit}' is on bus {bus}, and scsi_index says {disk.scsi_index}; keep one of them"
@@ -63,22 +58,21 @@ def _controllers(disks: list[Disk], problems: Problems) -> None:
 def _room(hardware: Hardware, disks: list[Disk], problems: Problems) -> None:
     """CD drives hang on the second IDE controller."""
     cds = len(hardware.cds)
-    ide = [d for d in disks if d.type == "ide"]
-    second = [d for d in ide if d.pos and d.pos[0] == 1]
-    places = PLACES["ide"][1]
+    ide = [d for d in disks if d.type == CD_BUS]
+    second = [d for d in ide if d.pos and d.pos[0] == CD_CONTROLLERS[0]]
+    places = BUSES[CD_BUS].units
     if cds > places:
         cd = list(hardware.cds.values())[places]
         problems.error(cd.where, place(("hardware", "cds", cd.name)), "is the third CD drive; keep two", "position")
     elif second and cds + len(second) > places:
         text = f"has no room: {_drives(cds)} on the second IDE controller; give 0:0 or 0:1, or another type"
         problems.error(second[-1].at("pos"), _at(second[-1], "pos"), text, "position")
-    elif len(ide) + cds > 2 * places:
+    elif len(ide) + cds > BUSES[CD_BUS].places:
         text = f"has no room: IDE takes four drives, CD drives ({cds}) among them; write another type, such as sata"
         problems.error(ide[-1].at("type"), _at(ide[-1], "type"), text, "position")
-    for bus, count in Counter(d.type for d in disks).items():
-        controllers, units = PLACES[bus]
-        most = controllers * (units - (bus == "scsi"))
-        if bus != "ide" and count > most:
+    for bus, count in Counter(d.type for d in disks if d.type != CD_BUS).items():
+        most = BUSES[bus].places
+        if count > most:
             disk = [d for d in disks if d.type == bus][most]
             problems.error(disk.where, _at(disk, ""), f"is more than the {most} disks that {bus} takes", "position")
 

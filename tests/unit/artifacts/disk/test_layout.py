@@ -19,7 +19,6 @@ from vmgen_build.errors import BuildError, RecipeError
 from vmgen_build.plan import machine as machines
 from vmgen_build.plan.machine import Drive, Machine, machine_of
 from vmgen_build.recipe import partitioning
-from vmgen_build.recipe.checks.places import PLACES
 from vmgen_build.recipe.load import load
 from vmgen_build.recipe.partitioning import MIB, SMALLEST
 
@@ -189,4 +188,3 @@ def test_every_file_system_of_a_recipe_has_a_maker() -> None:
 
 def test_the_machine_and_the_checks_agree() -> None:
     assert partitioning.ESP_SIZE == machines.ESP_SIZE
-    assert {bus: units for bus, (_, units) in PLACES.items()} == machines.BUSES

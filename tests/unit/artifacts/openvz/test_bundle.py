@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from vmgen_build.artifacts.compression import Compression
 from vmgen_build.artifacts.gzipped import gzip_members
 from vmgen_build.artifacts.openvz.bundle import (
     conf_findings,
@@ -19,7 +18,7 @@ from vmgen_build.artifacts.openvz.bundle import (
     write_bundle,
 )
 from vmgen_build.artifacts.openvz.config import parse_conf
-from vmgen_build.artifacts.tarball import Content, write_tarball
+from vmgen_build.artifacts.tarball import TarContent, write_tarball
 from vmgen_build.backends.openvz.backend import OpenvzBackend
 from vmgen_build.errors import BuildError, HostError
 from vmgen_build.host.files import Written
@@ -42,9 +41,7 @@ def template(folder: Path, init: str = "sbin/init", top: str = ".") -> Written:
     root = folder / "root"
     (root / init).parent.mkdir(parents=True, exist_ok=True)
     (root / init).write_bytes(b"init" * 5000)
-    plain = Compression("none", 0)
-    tree = Content(root, top)
-    return write_tarball(folder / TEMPLATE, {}, tree, epoch=0, compression=plain, encode=gzip_members)
+    return write_tarball(folder / TEMPLATE, TarContent(root, top, 0), gzip_members)
 
 
 @pytest.fixture

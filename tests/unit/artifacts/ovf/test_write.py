@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from vmgen_build.artifacts.ova import read_descriptor
 from vmgen_build.artifacts.ovf.guest import guest_of
+from vmgen_build.artifacts.ovf.read import read_descriptor
 from vmgen_build.artifacts.ovf.write import OvfFile, completed, descriptor, draft, file_names
 from vmgen_build.errors import BuildError, RecipeError
 from vmgen_build.plan.machine import CdDrive, Machine

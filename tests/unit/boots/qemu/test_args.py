@@ -156,7 +156,7 @@ def test_cd_drives_take_free_places_from_the_second_controller_on(tmp_path: Path
 
 def test_what_has_no_place_is_an_error() -> None:
     cds = tuple(CdDrive(name=f"cd{n}", image=None, connected=True) for n in range(5))
-    with pytest.raises(BuildError, match="'cd4': no place is left"):
+    with pytest.raises(BuildError, match="has 5 CD drives, and 4 places of its IDE controllers are free"):
         words(machine(cds=cds))
     with pytest.raises(BuildError, match="'hdd0': a machine has two IDE controllers"):
         words(machine(drive(bus="ide", index=2)))

@@ -67,9 +67,9 @@ def test_the_login_prompt(tmp_path: Path) -> None:
 
 def test_what_is_told_is_readable(tmp_path: Path) -> None:
     console = Console(tmp_path / "console")
-    assert console.told() == "its console showed nothing"
+    assert console.tail() == "its console showed nothing"
     (tmp_path / "console").write_bytes(
         b"\x1b[32mfirst\x1b[0m\r\n" + b"".join(b"%d\r\n" % n for n in range(20)) + b"\xff"
     )
-    assert console.told().splitlines()[0] == "the last lines of its console:"
-    assert console.told().splitlines()[1:] == [f"  {n}" for n in range(6, 20)] + ["  \ufffd"]
+    assert console.tail().splitlines()[0] == "the last lines of its console:"
+    assert console.tail().splitlines()[1:] == [f"  {n}" for n in range(6, 20)] + ["  \ufffd"]
