@@ -82,8 +82,9 @@ test-packages:
 	@if $(HAS_APT); then $(call install_missing,$(TEST_PACKAGES)); \
 	else echo "This host has no apt-get. The tests need what these packages of Debian hold: $(TEST_PACKAGES)" >&2; fi
 
+# Made anew each time: folders that an earlier installation left would hide the package.
 $(STAMP): pyproject.toml setup.cfg setup.py | host-packages
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]' </dev/null
 	touch $@
 
