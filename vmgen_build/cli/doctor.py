@@ -61,6 +61,8 @@ def _show_packages(lacking: list[Finding], *, alone: bool) -> None:
         packages = " ".join(sorted({f.package for f in lacking}))
         common.show(f"  {sudo}apt-get update && {sudo}apt-get install -y {packages}")
         return
-    common.show("This is missing; get it by this host's package manager, or build on Debian (docs/hosts.md):", bold=True)
+    common.show(
+        "This is missing; get it by this host's package manager, or build on Debian (docs/hosts.md):", bold=True
+    )
     for line in table([("program", "Debian's package", "why"), *((f.what, f.package, f.found) for f in lacking)]):
         common.show(f"  {line}")
