@@ -67,6 +67,6 @@ class Backend(ABC):
     ) -> AbstractContextManager[Booted]:
         """Boot a throwaway copy of the artifact, and wait until it is up.
 
-        Called in a worker of guests.namespaces that has a network of its own. scratch: an empty folder whose parent's
+        Called in a worker of host.namespaces that has a network of its own. scratch: an empty folder whose parent's
         name is the lease's tag; timeout: seconds that the boot may take.
         """
