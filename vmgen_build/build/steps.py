@@ -46,10 +46,10 @@ def _made_in_one(build: Build) -> Made:
     return Made(packed, (*runner.records, record), packages)
 
 
-def _result(build: Build, use: Callable[[Result], T]) -> tuple[T, StepRunner, tuple[Package, ...]]:
+def _result(build: Build, use: Callable[[Result], T]) -> tuple[T, PlanRunner, tuple[Package, ...]]:
     """What `use` makes of what the guest holds after the last step."""
     with build.place.workshop(build) as workshop:
-        runner = StepRunner(build, workshop)
+        runner = PlanRunner(build, workshop)
         with runner.steps_done():
             packages = runner.packages()
             with workshop.result(runner.done) as result:
@@ -88,7 +88,7 @@ def timed(bus: Bus, stage: Stage, total: int, work: Callable[[], tuple[T, str]])
     return result, ended(outcome)
 
 
-class StepRunner:
+class PlanRunner:
     """Takes or makes each stage of one build. Its state is how far the plan has come."""
 
     def __init__(self, build: Build, workshop: Workshop) -> None:
