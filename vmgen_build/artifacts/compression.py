@@ -20,8 +20,8 @@ SUFFIXES = {"zstd": ".zst", "gzip": ".gz", "xz": ".xz", "none": ""}
 
 _XZ_BLOCK = "24MiB"
 
-_MAGIC = {b"\x28\xb5\x2f\xfd": "zstd", b"\x1f\x8b": "gzip", b"\xfd7zXZ\x00": "xz"}
-"""First bytes of a file (RFC 8878, RFC 1952, the .xz format's specification)."""
+_MAGIC = {b"\x28\xb5\x2f\xfd": "zstd", b"\x1f\x8b": "gzip", b"\xfd7zXZ\x00": "xz", b"BZh": "bzip2"}
+"""First bytes of a file (RFC 8878, RFC 1952, the .xz format's specification, bzip2(1))."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +72,7 @@ def decompressor(path: Path) -> list[str] | None:
     method = next((name for magic, name in _MAGIC.items() if head.startswith(magic)), "none")
     if method == "none":
         return None
-    program, package = {"zstd": ("zstd", "zstd"), "xz": ("xz", "xz-utils"), "gzip": ("gzip", "gzip")}[method]
-    return [_program(program, package), "-q", "-d", "-c"]
+    return [_program(method, "xz-utils" if method == "xz" else method), "-q", "-d", "-c"]
 
 
 def _program(name: str, package: str) -> str:

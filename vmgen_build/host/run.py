@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from vmgen_build.errors import BuildError
+from vmgen_build.errors import TIMED_OUT, BuildError
 from vmgen_build.host.programs import Requirement, find_program, missing, search_path
 
 PIPE = subprocess.PIPE
 NULL = subprocess.DEVNULL
 TOGETHER = subprocess.STDOUT
 """For standard error: where standard output goes."""
-
-TIMED_OUT = 124
-"""The exit code of a program that was killed because its time was over, as of timeout(1)."""
 
 Process = subprocess.Popen[bytes]
 Stream = int | IO[bytes]
@@ -106,6 +106,49 @@ def run(
             process.kill()
             raise
     return Finished(process.returncode, out or b"", err or b"")
+
+
+def run_lines(
+    argv: Sequence[Word],
+    output: Callable[[str], None],
+    *,
+    env: Mapping[str, str] | None = None,
+    timeout: float | None = None,
+) -> int:
+    """Run a program to its end; `output` gets each line of both its streams as it comes, without the line end.
+
+    Its exit code: negative for the signal that ended it. Where its time is over it is killed with its process group,
+    and TimeoutError is raised. Raises HostError as `start`.
+    """
+    late = threading.Event()
+    with start(argv, env=env) as process:
+
+        def end() -> None:
+            late.set()
+            _kill_group(process)
+
+        timer = threading.Timer(timeout or 0.0, end)
+        try:
+            if timeout is not None:
+                timer.start()
+            assert process.stdout is not None
+            with open(process.stdout.fileno(), "rb", closefd=False) as lines:
+                for line in lines:
+                    output(line.decode(errors="replace").rstrip("\r\n"))
+            code = process.wait()
+        finally:
+            timer.cancel()
+            _kill_group(process)
+    if late.is_set():
+        raise TimeoutError(f"{argv[0]} took longer than {timeout} s")
+    return code
+
+
+def _kill_group(process: Process) -> None:
+    """Of one that has been waited for, nothing is killed: its number may be another's."""
+    if process.returncode is None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def output(

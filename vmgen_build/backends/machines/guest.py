@@ -113,6 +113,7 @@ def _machine_step(recipe: Recipe, machine: Machine, renderer: Renderer) -> Step:
         script=script,
         files=tuple(StepFile.of(name, text) for name, text in texts.items()),
         network=True,
+        installs=True,
     )
 
 
@@ -157,4 +158,5 @@ def _tools_step(recipe: Recipe, renderer: Renderer, package: str) -> Step:
         check = renderer.sh("linux/probes/unit.sh.j2", state="is-enabled", unit=unit)
         probes.append(Probe(f"unit-{unit}", setting, check, "enabled"))
     name = f"tools-{tools.backend}"
-    return Step(name=name, title=f"tools for {tools.backend}", script=script, network=True, probes=tuple(probes))
+    title = f"tools for {tools.backend}"
+    return Step(name=name, title=title, script=script, network=True, installs=True, probes=tuple(probes))

@@ -34,6 +34,7 @@ def steps(recipe: Recipe, net: Net, renderer: Renderer) -> tuple[Step, ...]:
         ),
         files=tuple(StepFile.of(name, text) for name, text in texts.items()),
         network=True,
+        installs=True,
         probes=(Probe("openvz-packages", "openvz: packages", packages, "installed"),),
     )
     return (step,)

@@ -46,6 +46,7 @@ def _section_step(ctx: PlanContext, section: str, chosen: list[tuple[Wish, Progr
             setup=[line for p in sorted(programs.values(), key=lambda p: p.name) for line in p.setup],
         ),
         network=True,
+        installs=True,
         inputs={name: program.entry() for name, program in programs.items()},
         probes=tuple(probe for wish, program in chosen for probe in _program_probes(ctx, wish, program)),
     )
@@ -63,6 +64,7 @@ def _named_packages(ctx: PlanContext) -> Iterator[Step]:
         title="further packages",
         script=_script(ctx, packages, _sorted(line for line in lines if line.split()[0] in packages)),
         network=True,
+        installs=True,
         probes=tuple(_package_probe(ctx, name) for name in asked),
     )
 
