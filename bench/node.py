@@ -24,11 +24,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tests.integration.sshd import sshd
 from tests.node.node import make_node, template_from
-from vmgen_build.guests.node.archive import node_archive
 from vmgen_build.guests.node.driver import Setup
 from vmgen_build.guests.node.guardian import guarded
 from vmgen_build.guests.node.guest import NodeGuest
 from vmgen_build.guests.node.vzctl import VzDriver
+from vmgen_build.guests.node.workshop import node_supply
 from vmgen_build.guests.runners import connect, parse_host
 from vmgen_build.plan.model import Step
 from vmgen_build.plan.planner import make_plan
@@ -69,14 +69,14 @@ def overhead(url: str, recipe: Path, steps: int) -> None:
     with connect(parse_host(url)) as runner:
         driver = VzDriver(runner, f"bench-{os.getpid()}")
         with guarded(driver) as guardian:
-            guest = NodeGuest(driver, guardian, plan, node_archive(runner), lambda _guest, _step: None)
+            guest = NodeGuest(guardian, plan, node_supply(runner, plan), lambda _guest, _step: None)
             guest.create("debian-12-x86_64", "4103", Setup(addresses=("192.168.41.4",)), [plan.base.id])
             bare, there = [], []
             for _ in range(steps):
                 start = time.monotonic()
                 subprocess.run(["sh", "-s"], input=SCRIPT.encode(), stdout=subprocess.DEVNULL, check=True)
                 middle = time.monotonic()
-                assert guest.run_step(step, lambda _line: None) == 0
+                assert guest.run_step(step, lambda _line: None).ok
                 bare.append(middle - start)
                 there.append(time.monotonic() - middle)
     ours, theirs = statistics.median(there), statistics.median(bare)

@@ -64,7 +64,7 @@ def make_root(root: Path) -> None:
         return
     part = root.with_name("root.part")
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-    from vmgen_build.bases.archive import debian_sources
+    from vmgen_build.bases.apt.archive import debian_sources
 
     mirror = [source.line() for source in debian_sources("bookworm", None, root.with_name("cache"))]
     run("mmdebstrap", "--variant=minbase", f"--include={PACKAGES}", "bookworm", part, *mirror)

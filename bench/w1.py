@@ -164,7 +164,7 @@ def main() -> None:
     ours.first()
     packages = [p["name"] for p in ours.manifest()["packages"]]
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-    from vmgen_build.bases.archive import debian_sources
+    from vmgen_build.bases.apt.archive import debian_sources
 
     mirror = [s.line() for s in debian_sources("bookworm", None, ours.cache)]
     theirs = Theirs(work, packages, ours.cache / "downloads" / "packages-debian", mirror)

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+TIMED_OUT = 124
+"""The exit code of what was ended because its time was over, as of timeout(1)."""
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Position:
@@ -69,11 +72,11 @@ class BuildError(VmgenError):
 
 
 class StepFailed(BuildError):
-    """A step's script ended with a code other than 0."""
+    """A step's script ended with a code that does not mean success."""
 
     def __init__(self, step: str, code: int, tail: Sequence[str], log: Path | None, hint: str = "") -> None:
         self.step, self.code, self.tail, self.log, self.hint = step, code, tuple(tail), log, hint
-        lines = [f"step '{step}' failed with exit code {code}"]
+        lines = [f"step '{step}' {self._what_happened()}"]
         if tail:
             lines += ["its last lines:", *(f"  {line}" for line in tail)]
         if log is not None:
@@ -81,3 +84,24 @@ class StepFailed(BuildError):
         if hint:
             lines.append(hint)
         super().__init__("\n".join(lines))
+
+    def with_log(self, log: Path | None, hint: str) -> StepFailed:
+        """The same failure, once it is known where its log is."""
+        return StepFailed(self.step, self.code, self.tail, log, hint)
+
+    def _what_happened(self) -> str:
+        return f"failed with exit code {self.code}"
+
+
+class StepTimedOut(StepFailed):
+    """A step was ended because it ran longer than it may. limit: in seconds."""
+
+    def __init__(self, step: str, limit: float, tail: Sequence[str], log: Path | None, hint: str = "") -> None:
+        self.limit = limit
+        super().__init__(step, TIMED_OUT, tail, log, hint)
+
+    def with_log(self, log: Path | None, hint: str) -> StepFailed:
+        return StepTimedOut(self.step, self.limit, self.tail, log, hint)
+
+    def _what_happened(self) -> str:
+        return f"took longer than {self.limit:g} s and was ended"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 
 _ESCAPES = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor
@@ -13,6 +14,9 @@ _ESCAPES = re.compile(
     r"|\x9b[0-?]*[ -/]*[@-~]"
 )
 """ECMA-48 control sequences, in their 7-bit form and the 8-bit CSI."""
+
+LAST_LINES = 20
+"""Lines of a program's output that an error shows."""
 
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 
@@ -71,3 +75,20 @@ def table(rows: Sequence[tuple[str, ...]], right: tuple[int, ...] = ()) -> list[
         ).rstrip()
         for row in rows
     ]
+
+
+class LastLines:
+    """Hands each line of output on, and remembers the last ones, for an error to show."""
+
+    def __init__(self, output: Callable[[str], None] | None = None, limit: int = LAST_LINES) -> None:
+        self._output = output
+        self._lines: deque[str] = deque(maxlen=limit)
+
+    def __call__(self, line: str) -> None:
+        self._lines.append(line)
+        if self._output is not None:
+            self._output(line)
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        return tuple(self._lines)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from vmgen_build.bases.archive import debian_sources, host_apt_settings
+from vmgen_build.bases.apt.archive import debian_sources, host_apt_settings
 from vmgen_build.host.system import DEBIAN_KEYS, host_system
 
 CHECKOUT = "root/vmgen-build"

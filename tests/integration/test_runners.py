@@ -155,32 +155,32 @@ def test_read(runner: Runner) -> None:
 
 def test_hold(runner: Runner) -> None:
     script = "echo ready; read word; echo got $word; cat >/dev/null; echo cleaned; exit 4"
-    with runner.hold(["sh", "-c", script]) as held:
-        assert held.hear(10) == "ready"
-        held.say("it's")
-        assert held.hear(10) == "got it's"
+    with runner.attach(["sh", "-c", script]) as attached:
+        assert attached.receive(10) == "ready"
+        attached.send("it's")
+        assert attached.receive(10) == "got it's"
         with pytest.raises(TimeoutError):
-            held.hear(0.1)
-    done = held.end()
+            attached.receive(0.1)
+    done = attached.end()
     assert (done.code, done.out) == (4, "cleaned\n")
 
 
 def test_hold_cleans_up_after_an_exception(runner: Runner, tmp_path: Path) -> None:
     with (
         pytest.raises(KeyboardInterrupt),
-        runner.hold(["sh", "-c", f"echo ready; cat >/dev/null; sleep 0.5; echo x >{tmp_path}/cleaned"]) as held,
+        runner.attach(["sh", "-c", f"echo ready; cat >/dev/null; sleep 0.5; echo x >{tmp_path}/cleaned"]) as attached,
     ):
-        assert held.hear(10) == "ready"
+        assert attached.receive(10) == "ready"
         raise KeyboardInterrupt
     assert (tmp_path / "cleaned").exists()
 
 
 def test_hold_of_what_ended(runner: Runner) -> None:
-    with runner.hold(["sh", "-c", "echo no lock >&2; exit 5"]) as held:
-        assert held.hear(10) is None
+    with runner.attach(["sh", "-c", "echo no lock >&2; exit 5"]) as attached:
+        assert attached.receive(10) is None
         with pytest.raises(BuildError, match=r"(?s)exit code 5.*no lock"):
             for _ in range(20):
-                held.say("word")
+                attached.send("word")
                 time.sleep(0.05)
 
 
@@ -251,15 +251,15 @@ def test_a_connection_cut_in_streams(server: Sshd) -> None:
 
 
 def test_a_connection_cut_while_holding(server: Sshd, tmp_path: Path) -> None:
-    """What is held sees the end of its input, though its client never came back."""
+    """What is attached sees the end of its input, though its client never came back."""
     with (
         connect(parse_host(server.url)) as runner,
         pytest.raises(ConnectionLost),
-        runner.hold(["sh", "-c", f"echo ready; cat >/dev/null; echo x >{tmp_path}/cleaned"]) as held,
+        runner.attach(["sh", "-c", f"echo ready; cat >/dev/null; echo x >{tmp_path}/cleaned"]) as attached,
     ):
-        assert held.hear(10) == "ready"
+        assert attached.receive(10) == "ready"
         server.cut()
-        held.hear(5)
+        attached.receive(5)
     time.sleep(0.5)
     assert (tmp_path / "cleaned").exists()
 
@@ -383,8 +383,8 @@ def test_a_command_costs_little(remote: Runner) -> None:
 def test_nothing_is_left_of_a_client_that_was_killed(server: Sshd, tmp_path: Path) -> None:
     code = (
         "import sys, time\nfrom vmgen_build.guests.runners import connect, parse_host\n"
-        "with connect(parse_host(sys.argv[1])) as runner, runner.hold(['sh', '-c', sys.argv[2]]) as held:\n"
-        "    print(held.hear(10), flush=True)\n    time.sleep(60)\n"
+        "with connect(parse_host(sys.argv[1])) as runner, runner.attach(['sh', '-c', sys.argv[2]]) as attached:\n"
+        "    print(attached.receive(10), flush=True)\n    time.sleep(60)\n"
     )
     for url in ("local", server.url):
         mark = tmp_path / f"cleaned-{len(url)}"

@@ -58,3 +58,11 @@ def test_duration(seconds: float, shown: str) -> None:
 def test_table_aligns() -> None:
     assert text.table([("a", "1 B", ""), ("long", "100 B", "x")], right=(1,)) == ["a       1 B", "long  100 B  x"]
     assert text.table([]) == []
+
+
+def test_the_last_lines_are_remembered_and_all_are_handed_on() -> None:
+    seen: list[str] = []
+    last = text.LastLines(seen.append, limit=2)
+    for line in ("one", "two", "three"):
+        last(line)
+    assert seen == ["one", "two", "three"] and last.lines == ("two", "three")

@@ -1,6 +1,6 @@
 """Large files by HTTP: resumed, retried, in constant memory.
 
-NAME.part beside its goal is what came so far; NAME.part.json tells of which version of which file that is (its url,
+NAME.part beside its goal is what came so far; NAME.part.json says of which version of which file that is (its url,
 validator and size).
 """
 
@@ -56,7 +56,7 @@ class _Again(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class _Source:
+class _Origin:
     """What a part file is a part of. validator: for If-Range, "" where the server gave none; size: 0 if unknown."""
 
     url: str
@@ -128,7 +128,7 @@ def _note(part: Path) -> Path:
 
 
 def _persist(url: str, attempt: Callable[[], T], patience: Patience, reached: Callable[[], int]) -> T:
-    """The result of the first attempt that succeeds; `reached` tells how far they came."""
+    """The result of the first attempt that succeeds; `reached` says how far they came."""
     import httpx
 
     failures, furthest = 0, reached()
@@ -157,10 +157,10 @@ def _length(part: Path) -> int:
         return 0
 
 
-def _source(part: Path) -> _Source | None:
+def _source(part: Path) -> _Origin | None:
     try:
         data = json.loads(_note(part).read_text())
-        return _Source(str(data["url"]), str(data["validator"]), int(data["size"]))
+        return _Origin(str(data["url"]), str(data["validator"]), int(data["size"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -190,7 +190,7 @@ def _receive(client: httpx.Client, url: str, part: Path, progress: Progress, pat
             raise NotThere("a web page, not a file")
         begin, total = _extent(answer, start, part)
         _check_room(part, total - begin)
-        _note(part).write_text(json.dumps(asdict(_Source(url, _validator(answer), total))) + "\n")
+        _note(part).write_text(json.dumps(asdict(_Origin(url, _validator(answer), total))) + "\n")
         with part.open("r+b" if begin else "wb", buffering=0) as file:
             file.seek(begin)
             _copy(answer, file, lambda done: progress(done, total), patience)

@@ -3,7 +3,7 @@
 cache/downloads/ostemplates/NAME.tar.gz          whole and checked
 cache/downloads/ostemplates/NAME.tar.gz.sha256   its checksum, as sha256sum(1) writes and checks it
 cache/downloads/ostemplates/NAME.tar.gz.asc      its signature, where it was checked by one
-cache/downloads/ostemplates/.NAME.tar.gz.part    what came so far, and .part.json: see layers/download.py
+cache/downloads/ostemplates/.NAME.tar.gz.part    what came so far, and .part.json: see bases/download.py
 
 A server's tree is that of download.openvz.org/template; beta/, contrib/ and unsupported/ may lie at its top as well.
 """
@@ -43,22 +43,22 @@ FOLDERS = (
     "unsupported",
 )
 SUFFIXES = (".tar.gz", ".tar.xz", ".tar.bz2")
-"""What vzctl takes from a template cache, the usual one first."""
+"""What vzctl takes from a cache of OS templates, the usual one first."""
 
 KEYRINGS = ("/usr/share/keyrings/openvz*.gpg", "/etc/apt/keyrings/openvz*.gpg", "/etc/apt/keyrings/openvz*.asc")
 """Where the host's own OpenVZ keys lie, if it has them."""
 
 ARCHITECTURES = {"amd64": "x86_64", "i386": "x86", "arm64": "aarch64"}
-"""Debian's words -> those of OpenVZ's template names; the others are the same."""
+"""Debian's words -> those of OpenVZ's names of OS templates; the others are the same."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,127}")
 _INDEX_LIMIT, _SIGNATURE_LIMIT = 2 << 20, 64 << 10
 
-Tell = Callable[[Event], None]
+Emit = Callable[[Event], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TemplateChoice:
+class OsTemplateChoice:
     """Which OS template, and how it is trusted. Raises UsageError for values that cannot be right.
 
     url: the folder that holds FOLDERS; name: "" is that of the recipe's system; sha256: hex, "" for none;
@@ -84,7 +84,7 @@ class TemplateChoice:
             _check_name(self.name)
 
     def name_for(self, system: System) -> str:
-        return self.name or template_name(system)
+        return self.name or os_template_name(system)
 
     def keyrings(self) -> tuple[Path, ...]:
         """The keyring named; else, where no checksum is, the host's own OpenVZ keys."""
@@ -95,25 +95,25 @@ class TemplateChoice:
         return tuple(path for pattern in KEYRINGS for path in sorted(Path("/").glob(pattern.lstrip("/"))))
 
 
-DEFAULT_CHOICE = TemplateChoice()
+DEFAULT_CHOICE = OsTemplateChoice()
 """That of the recipe's system, and no other source than the node itself."""
 
 
-def template_name(system: System) -> str:
+def os_template_name(system: System) -> str:
     """distribution-version-arch in OpenVZ's words: debian-12-x86_64, fedora-14-x86."""
     return f"{system.distribution}-{system.version}-{ARCHITECTURES.get(system.arch, system.arch)}"
 
 
 def fetch(
-    choice: TemplateChoice,
+    choice: OsTemplateChoice,
     name: str,
     cache: Path,
-    tell: Tell,
+    emit: Emit,
     *,
     offline: bool = False,
     patience: Patience | None = None,
 ) -> Path:
-    """The template `name`, whole and checked, in the cache; its file's name is `name` and one of SUFFIXES.
+    """The OS template `name`, whole and checked, in the cache; its file's name is `name` and one of SUFFIXES.
 
     Of processes that want the same one, one downloads and the others wait. Raises UsageError when there is nothing to
     check it by, BuildError when no server has it or it is not what it should be, HostError on a full disk.
@@ -121,26 +121,28 @@ def fetch(
     _check_name(name)
     folder = _folder(cache)
     lock = hashlib.sha256(f"ostemplate {name}".encode()).hexdigest()
-    with Store(cache).claim(lock, lambda: tell(Note(text=f"waiting for another build that downloads template {name}"))):
+    with Store(cache).claim(
+        lock, lambda: emit(Note(text=f"waiting for another build that downloads OS template {name}"))
+    ):
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            path = _kept(choice, name, folder, tell)
+            path = _kept(choice, name, folder, emit)
             if path is None:
                 _check_may_download(choice, name, folder, offline)
-                path = _Download(choice, name, folder, tell, patience or Patience()).run()
+                path = _Download(choice, name, folder, emit, patience or Patience()).run()
             os.utime(path)
             os.utime(folder)
         except FileNotFoundError as error:
             raise BuildError(f"{error.filename} vanished: the cache was pruned meanwhile; build again") from error
         except OSError as error:
             raise HostError(
-                f"cannot keep template {name} in {folder}: {error.strerror}; make room there, or choose another cache"
-                " with --cache"
+                f"cannot keep OS template {name} in {folder}: {error.strerror}; make room there, or choose another"
+                " cache with --cache"
             ) from error
         return path
 
 
-def kept(choice: TemplateChoice, name: str, cache: Path) -> Path | None:
+def kept(choice: OsTemplateChoice, name: str, cache: Path) -> Path | None:
     """The file that `fetch` would take without a download; None where it would download one. Changes nothing."""
     _check_name(name)
     return _kept(choice, name, _folder(cache), lambda _event: None)
@@ -155,20 +157,20 @@ def _check_name(name: str) -> None:
         raise UsageError(f"'{clean(name)}' is no name of an OS template; write it without .tar.gz, as debian-12-x86_64")
 
 
-def _check_may_download(choice: TemplateChoice, name: str, folder: Path, offline: bool) -> None:
+def _check_may_download(choice: OsTemplateChoice, name: str, folder: Path, offline: bool) -> None:
     if offline:
-        raise BuildError(f"template {name} is not in the cache yet ({folder}): run once without --offline")
+        raise BuildError(f"OS template {name} is not in the cache yet ({folder}): run once without --offline")
     if not choice.sha256 and not choice.keyrings():
         raise UsageError(
-            f"template {name} would be downloaded from {choice.url} without a check, and run as root:"
+            f"OS template {name} would be downloaded from {choice.url} without a check, and run as root:"
             " give --ostemplate-sha256 HEX, or --ostemplate-keyring FILE with the key that signs its .asc;"
-            " or put the file into the node's template cache (/vz/template/cache) yourself"
+            " or put the file into the node's cache of OS templates (/vz/template/cache) yourself"
         )
     if choice.keyrings():
         signature.require_gpgv()
 
 
-def _kept(choice: TemplateChoice, name: str, folder: Path, tell: Tell) -> Path | None:
+def _kept(choice: OsTemplateChoice, name: str, folder: Path, emit: Emit) -> Path | None:
     """The cache's own file, where it is still what it was and what is asked for now."""
     for path in (folder / f"{name}{suffix}" for suffix in SUFFIXES):
         if not path.is_file():
@@ -176,11 +178,11 @@ def _kept(choice: TemplateChoice, name: str, folder: Path, tell: Tell) -> Path |
         wrong = _wrong_kept(choice, path)
         if not wrong:
             return path
-        tell(Note(text=f"the cache's {path.name} is not taken: {wrong}", level="warning"))
+        emit(Note(text=f"the cache's {path.name} is not taken: {wrong}", level="warning"))
     return None
 
 
-def _wrong_kept(choice: TemplateChoice, path: Path) -> str:
+def _wrong_kept(choice: OsTemplateChoice, path: Path) -> str:
     recorded, asc = path.with_name(path.name + ".sha256"), path.with_name(path.name + ".asc")
     found = sha256_of(path)
     if choice.sha256 and found != choice.sha256.lower():
@@ -188,7 +190,7 @@ def _wrong_kept(choice: TemplateChoice, path: Path) -> str:
     if choice.keyring is not None:
         if not asc.is_file():
             return "it was not checked by a signature"
-        return signature.verify(path, asc, [choice.keyring]).said
+        return signature.verify(path, asc, [choice.keyring]).reason
     if not choice.sha256:
         words = recorded.read_text(errors="replace").split() if recorded.is_file() else []
         if not words or words[0] != found:
@@ -198,12 +200,12 @@ def _wrong_kept(choice: TemplateChoice, path: Path) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Download:
-    """One template on its way from the server into the cache."""
+    """One OS template on its way from the server into the cache."""
 
-    choice: TemplateChoice
+    choice: OsTemplateChoice
     name: str
     folder: Path
-    tell: Tell
+    emit: Emit
     patience: Patience
 
     def run(self) -> Path:
@@ -231,7 +233,7 @@ class _Download:
         digest = sha256_of(part)
         wrong = self._wrong(url, part, digest, asc)
         if wrong and continued:
-            self.tell(Note(text=f"{file} does not fit what came of it before: downloading it from the start"))
+            self.emit(Note(text=f"{file} does not fit what came of it before: downloading it from the start"))
             forget(part)
             download(client, url, part, self._progress(file), self.patience)
             digest = sha256_of(part)
@@ -242,7 +244,7 @@ class _Download:
         return self._keep(part, self.folder / file, digest, asc)
 
     def _progress(self, file: str) -> Callable[[int, int], None]:
-        return lambda done, total: self.tell(
+        return lambda done, total: self.emit(
             StepProgress(step="base", done=done, total=total, unit="bytes", text=f"downloading {file}")
         )
 
@@ -275,12 +277,12 @@ class _Download:
         finally:
             scratch.unlink()
         if verdict.expired:
-            self.tell(Note(text=f"the key {verdict.signer} that signed {url} has expired since", level="warning"))
+            self.emit(Note(text=f"the key {verdict.signer} that signed {url} has expired since", level="warning"))
         return (
             ""
             if verdict.good
             else (
-                f"the signature {url}.asc does not hold: {clean(verdict.said)}\n  downloaded file: sha256 {found}\n"
+                f"the signature {url}.asc does not hold: {clean(verdict.reason)}\n  downloaded file: sha256 {found}\n"
                 f"  keyring: {', '.join(map(str, keyrings))}"
             )
         )
@@ -292,7 +294,7 @@ class _Download:
         write_whole(goal.with_name(goal.name + ".sha256"), f"{digest}  {goal.name}\n")
         part.replace(goal)
         forget(part)
-        self.tell(Note(text=f"downloaded and checked {goal.name}, sha256 {digest}", verbose=True))
+        self.emit(Note(text=f"downloaded and checked {goal.name}, sha256 {digest}", verbose=True))
         return goal
 
     def _near(self, client: httpx.Client) -> list[str]:
@@ -309,13 +311,13 @@ class _Download:
         return difflib.get_close_matches(self.name, sorted(names), n=5, cutoff=0.6)
 
     def _nowhere(self, missing: list[tuple[str, str]], near: list[str]) -> str:
-        lines = [f"no template {self.name} at {self.choice.url}; looked for:"]
+        lines = [f"no OS template {self.name} at {self.choice.url}; looked for:"]
         ends = ", ".join(SUFFIXES[1:])
         lines += [f"  {url} (or {ends}): {why}" for url, why in missing[: len(FOLDERS)]]
         if near:
             lines.append(f"  near names there: {', '.join(near)}")
         lines.append(
             "  Name one that there is by --ostemplate, another server by --ostemplate-url, or put the file into the"
-            " node's template cache (/vz/template/cache)."
+            " node's cache of OS templates (/vz/template/cache)."
         )
         return "\n".join(lines)

@@ -4,37 +4,34 @@ from __future__ import annotations
 
 import base64
 import re
-import shutil
-import subprocess
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from vmgen_build.errors import HostError
+from vmgen_build.host.programs import Requirement, require_programs
+from vmgen_build.host.run import run
 
 _ARMOUR = "-----BEGIN PGP PUBLIC KEY BLOCK-----"
-_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
-_NO_GPGV = "checking a signature needs gpgv; run: apt-get install gpgv"
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """good: made by a key of the keyrings, over these bytes. expired: by one that has expired since.
 
-    signer: the key's fingerprint or id, "" if unknown. said: for a person, why it is not good; "" if it is.
+    signer: the key's fingerprint or id, "" if unknown. reason: for a person, why it is not good; "" if it is.
     """
 
     good: bool
     signer: str
-    said: str = ""
+    reason: str = ""
     expired: bool = False
 
 
 def require_gpgv() -> None:
     """Raises HostError where there is none."""
-    if shutil.which("gpgv", path=_PATH) is None:
-        raise HostError(_NO_GPGV)
+    require_programs([Requirement("gpgv", "gpgv", "checks signatures")])
 
 
 def verify(file: Path, signature: Path, keyrings: Sequence[Path]) -> Verdict:
@@ -46,12 +43,8 @@ def verify(file: Path, signature: Path, keyrings: Sequence[Path]) -> Verdict:
             binary.write_bytes(_binary_keys(keyring))
             command += ["--keyring", str(binary)]
         command += ["--", str(signature), str(file)]
-        env = {"PATH": _PATH, "LC_ALL": "C"}
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, errors="replace", env=env)
-        except FileNotFoundError as error:
-            raise HostError(_NO_GPGV) from error
-    return _verdict(done.returncode, done.stdout, done.stderr)
+        done = run(command)
+    return _verdict(done.code, done.text, done.err.decode(errors="replace"))
 
 
 def _binary_keys(keyring: Path) -> bytes:

@@ -14,12 +14,12 @@ from vmgen_build.artifacts.lxc import ENTRY, nics_of, parse_config, throwaway
 from vmgen_build.boots.model import Boot, Booted
 from vmgen_build.boots.network import answer_as_gateway, dhcp_server, ip_inside, knock, make_bridges
 from vmgen_build.boots.up import NO_ANSWER, state_of, waits_for
-from vmgen_build.errors import BuildError
+from vmgen_build.errors import TIMED_OUT, BuildError
 from vmgen_build.guests.model import Communicator, Ran
 from vmgen_build.host import memory
 from vmgen_build.host import syscalls as sc
 from vmgen_build.host.pipeline import pipeline
-from vmgen_build.host.run import NULL, PIPE, TIMED_OUT, TOGETHER, finish, run, start
+from vmgen_build.host.run import NULL, PIPE, TOGETHER, finish, run, start
 from vmgen_build.store.lease import CGROUPS
 from vmgen_build.text import clean
 

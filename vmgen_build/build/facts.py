@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from vmgen_build.bases.archive import Source, debian_sources, release_of
+from vmgen_build.bases.apt.archive import AptSource, debian_sources, release_of
 from vmgen_build.errors import BuildError, UsageError
 from vmgen_build.plan.context import Facts
-from vmgen_build.plan.model import digest_of
+from vmgen_build.plan.digests import digest_of
 from vmgen_build.recipe.recipe import Recipe
 from vmgen_build.systems.model import System
 
@@ -59,10 +59,10 @@ def _epoch(date: int) -> int:
     return int(given)
 
 
-def _repositories(recipe: Recipe, system: System) -> Iterable[tuple[str, Source]]:
+def _repositories(recipe: Recipe, system: System) -> Iterable[tuple[str, AptSource]]:
     for name, repo in recipe.config.repos.items():
         if repo.url is not None:
-            yield name, Source(repo.url.rstrip("/"), repo.suite or system.codename, tuple(repo.components))
+            yield name, AptSource(repo.url.rstrip("/"), repo.suite or system.codename, tuple(repo.components))
         elif repo.line is not None:
             words = re.sub(r"\[[^\]]*\]", " ", repo.line).split()
-            yield name, Source(words[1].rstrip("/"), words[2], tuple(words[3:]) or ("main",))
+            yield name, AptSource(words[1].rstrip("/"), words[2], tuple(words[3:]) or ("main",))

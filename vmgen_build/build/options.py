@@ -8,7 +8,7 @@ from pathlib import Path
 from vmgen_build.artifacts.manifest import StepRecord
 from vmgen_build.backends.base import PackOptions
 from vmgen_build.backends.registry import backend_named
-from vmgen_build.bases.ostemplate import DEFAULT_CHOICE, TemplateChoice
+from vmgen_build.bases.ostemplate import DEFAULT_CHOICE, OsTemplateChoice
 from vmgen_build.host.files import Written
 from vmgen_build.plan.model import Plan
 
@@ -33,7 +33,7 @@ class BuildOptions:
     templates: Path | None = None
     sets: tuple[str, ...] = ()
     strict: bool = False
-    ostemplate: TemplateChoice = DEFAULT_CHOICE
+    ostemplate: OsTemplateChoice = DEFAULT_CHOICE
     host: str = ""
     accept_new_host_key: bool = False
     build_address: str = ""

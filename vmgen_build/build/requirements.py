@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vmgen_build.host.programs import Requirement
+from vmgen_build.plan.bases import Bootstrapped
 from vmgen_build.plan.model import Plan
 
 RUNNING = (Requirement("lxc-execute", "lxc", "runs the containers of a build"),)
@@ -14,4 +15,6 @@ MAKERS = {"mmdebstrap": Requirement("mmdebstrap", "mmdebstrap", "makes a Debian 
 
 def base_requirements(plan: Plan) -> tuple[Requirement, ...]:
     """What making this plan's base here needs."""
+    if not isinstance(plan.base, Bootstrapped):
+        return ()
     return tuple(requirement for method, requirement in MAKERS.items() if method == plan.base.method)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -16,14 +15,11 @@ from vmgen_build.artifacts.result import Result
 from vmgen_build.build.job import Build, Made, Stage
 from vmgen_build.errors import BuildError, StepFailed
 from vmgen_build.events import Bus, StepFinished, StepOutput, StepStarted
-from vmgen_build.guests.model import Guest, Output, Workshop
+from vmgen_build.guests.model import Guest, Output, StepResult, Workshop
 from vmgen_build.host.files import Written
 from vmgen_build.host.namespaces import STOP_SIGNALS, interrupt_once, run_isolated
 from vmgen_build.installers import installer_for
 from vmgen_build.plan.model import Step
-
-TAIL = 20
-"""Lines of a failed step's output that the error shows."""
 
 T = TypeVar("T")
 
@@ -113,9 +109,9 @@ class PlanRunner:
         step = Step(name="list-packages", title="list of packages", script=f"#!/bin/sh\nset -eu\n{command}\n")
         lines: list[str] = []
         with self.workshop.guest(self.plan, self.done) as guest:
-            code = guest.run_step(step, lines.append)
-        if code != 0:
-            raise StepFailed(step.name, code, lines[-TAIL:], self.build.log)
+            listed = guest.run_step(step, lines.append)
+        if not listed.ok:
+            raise listed.failure(self.build.log)
         rows = (line.split("\t") for line in lines)
         return tuple(sorted(Package(*row) for row in rows if len(row) == 3))
 
@@ -149,32 +145,28 @@ class PlanRunner:
             make(lambda line: bus.emit(StepOutput(step=stage.name, line=line)))
         except StepFailed as error:
             hint = self.workshop.trouble() or error.hint
-            raise StepFailed(error.step, error.code, error.tail, self.build.log, hint) from error
+            raise error.with_log(self.build.log, hint) from error
         except OSError as error:
             reasons = (f"step '{stage.name}': {error}", self.workshop.trouble())
             raise BuildError("\n".join(filter(None, reasons))) from error
 
     def _run(self, step: Step, output: Output) -> None:
-        tail: deque[str] = deque(maxlen=TAIL)
-
-        def listen(line: str) -> None:
-            tail.append(line)
-            output(line)
-
         with self.workshop.guest(self.plan, self.done) as guest:
-            code = guest.run_step(step, listen)
-            if code != 0:
-                self._on_failure(guest, step, code)
-                raise StepFailed(step.name, code, tuple(tail), self.build.log)
+            result = guest.run_step(step, output)
+            if not result.ok:
+                self._on_failure(guest, result)
+                raise result.failure(self.build.log)
             guest.keep_layer(step)
 
-    def _on_failure(self, guest: Guest, step: Step, code: int) -> None:
+    def _on_failure(self, guest: Guest, result: StepResult) -> None:
+        step = result.step
         choice, bus = self.build.options.on_error, self.build.bus
         if choice == "keep":
             bus.note(guest.keep_for_inspection(step), "warning")
         if choice == "shell":
             bus.note(
-                f"step '{step.name}' ended with {code}; this shell is where it failed; leave it to go on", "warning"
+                f"step '{step.name}' ended with {result.code}; this shell is where it failed; leave it to go on",
+                "warning",
             )
             bus.settle()
             guest.open_shell(step)

@@ -140,13 +140,13 @@ def display_options(command: Command) -> Command:
 
 
 def ostemplate_options(command: Command) -> Command:
-    """--ostemplate and --ostemplate-url, -sha256 and -keyring; the command gets a TemplateChoice as `ostemplate`."""
+    """--ostemplate and --ostemplate-url, -sha256 and -keyring; the command gets a OsTemplateChoice as `ostemplate`."""
 
     @functools.wraps(command)
     def wrapped(*args: Any, **values: Any) -> Any:
-        from vmgen_build.bases.ostemplate import DEFAULT_URL, TemplateChoice
+        from vmgen_build.bases.ostemplate import DEFAULT_URL, OsTemplateChoice
 
-        choice = TemplateChoice(
+        choice = OsTemplateChoice(
             url=values.pop("ostemplate_url") or DEFAULT_URL,
             name=values.pop("ostemplate"),
             sha256=values.pop("ostemplate_sha256"),

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vmgen_build.artifacts.result import Result
-from vmgen_build.errors import HostError
-from vmgen_build.plan.model import Base, Plan, Step
+from vmgen_build.errors import TIMED_OUT, HostError, StepFailed, StepTimedOut
+from vmgen_build.plan.bases import Base
+from vmgen_build.plan.model import Plan, Step
+from vmgen_build.text import LastLines
 
 Output = Callable[[str], None]
 """Takes one line of a step's output, without its line end."""
@@ -41,12 +43,66 @@ class Communicator(ABC):
     def delete(self, remote: str) -> None: ...
 
 
-class Guest(ABC):
-    """A disposable machine for the steps of one plan. Made by Workshop.guest, always destroyed by its context."""
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """How a step ended. code: its script's, TIMED_OUT where it was ended because its time was over.
+
+    tail: its last lines of output.
+    """
+
+    step: Step
+    code: int
+    tail: tuple[str, ...]
+    timed_out: bool = False
+
+    @property
+    def ok(self) -> bool:
+        return not self.timed_out and self.code in self.step.success
+
+    def failure(self, log: Path | None = None, hint: str = "") -> StepFailed:
+        if self.timed_out and self.step.timeout is not None:
+            return StepTimedOut(self.step.name, self.step.timeout, self.tail, log, hint)
+        return StepFailed(self.step.name, self.code, self.tail, log, hint)
+
+
+class StepExecutor(ABC):
+    """Runs steps, one after the other, on one root."""
+
+    def run_step(self, step: Step, output: Output) -> StepResult:
+        """Run one step to its end, or to that of its time; then restart where it asks for that.
+
+        Raises StepFailed where the package indexes that it needs cannot be fetched, BuildError where it cannot be run.
+        """
+        if step.installs:
+            self._fetch_indexes(output)
+        tail = LastLines(output)
+        code = self._execute(step, tail)
+        result = StepResult(step, TIMED_OUT if code is None else code, tail.lines, code is None)
+        if result.ok and step.reboot:
+            self._restart()
+        return result
 
     @abstractmethod
-    def run_step(self, step: Step, output: Output) -> int:
-        """Run one step to its end; its exit code."""
+    def _fetch_indexes(self, output: Output) -> None:
+        """Fetch the package indexes where there are none yet of this state of the archive. Raises StepFailed."""
+
+    @abstractmethod
+    def _execute(self, step: Step, output: Output) -> int | None:
+        """The step's script: its exit code. None where it took longer than Step.timeout; nothing of it runs then."""
+
+    @abstractmethod
+    def _restart(self) -> None: ...
+
+    def _run_fetching(self, script: str, output: Output, hint: str = "") -> None:
+        """A script that fetches package indexes. Raises StepFailed."""
+        step = Step(name="package-indexes", title="package indexes", script=script, network=True)
+        result = self.run_step(step, output)
+        if not result.ok:
+            raise StepFailed("update of the package indexes", result.code, result.tail, None, hint)
+
+
+class Guest(StepExecutor):
+    """A disposable machine for the steps of one plan. Made by Workshop.guest, always destroyed by its context."""
 
     @abstractmethod
     def keep_layer(self, step: Step) -> None:
@@ -77,7 +133,7 @@ class Workshop(ABC):
         """Hold the right to make this layer; waits for another build that is making it."""
 
     def in_use(self, layer_id: str) -> AbstractContextManager[None]:
-        """Keep a layer that is held from being removed by another build."""
+        """Keep a layer that is there from being removed by another build."""
         return nullcontext()
 
     def written_back(self, layer_ids: Sequence[str]) -> AbstractContextManager[None]:
@@ -95,3 +151,8 @@ class Workshop(ABC):
     @abstractmethod
     def result(self, layers: Sequence[str]) -> AbstractContextManager[Result]:
         """What the guest holds after these layers, on this host, to be packed."""
+
+
+def repositories_after(plan: Plan, after: Sequence[str]) -> str:
+    """What the recipe's own package repositories are after these layers: indexes of others are out of date."""
+    return "".join(step.id for step in plan.steps if step.name == "repositories" and step.id in after)

@@ -5,22 +5,20 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from vmgen_build.errors import BuildError
+from vmgen_build.errors import TIMED_OUT, BuildError
 from vmgen_build.host.programs import find_program, missing, needed, search_path
 
 PIPE = subprocess.PIPE
 NULL = subprocess.DEVNULL
 TOGETHER = subprocess.STDOUT
 """For standard error: where standard output goes."""
-
-TIMED_OUT = 124
-"""The exit code of a program that was killed because its time was over, as of timeout(1)."""
 
 TICK = 0.2
 """Seconds between two calls of what is called while a program runs."""
@@ -139,6 +137,42 @@ def kill(process: Process) -> None:
             os.killpg(process.pid, signal.SIGKILL)
         process.kill()
         process.wait()
+
+
+def run_lines(
+    argv: Sequence[Word],
+    output: Callable[[str], None],
+    *,
+    env: Mapping[str, str] | None = None,
+    timeout: float | None = None,
+) -> int:
+    """Run a program to its end; `output` gets each line of both its streams as it comes, without the line end.
+
+    Its exit code: negative for the signal that ended it. Where its time is over it is killed with its process group,
+    and TimeoutError is raised. Raises HostError as `start`.
+    """
+    late = threading.Event()
+    with start(argv, env=env) as process:
+
+        def end() -> None:
+            late.set()
+            kill(process)
+
+        timer = threading.Timer(timeout or 0.0, end)
+        try:
+            if timeout is not None:
+                timer.start()
+            assert process.stdout is not None
+            with open(process.stdout.fileno(), "rb", closefd=False) as lines:
+                for line in lines:
+                    output(line.decode(errors="replace").rstrip("\r\n"))
+            code = process.wait()
+        finally:
+            timer.cancel()
+            kill(process)
+    if late.is_set():
+        raise TimeoutError(f"{argv[0]} took longer than {timeout} s")
+    return code
 
 
 def output(

@@ -23,14 +23,14 @@ class Facts:
 
     release: digest of the archive's Release files. epoch: SOURCE_DATE_EPOCH, seconds.
     repositories: name of a recipe's own repository -> digest of its Release file.
-    template: name of an OS template of others that the base is, "" for none; template_digest: its sha256.
+    os_template: name of an OS template of others that the base is, "" for none; os_template_digest: its sha256.
     """
 
     release: str = "unknown"
     epoch: int = 0
     repositories: Mapping[str, str] = field(default_factory=dict)
-    template: str = ""
-    template_digest: str = ""
+    os_template: str = ""
+    os_template_digest: str = ""
 
 
 @dataclass(frozen=True)

@@ -10,19 +10,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from vmgen_build.plan.bases import Base
+from vmgen_build.plan.digests import FORMAT, digest_of
 from vmgen_build.secret import Secret
-
-FORMAT = 1
-"""Goes into every step id: raise it when the meaning of a script's surroundings changes, and no old layer is taken."""
-
-STEP_DIR = "/run/vmgen"
-"""Where a running step finds its own things in the guest; memory, never part of a layer.
-
-$STEP_DIR/script            the script itself
-$STEP_DIR/files/NAME        each StepFile, with its mode
-$STEP_DIR/secrets/NAME      each secret, 0400
-$STEP_DIR/apt.conf etc.     the build's own package-manager settings ($APT_CONFIG points there)
-"""
+from vmgen_build.systems.model import System
+from vmgen_build.systems.parse import parse_system
 
 
 @dataclass(frozen=True)
@@ -89,8 +81,11 @@ class Step:
     name: short and unique in its plan ("packages-devel"); title: for people ("development tools").
     script: rendered, complete with its header; dialect "sh" or "batch".
     network: whether the guest reaches the outside while it runs; without it, it runs in an empty network of its own.
+    installs: whether it installs packages: their indexes are fetched before it, where this state of the archive has
+    none yet. reboot: the guest is restarted after it. timeout: seconds that it may take, None for no limit.
+    success: the exit codes that mean success; Windows installers say 3010 where a restart is due.
     inputs: whatever else its result depends on (catalogue entries used, archive digests), by name.
-    parent, id: set by `chained`; the id hashes all of the above but title and probes, and the parent's id.
+    parent, id: set by `chained`; the id hashes what its result depends on, and the parent's id.
     """
 
     name: str
@@ -100,6 +95,10 @@ class Step:
     files: tuple[StepFile, ...] = ()
     secrets: Mapping[str, Secret] = field(default_factory=dict)
     network: bool = False
+    installs: bool = False
+    reboot: bool = False
+    timeout: float | None = None
+    success: tuple[int, ...] = (0,)
     inputs: Mapping[str, str] = field(default_factory=dict)
     probes: tuple[Probe, ...] = ()
     parent: str = ""
@@ -109,8 +108,12 @@ class Step:
 
     @cached_property
     def id(self) -> str:
+        """Reboot and success are hashed where they are not the default, so that a step without them keeps its id."""
+        unusual: dict[str, Any] = {"reboot": True} if self.reboot else {}
+        unusual |= {"success": list(self.success)} if self.success != (0,) else {}
         return digest_of(
-            {
+            unusual
+            | {
                 "format": FORMAT,
                 "parent": self.parent,
                 "name": self.name,
@@ -132,6 +135,10 @@ class Step:
             "parent": self.parent,
             "dialect": self.dialect,
             "network": self.network,
+            "installs": self.installs,
+            "reboot": self.reboot,
+            "timeout": self.timeout,
+            "success": list(self.success),
             "script": self.script,
             "files": [
                 {"name": f.name, "sha256": f.sha256, "mode": f"{f.mode:04o}"}
@@ -161,49 +168,6 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Base:
-    """The root file system that a plan starts from.
-
-    method: who makes it ("mmdebstrap"); suite "bookworm"; arch in Debian's words ("amd64").
-    packages: what it holds beside the method's minimum. release: digest of the archive's Release files, so that a new
-    point release or security update is another base. epoch: see Plan.epoch.
-    template: name of an OS template of others that it is (method "ostemplate"; release is then its sha256).
-    """
-
-    method: str
-    distribution: str
-    suite: str
-    arch: str
-    packages: tuple[str, ...]
-    release: str
-    epoch: int
-    title: str = "base system"
-    template: str = ""
-
-    @property
-    def name(self) -> str:
-        return "base"
-
-    @cached_property
-    def id(self) -> str:
-        return digest_of({"format": FORMAT} | self.as_dict(with_id=False))
-
-    def as_dict(self, with_id: bool = True) -> dict[str, Any]:
-        data: dict[str, Any] = {
-            "method": self.method,
-            "distribution": self.distribution,
-            "suite": self.suite,
-            "arch": self.arch,
-            "packages": list(self.packages),
-            "release": self.release,
-            "epoch": self.epoch,
-        }
-        if self.template:
-            data["template"] = self.template
-        return data | ({"id": self.id} if with_id else {})
-
-
-@dataclass(frozen=True)
 class Plan:
     """The base, the ordered steps (each with its id) and the backend's own build recipe.
 
@@ -226,6 +190,11 @@ class Plan:
     mirror: str | None = None
     skipped: tuple[tuple[str, str, str], ...] = ()
     probes: tuple[Probe, ...] = ()
+
+    @cached_property
+    def system(self) -> System:
+        """What it makes a machine of."""
+        return parse_system(f"{self.os}-{self.arch}")
 
     @property
     def stages(self) -> tuple[Base | Step, ...]:
@@ -272,8 +241,3 @@ class Plan:
 
     def to_json(self) -> str:
         return json.dumps(self.as_dict(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-
-
-def digest_of(data: Any) -> str:
-    """sha256 of the canonical JSON form: 64 hex digits."""
-    return hashlib.sha256(json.dumps(data, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

@@ -9,9 +9,10 @@ from pathlib import Path
 from vmgen_build.catalogue import programs as catalogue
 from vmgen_build.catalogue.programs import Program
 from vmgen_build.errors import Position, Problem, RecipeError
+from vmgen_build.plan.bases import Base, Bootstrapped, OsTemplate
 from vmgen_build.plan.context import Facts, LeftOut, PlanContext, guest_renderer
 from vmgen_build.plan.discovery import DAILY, LAST, StepModule, step_modules
-from vmgen_build.plan.model import Base, Part, Plan, Step
+from vmgen_build.plan.model import Part, Plan, Step
 from vmgen_build.recipe.recipe import Recipe
 from vmgen_build.recipe.sections.programs import Wish
 from vmgen_build.systems import families
@@ -57,15 +58,24 @@ def make_plan(
 
 
 def make_base(system: System, facts: Facts) -> Base:
-    return Base(
-        method="ostemplate" if facts.template else system.base,
+    if facts.os_template:
+        return OsTemplate(
+            os_template=facts.os_template,
+            sha256=facts.os_template_digest,
+            distribution=system.distribution,
+            suite=system.codename,
+            arch=system.arch,
+            packages=system.family.base_packages,
+            epoch=facts.epoch,
+        )
+    return Bootstrapped(
+        method=system.base,
         distribution=system.distribution,
         suite=system.codename,
         arch=system.arch,
         packages=system.family.base_packages,
-        release=facts.template_digest or facts.release,
+        release=facts.release,
         epoch=facts.epoch,
-        template=facts.template,
     )
 
 

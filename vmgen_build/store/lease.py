@@ -35,7 +35,7 @@ def lease(cache: Path) -> Iterator[Path]:
             yield folder
         finally:
             _remove(folder)
-            _remove_cgroups(tag)
+            remove_cgroups(tag)
 
 
 def reap(cache: Path) -> list[str]:
@@ -47,7 +47,7 @@ def reap(cache: Path) -> list[str]:
             reaped.append(folder.name)
     for tag in _cgroup_tags():
         if not Path("/proc", tag.partition("-")[0]).exists():
-            _remove_cgroups(tag)
+            remove_cgroups(tag)
     return reaped
 
 
@@ -98,10 +98,14 @@ def _cgroup_tags() -> set[str]:
     return {group.name for root in CGROUP_ROOTS for group in (root / CGROUPS).glob("[0-9]*-*")}
 
 
-def _remove_cgroups(tag: str) -> None:
-    """lxc leaves the last one of each container, because its monitor ends in it."""
-    for top in (root / CGROUPS / tag for root in CGROUP_ROOTS):
-        folders = [folder for folder, _, _ in os.walk(top, topdown=False)]
-        for folder in folders:
+def remove_cgroups(group: str) -> bool:
+    """Remove the empty cgroups of a tag, or of "TAG/FOLDER" below it. Whether none is left.
+
+    lxc leaves the last one of each container, because its monitor ends in it.
+    """
+    tops = [root / CGROUPS / group for root in CGROUP_ROOTS]
+    for top in tops:
+        for folder, _, _ in os.walk(top, topdown=False):
             with suppress(OSError):
                 Path(folder).rmdir()
+    return not any(top.exists() for top in tops)

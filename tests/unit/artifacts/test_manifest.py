@@ -22,10 +22,11 @@ from vmgen_build.artifacts.manifest import (
 from vmgen_build.artifacts.sums import read_sums
 from vmgen_build.errors import HostError
 from vmgen_build.host.files import Written, sha256_of
-from vmgen_build.plan.model import Base, Plan, Probe, Step
+from vmgen_build.plan.bases import Bootstrapped
+from vmgen_build.plan.model import Plan, Probe, Step
 from vmgen_build.secret import Secret
 
-BASE = Base("mmdebstrap", "debian", "bookworm", "amd64", ("dbus",), "release", 5)
+BASE = Bootstrapped("mmdebstrap", "debian", "bookworm", "amd64", ("dbus",), "release", 5)
 PROBE = Probe("hostname", "[config] hostname", "#!/bin/sh\nhostname\n", "lab\u00e9", retry=2.5)
 STEP = Step("users", "users", "#!/bin/sh\n", secrets={"shadow": Secret("$6$canary")}, probes=(PROBE,)).chained(BASE.id)
 PLAN = Plan(

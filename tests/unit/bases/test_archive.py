@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from vmgen_build.bases import archive
-from vmgen_build.bases.archive import Source, release_of
+from vmgen_build.bases.apt import archive
+from vmgen_build.bases.apt.archive import AptSource, release_of
 from vmgen_build.errors import BuildError
 
 RELEASE = """-----BEGIN PGP SIGNED MESSAGE-----
@@ -60,7 +60,7 @@ def mirror() -> Iterator[Mirror]:
 
 
 def test_it_is_asked_for_once_an_hour(mirror: Mirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = Source(mirror.url, "bookworm")
+    source = AptSource(mirror.url, "bookworm")
     first = release_of(source, "amd64", tmp_path)
     assert release_of(source, "amd64", tmp_path) == first
     assert mirror.asked == ["/debian/dists/bookworm/InRelease"]
@@ -72,7 +72,7 @@ def test_it_is_asked_for_once_an_hour(mirror: Mirror, tmp_path: Path, monkeypatc
 
 def test_a_new_signature_is_no_change_and_a_new_index_is_one(mirror: Mirror, tmp_path: Path) -> None:
     def digest(number: int, arch: str = "amd64") -> str:
-        return release_of(Source(mirror.url, "bookworm"), arch, tmp_path / str(number)).digest
+        return release_of(AptSource(mirror.url, "bookworm"), arch, tmp_path / str(number)).digest
 
     first, other_arch = digest(1), digest(1, "arm64")
     mirror.text = RELEASE.format(digest="dddd", signature="another")
@@ -83,7 +83,7 @@ def test_a_new_signature_is_no_change_and_a_new_index_is_one(mirror: Mirror, tmp
 
 
 def test_a_flat_repository_has_its_release_beside_the_suite() -> None:
-    assert Source("http://x/repo", "./").release_url() == "http://x/repo/./InRelease"
+    assert AptSource("http://x/repo", "./").release_url() == "http://x/repo/./InRelease"
 
 
 def test_a_mirror_that_is_gone_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,7 +91,7 @@ def test_a_mirror_that_is_gone_is_named(tmp_path: Path, monkeypatch: pytest.Monk
     with pytest.raises(
         BuildError, match=r"cannot read http://127\.0\.0\.1:9/debian/dists/bookworm/InRelease: .*--offline"
     ):
-        release_of(Source("http://127.0.0.1:9/debian", "bookworm"), "amd64", tmp_path)
+        release_of(AptSource("http://127.0.0.1:9/debian", "bookworm"), "amd64", tmp_path)
 
 
 def test_a_passing_fault_is_tried_again_and_a_missing_suite_is_not(
@@ -101,14 +101,14 @@ def test_a_passing_fault_is_tried_again_and_a_missing_suite_is_not(
     for status, tries in ((503, archive.TRIES), (404, 1)):
         mirror.status, mirror.asked = status, []
         with pytest.raises(BuildError, match=f"HTTP {status}"):
-            release_of(Source(mirror.url, "bookworm"), "amd64", tmp_path)
+            release_of(AptSource(mirror.url, "bookworm"), "amd64", tmp_path)
         assert len(mirror.asked) == tries
 
 
 def test_offline_takes_what_is_known_and_says_when_nothing_is(
     mirror: Mirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source = Source(mirror.url, "bookworm")
+    source = AptSource(mirror.url, "bookworm")
     with pytest.raises(BuildError, match="run once without --offline"):
         release_of(source, "amd64", tmp_path, offline=True)
     known = release_of(source, "amd64", tmp_path)
@@ -119,4 +119,4 @@ def test_offline_takes_what_is_known_and_says_when_nothing_is(
 def test_an_answer_that_is_no_release_file_is_refused(mirror: Mirror, tmp_path: Path) -> None:
     mirror.text = "<html>log in first</html>"
     with pytest.raises(BuildError, match="is no Release file"):
-        release_of(Source(mirror.url, "bookworm"), "amd64", tmp_path)
+        release_of(AptSource(mirror.url, "bookworm"), "amd64", tmp_path)

@@ -15,7 +15,7 @@ import pytest
 
 from vmgen_build.bases import ostemplate
 from vmgen_build.bases.download import Patience
-from vmgen_build.bases.ostemplate import TemplateChoice, fetch, template_name
+from vmgen_build.bases.ostemplate import OsTemplateChoice, fetch, os_template_name
 from vmgen_build.errors import BuildError, HostError, UsageError
 from vmgen_build.events import Event, Note, StepProgress
 from vmgen_build.store.layers import Store
@@ -41,7 +41,7 @@ def no_keys_of_this_host(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ostemplate, "KEYRINGS", ())
 
 
-def take(choice: TemplateChoice, cache: Path, *, name: str = NAME, offline: bool = False) -> tuple[Path, list[str]]:
+def take(choice: OsTemplateChoice, cache: Path, *, name: str = NAME, offline: bool = False) -> tuple[Path, list[str]]:
     """What fetch gives, and the notes on the way."""
     told: list[Event] = []
     path = fetch(choice, name, cache, told.append, offline=offline, patience=QUICK)
@@ -60,9 +60,9 @@ KEPT = {f"{NAME}.tar.gz", f"{NAME}.tar.gz.sha256"}
     [("debian-12-amd64", NAME), ("fedora-14-x86", "fedora-14-x86"), ("debian-13-arm64", "debian-13-aarch64")],
 )
 def test_the_name_is_that_of_the_recipes_system(system: str, name: str) -> None:
-    assert template_name(parse_system(system)) == name
-    assert TemplateChoice().name_for(parse_system(system)) == name
-    assert TemplateChoice(name="mine").name_for(parse_system(system)) == "mine"
+    assert os_template_name(parse_system(system)) == name
+    assert OsTemplateChoice().name_for(parse_system(system)) == name
+    assert OsTemplateChoice(name="mine").name_for(parse_system(system)) == "mine"
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_the_name_is_that_of_the_recipes_system(system: str, name: str) -> None:
 )
 def test_what_cannot_be_right_is_a_mistake(wrong: dict[str, str]) -> None:
     with pytest.raises(UsageError) as caught:
-        TemplateChoice(**wrong)  # type: ignore[arg-type]
+        OsTemplateChoice(**wrong)  # type: ignore[arg-type]
     assert "secret" not in str(caught.value)
 
 
@@ -87,7 +87,7 @@ def test_what_cannot_be_right_is_a_mistake(wrong: dict[str, str]) -> None:
 @pytest.mark.parametrize("suffix", [".tar.gz", ".tar.xz"])
 def test_each_folder_is_looked_into(web: Any, served: Any, cache: Path, folder: str, suffix: str) -> None:
     web.files[f"/template/{folder}/{NAME}{suffix}"] = served(data=DATA)
-    path, _ = take(TemplateChoice(url=f"{web.url}/template/", sha256=SUM.upper()), cache)
+    path, _ = take(OsTemplateChoice(url=f"{web.url}/template/", sha256=SUM.upper()), cache)
     assert path.name == NAME + suffix
     assert path.read_bytes() == DATA
     done = subprocess.run(["sha256sum", "-c", path.name + ".sha256"], cwd=path.parent, capture_output=True)
@@ -98,19 +98,19 @@ def test_the_first_folder_wins(web: Any, served: Any, cache: Path) -> None:
     for folder in ("unsupported", "contrib", "beta"):
         web.files[f"/{folder}/{NAME}.tar.gz"] = served(data=folder.encode())
     web.files[f"/precreated/{NAME}.tar.gz"] = served(data=DATA)
-    path, _ = take(TemplateChoice(url=web.url, sha256=SUM), cache)
+    path, _ = take(OsTemplateChoice(url=web.url, sha256=SUM), cache)
     assert path.read_bytes() == DATA
 
 
 def test_the_second_time_nothing_is_asked(web: Any, served: Any, cache: Path) -> None:
     web.files[f"/beta/{NAME}.tar.gz"] = served(data=DATA)
-    choice = TemplateChoice(url=web.url, sha256=SUM)
+    choice = OsTemplateChoice(url=web.url, sha256=SUM)
     first, _ = take(choice, cache)
     web.asked.clear()
     os.utime(first, (1, 1))
     os.utime(first.parent, (1, 1))
     assert take(choice, cache, offline=True)[0] == first
-    assert take(TemplateChoice(url=web.url), cache)[0] == first, "it was checked when it came"
+    assert take(OsTemplateChoice(url=web.url), cache)[0] == first, "it was checked when it came"
     assert web.asked == []
     assert first.stat().st_mtime > 1 and first.parent.stat().st_mtime > 1, "pruning sees the use"
     assert left(cache) == KEPT
@@ -119,13 +119,13 @@ def test_the_second_time_nothing_is_asked(web: Any, served: Any, cache: Path) ->
 def test_without_a_check_nothing_is_downloaded(web: Any, served: Any, cache: Path) -> None:
     web.files[f"/precreated/{NAME}.tar.gz"] = served(data=DATA)
     with pytest.raises(UsageError, match=r"without a check.*--ostemplate-sha256.*--ostemplate-keyring"):
-        take(TemplateChoice(url=web.url), cache)
+        take(OsTemplateChoice(url=web.url), cache)
     assert web.asked == []
 
 
 def test_offline_nothing_is_asked(web: Any, cache: Path) -> None:
     with pytest.raises(BuildError, match=r"not in the cache yet.*--offline"):
-        take(TemplateChoice(url=web.url, sha256=SUM), cache, offline=True)
+        take(OsTemplateChoice(url=web.url, sha256=SUM), cache, offline=True)
     assert web.asked == []
 
 
@@ -133,7 +133,7 @@ def test_a_wrong_checksum_is_told_with_both_and_nothing_stays(web: Any, served: 
     other = "0" * 64
     web.files[f"/precreated/{NAME}.tar.gz"] = served(data=DATA)
     with pytest.raises(BuildError) as caught:
-        take(TemplateChoice(url=web.url, sha256=other), cache)
+        take(OsTemplateChoice(url=web.url, sha256=other), cache)
     assert other in str(caught.value) and SUM in str(caught.value)
     assert left(cache) == set()
 
@@ -141,7 +141,7 @@ def test_a_wrong_checksum_is_told_with_both_and_nothing_stays(web: Any, served: 
 def test_parts_that_do_not_fit_are_replaced_by_the_whole_file(web: Any, served: Any, cache: Path) -> None:
     """The server gives one ETag to two files."""
     web.files[f"/precreated/{NAME}.tar.gz"] = served(data=b"x" * len(DATA), cuts=[1_000_000] * 3)
-    choice = TemplateChoice(url=web.url, sha256=SUM)
+    choice = OsTemplateChoice(url=web.url, sha256=SUM)
     with pytest.raises(BuildError, match="goes on from there"):
         fetch(choice, NAME, cache, lambda _event: None, patience=Patience(tries=1))
     assert KEPT & left(cache) == set()
@@ -155,11 +155,11 @@ def test_parts_that_do_not_fit_are_replaced_by_the_whole_file(web: Any, served: 
 @pytest.mark.parametrize("damage", [DATA[:-1], DATA[:-1] + b"?", b""])
 def test_a_damaged_file_of_the_cache_is_downloaded_again(web: Any, served: Any, cache: Path, damage: bytes) -> None:
     web.files[f"/precreated/{NAME}.tar.gz"] = served(data=DATA)
-    choice = TemplateChoice(url=web.url, sha256=SUM)
+    choice = OsTemplateChoice(url=web.url, sha256=SUM)
     path, _ = take(choice, cache)
     path.write_bytes(damage)
     with pytest.raises(UsageError, match="without a check"):
-        take(TemplateChoice(url=web.url), cache)
+        take(OsTemplateChoice(url=web.url), cache)
     again, notes = take(choice, cache)
     assert again.read_bytes() == DATA
     assert any("is not taken: its sha256 is" in note for note in notes)
@@ -167,21 +167,21 @@ def test_a_damaged_file_of_the_cache_is_downloaded_again(web: Any, served: Any, 
 
 def test_another_checksum_replaces_the_file(web: Any, served: Any, cache: Path) -> None:
     web.files[f"/precreated/{NAME}.tar.gz"] = served(data=DATA)
-    take(TemplateChoice(url=web.url, sha256=SUM), cache)
+    take(OsTemplateChoice(url=web.url, sha256=SUM), cache)
     newer = os.urandom(1000)
     web.files[f"/precreated/{NAME}.tar.gz"] = served(data=newer)
-    path, _ = take(TemplateChoice(url=web.url, sha256=hashlib.sha256(newer).hexdigest()), cache)
+    path, _ = take(OsTemplateChoice(url=web.url, sha256=hashlib.sha256(newer).hexdigest()), cache)
     assert path.read_bytes() == newer
-    assert take(TemplateChoice(url=web.url), cache)[0] == path
+    assert take(OsTemplateChoice(url=web.url), cache)[0] == path
 
 
 def test_a_template_put_into_the_cache_by_hand_is_taken(web: Any, cache: Path) -> None:
     folder = cache / "downloads" / "ostemplates"
     folder.mkdir(parents=True)
     (folder / f"{NAME}.tar.gz").write_bytes(DATA)
-    assert take(TemplateChoice(url=web.url, sha256=SUM), cache)[0].read_bytes() == DATA
+    assert take(OsTemplateChoice(url=web.url, sha256=SUM), cache)[0].read_bytes() == DATA
     (folder / f"{NAME}.tar.gz.sha256").write_text(f"{SUM}  {NAME}.tar.gz\n")
-    take(TemplateChoice(url=web.url), cache)
+    take(OsTemplateChoice(url=web.url), cache)
     assert web.asked == []
 
 
@@ -191,7 +191,7 @@ def test_a_template_that_is_nowhere(web: Any, served: Any, cache: Path) -> None:
     )
     web.files["/beta/"] = served(data=page, kind="text/html")
     with pytest.raises(BuildError) as caught:
-        take(TemplateChoice(url=web.url, sha256=SUM), cache)
+        take(OsTemplateChoice(url=web.url, sha256=SUM), cache)
     said = str(caught.value)
     for folder in ("precreated", "beta", "contrib", "unsupported", "precreated/beta"):
         assert f"{web.url}/{folder}/{NAME}.tar.gz (or .tar.xz, .tar.bz2): HTTP 404" in said
@@ -203,25 +203,25 @@ def test_a_template_that_is_nowhere(web: Any, served: Any, cache: Path) -> None:
 def test_a_server_that_answers_a_page_for_what_it_lacks(web: Any, served: Any, cache: Path) -> None:
     web.files[f"/precreated/{NAME}.tar.gz"] = served(data=b"<html>Sorry!</html>", kind="text/html; charset=utf-8")
     web.files[f"/contrib/{NAME}.tar.gz"] = served(data=DATA)
-    assert take(TemplateChoice(url=web.url, sha256=SUM), cache)[0].read_bytes() == DATA
+    assert take(OsTemplateChoice(url=web.url, sha256=SUM), cache)[0].read_bytes() == DATA
 
 
 def test_a_cache_that_cannot_be_written(web: Any, served: Any, cache: Path) -> None:
     (cache / "downloads").mkdir(parents=True)
     (cache / "downloads" / "ostemplates").write_text("a file")
-    with pytest.raises(HostError, match="cannot keep template"):
-        take(TemplateChoice(url=web.url, sha256=SUM), cache)
+    with pytest.raises(HostError, match="cannot keep OS template"):
+        take(OsTemplateChoice(url=web.url, sha256=SUM), cache)
 
 
 def test_no_server(cache: Path, web: Any) -> None:
     with pytest.raises(BuildError, match="refused"):
-        take(TemplateChoice(url="http://127.0.0.1:1", sha256=SUM), cache)
+        take(OsTemplateChoice(url="http://127.0.0.1:1", sha256=SUM), cache)
 
 
 def test_progress_is_told_in_bytes(web: Any, served: Any, cache: Path) -> None:
     web.files[f"/precreated/{NAME}.tar.gz"] = served(data=DATA)
     told: list[Event] = []
-    fetch(TemplateChoice(url=web.url, sha256=SUM), NAME, cache, told.append, patience=QUICK)
+    fetch(OsTemplateChoice(url=web.url, sha256=SUM), NAME, cache, told.append, patience=QUICK)
     last = [event for event in told if isinstance(event, StepProgress)][-1]
     assert (last.done, last.total, last.unit) == (len(DATA), len(DATA), "bytes")
     assert NAME in last.text
@@ -269,13 +269,13 @@ def others(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keys]:
 def test_a_signed_template(web: Any, served: Any, cache: Path, keys: Keys, kind: str) -> None:
     web.files[f"/precreated/{NAME}.tar.gz"] = served(data=DATA)
     web.files[f"/precreated/{NAME}.tar.gz.asc"] = served(data=keys.sign(DATA), kind="text/plain")
-    choice = TemplateChoice(url=web.url, keyring=getattr(keys, kind))
+    choice = OsTemplateChoice(url=web.url, keyring=getattr(keys, kind))
     path, _ = take(choice, cache)
     assert path.read_bytes() == DATA
     assert left(cache) == {*KEPT, f"{NAME}.tar.gz.asc"}
     web.asked.clear()
     take(choice, cache)
-    take(TemplateChoice(url=web.url), cache)
+    take(OsTemplateChoice(url=web.url), cache)
     assert web.asked == []
 
 
@@ -286,7 +286,7 @@ def test_the_hosts_own_openvz_keys_serve(
     monkeypatch.setattr(ostemplate, "KEYRINGS", (f"{keys.home}/bin*.gpg",))
     web.files[f"/precreated/{NAME}.tar.gz"] = served(data=DATA)
     web.files[f"/precreated/{NAME}.tar.gz.asc"] = served(data=keys.sign(DATA))
-    assert take(TemplateChoice(url=web.url), cache)[0].read_bytes() == DATA
+    assert take(OsTemplateChoice(url=web.url), cache)[0].read_bytes() == DATA
 
 
 @needs_gpg
@@ -294,7 +294,7 @@ def test_a_wrong_signature_is_told_and_nothing_stays(web: Any, served: Any, cach
     web.files[f"/precreated/{NAME}.tar.gz"] = served(data=DATA)
     web.files[f"/precreated/{NAME}.tar.gz.asc"] = served(data=keys.sign(DATA + b"!"))
     with pytest.raises(BuildError) as caught:
-        take(TemplateChoice(url=web.url, keyring=keys.keyring), cache)
+        take(OsTemplateChoice(url=web.url, keyring=keys.keyring), cache)
     said = str(caught.value)
     assert f"{NAME}.tar.gz.asc does not hold" in said and "(Test <test@example.org>) signed other bytes" in said
     assert SUM in said and str(keys.keyring) in said
@@ -306,7 +306,7 @@ def test_a_signature_by_a_foreign_key(web: Any, served: Any, cache: Path, keys: 
     web.files[f"/precreated/{NAME}.tar.gz"] = served(data=DATA)
     web.files[f"/precreated/{NAME}.tar.gz.asc"] = served(data=others.sign(DATA))
     with pytest.raises(BuildError, match="which the keyring does not hold"):
-        take(TemplateChoice(url=web.url, keyring=keys.keyring), cache)
+        take(OsTemplateChoice(url=web.url, keyring=keys.keyring), cache)
     assert left(cache) == set()
 
 
@@ -316,7 +316,7 @@ def test_what_is_no_signature(web: Any, served: Any, cache: Path, keys: Keys, as
     web.files[f"/precreated/{NAME}.tar.gz"] = served(data=DATA)
     web.files[f"/precreated/{NAME}.tar.gz.asc"] = served(data=asc)
     with pytest.raises(BuildError, match="does not hold"):
-        take(TemplateChoice(url=web.url, keyring=keys.keyring), cache)
+        take(OsTemplateChoice(url=web.url, keyring=keys.keyring), cache)
     assert left(cache) == set()
 
 
@@ -329,7 +329,7 @@ def test_a_key_that_has_expired_since_is_taken_with_a_warning(
     try:
         web.files[f"/precreated/{NAME}.tar.gz"] = served(data=DATA)
         web.files[f"/precreated/{NAME}.tar.gz.asc"] = served(data=old.sign(DATA))
-        path, notes = take(TemplateChoice(url=web.url, keyring=old.keyring), cache)
+        path, notes = take(OsTemplateChoice(url=web.url, keyring=old.keyring), cache)
     finally:
         old.end()
     assert path.read_bytes() == DATA
@@ -349,7 +349,7 @@ def test_a_key_that_was_revoked_is_not_taken(web: Any, served: Any, cache: Path,
     web.files[f"/precreated/{NAME}.tar.gz"] = served(data=DATA)
     web.files[f"/precreated/{NAME}.tar.gz.asc"] = served(data=asc)
     with pytest.raises(BuildError, match="revoked"):
-        take(TemplateChoice(url=web.url, keyring=keys.keyring), cache)
+        take(OsTemplateChoice(url=web.url, keyring=keys.keyring), cache)
     assert left(cache) == set()
 
 
@@ -357,7 +357,7 @@ def test_a_key_that_was_revoked_is_not_taken(web: Any, served: Any, cache: Path,
 def test_a_template_without_a_signature(web: Any, served: Any, cache: Path, keys: Keys) -> None:
     web.files[f"/precreated/{NAME}.tar.gz"] = served(data=DATA)
     with pytest.raises(BuildError, match=r"has no signature.*HTTP 404.*--ostemplate-sha256"):
-        take(TemplateChoice(url=web.url, keyring=keys.keyring), cache)
+        take(OsTemplateChoice(url=web.url, keyring=keys.keyring), cache)
     assert KEPT & left(cache) == set()
 
 
@@ -367,11 +367,11 @@ def test_a_kept_file_is_checked_by_the_keyring_that_is_asked_for(
 ) -> None:
     web.files[f"/precreated/{NAME}.tar.gz"] = served(data=DATA)
     web.files[f"/precreated/{NAME}.tar.gz.asc"] = served(data=keys.sign(DATA))
-    take(TemplateChoice(url=web.url, sha256=SUM), cache)
-    take(TemplateChoice(url=web.url, keyring=keys.keyring), cache)
+    take(OsTemplateChoice(url=web.url, sha256=SUM), cache)
+    take(OsTemplateChoice(url=web.url, keyring=keys.keyring), cache)
     with pytest.raises(BuildError, match="which the keyring does not hold"):
-        take(TemplateChoice(url=web.url, keyring=others.keyring), cache)
-    take(TemplateChoice(url=web.url, keyring=keys.keyring), cache, offline=True)
+        take(OsTemplateChoice(url=web.url, keyring=others.keyring), cache)
+    take(OsTemplateChoice(url=web.url, keyring=keys.keyring), cache, offline=True)
 
 
 @needs_gpg
@@ -379,15 +379,15 @@ def test_a_keyring_that_cannot_be_used(web: Any, served: Any, cache: Path, keys:
     web.files[f"/precreated/{NAME}.tar.gz"] = served(data=DATA)
     web.files[f"/precreated/{NAME}.tar.gz.asc"] = served(data=keys.sign(DATA))
     with pytest.raises(HostError, match="cannot read the keyring"):
-        take(TemplateChoice(url=web.url, keyring=tmp_path / "none.gpg"), cache)
+        take(OsTemplateChoice(url=web.url, keyring=tmp_path / "none.gpg"), cache)
     damaged = tmp_path / "damaged.asc"
     damaged.write_text(keys.armoured.read_text()[:-60].replace("A", "!") + "\n-----END")
     with pytest.raises(HostError, match="damaged"):
-        take(TemplateChoice(url=web.url, keyring=damaged), cache)
+        take(OsTemplateChoice(url=web.url, keyring=damaged), cache)
 
 
 def _other_process(url: str, cache: Path, answers: Any) -> None:
-    path, notes = take(TemplateChoice(url=url, sha256=SUM), cache)
+    path, notes = take(OsTemplateChoice(url=url, sha256=SUM), cache)
     answers.put((hashlib.sha256(path.read_bytes()).hexdigest(), notes))
 
 
@@ -408,7 +408,7 @@ def test_of_two_processes_one_downloads(web: Any, served: Any, cache: Path) -> N
 
 def test_the_cache_lists_and_prunes_them(web: Any, served: Any, cache: Path) -> None:
     web.files[f"/precreated/{NAME}.tar.gz"] = served(data=DATA)
-    choice = TemplateChoice(url=web.url, sha256=SUM)
+    choice = OsTemplateChoice(url=web.url, sha256=SUM)
     path, _ = take(choice, cache)
     store = Store(cache)
     (entry,) = store.entries()
@@ -432,7 +432,7 @@ def test_a_cache_pruned_in_the_middle_is_told(web: Any, served: Any, cache: Path
             Store(cache).prune()
 
     with pytest.raises(BuildError, match=r"pruned meanwhile; build again"):
-        fetch(TemplateChoice(url=web.url, sha256=SUM), NAME, cache, prune, patience=QUICK)
+        fetch(OsTemplateChoice(url=web.url, sha256=SUM), NAME, cache, prune, patience=QUICK)
 
 
 def test_the_options_make_one_choice(tmp_path: Path) -> None:
@@ -441,11 +441,11 @@ def test_the_options_make_one_choice(tmp_path: Path) -> None:
 
     from vmgen_build.cli.common import ostemplate_options
 
-    got: list[TemplateChoice] = []
+    got: list[OsTemplateChoice] = []
 
     @click.command()
     @ostemplate_options
-    def command(ostemplate: TemplateChoice) -> None:
+    def command(ostemplate: OsTemplateChoice) -> None:
         got.append(ostemplate)
 
     keyring = tmp_path / "keys.gpg"
@@ -453,4 +453,4 @@ def test_the_options_make_one_choice(tmp_path: Path) -> None:
     words = ["--ostemplate", "mine", "--ostemplate-url", "https://x/t", "--ostemplate-sha256", SUM]
     assert CliRunner().invoke(command, [*words, "--ostemplate-keyring", str(keyring)]).exit_code == 0
     assert CliRunner().invoke(command, []).exit_code == 0
-    assert got == [TemplateChoice(url="https://x/t", name="mine", sha256=SUM, keyring=keyring), TemplateChoice()]
+    assert got == [OsTemplateChoice(url="https://x/t", name="mine", sha256=SUM, keyring=keyring), OsTemplateChoice()]

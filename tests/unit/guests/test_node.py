@@ -15,13 +15,15 @@ from typing import ClassVar
 
 import pytest
 
+from vmgen_build.bases.apt import supply
 from vmgen_build.errors import BuildError
 from vmgen_build.guests.node import driver, guardian, guest, lxcnode, vzctl, workshop
 from vmgen_build.guests.node.driver import Driver, Setup
 from vmgen_build.guests.node.guardian import guarded, reap
 from vmgen_build.guests.runners import Done, LocalRunner
 from vmgen_build.host.names import NAMELESS
-from vmgen_build.plan.model import Base, Plan, Step
+from vmgen_build.plan.bases import Bootstrapped, OsTemplate
+from vmgen_build.plan.model import Plan, Step
 
 SCRIPTS = {
     "nameless": ("sh", f"set -eu\n{NAMELESS}"),
@@ -29,10 +31,11 @@ SCRIPTS = {
     "guard of OpenVZ": ("sh", vzctl.VzDriver.removal + guardian.CLEAR + guardian.GUARD),
     "guard of lxc": ("sh", lxcnode.LxcDriver.removal + guardian.CLEAR + guardian.GUARD),
     "reap": ("sh", vzctl.VzDriver.removal + guardian.CLEAR + guardian.REAP),
-    "loader": ("sh", f"nonce=x\n{guest.LOADER}"),
+    "loader": ("sh", f"nonce=x\ndir=/run/x\n{guest.LOADER}"),
     "up": ("sh", vzctl._IS_UP),
     "create": ("sh", lxcnode._CREATE),
-    "neutral": ("sh", workshop._NEUTRAL.replace("PACKAGES", "a b")),
+    "neutral": ("sh", supply.NEUTRAL),
+    "update": ("sh", supply.UPDATE.replace("DOWNLOADS", "/var/x")),
     "home": ("bash", workshop._PACK.replace("| $2", "| cat")),
     "unpack": ("bash", workshop._UNPACK.replace("$2 |", "cat |")),
 }
@@ -49,7 +52,7 @@ def test_what_runs_on_a_node_passes_shellcheck(name: str) -> None:
 
 
 class Notebook(Driver):
-    """Containers are lines in a file: what the guardian was told to remove is written down."""
+    """Containers are lines in a file: what the guardian is to remove is written down."""
 
     kind: ClassVar[str] = "notebook"
     removal: ClassVar[str] = ""
@@ -71,7 +74,7 @@ class Notebook(Driver):
     def free_id(self, wanted: str, taken: Collection[str]) -> str:
         return wanted
 
-    def create(self, ct: str, template: str, setup: Setup) -> None: ...
+    def create(self, ct: str, os_template: str, setup: Setup) -> None: ...
 
     def start(self, ct: str) -> None: ...
 
@@ -180,7 +183,7 @@ def run(step_output: bytes, tmp_path: Path) -> tuple[list[str], guest._Listener]
 
 
 @pytest.mark.parametrize(
-    ("said", "seen"),
+    ("written", "seen"),
     [
         (b"", []),
         (b"one\n", ["one"]),
@@ -189,39 +192,40 @@ def run(step_output: bytes, tmp_path: Path) -> tuple[list[str], guest._Listener]
         (b"\n\none\n", ["", "", "one"]),
     ],
 )
-def test_the_loaders_own_lines_are_taken_out(said: bytes, seen: list[str], tmp_path: Path) -> None:
-    lines, listener = run(said, tmp_path)
+def test_the_loaders_own_lines_are_taken_out(written: bytes, seen: list[str], tmp_path: Path) -> None:
+    lines, listener = run(written, tmp_path)
     assert lines == seen and (listener.loaded, listener.ended) == (0, 3)
 
 
 @pytest.fixture()
 def plan() -> Plan:
-    base = Base("mmdebstrap", "debian", "bookworm", "amd64", (), "r", 0)
+    base = Bootstrapped("mmdebstrap", "debian", "bookworm", "amd64", (), "r", 0)
     parent, steps = base.id, []
-    for name, network in (
+    for name, installs in (
         ("repositories", False),
         ("packages-devel", True),
         ("system", False),
-        ("script-x", True),
+        ("script-x", False),
         ("generalise", False),
     ):
-        steps.append(Step(name=name, title="", script=name, network=network).chained(parent))
+        steps.append(Step(name=name, title="", script=name, network=True, installs=installs).chained(parent))
         parent = steps[-1].id
     return Plan("lab", "lab.ini", "0", "openvz", "debian-12", "amd64", 0, base, tuple(steps), {})
 
 
-def test_the_template_after_the_packages_is_what_is_kept(plan: Plan) -> None:
+def test_the_os_template_after_the_packages_is_what_is_kept(plan: Plan) -> None:
     assert workshop._last_of_packages(plan.steps) == plan.steps[1].id
     assert workshop._last_of_packages(plan.steps[2:]) == ""
 
 
-def test_a_template_holds_all_stages_up_to_its_own(plan: Plan) -> None:
-    name = workshop.template_name(plan, plan.steps[1].id)
+def test_an_os_template_holds_all_stages_up_to_its_own(plan: Plan) -> None:
+    name = workshop.layer_name(plan, plan.steps[1].id)
     assert name == f"debian-12-x86_64-vmgen-{plan.steps[1].id[:16]}"
-    assert workshop.held_stages(plan, {name}) == 2
-    assert workshop.held_stages(plan, set()) == -1
-    foreign = replace(plan, base=replace(plan.base, template="debian-12-x86_64"))
-    assert workshop.held_stages(foreign, {"debian-12-x86_64"}) == 0
+    assert workshop.last_kept_stage(plan, {name}) == 2
+    assert workshop.last_kept_stage(plan, set()) == -1
+    base = OsTemplate("debian-12-x86_64", "0" * 64, "debian", "bookworm", "amd64", (), 0)
+    foreign = replace(plan, base=base)
+    assert workshop.last_kept_stage(foreign, {"debian-12-x86_64"}) == 0
 
 
 @pytest.fixture()
@@ -237,7 +241,7 @@ def stored(tmp_path: Path) -> Callable[[str], subprocess.CompletedProcess[bytes]
     return store
 
 
-def test_of_our_templates_the_oldest_go(
+def test_of_our_os_templates_the_oldest_go(
     stored: Callable[[str], subprocess.CompletedProcess[bytes]], tmp_path: Path
 ) -> None:
     cache = tmp_path / "cache"
@@ -250,7 +254,7 @@ def test_of_our_templates_the_oldest_go(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
-@pytest.mark.parametrize("way", ["stored as a template", "brought home"])
+@pytest.mark.parametrize("way", ["stored as an OS template", "brought home"])
 def test_acls_of_a_packed_root_hold_numbers(way: str, tmp_path: Path) -> None:
     """The ACL, as linux/posix_acl_xattr.h has it, names the group 4, which is adm on every Debian."""
     acl = "0200000001000700ffffffff04000500ffffffff080005000400000010000500ffffffff20000500ffffffff"
@@ -267,7 +271,7 @@ def test_acls_of_a_packed_root_hold_numbers(way: str, tmp_path: Path) -> None:
     assert header["SCHILY.acl.access"].split() == ["user::rwx", "group::r-x", "group:4:r-x", "mask::r-x", "other::r-x"]
 
 
-def test_a_template_cut_short_is_not_stored(tmp_path: Path) -> None:
+def test_an_os_template_cut_short_is_not_stored(tmp_path: Path) -> None:
     words = ["bash", "-c", driver.STORE, "bash", str(tmp_path / "cache"), "t.tar.gz", ".part", ""]
     done = subprocess.run(words, input=b"\x1f\x8b\x08 cut", capture_output=True)
     assert done.returncode != 0 and list((tmp_path / "cache").iterdir()) == []

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from vmgen_build.errors import BuildError, HostError
-from vmgen_build.host.run import PIPE, TIMED_OUT, finish, kill, output, run, start
+from vmgen_build.errors import TIMED_OUT, BuildError, HostError
+from vmgen_build.host.run import PIPE, finish, kill, output, run, run_lines, start
 
 
 def test_both_streams_and_the_code_come_back() -> None:
@@ -74,3 +74,17 @@ def test_what_is_killed_has_ended() -> None:
         kill(process)
         assert process.returncode == -signal.SIGKILL
         kill(process)
+
+
+def test_lines_come_as_they_are_written_and_from_both_streams() -> None:
+    lines: list[str] = []
+    assert run_lines(["sh", "-c", "echo one; echo two >&2; printf 'end\\377'; exit 3"], lines.append) == 3
+    assert lines == ["one", "two", "end\ufffd"]
+
+
+def test_lines_of_what_takes_too_long() -> None:
+    lines: list[str] = []
+    began = time.monotonic()
+    with pytest.raises(TimeoutError):
+        run_lines(["sh", "-c", "echo begun; sleep 30 & sleep 30"], lines.append, timeout=0.5)
+    assert lines == ["begun"] and time.monotonic() - began < 20

@@ -37,7 +37,7 @@ FILES = {
 """What kitchen-sink.ini finds beside it."""
 
 FACTS = Facts(release="release", epoch=1700000000, repositories={"own": "abc"})
-NODE = Facts(release="release", epoch=1700000000, template="debian-12-x86_64", template_digest="0" * 64)
+NODE = Facts(release="release", epoch=1700000000, os_template="debian-12-x86_64", os_template_digest="0" * 64)
 
 _EARLY = (
     "kernel, initramfs, boot loader and tools stand before what is edited daily; the keyboard's step alone after it"

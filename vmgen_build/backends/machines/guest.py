@@ -120,6 +120,7 @@ def _packages_step(recipe: Recipe, renderer: Renderer, wanted: Sequence[str]) ->
         script=renderer.sh(f"{system.family.templates}/kernel.sh.j2", install=install),
         files=(StepFile.of("kernel-img.conf", vmfiles.KERNEL_IMG),),
         network=True,
+        installs=True,
     )
 
 
@@ -183,4 +184,6 @@ def _tools_step(recipe: Recipe, renderer: Renderer, hypervisor: str, package: st
         check = renderer.sh("linux/probes/unit.sh.j2", state="is-enabled", unit=unit)
         probes.append(Probe(f"unit-{unit}", setting, check, "enabled"))
     name = f"tools-{hypervisor}"
-    return Step(name=name, title=f"tools for {hypervisor}", script=script, network=True, probes=tuple(probes))
+    return Step(
+        name=name, title=f"tools for {hypervisor}", script=script, network=True, installs=True, probes=tuple(probes)
+    )

@@ -34,6 +34,7 @@ def packages(recipe: Recipe, renderer: Renderer) -> tuple[Step, ...]:
         title="network tools for OpenVZ",
         script=script,
         network=True,
+        installs=True,
         probes=(Probe("openvz-packages", "openvz: packages", check, "installed"),),
     )
     return (step,)

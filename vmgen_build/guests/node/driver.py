@@ -13,10 +13,10 @@ from vmgen_build.guests.runners import Done, Runner
 from vmgen_build.host.names import NAMELESS
 
 MARK = "vmgen"
-"""Begins the name of every container of ours, and stands in the name of every template of ours."""
+"""Begins the name of every container of ours, and stands in the name of every OS template of ours."""
 
 KEPT = 8
-"""Templates of ours that stay on a node: the most recently used."""
+"""OS templates of ours that stay on a node: the most recently used."""
 
 SUFFIX = ".tar.gz"
 
@@ -56,7 +56,7 @@ mv -f -- "$part" "$name"
 find . -maxdepth 1 -name '*-{MARK}-????????????????{SUFFIX}' -printf '%T@ %f\\n' | sort -rn | tail -n +{KEPT + 1} |
     while read -r _ old; do rm -f -- "$old"; done
 """
-"""bash: a template from a root, or from standard input where that is "", whole or not at all; then the oldest go."""
+"""bash: an OS template from a root, or from standard input where that is "", whole or not at all; the oldest go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +80,8 @@ class Driver(ABC):
     """Shell functions for the guardian (guests.node.guardian). `remove ID TAG` stops and destroys the container with
     all that is its own, if it carries the tag or is half made; another's is left alone."""
 
-    foreign_templates: ClassVar[bool] = False
-    """Whether its cache holds templates of others, which a container may start from."""
+    foreign_os_templates: ClassVar[bool] = False
+    """Whether its cache has OS templates of others, which a container may start from."""
 
     def __init__(self, runner: Runner, tag: str) -> None:
         self.runner, self.tag = runner, tag
@@ -89,7 +89,7 @@ class Driver(ABC):
     @property
     @abstractmethod
     def cache(self) -> str:
-        """Folder of the node that holds templates."""
+        """Folder of the node for OS templates."""
 
     @abstractmethod
     def check(self) -> None:
@@ -100,8 +100,8 @@ class Driver(ABC):
         """An identifier that no container has and that is not among `taken`: `wanted` if it is free and may be used."""
 
     @abstractmethod
-    def create(self, ct: str, template: str, setup: Setup) -> None:
-        """A stopped container from a template of the cache. Raises BuildError."""
+    def create(self, ct: str, os_template: str, setup: Setup) -> None:
+        """A stopped container from an OS template of the cache. Raises BuildError."""
 
     @abstractmethod
     def start(self, ct: str) -> None:
@@ -110,6 +110,10 @@ class Driver(ABC):
     @abstractmethod
     def stop(self, ct: str) -> None:
         """Raises BuildError."""
+
+    def end_all(self, ct: str) -> None:
+        """End all that runs in it, at once; it is stopped then. Raises BuildError."""
+        self.stop(ct)
 
     @abstractmethod
     def exec_argv(self, ct: str, command: str, *, network: bool = False) -> list[str]:
@@ -140,31 +144,31 @@ class Driver(ABC):
     def has(self, program: str) -> bool:
         return self.runner.run(["sh", "-c", 'command -v "$1"', "sh", program]).code == 0
 
-    def templates(self) -> frozenset[str]:
+    def os_templates(self) -> frozenset[str]:
         """Names in the cache, without what comes behind .tar."""
         listed = self.runner.run(["ls", "-1", "--", self.cache])
         return frozenset(name.partition(".tar")[0] for name in listed.out.splitlines() if ".tar" in name)
 
-    def template_digest(self, name: str) -> str:
-        """sha256 of a template of the cache. Raises BuildError."""
+    def os_template_digest(self, name: str) -> str:
+        """sha256 of an OS template of the cache. Raises BuildError."""
         find = 'cd -- "$1" && for f in "$2".tar "$2".tar.*; do [ ! -f "$f" ] || { sha256sum <"$f"; break; }; done'
         done = self.runner.run(["sh", "-c", find, "sh", self.cache, name])
         digest = done.out.partition(" ")[0]
         if len(digest) != 64:
-            raise BuildError(f"{self.where}: cannot read the template {name} in {self.cache}: {last_line(done)}")
+            raise BuildError(f"{self.where}: cannot read the OS template {name} in {self.cache}: {last_line(done)}")
         return digest
 
-    def put_template(self, name: str, source: BinaryIO, suffix: str = SUFFIX) -> None:
-        """Copy a template into the cache. suffix: as ".tar.gz". Raises BuildError."""
+    def put_os_template(self, name: str, source: BinaryIO, suffix: str = SUFFIX) -> None:
+        """Copy an OS template into the cache. suffix: as ".tar.gz". Raises BuildError."""
         self._store(name + suffix, "", source)
 
-    def keep_as_template(self, ct: str, name: str) -> None:
-        """Pack a stopped container's root as a template, on the node. Raises BuildError."""
+    def keep_as_os_template(self, ct: str, name: str) -> None:
+        """Pack a stopped container's root as an OS template, on the node. Raises BuildError."""
         with self.mounted(ct) as root:
             self._store(name + SUFFIX, root, None)
 
     def used(self, name: str) -> None:
-        """Note that a template of ours was used, so that it is not the next one to go."""
+        """Note that an OS template of ours was used, so that it is not the next one to go."""
         self.runner.run(["touch", "-c", "--", f"{self.cache}/{name}{SUFFIX}"])
 
     def _store(self, name: str, root: str, source: BinaryIO | None) -> None:
@@ -172,13 +176,13 @@ class Driver(ABC):
         done = self.runner.run(words, data=source if source is not None else b"")
         if done.code != 0:
             raise BuildError(
-                f"{self.where}: cannot store the template {name} in {self.cache}: {last_line(done)};"
-                " make room there, or remove templates that nobody needs"
+                f"{self.where}: cannot store the OS template {name} in {self.cache}: {last_line(done)};"
+                " make room there, or remove OS templates that nobody needs"
             )
 
 
 def last_line(done: Done) -> str:
-    """What a program said last, or its exit code where it said nothing."""
+    """What a program wrote last, or its exit code where it wrote nothing."""
     lines = [line.strip() for line in (done.err + "\n" + done.out).splitlines() if line.strip()]
-    said = [line.strip() for line in done.err.splitlines() if line.strip()] or lines
-    return said[-1] if said else f"exit code {done.code}"
+    last = [line.strip() for line in done.err.splitlines() if line.strip()] or lines
+    return last[-1] if last else f"exit code {done.code}"

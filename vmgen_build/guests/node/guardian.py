@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 from vmgen_build.errors import BuildError, HostError
 from vmgen_build.guests.node.driver import Driver
-from vmgen_build.guests.runners import ConnectionLost, Held
+from vmgen_build.guests.runners import Attached, ConnectionLost
 
 RECORDS = "/var/lib/vmgen-build/builds"
 
@@ -74,53 +74,55 @@ done
 
 
 class Guardian:
-    def __init__(self, held: Held, driver: Driver) -> None:
-        self._held, self._driver = held, driver
+    """process: the one on the node, as it runs."""
+
+    def __init__(self, process: Attached, driver: Driver) -> None:
+        self._process, self.driver = process, driver
         self.kept = False
 
     def own(self, ct: str) -> bool:
-        """Say so before the container is made. False where another build on the node has that identifier already."""
-        self._held.say(f"own {ct}")
-        answer = _heard(self._held)
+        """Write that down before the container is made. False where another build there has that identifier already."""
+        self._process.send(f"own {ct}")
+        answer = _answer(self._process)
         if answer not in ("noted", "taken"):
-            raise HostError(f"{self._driver.where}: cannot write to {RECORDS}; is its disk full?")
+            raise HostError(f"{self.driver.where}: cannot write to {RECORDS}; is its disk full?")
         return answer == "noted"
 
     def keep(self) -> None:
         """Leave the containers as they are."""
         self.kept = True
-        self._held.say("keep")
+        self._process.send("keep")
 
 
 @contextmanager
 def guarded(driver: Driver) -> Iterator[Guardian]:
     """At the end the node is clear again, which is waited for. Raises BuildError naming what could not be removed."""
     script = driver.removal + CLEAR + GUARD
-    with driver.runner.hold(["sh", "-c", script, "vmgen-guardian", RECORDS, driver.tag]) as held:
-        if _heard(held) != "ready":
+    with driver.runner.attach(["sh", "-c", script, "vmgen-guardian", RECORDS, driver.tag]) as process:
+        if _answer(process) != "ready":
             raise HostError(
-                f"{driver.where}: cannot keep a record in {RECORDS}: {held.end(10.0).err.strip() or 'it is locked'}"
+                f"{driver.where}: cannot keep a record in {RECORDS}: {process.end(10.0).err.strip() or 'it is locked'}"
             )
         try:
-            yield Guardian(held, driver)
+            yield Guardian(process, driver)
         except ConnectionLost:
             raise
         except BaseException as error:
-            _end(held, driver, f"{error}\n")
+            _end(process, driver, f"{error}\n")
             raise
-        _end(held, driver, "")
+        _end(process, driver, "")
 
 
-def _heard(held: Held) -> str | None:
+def _answer(process: Attached) -> str | None:
     try:
-        return held.hear(30.0)
+        return process.receive(30.0)
     except TimeoutError:
         return None
 
 
-def _end(held: Held, driver: Driver, before: str) -> None:
+def _end(process: Attached, driver: Driver, before: str) -> None:
     """before: what went wrong already, in lines."""
-    done = held.end(PATIENCE)
+    done = process.end(PATIENCE)
     if done.code != 0:
         raise BuildError(f"{before}{driver.where}: {done.err.strip() or 'cannot clear up'}; remove it by hand")
 

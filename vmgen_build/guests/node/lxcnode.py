@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import ClassVar
 
 from vmgen_build.errors import BuildError, HostError
-from vmgen_build.guests.lxc.workshop import DROPPED
+from vmgen_build.guests.lxc.container import DROPPED
 from vmgen_build.guests.node.driver import MARK, SUFFIX, TAR, Driver, Setup, last_line
 from vmgen_build.guests.runners import Done
 
@@ -69,7 +69,7 @@ remove() {{  # ID TAG
     def free_id(self, wanted: str, taken: Collection[str]) -> str:
         return f"{MARK}-{self.tag}"
 
-    def create(self, ct: str, template: str, setup: Setup) -> None:
+    def create(self, ct: str, os_template: str, setup: Setup) -> None:
         """Limits of memory, disk and CPUs are left to the image: a build that runs into them helps nobody."""
         folder = f"{CONTAINERS}/{ct}"
         config = _CONFIG % {"root": f"{folder}/rootfs"}
@@ -79,13 +79,13 @@ remove() {{  # ID TAG
             _CREATE,
             "sh",
             folder,
-            f"{self.cache}/{template}{SUFFIX}",
+            f"{self.cache}/{os_template}{SUFFIX}",
             config + _ALONE,
             config + _NETWORK,
         ]
         done = self.runner.run(words)
         if done.code != 0:
-            raise BuildError(f"{self.where}: cannot unpack the template {template}: {last_line(done)}")
+            raise BuildError(f"{self.where}: cannot unpack the OS template {os_template}: {last_line(done)}")
 
     def start(self, ct: str) -> None:
         done = self.runner.run(self.exec_argv(ct, "exit 0"), timeout=60)
@@ -94,6 +94,10 @@ remove() {{  # ID TAG
 
     def stop(self, ct: str) -> None:
         """Nothing runs between two commands."""
+
+    def end_all(self, ct: str) -> None:
+        """Where nothing runs, lxc-stop finds nothing to end."""
+        self.runner.run(["lxc-stop", "-P", CONTAINERS, "-n", ct, "-k"], timeout=60)
 
     def exec_argv(self, ct: str, command: str, *, network: bool = False) -> list[str]:
         config = f"{CONTAINERS}/{ct}/{'network' if network else 'config'}"

@@ -1,7 +1,7 @@
 """OpenVZ containers by vzctl(8), of OpenVZ 6 (vzctl 4.x) and its like.
 
-What vzctl says goes to standard output, so that it is called with --quiet where a command's own output counts. Its exit
-codes are in its manual and in src/lib of its source; a command's own code is told apart by guests.node.guest.
+What vzctl prints goes to standard output, so that it is called with --quiet where a command's own output counts. Its
+exit codes are in its manual and in src/lib of its source; a command's own code is told apart by guests.node.guest.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ _SETTINGS = ". /etc/vz/vz.conf && printf '%s\\n' \"${TEMPLATE:-/vz/template}\""
 
 class VzDriver(Driver):
     kind: ClassVar[str] = "OpenVZ"
-    foreign_templates: ClassVar[bool] = True
+    foreign_os_templates: ClassVar[bool] = True
     removal: ClassVar[str] = (
         """\
 quietly() {  # as long as another vzctl holds the lock, once a second
@@ -148,8 +148,8 @@ remove() {  # ID TAG
                 return number
         raise BuildError(f"{self.where} has no free container number from {FIRST_ID} on; destroy containers there")
 
-    def create(self, ct: str, template: str, setup: Setup) -> None:
-        self._vzctl("create", ct, "--ostemplate", template, "--name", f"{MARK}-{self.tag}")
+    def create(self, ct: str, os_template: str, setup: Setup) -> None:
+        self._vzctl("create", ct, "--ostemplate", os_template, "--name", f"{MARK}-{self.tag}")
         self._vzctl("set", ct, "--stop-timeout", "15", "--onboot", "no", "--save")
         if setup.cpus:
             self._vzctl("set", ct, "--cpus", str(setup.cpus), "--save")
@@ -230,5 +230,5 @@ remove() {  # ID TAG
 
     def _failed(self, verb: str, ct: str, done: Done) -> BuildError:
         meant = MEANS.get(done.code, "vzctl failed")
-        said = re.sub(r"\s+", " ", last_line(done))
-        return BuildError(f"{self.where}: vzctl {verb} {ct} ended with {done.code}: {meant}; it said: {said}")
+        reason = re.sub(r"\s+", " ", last_line(done))
+        return BuildError(f"{self.where}: vzctl {verb} {ct} ended with {done.code}: {meant}; its last line: {reason}")

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 
 from vmgen_build.errors import HostError
 from vmgen_build.guests.runners.local import LocalRunner
-from vmgen_build.guests.runners.model import ConnectionLost, Done, Held, Host, Runner, parse_host
+from vmgen_build.guests.runners.model import Attached, ConnectionLost, Done, Host, Runner, parse_host
 
-__all__ = ["ConnectionLost", "Done", "Held", "Host", "LocalRunner", "Runner", "connect", "parse_host"]
+__all__ = ["Attached", "ConnectionLost", "Done", "Host", "LocalRunner", "Runner", "connect", "parse_host"]
 
 
 @contextmanager

@@ -5,16 +5,15 @@ from __future__ import annotations
 import os
 import select
 import signal
-import subprocess
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
+from subprocess import TimeoutExpired
 from typing import IO
 
-from vmgen_build.errors import HostError
 from vmgen_build.guests.runners.process import Process, ProcessRunner, named
+from vmgen_build.host.run import PIPE, start
 
-SYSTEM_FOLDERS = "/usr/local/sbin:/usr/sbin:/sbin"
 PATIENCE = 5.0
 """Seconds between SIGTERM and SIGKILL."""
 
@@ -34,19 +33,7 @@ class LocalProcess(Process):
 
     def __init__(self, argv: Sequence[str]) -> None:
         super().__init__(named(argv))
-        path = f"{os.environ.get('PATH', '/usr/bin:/bin')}:{SYSTEM_FOLDERS}"
-        pipe = subprocess.PIPE
-        try:
-            self._child = subprocess.Popen(
-                ["env", f"PATH={path}", "LC_ALL=C", *argv],
-                stdin=pipe,
-                stdout=pipe,
-                stderr=pipe,
-                bufsize=0,
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise HostError(f"'{self.what}' can't be started on this host: {error.strerror}") from error
+        self._child = start(argv, stdin=PIPE, stdout=PIPE, stderr=PIPE, env={"LC_ALL": "C"})
         assert self._child.stdin and self._child.stdout and self._child.stderr
         self._pipes: tuple[IO[bytes], ...] = (self._child.stdin, self._child.stdout, self._child.stderr)
         self._locks = tuple(threading.Lock() for _ in self._pipes)
@@ -95,7 +82,7 @@ class LocalProcess(Process):
     def wait(self, timeout: float | None) -> int | None:
         try:
             code = self._child.wait(timeout)
-        except subprocess.TimeoutExpired:
+        except TimeoutExpired:
             return None
         return code if code >= 0 else 128 - code
 

@@ -11,11 +11,8 @@ from typing import BinaryIO
 
 from vmgen_build.errors import HostError, UsageError
 
-TIMED_OUT = 124
-"""The exit code of a command that was ended because its time was over, as of timeout(1)."""
-
 KEPT = 1 << 20
-"""Bytes of each output stream that `Done` holds at most: the last ones."""
+"""Bytes of each output stream that `Done` keeps at most: the last ones."""
 
 _URL = re.compile(r"ssh://(?:(?P<user>[^@/]*)@)?(?P<name>\[[0-9A-Fa-f:.%\w]+\]|[^@:/\[\]]+)(?::(?P<port>[^@/]*))?/?")
 
@@ -56,22 +53,22 @@ class Host:
         return f"ssh://{user}{name}{port}"
 
 
-class Held(ABC):
+class Attached(ABC):
     """A process that lives as long as its context, or as the connection."""
 
     @abstractmethod
-    def say(self, line: str) -> None:
+    def send(self, line: str) -> None:
         """Write a line to its standard input. BuildError where it has ended, ConnectionLost where unreachable."""
 
     @abstractmethod
-    def hear(self, timeout: float | None = None) -> str | None:
+    def receive(self, timeout: float | None = None) -> str | None:
         """Its next line of standard output without the line end; None at the end. TimeoutError after `timeout` s."""
 
     @abstractmethod
     def end(self, timeout: float = 120.0) -> Done:
         """Close its standard input and wait for its end; what runs on after `timeout` seconds is ended.
 
-        Done.out holds what `hear` has not given.
+        Done.out holds what `receive` has not given.
         """
 
 
@@ -108,7 +105,7 @@ class Runner(ABC):
         """
 
     @abstractmethod
-    def hold(self, argv: Sequence[str], *, patience: float = 120.0) -> AbstractContextManager[Held]:
+    def attach(self, argv: Sequence[str], *, patience: float = 120.0) -> AbstractContextManager[Attached]:
         """A process that ends with this context: by the end of its standard input, which a cut connection brings too.
 
         patience: seconds that it gets for its end before it is killed, also where the context is left by an exception.

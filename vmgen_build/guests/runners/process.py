@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from vmgen_build.errors import BuildError, VmgenError
-from vmgen_build.guests.runners.model import KEPT, TIMED_OUT, Done, Held, Runner
+from vmgen_build.errors import TIMED_OUT, BuildError, VmgenError
+from vmgen_build.guests.runners.model import KEPT, Attached, Done, Runner
 from vmgen_build.text import clean
 
 if TYPE_CHECKING:
@@ -213,16 +213,16 @@ class ProcessRunner(Runner):
                 raise BuildError(failure(f"'{process.what}' on {self.name}", code, err.text()))
 
     @contextmanager
-    def hold(self, argv: Sequence[str], *, patience: float = 120.0) -> Iterator[Held]:
+    def attach(self, argv: Sequence[str], *, patience: float = 120.0) -> Iterator[Attached]:
         with self._started(argv, None) as process:
-            held = HeldProcess(process, self.name)
+            attached = AttachedProcess(process, self.name)
             try:
-                yield held
+                yield attached
             except BaseException:
                 with suppress(VmgenError):
-                    held.end(patience)
+                    attached.end(patience)
                 raise
-            held.end(patience)
+            attached.end(patience)
 
     @contextmanager
     def _started(self, argv: Sequence[str], timeout: float | None) -> Iterator[Process]:
@@ -264,7 +264,7 @@ def _pump(
 
 
 def _drain(read: Callable[[int], bytes], tail: Tail) -> None:
-    """Read to the end; a cut connection is for the reader of the other stream to tell."""
+    """Read to the end; a cut connection is for the reader of the other stream to report."""
     with suppress(Exception):
         while chunk := read(CHUNK):
             tail.add(chunk)
@@ -293,45 +293,45 @@ class OutStream(io.RawIOBase):
         return len(chunk)
 
 
-class HeldProcess(Held):
+class AttachedProcess(Attached):
     def __init__(self, process: Process, host: str) -> None:
         self._process, self._host = process, host
         self._err, self._done = Tail(), cast("Done | None", None)
-        self._heard: queue.Queue[str | BaseException | None] = queue.Queue(maxsize=1000)
+        self._lines: queue.Queue[str | BaseException | None] = queue.Queue(maxsize=1000)
         self._drainer = threading.Thread(target=_drain, args=(process.read_err, self._err), daemon=True)
         self._drainer.start()
         threading.Thread(target=self._listen, daemon=True).start()
 
     def _listen(self) -> None:
-        """What nobody hears is dropped, so that the process never waits for us."""
+        """What nobody receives is dropped, so that the process never waits for us."""
 
         def keep(line: str) -> None:
             with suppress(queue.Full):
-                self._heard.put_nowait(line)
+                self._lines.put_nowait(line)
 
         lines = Lines(keep)
         try:
             while chunk := self._process.read_out(CHUNK):
                 lines.add(chunk)
             lines.add(b"", final=True)
-            self._heard.put(None)
+            self._lines.put(None)
         except Exception as error:
-            self._heard.put(error)
+            self._lines.put(error)
 
-    def say(self, line: str) -> None:
+    def send(self, line: str) -> None:
         try:
             self._process.write(f"{line}\n".encode())
         except BrokenPipeError:
             code = self._process.wait(LINGER)
-            raise BuildError(failure(f"'{self._process.what}' on {self._host}", code or 0, self._said())) from None
+            raise BuildError(failure(f"'{self._process.what}' on {self._host}", code or 0, self._errors())) from None
 
-    def hear(self, timeout: float | None = None) -> str | None:
+    def receive(self, timeout: float | None = None) -> str | None:
         try:
-            line = self._heard.get(timeout=timeout)
+            line = self._lines.get(timeout=timeout)
         except queue.Empty:
-            raise TimeoutError(f"'{self._process.what}' on {self._host} said nothing for {timeout} s") from None
+            raise TimeoutError(f"'{self._process.what}' on {self._host} wrote nothing for {timeout} s") from None
         if not isinstance(line, str):
-            self._heard.put(line)
+            self._lines.put(line)
         if isinstance(line, BaseException):
             raise line
         return line
@@ -345,12 +345,12 @@ class HeldProcess(Held):
                 self._process.kill()
             left = []
             with suppress(TimeoutError):
-                while (line := self.hear(LINGER)) is not None:
+                while (line := self.receive(LINGER)) is not None:
                     left.append(line + "\n")
-            self._done = Done(TIMED_OUT if code is None else code, "".join(left), self._said())
+            self._done = Done(TIMED_OUT if code is None else code, "".join(left), self._errors())
         return self._done
 
-    def _said(self) -> str:
+    def _errors(self) -> str:
         """Standard error of a process that has ended: what is still on its way is waited for."""
         self._drainer.join(LINGER)
         return self._err.text()

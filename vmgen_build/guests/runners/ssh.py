@@ -10,9 +10,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from vmgen_build.errors import HostError
-from vmgen_build.guests.runners.local import SYSTEM_FOLDERS
 from vmgen_build.guests.runners.model import ConnectionLost
 from vmgen_build.guests.runners.process import Process, ProcessRunner, named
+from vmgen_build.host.programs import SYSTEM_FOLDERS
 
 if TYPE_CHECKING:
     import paramiko
@@ -34,10 +34,10 @@ SHIM = (
     """echo "this host lacks 'timeout' of coreutils" >&3; exit $code"""
 )
 """Runs its arguments under timeout(1), whose process id is that of the command's process group, and turns the end by a
-signal into 128 + n, which an ssh server would tell by name alone. coreutils before 8.5 (EL 6) have no timeout -k."""
+signal into 128 + n, which an ssh server would give by name alone. coreutils before 8.5 (EL 6) have no timeout -k."""
 
 INNER = f'echo "{MARK}$PPID" >&2; exec "$@"'
-"""Tells the process group on standard error, before anything else."""
+"""Writes the process group to standard error, before anything else."""
 
 KILL = (
     'kill -s TERM -- "-$1"; for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do '

@@ -63,22 +63,22 @@ def resolve(host: Host) -> Target:
     file = Path("~/.ssh/config").expanduser()
     try:
         config = paramiko.SSHConfig.from_path(str(file)) if file.is_file() else paramiko.SSHConfig()
-        said = config.lookup(host.name)
-        port = host.port or int(said.get("port", 22))
+        options = config.lookup(host.name)
+        port = host.port or int(options.get("port", 22))
     except (paramiko.SSHException, ValueError, OSError, ImportError) as error:
         raise HostError(f"{file} can't be used: {error}") from error
-    if said.get("proxycommand", "none").lower() != "none":
+    if options.get("proxycommand", "none").lower() != "none":
         raise HostError(f"{file} has a ProxyCommand for '{host.name}', which is not supported; ProxyJump is")
-    jump = said.get("proxyjump", "none")
-    user = host.user or said.get("user") or "root"
-    address = said.get("hostname", host.name)
+    jump = options.get("proxyjump", "none")
+    user = host.user or options.get("user") or "root"
+    address = options.get("hostname", host.name)
     return Target(
         name=str(Host(host.name, user, 0 if port == 22 else port)),
         address=address,
         port=port,
         user=user,
-        key_files=tuple(said.get("identityfile", ())),
-        agent=said.get("identitiesonly", "no").lower() != "yes",
+        key_files=tuple(options.get("identityfile", ())),
+        agent=options.get("identitiesonly", "no").lower() != "yes",
         jumps=() if jump.lower() == "none" else tuple(_jump(word.strip(), file) for word in jump.split(",")),
     )
 
@@ -187,13 +187,13 @@ def _plain_messages(target: Target) -> Iterator[None]:
 
 def become_root(runner: SshRunner) -> None:
     """Raises HostError where the user is not root and sudo wants a password."""
-    said = runner.run(["id", "-u"], timeout=CONNECT_TIMEOUT)
-    if said.out == "0\n":
+    asked = runner.run(["id", "-u"], timeout=CONNECT_TIMEOUT)
+    if asked.out == "0\n":
         return
-    if said.code or not said.out.strip().isdigit():
-        why = said.err.strip().splitlines()[-1:] or [f"exit code {said.code}"]
+    if asked.code or not asked.out.strip().isdigit():
+        why = asked.err.strip().splitlines()[-1:] or [f"exit code {asked.code}"]
         raise HostError(
-            f"{runner.name}: 'id -u' should print a number there, but gave '{said.out.strip()[:200]}' ({why[0]}); the"
+            f"{runner.name}: 'id -u' should print a number there, but gave '{asked.out.strip()[:200]}' ({why[0]}); the"
             " start-up files of its shell must print nothing where there is no terminal"
         )
     runner.prefix = ("sudo", "-n", "--")

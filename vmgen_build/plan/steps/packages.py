@@ -60,6 +60,7 @@ def _section_step(ctx: PlanContext, installer: Installer, section: str, chosen: 
         title=TITLES[section],
         script=_script(ctx, installer, asked),
         network=True,
+        installs=True,
         inputs={name: program.entry() for name, program in programs.items()},
         probes=tuple(probe for wish, program in chosen for probe in _program_probes(ctx, wish, program)),
     )
@@ -78,6 +79,7 @@ def _named_packages(ctx: PlanContext, installer: Installer) -> Iterator[Step]:
         title="further packages",
         script=_script(ctx, installer, _Asked(packages, debconf)),
         network=True,
+        installs=True,
         probes=tuple(_package_probe(ctx, name) for name in asked),
     )
 

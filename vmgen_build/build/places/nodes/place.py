@@ -20,10 +20,11 @@ from vmgen_build.events import Bus
 from vmgen_build.guests.model import Workshop
 from vmgen_build.guests.node.driver import Driver, Setup
 from vmgen_build.guests.node.guardian import guarded, reap
-from vmgen_build.guests.node.workshop import NodeWorkshop, held_stages
+from vmgen_build.guests.node.workshop import NodeWorkshop, last_kept_stage
 from vmgen_build.guests.runners import ConnectionLost, connect, parse_host
 from vmgen_build.host.files import sha256_of
 from vmgen_build.host.programs import Requirement
+from vmgen_build.plan.bases import OsTemplate
 from vmgen_build.plan.context import Facts
 from vmgen_build.plan.model import Plan
 from vmgen_build.plan.network import links
@@ -61,7 +62,7 @@ class NodePlace(Place):
             return self._look(recipe, driver, facts, fetched)
 
     def kept_stages(self, plan: Plan, look: Look) -> int:
-        return held_stages(plan, look.there) + 1
+        return last_kept_stage(plan, look.there) + 1
 
     def requirements(self, plan: Plan, look: Look) -> tuple[Requirement, ...]:
         return (*HOMEWARD, *(base_requirements(plan) if self._base_is_made_here(plan, look) else ()))
@@ -74,14 +75,12 @@ class NodePlace(Place):
         try:
             with self._driver(build.backend, build.leased.name) as driver, guarded(driver) as guardian:
                 yield NodeWorkshop(
-                    driver,
                     guardian,
                     build.plan,
                     build.leased,
                     setup_of(build.recipe, self.options.build_address),
-                    build.plan.name,
                     push=lambda base, node, name, _output: push(build, base, node, name),
-                    tell=lambda text: build.bus.note(text, verbose=True),
+                    note=lambda text: build.bus.note(text, verbose=True),
                 )
         except ConnectionLost as error:
             raise ConnectionLost(f"{error}\n{self._clear_after_loss(build)}") from error
@@ -102,30 +101,30 @@ class NodePlace(Place):
     def _base_is_made_here(self, plan: Plan, look: Look) -> bool:
         """Whether the node will be sent a base of ours that this host's cache lacks."""
         wanted = not self.options.use_cache or self.kept_stages(plan, look) == 0
-        return wanted and not plan.base.template and not Store(self.options.cache).holds(plan.base.id)
+        return wanted and not isinstance(plan.base, OsTemplate) and not Store(self.options.cache).holds(plan.base.id)
 
     def _look(self, recipe: Recipe, driver: Driver, facts: Facts, digest_of: Callable[[str], str]) -> Look:
         """The base is the node's own OS template of the system, or one that the user names the source of; else ours.
 
         digest_of: the sha256 of an OS template that the node lacks, "" where it cannot be known.
         """
-        there = driver.templates()
-        if not driver.foreign_templates:
+        there = driver.os_templates()
+        if not driver.foreign_os_templates:
             return Look(facts, there)
         choice = self.options.ostemplate
         name = choice.name_for(recipe.hardware.os)
         if name in there:
-            return Look(replace(facts, template=name, template_digest=self._digest_there(driver, name)), there)
+            return Look(replace(facts, os_template=name, os_template_digest=self._digest_there(driver, name)), there)
         if not choice.name and choice.url == DEFAULT_URL:
             note = f"{driver.where} has no OS template {name}: a base made here takes its place"
             return Look(facts, there, note)
         digest = digest_of(name)
         unknown = "" if digest else f"the OS template {name} is not downloaded yet: every step counts as one to run"
-        return Look(replace(facts, template=name, template_digest=digest), there, unknown=unknown)
+        return Look(replace(facts, os_template=name, os_template_digest=digest), there, unknown=unknown)
 
     def _digest_there(self, driver: Driver, name: str) -> str:
         """Of an OS template of the node. Raises BuildError where the user asks for another."""
-        digest, wanted = driver.template_digest(name), self.options.ostemplate.sha256.lower()
+        digest, wanted = driver.os_template_digest(name), self.options.ostemplate.sha256.lower()
         if wanted and digest != wanted:
             raise BuildError(
                 f"OS template {name} on {driver.where} has the sha256 {digest}, not {wanted}:"

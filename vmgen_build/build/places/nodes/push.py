@@ -9,7 +9,7 @@ from vmgen_build.build.job import Build
 from vmgen_build.errors import BuildError
 from vmgen_build.guests.node.driver import PACK, Driver
 from vmgen_build.host.run import PIPE, start
-from vmgen_build.plan.model import Base
+from vmgen_build.plan.bases import Base, OsTemplate
 from vmgen_build.store.layers import Store
 
 _PACKED = f'set -euo pipefail\n{PACK}pack "$1" | gzip -1'
@@ -17,9 +17,9 @@ _PACKED = f'set -euo pipefail\n{PACK}pack "$1" | gzip -1'
 
 def push(build: Build, base: Base, driver: Driver, name: str) -> None:
     """Put the base into the node's cache of OS templates under this name. Raises BuildError."""
-    if name in driver.templates():
+    if name in driver.os_templates():
         return
-    if base.template:
+    if isinstance(base, OsTemplate):
         _push_ostemplate(build, driver, name)
     else:
         _push_layer(build, base, driver, name)
@@ -31,7 +31,7 @@ def _push_ostemplate(build: Build, driver: Driver, name: str) -> None:
         path = fetch(options.ostemplate, name, options.cache, build.bus.emit, offline=options.offline)
         suffix = next(s for s in SUFFIXES if path.name.endswith(s))
         with path.open("rb") as file:
-            driver.put_template(name, file, suffix)
+            driver.put_os_template(name, file, suffix)
 
 
 def _push_layer(build: Build, base: Base, driver: Driver, name: str) -> None:
@@ -41,7 +41,7 @@ def _push_layer(build: Build, base: Base, driver: Driver, name: str) -> None:
         with TemporaryFile() as errors:
             with start(words, stdout=PIPE, stderr=errors) as tar:
                 assert tar.stdout is not None
-                driver.put_template(name, tar.stdout)  # type: ignore[arg-type]
+                driver.put_os_template(name, tar.stdout)  # type: ignore[arg-type]
             if tar.returncode != 0:
                 errors.seek(0)
                 reason = errors.read().decode(errors="replace").strip() or f"tar ended with {tar.returncode}"

@@ -6,16 +6,16 @@ import hashlib
 import json
 import os
 import re
-import shutil
-import subprocess
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from vmgen_build.errors import BuildError
+from vmgen_build.host.programs import find_program
+from vmgen_build.host.run import run
 from vmgen_build.host.system import host_system
-from vmgen_build.plan.model import digest_of
+from vmgen_build.plan.digests import digest_of
 
 CANONICAL = {"debian": "http://deb.debian.org/debian", "debian-security": "http://deb.debian.org/debian-security"}
 """Debian's own addresses: https://www.debian.org/mirror/list, https://www.debian.org/security/"""
@@ -25,9 +25,12 @@ FRESH = 3600.0
 
 TRIES = 3
 
+TARGETS = ("apt-get", "indextargets", "--format", "$(REPO_URI)")
+SETTINGS = ("apt-config", "dump")
+
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class AptSource:
     """One line of an apt source list: "deb URI SUITE COMPONENTS"."""
 
     uri: str
@@ -51,26 +54,26 @@ class Release:
     date: int
 
 
-def debian_sources(suite: str, mirror: str | None, cache: Path) -> tuple[Source, ...]:
+def debian_sources(suite: str, mirror: str | None, cache: Path) -> tuple[AptSource, ...]:
     """The sources that a build of this suite takes packages from: the recipe's mirror, the host's, or Debian's."""
     return sources_of(suite, mirror, host_mirrors(cache))
 
 
-def sources_of(suite: str, mirror: str | None, own: Mapping[str, str]) -> tuple[Source, ...]:
+def sources_of(suite: str, mirror: str | None, own: Mapping[str, str]) -> tuple[AptSource, ...]:
     """mirror: the recipe's; own: the mirrors of the machine that fetches the packages, as found_mirrors gives them."""
     main = (mirror or own.get("debian") or CANONICAL["debian"]).rstrip("/")
     if suite in ("sid", "unstable", "experimental"):
-        return (Source(main, suite),)
+        return (AptSource(main, suite),)
     security = (own.get("debian-security") or CANONICAL["debian-security"]).rstrip("/")
-    return Source(main, suite), Source(main, f"{suite}-updates"), Source(security, f"{suite}-security")
+    return AptSource(main, suite), AptSource(main, f"{suite}-updates"), AptSource(security, f"{suite}-security")
 
 
 def host_mirrors(cache: Path) -> Mapping[str, str]:
     """The host's own mirrors of Debian, by archive name; empty on a host of another family.
 
-    apt takes half a second to tell; its answer is kept until a file of its sources changes.
+    apt takes half a second for it; its answer is kept until a file of its sources changes.
     """
-    if not shutil.which("apt-get") or not host_system().is_debian:
+    if not find_program("apt-get") or not host_system().is_debian:
         return {}
     sources = [Path("/etc/apt/sources.list"), *sorted(Path("/etc/apt/sources.list.d").glob("*"))]
     stamps = [(str(p), p.stat().st_mtime_ns, p.stat().st_size) for p in sources if p.exists()]
@@ -84,17 +87,11 @@ def host_mirrors(cache: Path) -> Mapping[str, str]:
 
 
 def _ask_apt_for_mirrors() -> dict[str, str]:
-    asked = subprocess.run(
-        ["apt-get", "indextargets", "--format", "$(REPO_URI)"],
-        capture_output=True,
-        text=True,
-        env=os.environ | {"LC_ALL": "C"},
-    )
-    return found_mirrors(asked.stdout)
+    return found_mirrors(run(TARGETS).text)
 
 
 def found_mirrors(targets: str) -> dict[str, str]:
-    """Archive name -> address, from what `apt-get indextargets --format '$(REPO_URI)'` printed."""
+    """Archive name -> address, from what TARGETS printed."""
     found: dict[str, str] = {}
     for uri in targets.splitlines():
         name = "debian-security" if re.search(r"debian-security/?$|security\.debian\.org", uri) else "debian"
@@ -105,9 +102,9 @@ def found_mirrors(targets: str) -> dict[str, str]:
 
 def host_apt_settings() -> tuple[str, ...]:
     """The host's settings of how packages are fetched (proxies, CA files, date checks), as apt.conf lines."""
-    if not shutil.which("apt-config"):
+    if not find_program("apt-config"):
         return ()
-    lines = list(chosen_settings(subprocess.run(["apt-config", "dump"], capture_output=True, text=True).stdout))
+    lines = list(chosen_settings(run(SETTINGS).text))
     for scheme in ("http", "https"):
         proxy = os.environ.get(f"{scheme}_proxy") or os.environ.get(f"{scheme.upper()}_PROXY")
         if proxy and not any(line.startswith(f"Acquire::{scheme}::Proxy ") for line in lines):
@@ -116,12 +113,12 @@ def host_apt_settings() -> tuple[str, ...]:
 
 
 def chosen_settings(dump: str) -> tuple[str, ...]:
-    """Of what `apt-config dump` printed, how packages are fetched."""
+    """Of what SETTINGS printed, how packages are fetched."""
     wanted = re.compile(r"^Acquire::(https?|ftp|Check-Valid-Until|Check-Date|Retries|ForceIPv[46])\b[^ ]* \"[^\"]+\";$")
     return tuple(line for line in dump.splitlines() if wanted.match(line))
 
 
-def release_of(source: Source, arch: str, cache: Path, *, offline: bool = False) -> Release:
+def release_of(source: AptSource, arch: str, cache: Path, *, offline: bool = False) -> Release:
     """What the source holds, asked for at most once an hour; offline, what was known last.
 
     Raises BuildError naming the address when it cannot be had.

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import subprocess
-from collections.abc import Callable, Sequence
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
-from vmgen_build.bases.apt_cache import keep_packages
-from vmgen_build.bases.archive import Source, host_apt_settings
+from vmgen_build.bases.apt.archive import AptSource
+from vmgen_build.bases.apt.cache import keep_packages
+from vmgen_build.bases.supply import COMPLETE, Making
 from vmgen_build.errors import HostError, StepFailed
+from vmgen_build.host.run import run_lines
 from vmgen_build.host.system import DEBIAN_KEYS, host_system, how_to_get
-from vmgen_build.plan.model import Base
-from vmgen_build.store.layers import TREE
+from vmgen_build.plan.bases import Bootstrapped
+from vmgen_build.text import LastLines
 
 _NEUTRAL = (
     ': > "$1"/etc/apt/sources.list;'
@@ -22,31 +24,29 @@ _NEUTRAL = (
 """No source and no setting of the builder's (its proxy, for one), and no service that starts while packages are
 installed (invoke-rc.d(8))."""
 
-TAIL = 15
-"""Lines of output that an error shows."""
-
 
 def mmdebstrap_command(
-    base: Base, goal: Path, sources: Sequence[Source], packages: Path, lists: Path, new: Path
+    base: Bootstrapped, making: Making, sources: Sequence[AptSource], options: Sequence[str], packages: Path
 ) -> list[str]:
-    """The call that makes `base` in `goal`.
+    """The call that makes `base` in making.root. options: lines of apt.conf.
 
-    The hooks link downloaded packages in, and keep what is new together with the indexes (mmdebstrap(1), HOOKS).
-    new: a folder that new packages are linked into. Indexes that are there already are of the same state of the
-    archive: they are taken, and none are fetched.
+    The hooks link downloaded packages in, and keep what is new together with the indexes (mmdebstrap(1), HOOKS): new
+    packages are linked into scratch/new. Indexes that are there already are of the same state of the archive: they are
+    taken, and none are fetched.
     """
+    lists, new = making.indexes, making.scratch / "new"
     archives, state = '"$1"/var/cache/apt/archives', '"$1"/var/lib/apt/lists'
-    if (lists / "complete").exists():
+    if (lists / COMPLETE).exists():
         indexes = ["--skip=update", f'--setup-hook=mkdir -p {state}; cp -a "{lists}"/lists/. {state}/']
     else:
-        keep = f'cp -a {state}/. "{lists}"/lists/; rm -f "{lists}"/lists/lock; touch "{lists}"/complete'
+        keep = f'cp -a {state}/. "{lists}"/lists/; rm -f "{lists}"/lists/lock; touch "{lists}"/{COMPLETE}'
         indexes = [f"--customize-hook={keep}"]
     debs = 'find "{}" -maxdepth 1 -name "*.deb" -exec cp -lnt {} {{}} +'
     settings = [
         'APT::Sandbox::User "root"',
         'Acquire::Retries "3"',
         'Acquire::http::Timeout "30"',
-        *(line.rstrip(";") for line in host_apt_settings()),
+        *(line.rstrip(";") for line in options),
     ]
     return [
         "mmdebstrap",
@@ -64,7 +64,7 @@ def mmdebstrap_command(
         f"--customize-hook={debs.format('$1/var/cache/apt/archives', new)}",
         *indexes,
         f"--customize-hook={_NEUTRAL}",
-        *(base.suite, str(goal)),
+        *(base.suite, str(making.root)),
         *(source.line() for source in sources),
     ]
 
@@ -79,32 +79,17 @@ def _keys() -> list[str]:
 
 
 def bootstrap(
-    base: Base, scratch: Path, sources: Sequence[Source], packages: Path, lists: Path, output: Callable[[str], None]
-) -> Path:
-    """Make the base's root file system in `scratch/data/fs`. Raises StepFailed with mmdebstrap's last lines, HostError
-    where the host lacks Debian's keys."""
-    goal = scratch / TREE
-    (scratch / "new").mkdir(parents=True)
-    goal.parent.mkdir()
-    command = mmdebstrap_command(base, goal, sources, packages, lists, scratch / "new")
-    tail: list[str] = []
-    env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "SOURCE_DATE_EPOCH": str(base.epoch)}
-    env["TMPDIR"] = str(scratch)
-    with subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        env=env,
-        start_new_session=True,
-    ) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            tail = [*tail[-TAIL + 1 :], line.rstrip()]
-            output(line.rstrip())
-    keep_packages(scratch / "new", packages)
-    if process.returncode != 0:
-        raise StepFailed("base", process.returncode, tail, None)
-    return goal
+    base: Bootstrapped, making: Making, sources: Sequence[AptSource], options: Sequence[str], packages: Path
+) -> None:
+    """packages: the folder of downloaded ones. Raises StepFailed with mmdebstrap's last lines, HostError where the
+    host lacks Debian's keys."""
+    new = making.scratch / "new"
+    new.mkdir(parents=True)
+    making.root.parent.mkdir()
+    tail = LastLines(making.output)
+    env = {"SOURCE_DATE_EPOCH": str(base.epoch), "TMPDIR": str(making.scratch)}
+    code = run_lines(mmdebstrap_command(base, making, sources, options, packages), tail, env=env)
+    keep_packages(new, packages)
+    shutil.rmtree(new)
+    if code != 0:
+        raise StepFailed("base", code, tail.lines, None)

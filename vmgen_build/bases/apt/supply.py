@@ -1,0 +1,127 @@
+"""What guests get in a build whose packages come by apt. Formats: apt.conf(5), sources.list(5), invoke-rc.d(8)."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from vmgen_build.bases.apt.archive import (
+    SETTINGS,
+    TARGETS,
+    AptSource,
+    chosen_settings,
+    debian_sources,
+    found_mirrors,
+    host_apt_settings,
+    sources_of,
+)
+from vmgen_build.bases.apt.bootstrap import bootstrap
+from vmgen_build.bases.apt.cache import keep_packages, lists_folder, packages_folder
+from vmgen_build.bases.supply import Ask, Making, Request, Supply
+from vmgen_build.host.system import parse_os_release
+from vmgen_build.plan.bases import Bootstrapped
+
+CA_FILE = "/etc/ssl/certs/ca-certificates.crt"
+
+NEUTRAL = """\
+#!/bin/sh
+set -eu
+rm -f /etc/apt/sources.list
+if [ -d /etc/apt/sources.list.d ]; then find /etc/apt/sources.list.d -type f -delete; fi
+: >/etc/apt/sources.list
+printf '#!/bin/sh\\nexit 101\\n' >/usr/sbin/policy-rc.d
+chmod 0755 /usr/sbin/policy-rc.d
+"""
+
+UPDATE = """\
+#!/bin/sh
+set -eu
+mkdir -p DOWNLOADS/lists/partial DOWNLOADS/archives/partial DOWNLOADS/cache
+exec apt-get -q update
+"""
+
+
+@dataclass(frozen=True)
+class AptSupply(Supply):
+    """options: lines of apt.conf, how packages are fetched; certificates: the CA file of the host that fetches, b"" for
+    none."""
+
+    request: Request
+    sources: tuple[AptSource, ...]
+    options: tuple[str, ...]
+    certificates: bytes
+
+    index_folders: ClassVar[tuple[str, ...]] = ("lists", "cache")
+    package_folder: ClassVar[str] = "archives"
+    neutral: ClassVar[str] = NEUTRAL
+
+    @classmethod
+    def of_this_host(cls, request: Request, cache: Path) -> AptSupply:
+        sources = debian_sources(request.system.codename, request.mirror, cache)
+        certificates = Path(CA_FILE).read_bytes() if Path(CA_FILE).exists() else b""
+        return cls(request, sources, host_apt_settings(), certificates)
+
+    @classmethod
+    def of_host(cls, request: Request, ask: Ask) -> AptSupply:
+        """One of another family has no mirrors and no settings of apt, so that Debian's own addresses serve."""
+        if not parse_os_release(ask(["cat", "/etc/os-release"]).decode(errors="replace")).is_debian:
+            return cls(request, sources_of(request.system.codename, request.mirror, {}), (), b"")
+        mirrors = found_mirrors(ask(TARGETS).decode(errors="replace"))
+        options = chosen_settings(ask(SETTINGS).decode(errors="replace"))
+        sources = sources_of(request.system.codename, request.mirror, mirrors)
+        return cls(request, sources, options, ask(["cat", CA_FILE]))
+
+    def environment(self, step_folder: str) -> Mapping[str, str]:
+        return {"DEBIAN_FRONTEND": "noninteractive", "APT_CONFIG": f"{step_folder}/apt.conf"}
+
+    def settings(self, step_folder: str, downloads: str) -> Mapping[str, bytes]:
+        files = {
+            "sources.list": "".join(f"{source.line()}\n" for source in self.sources).encode(),
+            "apt.conf": apt_conf(step_folder, downloads, self.options, ca_file=bool(self.certificates)).encode(),
+        }
+        return files | ({"ca-certificates.crt": self.certificates} if self.certificates else {})
+
+    def fetch_indexes(self, downloads: str) -> str:
+        return UPDATE.replace("DOWNLOADS", shlex.quote(downloads))
+
+    def indexes(self, cache: Path, state: str) -> Path:
+        return lists_folder(cache, self.sources, self.request.system.arch, state)
+
+    def prepare(self, indexes: Path) -> None:
+        (indexes / "lists" / "partial").mkdir(parents=True, exist_ok=True)
+        (indexes / "cache").mkdir(exist_ok=True)
+
+    def packages(self, cache: Path) -> Path:
+        return packages_folder(cache, self.request.system.distribution)
+
+    def keep(self, new: Path, packages: Path) -> None:
+        keep_packages(new, packages)
+
+    def bootstrap(self, base: Bootstrapped, making: Making) -> None:
+        bootstrap(base, making, self.sources, self.options, self.packages(making.cache))
+
+
+def apt_conf(step_folder: str, downloads: str, options: Sequence[str], *, ca_file: bool) -> str:
+    """Settings of every apt run in a guest; the paths are the guest's."""
+    lines = [
+        f'Dir::Etc::sourcelist "{step_folder}/sources.list";',
+        f'Dir::State::lists "{downloads}/lists";',
+        f'Dir::Cache::archives "{downloads}/archives";',
+        f'Dir::Cache::pkgcache "{downloads}/cache/pkgcache.bin";',
+        f'Dir::Cache::srcpkgcache "{downloads}/cache/srcpkgcache.bin";',
+        'APT::Sandbox::User "root";',
+        'APT::Keep-Downloaded-Packages "true";',
+        'APT::Update::Error-Mode "any";',
+        'Acquire::Languages "none";',
+        'Acquire::Retries "3";',
+        'Acquire::http::Timeout "30";',
+        'Acquire::GzipIndexes "false";',
+        'DPkg::Options { "--force-unsafe-io"; };',
+        *options,
+    ]
+    if ca_file:
+        lines.append(f'Acquire::https::CaInfo "{step_folder}/ca-certificates.crt";')
+    return "\n".join(lines) + "\n"

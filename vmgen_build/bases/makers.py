@@ -1,0 +1,42 @@
+"""Who makes a base, by its kind. Image servers and places that hold machines bring makers of their own kinds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from vmgen_build.bases.ostemplate import OsTemplateChoice, kept
+from vmgen_build.bases.supply import Making
+from vmgen_build.bases.unpack import unpack
+from vmgen_build.errors import BuildError
+from vmgen_build.plan.bases import Base, Bootstrapped, OsTemplate, Tarball
+
+Maker = Callable[[Any, Making], None]
+"""Makes the root file system of a base of its kind in Making.root. Raises BuildError, StepFailed."""
+
+
+def _bootstrapped(base: Bootstrapped, making: Making) -> None:
+    making.supply.bootstrap(base, making)
+
+
+def _tarball(base: Tarball, making: Making) -> None:
+    unpack(base.file, base.sha256, making.root)
+
+
+def _os_template(base: OsTemplate, making: Making) -> None:
+    """As its publisher packed it: see guests.complete for the rest. It is in the cache since the plan was made."""
+    archive = kept(OsTemplateChoice(sha256=base.sha256), base.os_template, making.cache)
+    if archive is None:
+        raise BuildError(f"OS template {base.os_template} is not in the cache any more: build again")
+    unpack(archive, base.sha256, making.root)
+
+
+MAKERS: Mapping[type, Maker] = {Bootstrapped: _bootstrapped, Tarball: _tarball, OsTemplate: _os_template}
+
+
+def make_base(base: Base, making: Making) -> None:
+    """Raises BuildError where there is no maker of its kind, and what the maker raises."""
+    maker = MAKERS.get(type(base))
+    if maker is None:
+        raise BuildError(f"no place here can make a base of {base.title}; name another base")
+    maker(base, making)

@@ -1,0 +1,118 @@
+"""What the guests of one package manager get in a build: settings, package indexes, downloaded packages.
+
+One module or package here for each package manager, named as the installer, with its SUPPLY, a kind of Supply.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import ClassVar
+
+from vmgen_build.errors import BuildError
+from vmgen_build.plan.bases import Bootstrapped
+from vmgen_build.store.layers import TREE
+from vmgen_build.systems.model import System
+
+Ask = Callable[[Sequence[str]], bytes]
+"""Runs a program on another host and gives what it prints; nothing where it fails or is not there."""
+
+COMPLETE = "complete"
+"""There in a folder of indexes once all of them are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Whose packages. mirror: the recipe's, None for that of the host that fetches. epoch: as Plan.epoch."""
+
+    system: System
+    mirror: str | None
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Making:
+    """What the maker of a base gets. scratch: a new folder on the cache's file system; indexes: see Supply.indexes;
+    output: takes lines."""
+
+    cache: Path
+    scratch: Path
+    supply: Supply
+    indexes: Path
+    output: Callable[[str], None]
+
+    @property
+    def root(self) -> Path:
+        """Where the base's root file system is to be; neither it nor the folder that holds it is there yet."""
+        return self.scratch / TREE
+
+
+class Supply(ABC):
+    """How one host fetches packages for the guests of one system.
+
+    In a guest, indexes and packages lie in one folder, "downloads", in the folders of these names.
+    """
+
+    index_folders: ClassVar[tuple[str, ...]]
+    package_folder: ClassVar[str]
+    neutral: ClassVar[str]
+    """A script of sh for the root of an OS template of others: no sources but the build's, and no service that starts
+    while packages are installed. The clean-up at a build's end undoes it."""
+
+    @classmethod
+    @abstractmethod
+    def of_this_host(cls, request: Request, cache: Path) -> Supply:
+        """As this host fetches its own packages."""
+
+    @classmethod
+    @abstractmethod
+    def of_host(cls, request: Request, ask: Ask) -> Supply:
+        """As another host fetches its own packages."""
+
+    @abstractmethod
+    def environment(self, step_folder: str) -> Mapping[str, str]:
+        """Variables that every command of a guest gets. step_folder: of the guest, where its settings lie."""
+
+    @abstractmethod
+    def settings(self, step_folder: str, downloads: str) -> Mapping[str, bytes]:
+        """The files of the step's folder, by name, that a step finds which uses the network."""
+
+    @abstractmethod
+    def fetch_indexes(self, downloads: str) -> str:
+        """A script of sh that fetches the indexes, and makes the folders that it needs where they are not there."""
+
+    @abstractmethod
+    def indexes(self, cache: Path, state: str) -> Path:
+        """The folder of the cache for the indexes of one state of the archive, with COMPLETE in it once all are there.
+
+        state: what they depend on beside the sources (the archive's release, the recipe's own repositories).
+        """
+
+    @abstractmethod
+    def prepare(self, indexes: Path) -> None:
+        """Make the folders of index_folders in it."""
+
+    @abstractmethod
+    def packages(self, cache: Path) -> Path:
+        """The folder of the cache that holds downloaded packages, which all builds share."""
+
+    @abstractmethod
+    def keep(self, new: Path, packages: Path) -> None:
+        """Take packages over that a guest downloaded."""
+
+    @abstractmethod
+    def bootstrap(self, base: Bootstrapped, making: Making) -> None:
+        """Make a root of the system's packages. Raises StepFailed."""
+
+
+def supply_kind(installer: str) -> type[Supply]:
+    """The supply of a package manager. Raises BuildError where this version has none."""
+    name = f"{__package__}.{installer}"
+    if find_spec(name) is None:
+        raise BuildError(f"this version cannot fetch packages for {installer}; name a Debian system, such as debian-12")
+    kind: type[Supply] = import_module(name).SUPPLY
+    return kind

@@ -1,0 +1,96 @@
+"""Commands in containers on a root of this host, a new one for each (lxc-execute(1)).
+
+Everything here runs inside a worker of host.namespaces: the mounts and containers die with it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vmgen_build.guests.model import Output
+from vmgen_build.host.run import run_lines, start
+from vmgen_build.store.lease import CGROUPS, remove_cgroups
+
+DROPPED = "mac_admin mac_override sys_time sys_module sys_rawio sys_boot"
+"""Capabilities that no step needs; a step that shares the host's network loses net_admin too, which would change it."""
+
+ENDING = 10.0
+"""Seconds that the kernel has to end what was killed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """tag: of the build; folder: of the container's own, on this host; root: its root file system.
+
+    inside: the folder of this host that the guest sees as step_folder. environment: of each command.
+    """
+
+    tag: str
+    folder: Path
+    root: Path
+    inside: Path
+    step_folder: str
+    environment: Mapping[str, str]
+
+    def run(self, command: Sequence[str], output: Output, *, network: bool, timeout: float | None = None) -> int | None:
+        """Its exit code; None where it took longer than `timeout` seconds and was ended with all that it started."""
+        argv = self._argv(command, network)
+        try:
+            return run_lines(argv, output, timeout=timeout)
+        except TimeoutError:
+            self._wait_until_ended()
+            return None
+
+    def _wait_until_ended(self) -> None:
+        """What was killed has cgroups until the kernel is done with it, and the next container takes the same ones."""
+        end = time.monotonic() + ENDING
+        while not remove_cgroups(self._cgroup) and time.monotonic() < end:
+            time.sleep(0.02)
+
+    def open_shell(self, *, network: bool) -> None:
+        """An interactive shell on our own terminal."""
+        argv = self._argv(["/bin/bash", "-i"], network)
+        start(argv, stdin=0, stdout=1, stderr=2, own_session=False).wait()
+
+    @property
+    def _lxc_path(self) -> Path:
+        return self.folder.parent / "lxc"
+
+    @property
+    def _cgroup(self) -> str:
+        return f"{self.tag}/{self.folder.name}"
+
+    @property
+    def _name(self) -> str:
+        return f"vmgen-{self.tag}-{self.folder.name}"
+
+    def _argv(self, command: Sequence[str], network: bool) -> list[str]:
+        config = self.folder / "config"
+        config.write_text(self._config(network))
+        variables = [f"{name}={value}" for name, value in self.environment.items()]
+        head = ["lxc-execute", "-P", str(self._lxc_path), "-n", self._name, "-f", str(config)]
+        return [*head, "--", "/usr/bin/env", "-i", *variables, *command]
+
+    def _config(self, network: bool) -> str:
+        """lxc.container.conf(5). The host's name servers are seen by steps that use the network alone."""
+        resolv = Path("/etc/resolv.conf").resolve()
+        group = f"{CGROUPS}/{self._cgroup}"
+        lines = [
+            "lxc.include = /usr/share/lxc/config/common.conf",
+            "lxc.uts.name = localhost",
+            f"lxc.rootfs.path = dir:{self.root}",
+            "lxc.apparmor.profile = unconfined",
+            f"lxc.cgroup.dir.container = {group}/guest",
+            f"lxc.cgroup.dir.monitor = {group}/monitor",
+            f"lxc.cgroup.dir.monitor.pivot = {group}/pivot",
+            "lxc.mount.entry = tmpfs run tmpfs nosuid,nodev,mode=0755 0 0",
+            f"lxc.mount.entry = {self.inside} {self.step_folder.lstrip('/')} none rbind,create=dir 0 0",
+            f"lxc.net.0.type = {'none' if network else 'empty'}",
+            f"lxc.cap.drop = {DROPPED}{' net_admin' if network else ''}",
+        ]
+        if network and resolv.exists():
+            lines.append(f"lxc.mount.entry = {resolv} etc/resolv.conf none bind,ro,create=file 0 0")
+        return "\n".join(lines) + "\n"

@@ -1,0 +1,148 @@
+"""What a plan may start from, as data. Who makes each: bases/makers.py."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from vmgen_build.plan.digests import FORMAT, digest_of
+
+
+class _Identified(ABC):
+    """A base's share in all kinds: its name among the stages of a plan, and an id made of its content."""
+
+    @property
+    def name(self) -> str:
+        return "base"
+
+    @property
+    def title(self) -> str:
+        """For people."""
+        return "base system"
+
+    @abstractmethod
+    def content(self) -> Mapping[str, Any]:
+        """All that the base's layer depends on, JSON-ready."""
+
+    @cached_property
+    def id(self) -> str:
+        return digest_of({"format": FORMAT, **self.content()})
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**self.content(), "id": self.id}
+
+
+@dataclass(frozen=True)
+class Bootstrapped(_Identified):
+    """A root file system that is made of a distribution's packages.
+
+    method: who makes it ("mmdebstrap"); suite "bookworm"; arch in Debian's words ("amd64").
+    packages: what it holds beside the method's minimum. release: digest of the archive's Release files, so that a new
+    point release or security update is another base. epoch: see Plan.epoch.
+    """
+
+    method: str
+    distribution: str
+    suite: str
+    arch: str
+    packages: tuple[str, ...]
+    release: str
+    epoch: int
+
+    def content(self) -> Mapping[str, Any]:
+        return {
+            "method": self.method,
+            "distribution": self.distribution,
+            "suite": self.suite,
+            "arch": self.arch,
+            "packages": list(self.packages),
+            "release": self.release,
+            "epoch": self.epoch,
+        }
+
+
+@dataclass(frozen=True)
+class OsTemplate(_Identified):
+    """An OS template of others, brought to what a base of ours holds.
+
+    os_template: its name, without .tar.gz; sha256: of the file. packages: what is installed where it lacks them; the
+    others as in Bootstrapped.
+    """
+
+    os_template: str
+    sha256: str
+    distribution: str
+    suite: str
+    arch: str
+    packages: tuple[str, ...]
+    epoch: int
+
+    def content(self) -> Mapping[str, Any]:
+        """The keys are those that its id was always made of."""
+        return {
+            "method": "ostemplate",
+            "distribution": self.distribution,
+            "suite": self.suite,
+            "arch": self.arch,
+            "packages": list(self.packages),
+            "release": self.sha256,
+            "epoch": self.epoch,
+            "template": self.os_template,
+        }
+
+
+@dataclass(frozen=True)
+class Tarball(_Identified):
+    """A root file system as a tar of this host, compressed or not. The folder that it lies in is no part of its id.
+
+    file: where it lies; sha256: of its bytes, hex.
+    """
+
+    file: Path
+    sha256: str
+
+    @property
+    def title(self) -> str:
+        return f"base system of {self.file.name}"
+
+    def content(self) -> Mapping[str, Any]:
+        return {"method": "tarball", "file": self.file.name, "sha256": self.sha256}
+
+
+@dataclass(frozen=True)
+class Image(_Identified):
+    """An image of an image server, or a disk image. source: the server's address, or the file; alias: its name there,
+    "" for a file; digest: sha256 of what it is now, hex."""
+
+    source: str
+    alias: str
+    digest: str
+
+    @property
+    def title(self) -> str:
+        return f"image {self.alias} of {self.source}" if self.alias else f"image {self.source}"
+
+    def content(self) -> Mapping[str, Any]:
+        return {"method": "image", "source": self.source, "alias": self.alias, "digest": self.digest}
+
+
+@dataclass(frozen=True)
+class PlacedMachine(_Identified):
+    """A virtual machine that a place holds already. snapshot: one of its own; "" is the state that it is in."""
+
+    machine: str
+    snapshot: str = ""
+
+    @property
+    def title(self) -> str:
+        return f"machine {self.machine}" + (f", snapshot {self.snapshot}" if self.snapshot else "")
+
+    def content(self) -> Mapping[str, Any]:
+        return {"method": "machine", "machine": self.machine, "snapshot": self.snapshot}
+
+
+Base = Bootstrapped | OsTemplate | Tarball | Image | PlacedMachine
