@@ -24,6 +24,9 @@ TICK = 0.2
 """Seconds between two calls of what is called while a program runs."""
 
 Process = subprocess.Popen[bytes]
+TimeoutExpired = subprocess.TimeoutExpired
+"""What Process.wait raises when its time is over."""
+
 Stream = int | IO[bytes]
 Word = str | Path
 

@@ -8,11 +8,10 @@ import signal
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
-from subprocess import TimeoutExpired
 from typing import IO
 
 from vmgen_build.guests.runners.process import Process, ProcessRunner, named
-from vmgen_build.host.run import PIPE, start
+from vmgen_build.host.run import PIPE, TimeoutExpired, start
 
 PATIENCE = 5.0
 """Seconds between SIGTERM and SIGKILL."""
