@@ -86,9 +86,6 @@ def test_the_rooms_are_those_that_there_are() -> None:
 STARTERS = ("host",)
 """Rooms that may import subprocess: programs of the host are started there."""
 
-NAMESAKES_FOR_NOW = ("recipe",)
-"""Rooms in which two classes may still share a name."""
-
 
 def nodes(module: str) -> list[ast.AST]:
     return list(ast.walk(ast.parse(MODULES[module].read_text())))
@@ -114,5 +111,5 @@ def test_no_two_classes_of_a_room_share_a_name() -> None:
         for node in nodes(module):
             if isinstance(node, ast.ClassDef):
                 found.setdefault((module.split(".")[1], node.name.lstrip("_")), []).append(module)
-    twice = {key: modules for key, modules in found.items() if len(modules) > 1 and key[0] not in NAMESAKES_FOR_NOW}
+    twice = {key: modules for key, modules in found.items() if len(modules) > 1}
     assert twice == {}

@@ -187,7 +187,7 @@ def _head(name: str, depth: int) -> str:
     return f"{'[' * levels}{plain(name)}{']' * levels}"
 
 
-class _Option(NamedTuple):
+class _Line(NamedTuple):
     """An option whose value is still to be read. line: the number of its first line. start: that line's offset.
     raw: what stands behind the `=` of that line. raw_at: its offset."""
 
@@ -321,7 +321,7 @@ class _Parser:
             self.error("the name before = is missing; write name = value")
         else:
             raw_at = at + len(line) - len(raw)
-            self.keep(key, self.value(_Option(key, self.line, self.start, at, key_end, raw, raw_at)))
+            self.keep(key, self.value(_Line(key, self.line, self.start, at, key_end, raw, raw_at)))
 
     def keep(self, key: str, value: Value) -> None:
         section = self.stack[-1]
@@ -334,7 +334,7 @@ class _Parser:
         else:
             section.values[key] = value
 
-    def value(self, option: _Option) -> Value:
+    def value(self, option: _Line) -> Value:
         raw = option.raw
         if not _SPECIAL.search(raw):
             return self.made(option, _Scanned(raw, (raw,) if raw else (), False, ""), option.raw_at + len(raw))
@@ -347,7 +347,7 @@ class _Parser:
         written = raw[: len(raw) - len(scanned.cut)].rstrip()
         return self.made(option, scanned, option.raw_at + len(written))
 
-    def made(self, option: _Option, scanned: _Scanned | None, value_end: int) -> Value:
+    def made(self, option: _Line, scanned: _Scanned | None, value_end: int) -> Value:
         """The option's value, which ends on the line that is read; scanned: None where its syntax is wrong."""
         text, items, quoted, cut = scanned or _Scanned("", (), False, "")
         written_end = self.start + len(self.lines[self.line - 1].rstrip())
@@ -363,7 +363,7 @@ class _Parser:
         )
         return Value(option.key, text, items, self.file, option.line, quoted, cut, scanned is None, spans)
 
-    def long_value(self, option: _Option) -> Value:
+    def long_value(self, option: _Line) -> Value:
         """A value between triple quotes, to the line that closes it."""
         quote, rest = option.raw[:3], option.raw[3:]
         rest_at = option.raw_at + 3

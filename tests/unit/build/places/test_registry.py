@@ -32,6 +32,7 @@ from vmgen_build.guests.node.lxcnode import LxcDriver
 from vmgen_build.guests.node.vzctl import VzDriver
 from vmgen_build.guests.runners import LocalRunner
 from vmgen_build.host.programs import Requirement
+from vmgen_build.plan.bases import OsTemplate
 from vmgen_build.plan.context import Facts
 from vmgen_build.plan.model import Plan
 from vmgen_build.recipe.load import load
@@ -153,7 +154,8 @@ def test_this_host_is_asked_for_what_is_used_here_alone(recipe: Recipe, tmp_path
     assert commands(here, plan, nothing) == {"lxc-execute", "mmdebstrap", "tar"}
     assert commands(node, plan, nothing) == {"mmdebstrap", "tar", "bash", "gzip"}
     assert commands(node, plan, Look(Facts(), frozenset({base}))) == {"tar", "bash", "gzip"}
-    others = replace(plan, base=replace(plan.base, method="ostemplate", template="debian-12-x86_64"))
+    os_template = OsTemplate("debian-12-x86_64", "0" * 64, "debian", "bookworm", "amd64", (), 0)
+    others = replace(plan, base=os_template)
     assert commands(node, others, nothing) == {"tar", "bash", "gzip"}
 
     layer = tmp_path / "cache/layers" / plan.base.id[:32]
@@ -195,5 +197,5 @@ def only_in(folder: Path, monkeypatch: pytest.MonkeyPatch, programs: list[str]) 
         (folder / name).write_text("#!/bin/sh\n")
         (folder / name).chmod(0o755)
     monkeypatch.setenv("PATH", str(folder))
-    monkeypatch.setattr("vmgen_build.guests.runners.local.SYSTEM_FOLDERS", str(folder))
+    monkeypatch.setattr("vmgen_build.host.programs.SYSTEM_FOLDERS", str(folder))
     assert os.environ["PATH"] == str(folder)
