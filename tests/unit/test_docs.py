@@ -1,0 +1,52 @@
+"""The documentation: what it shows is what there is."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from vmgen_build.recipe.load import load
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+
+
+def prose(page: Path) -> list[tuple[int, str]]:
+    """The lines outside of fences, which hold what programs print."""
+    found, fenced = [], False
+    for number, line in enumerate(page.read_text().splitlines(), 1):
+        if line.startswith("```"):
+            fenced = not fenced
+        elif not fenced:
+            found.append((number, line))
+    return found
+
+
+def test_the_recipe_of_the_readme_is_the_one_that_ships(tmp_path: Path) -> None:
+    shown = re.search(r"```ini\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert shown is not None
+    shipped = (ROOT / "recipes/first.ini").read_text().split("\n", 1)[1]
+    assert shown[1] == shipped
+    (tmp_path / "first.ini").write_text(shown[1])
+    assert load(tmp_path / "first.ini", strict=True, environ={"ANA_PASSWORD": "x"}).warnings == ()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_line_is_long(page: Path) -> None:
+    assert [(number, len(line)) for number, line in prose(page) if len(line) > 120] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text())
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_the_modules_that_the_docs_name_are_there() -> None:
+    """Paths within the package, as how-it-works.md writes them: `plan/steps/users.py`."""
+    text = "\n".join((ROOT / "docs" / name).read_text() for name in ("how-it-works.md", "extending.md"))
+    named = set(re.findall(r"`((?:vmgen_build/)?[a-z_]+/[\w/]+\.py)`", text))
+    missing = [n for n in named if not (ROOT / "vmgen_build" / n.removeprefix("vmgen_build/")).exists()]
+    assert [name for name in missing if not (ROOT / name).exists()] == [] and len(named) > 20
