@@ -383,7 +383,11 @@ def test_a_builder_that_is_killed_or_interrupted(node: Node, begun: Any, number:
     assert node.left_over() == []
 
 
-def test_what_a_dead_guardian_left_goes_with_the_next_build(node: Node, begun: Any, over_ssh: Build) -> None:
+@pytest.mark.parametrize("backend", ["openvz", "lxc"])
+def test_what_a_dead_guardian_left_goes_with_the_next_build(
+    node: Node, begun: Any, over_ssh: Build, backend: str
+) -> None:
+    """Of any backend: what was made by vzctl is removed by vzctl, though lxc's containers are made by lxc-execute."""
     process = begun("the script runs", *paused(60))
     guardians = subprocess.run(["pgrep", "-f", "vmgen-guardian"], capture_output=True, text=True).stdout.split()
     for pid in [*map(int, guardians), process.pid]:
@@ -391,7 +395,7 @@ def test_what_a_dead_guardian_left_goes_with_the_next_build(node: Node, begun: A
     process.communicate()
     assert 4102 in node.containers()
     node.fault("no-space")
-    done = over_ssh(QUICK)
+    done = over_ssh(QUICK, backend=backend)
     assert "what a build that was cut off left" in done.stderr and node.containers() == {}, done.stderr
 
 

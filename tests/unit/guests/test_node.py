@@ -173,6 +173,18 @@ def test_a_record_without_a_guardian_is_reaped_and_one_with_its_own_is_not(recor
     assert reap(other) == []
 
 
+def test_a_record_of_another_drivers_container_stays_for_that_driver(records: Path) -> None:
+    records.mkdir()
+    (records / "of-vzctl").write_text("own 103\n")
+    (records / "of-lxc").write_text("own vmgen-of-lxc\n")
+    assert reap(lxcnode.LxcDriver(LocalRunner(), "look")) == ["of-lxc"]
+    assert [path.name for path in records.iterdir()] == ["of-vzctl"]
+    (records / "of-lxc").write_text("own vmgen-of-lxc\n")
+    (records / "of-vzctl").unlink()
+    assert reap(vzctl.VzDriver(LocalRunner(), "look")) == []
+    assert [path.name for path in records.iterdir()] == ["of-lxc"]
+
+
 def run(step_output: bytes, tmp_path: Path) -> tuple[list[str], guest._Listener]:
     lines: list[str] = []
     listener = guest._Listener("n0", lines.append)

@@ -78,7 +78,8 @@ class Driver(ABC):
 
     removal: ClassVar[str]
     """Shell functions for the guardian (guests.node.guardian). `remove ID TAG` stops and destroys the container with
-    all that is its own, if it carries the tag or is half made; another's is left alone."""
+    all that is its own, if it carries the tag or is half made; another's is left alone. It ends with 2 where none of
+    this driver's containers has such an ID."""
 
     foreign_os_templates: ClassVar[bool] = False
     """Whether its cache has OS templates of others, which a container may start from."""

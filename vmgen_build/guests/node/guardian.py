@@ -21,12 +21,17 @@ PATIENCE = 180.0
 """Seconds that the removal of containers may take."""
 
 CLEAR = """\
-clear() {  # RECORD: removes what it lists, then the record itself
-    tag=${1##*/}
+clear() {  # RECORD: removes what it lists, then the record itself, but for one that lists containers of other drivers
+    tag=${1##*/} other=
     while read -r _ one <&3; do
-        remove "$one" "$tag" || bad="$bad $one"
+        remove "$one" "$tag"
+        case $? in
+            0) ;;
+            2) other=1 ;;
+            *) bad="$bad $one" ;;
+        esac
     done 3<"$1"
-    [ -n "$bad" ] || rm -f -- "$1"
+    [ -z "$bad$other" ] && rm -f -- "$1"
 }
 """
 

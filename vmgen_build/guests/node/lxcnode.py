@@ -49,7 +49,11 @@ class LxcDriver(Driver):
     kind: ClassVar[str] = "lxc"
     removal: ClassVar[str] = f"""\
 remove() {{  # ID TAG
-    case $1 in {MARK}-"$2") ;; *) return 0 ;; esac
+    case $1 in
+        {MARK}-"$2") ;;
+        {MARK}-*) return 0 ;;
+        *) return 2 ;;
+    esac
     lxc-stop -P {CONTAINERS} -n "$1" -k >/dev/null 2>&1
     rm -rf --one-file-system -- "{CONTAINERS}/$1"
 }}

@@ -105,6 +105,7 @@ located() {  # ID: its root and its private area, a line each
     )
 }
 remove() {  # ID TAG
+    case $1 in *[!0-9]*) return 2 ;; esac
     conf=/etc/vz/conf/$1.conf
     if [ -e "$conf" ] && ! grep -q "^NAME=\\"\\{0,1\\}"""
         + MARK

@@ -21,7 +21,7 @@ from vmgen_build.build.job import Build
 from vmgen_build.build.options import BuildOptions
 from vmgen_build.build.places.here import HerePlace
 from vmgen_build.build.places.model import Look, Place
-from vmgen_build.build.places.nodes.drivers import driver_on
+from vmgen_build.build.places.nodes.drivers import drivers_on
 from vmgen_build.build.places.nodes.place import NodePlace
 from vmgen_build.build.places.registry import GROUP, place_at, place_class, schemes
 from vmgen_build.cli import main
@@ -181,13 +181,14 @@ def test_a_node_is_driven_by_what_it_has(
 ) -> None:
     """A real shell looks for the programs, in a folder that holds these alone."""
     only_in(tmp_path, monkeypatch, there)
-    assert type(driver_on(LocalRunner(), "tag", prefers)) is kind
+    drivers = drivers_on(LocalRunner(), "tag", prefers)
+    assert type(drivers[0]) is kind and len(drivers) == len(there)
 
 
 def test_a_node_that_has_neither(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     only_in(tmp_path, monkeypatch, [])
     with pytest.raises(HostError, match="this host has neither lxc nor vzctl"):
-        driver_on(LocalRunner(), "tag", ("vzctl",))
+        drivers_on(LocalRunner(), "tag", ("vzctl",))
 
 
 def only_in(folder: Path, monkeypatch: pytest.MonkeyPatch, programs: list[str]) -> None:

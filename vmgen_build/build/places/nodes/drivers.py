@@ -17,13 +17,13 @@ PROGRAMS = {"lxc": "lxc-execute", "vzctl": "vzctl"}
 """A program that is there where the driver can work."""
 
 
-def driver_on(runner: Runner, tag: str, prefers: Sequence[str]) -> Driver:
-    """The first that the node can serve, of those that the backend prefers, then of all. Raises HostError."""
+def drivers_on(runner: Runner, tag: str, prefers: Sequence[str]) -> list[Driver]:
+    """Those whose programs the node has, first the ones that the backend prefers. Raises HostError for none."""
     find = 'for one; do command -v "$one" >/dev/null && echo "$one"; done; :'
     there = runner.run(["sh", "-c", find, "sh", *PROGRAMS.values()]).out.split()
-    for name in dict.fromkeys((*prefers, *DRIVERS)):
-        if PROGRAMS.get(name) in there:
-            return DRIVERS[name](runner, tag)
+    names = [name for name in dict.fromkeys((*prefers, *DRIVERS)) if PROGRAMS.get(name) in there]
+    if names:
+        return [DRIVERS[name](runner, tag) for name in names]
     raise HostError(
         f"{runner.name} has neither {' nor '.join(DRIVERS)}, by which containers are made: install one of them there;"
         f" see: vmgen-build doctor --host"

@@ -12,7 +12,7 @@ from vmgen_build.build.bases import make_base_here
 from vmgen_build.build.finding import Finding
 from vmgen_build.build.job import Build
 from vmgen_build.build.places.model import Look, Place
-from vmgen_build.build.places.nodes.drivers import driver_on
+from vmgen_build.build.places.nodes.drivers import drivers_on
 from vmgen_build.build.places.nodes.push import push
 from vmgen_build.build.requirements import base_requirements
 from vmgen_build.errors import BuildError, UsageError, VmgenError
@@ -56,9 +56,11 @@ class NodePlace(Place):
             options = self.options
             return sha256_of(fetch(options.ostemplate, name, options.cache, bus.emit, offline=options.offline))
 
-        with self._driver(backend, "look") as driver:
-            for tag in reap(driver):
-                bus.note(f"cleared away on {driver.where} what a build that was cut off left: {tag}")
+        with self._drivers(backend, "look") as drivers:
+            for each in drivers:
+                for tag in reap(each):
+                    bus.note(f"cleared away on {each.where} what a build that was cut off left: {tag}")
+            driver = drivers[0]
             return self._look(recipe, driver, facts, fetched)
 
     def kept_stages(self, plan: Plan, look: Look) -> int:
@@ -92,11 +94,17 @@ class NodePlace(Place):
 
     @contextmanager
     def _driver(self, backend: Backend, tag: str) -> Iterator[Driver]:
-        """Connected. Raises HostError, UsageError."""
+        """The one that makes the backend's containers, connected. Raises HostError, UsageError."""
+        with self._drivers(backend, tag) as drivers:
+            yield drivers[0]
+
+    @contextmanager
+    def _drivers(self, backend: Backend, tag: str) -> Iterator[list[Driver]]:
+        """All that the node can be driven by, the backend's first, connected."""
         with connect(parse_host(self.options.host), accept_new=self.options.accept_new_host_key) as runner:
-            driver = driver_on(runner, tag, backend.prefers)
-            driver.check()
-            yield driver
+            drivers = drivers_on(runner, tag, backend.prefers)
+            drivers[0].check()
+            yield drivers
 
     def _base_is_made_here(self, plan: Plan, look: Look) -> bool:
         """Whether the node will be sent a base of ours that this host's cache lacks."""
