@@ -1,6 +1,7 @@
 """What the guests of one package manager get in a build: settings, package indexes, downloaded packages.
 
-One module or package here for each package manager, named as the installer, with its SUPPLY, a kind of Supply.
+One module or package here for each, with its SUPPLY, a kind of Supply; and those that others bring by an entry point
+of the group vmgen_build.supplies. An installer names the one that it takes (Installer.supply).
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from vmgen_build.errors import BuildError
+from vmgen_build.installers import installer_for
 from vmgen_build.plan.bases import Bootstrapped
+from vmgen_build.plugins import Group
 from vmgen_build.store.layers import TREE
 from vmgen_build.systems.model import System
 
@@ -109,10 +112,25 @@ class Supply(ABC):
         """Make a root of the system's packages. Raises StepFailed."""
 
 
-def supply_kind(installer: str) -> type[Supply]:
-    """The supply of a package manager. Raises BuildError where this version has none."""
-    name = f"{__package__}.{installer}"
-    if find_spec(name) is None:
-        raise BuildError(f"this version cannot fetch packages for {installer}; name a Debian system, such as debian-12")
-    kind: type[Supply] = import_module(name).SUPPLY
+def _is_supply(thing: object) -> bool:
+    return isinstance(thing, type) and issubclass(thing, Supply)
+
+
+GROUP: Group[type[Supply]] = Group("vmgen_build.supplies", "a class of Supply", _is_supply)
+
+
+def supply_kind(system: System) -> type[Supply]:
+    """That of the system's packages. Raises VmgenError where this version has no installer, or no supply."""
+    name = installer_for(system).supply or system.installer
+    kind = _own(name) or GROUP.get(name)
+    if kind is None:
+        raise BuildError(f"this version cannot fetch packages for {name}; name a Debian system, such as debian-12")
+    return kind
+
+
+def _own(name: str) -> type[Supply] | None:
+    module = f"{__package__}.{name}"
+    if not name.isidentifier() or find_spec(module) is None:
+        return None
+    kind: type[Supply] | None = getattr(import_module(module), "SUPPLY", None)
     return kind

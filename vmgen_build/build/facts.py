@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from vmgen_build.bases.apt.archive import AptSource, debian_sources, release_of
+from vmgen_build.bases.apt.archive import AptSource, release_of, sources_here
 from vmgen_build.errors import BuildError, UsageError
 from vmgen_build.plan.context import Facts
 from vmgen_build.plan.digests import digest_of
@@ -20,7 +20,7 @@ def facts_for(recipe: Recipe, cache: Path, *, offline: bool) -> Facts:
     system = recipe.hardware.os
     if system.base != "mmdebstrap":
         return Facts(epoch=_epoch(0))
-    sources = debian_sources(system.codename, recipe.config.mirror, cache)
+    sources = sources_here(system, recipe.config.mirror, cache)
     own = dict(_repositories(recipe, system))
     from concurrent.futures import ThreadPoolExecutor
 

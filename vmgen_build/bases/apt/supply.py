@@ -13,9 +13,9 @@ from vmgen_build.bases.apt.archive import (
     TARGETS,
     AptSource,
     chosen_settings,
-    debian_sources,
     found_mirrors,
     host_apt_settings,
+    sources_here,
     sources_of,
 )
 from vmgen_build.bases.apt.bootstrap import bootstrap
@@ -60,18 +60,18 @@ class AptSupply(Supply):
 
     @classmethod
     def of_this_host(cls, request: Request, cache: Path) -> AptSupply:
-        sources = debian_sources(request.system.codename, request.mirror, cache)
+        sources = sources_here(request.system, request.mirror, cache)
         certificates = Path(CA_FILE).read_bytes() if Path(CA_FILE).exists() else b""
         return cls(request, sources, host_apt_settings(), certificates)
 
     @classmethod
     def of_host(cls, request: Request, ask: Ask) -> AptSupply:
-        """One of another family has no mirrors and no settings of apt, so that Debian's own addresses serve."""
+        """One of another family has no mirrors and no settings of apt, so that the archives' own addresses serve."""
         if not parse_os_release(ask(["cat", "/etc/os-release"]).decode(errors="replace")).is_debian:
-            return cls(request, sources_of(request.system.codename, request.mirror, {}), (), b"")
+            return cls(request, sources_of(request.system, request.mirror, {}), (), b"")
         mirrors = found_mirrors(ask(TARGETS).decode(errors="replace"))
         options = chosen_settings(ask(SETTINGS).decode(errors="replace"))
-        sources = sources_of(request.system.codename, request.mirror, mirrors)
+        sources = sources_of(request.system, request.mirror, mirrors)
         return cls(request, sources, options, ask(["cat", CA_FILE]))
 
     def environment(self, step_folder: str) -> Mapping[str, str]:
