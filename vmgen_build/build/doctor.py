@@ -35,7 +35,16 @@ WERE_TRIED = "Debian 12, Debian 13 and Ubuntu 24.04"
 
 def findings(cache: Path) -> list[Finding]:
     """cache: the folder whose disk builds fill."""
-    return [*_system(), *_root(), *_programs(), *_kernel(), *room(cache)]
+    return [*_kinds(), *_system(), *_root(), *_programs(), *_kernel(), *room(cache)]
+
+
+def _kinds() -> Iterator[Finding]:
+    """What --backend and --host may name, that of other packages among it."""
+    from vmgen_build.backends.registry import backend_names
+    from vmgen_build.build.places.registry import HERE, schemes
+
+    yield Finding("backends", True, ", ".join(backend_names()))
+    yield Finding("places", True, ", ".join(scheme for scheme in schemes() if scheme != HERE))
 
 
 def _system() -> Iterator[Finding]:
