@@ -95,4 +95,4 @@ def _package(point: EntryPoint) -> str:
 
 
 def _shown(thing: object) -> str:
-    return f"the class {thing.__name__}" if isinstance(thing, type) else f"a {type(thing).__name__}"
+    return f"the class {thing.__name__}" if isinstance(thing, type) else f"of the type {type(thing).__name__}"
