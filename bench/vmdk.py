@@ -64,9 +64,10 @@ def make_root(root: Path) -> None:
         return
     part = root.with_name("root.part")
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-    from vmgen_build.bases.apt.archive import debian_sources
+    from vmgen_build.bases.apt.archive import sources_here
+    from vmgen_build.systems.parse import parse_system
 
-    mirror = [source.line() for source in debian_sources("bookworm", None, root.with_name("cache"))]
+    mirror = [source.line() for source in sources_here(parse_system("debian-12"), None, root.with_name("cache"))]
     run("mmdebstrap", "--variant=minbase", f"--include={PACKAGES}", "bookworm", part, *mirror)
     part.rename(root)
 

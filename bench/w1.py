@@ -164,9 +164,10 @@ def main() -> None:
     ours.first()
     packages = [p["name"] for p in ours.manifest()["packages"]]
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-    from vmgen_build.bases.apt.archive import debian_sources
+    from vmgen_build.bases.apt.archive import sources_here
+    from vmgen_build.systems.parse import parse_system
 
-    mirror = [s.line() for s in debian_sources("bookworm", None, ours.cache)]
+    mirror = [s.line() for s in sources_here(parse_system("debian-12"), None, ours.cache)]
     theirs = Theirs(work, packages, ours.cache / "downloads" / "packages-debian", mirror)
     rows: dict[str, list[float]] = {n: [] for n in ("mmdebstrap", "first", "unchanged", "user", "program", "help")}
     for number in range(arguments.runs):

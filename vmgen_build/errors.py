@@ -67,6 +67,13 @@ class HostError(VmgenError):
     """The host lacks what the work needs (root, a program, disk space); the text says how to get it."""
 
 
+class PluginError(HostError):
+    """What another package adds to the tool cannot be used. title: which entry point, of which package."""
+
+    def __init__(self, title: str, reason: str) -> None:
+        super().__init__(f"{title}, cannot be used: {reason}; mend that package, or uninstall it")
+
+
 class BuildError(VmgenError):
     """A build failed outside any one step (mirror gone, packing failed)."""
 

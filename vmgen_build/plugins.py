@@ -1,16 +1,72 @@
 """What others add to the tool: an object under a name, in a group, found by an entry point of an installed package
 (https://packaging.python.org/specifications/entry-points/) or put there by `register`.
 
-The groups: vmgen_build.families, vmgen_build.installers, vmgen_build.writers, vmgen_build.backends, vmgen_build.places.
+    vmgen_build.families    a Family; any name (systems)
+    vmgen_build.installers  an Installer, by the name that distributions have for it (installers)
+    vmgen_build.supplies    a class of Supply, by the name that installers have for it (bases.supply)
+    vmgen_build.writers     an object with `write`, by the name that families have for it (plan.writers)
+    vmgen_build.steps       a module or object with ORDER and `steps`; any name (plan.discovery)
+    vmgen_build.templates   a folder of Jinja templates, as a Path; any name (plan.text.render)
+    vmgen_build.sections    a class of Section, by the section's name in a recipe (recipe.schema)
+    vmgen_build.programs    a folder of CATEGORY.ini files, as a Path; any name (catalogue.programs)
+    vmgen_build.backends    a Backend, by its name (backends.registry)
+    vmgen_build.places      a class of Place, by its URL scheme (build.places.registry)
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from vmgen_build.errors import PluginError
+
+T = TypeVar("T")
 
 _REGISTERED: dict[str, dict[str, Any]] = {}
+
+
+@dataclass(frozen=True)
+class Group(Generic[T]):
+    """One kind of thing. name: of the group of entry points. what: what an object of it is, in a sentence; fits:
+    whether one is that."""
+
+    name: str
+    what: str
+    fits: Callable[[Any], bool]
+
+    def names(self) -> tuple[str, ...]:
+        """Sorted. None is imported."""
+        return tuple(sorted({*_REGISTERED.get(self.name, {}), *_points(self.name)}))
+
+    def get(self, name: str) -> T | None:
+        """The object, imported if need be; None where there is none of that name. Raises PluginError."""
+        if name in _REGISTERED.get(self.name, {}):
+            return self._checked(_REGISTERED[self.name][name], f"'{name}' that was registered in {self.name}", "it")
+        point = _points(self.name).get(name)
+        return None if point is None else self._loaded(point)
+
+    def every(self) -> dict[str, T]:
+        """All, by name, in the order of the names. Raises PluginError."""
+        found = ((name, self.get(name)) for name in self.names())
+        return {name: thing for name, thing in found if thing is not None}
+
+    def _loaded(self, point: EntryPoint) -> T:
+        title = f"the entry point '{point.name}' in {self.name}, of the package {_package(point)}"
+        try:
+            thing = point.load()
+        except Exception as error:
+            raise PluginError(title, f"{point.value} gives {type(error).__name__}: {error}") from error
+        return self._checked(thing, title, point.value)
+
+    def _checked(self, thing: Any, title: str, value: str) -> T:
+        if not self.fits(thing):
+            raise PluginError(title, f"{value} is {_shown(thing)}, not {self.what}")
+        found: T = thing
+        return found
 
 
 def register(group: str, name: str, thing: object) -> None:
@@ -23,24 +79,20 @@ def unregister(group: str, name: str) -> None:
     _REGISTERED.get(group, {}).pop(name, None)
 
 
-def names(group: str) -> tuple[str, ...]:
-    """Sorted."""
-    return tuple(sorted({*_REGISTERED.get(group, {}), *_points(group)}))
-
-
-def get(group: str, name: str) -> Any | None:
-    """The object, imported if need be; None where there is none of that name."""
-    if name in _REGISTERED.get(group, {}):
-        return _REGISTERED[group][name]
-    point = _points(group).get(name)
-    return None if point is None else point.load()
-
-
-def every(group: str) -> list[Any]:
-    """All objects of a group, in the order of their names."""
-    return [get(group, name) for name in names(group)]
+def folders(name: str) -> Group[Path]:
+    """A group of folders."""
+    return Group(name, "the Path of a folder", lambda thing: isinstance(thing, Path) and thing.is_dir())
 
 
 @cache
 def _points(group: str) -> dict[str, EntryPoint]:
     return {point.name: point for point in entry_points(group=group)}
+
+
+def _package(point: EntryPoint) -> str:
+    dist = point.dist
+    return f"{dist.name} {dist.version}" if dist else "that brings it"
+
+
+def _shown(thing: object) -> str:
+    return f"the class {thing.__name__}" if isinstance(thing, type) else f"of the type {type(thing).__name__}"

@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from vmgen_build.bases.apt.archive import debian_sources, host_apt_settings
+from vmgen_build.bases.apt.archive import host_apt_settings, sources_here
 from vmgen_build.host.system import DEBIAN_KEYS, host_system
+from vmgen_build.systems.parse import parse_system
 
 CHECKOUT = "root/vmgen-build"
 """Where the clone lies in the root."""
@@ -131,7 +132,7 @@ def _bootstrap(suite: str, folder: Path, archives: Path, cache: Path) -> None:
         f'--customize-hook=find {apt} -maxdepth 1 -name "*.deb" -exec cp -lnt "{archives}" {{}} +',
         '--customize-hook=rm -rf "$1"/usr/share/zoneinfo "$1"/usr/share/i18n',
         *(suite, str(folder)),
-        *(source.line() for source in debian_sources(suite, None, cache)),
+        *(source.line() for source in sources_here(parse_system(f"debian-{suite}"), None, cache)),
     ]
     subprocess.run(command, check=True, stdin=subprocess.DEVNULL, capture_output=True)
     for name in ("etc/resolv.conf", "etc/hosts", "etc/pip.conf"):

@@ -9,11 +9,12 @@ import pkgutil
 from functools import cache
 from pathlib import Path
 
-from vmgen_build import backends, plugins
+from vmgen_build import backends
 from vmgen_build.backends.base import Backend
 from vmgen_build.errors import UsageError
+from vmgen_build.plugins import Group
 
-GROUP = "vmgen_build.backends"
+GROUP = Group[Backend]("vmgen_build.backends", "a Backend", lambda thing: isinstance(thing, Backend))
 
 
 @cache
@@ -28,7 +29,7 @@ def backend_named(name: str) -> Backend:
 
 def backend_names() -> tuple[str, ...]:
     """Sorted."""
-    return tuple(sorted({*_own_names(), *plugins.names(GROUP)}))
+    return tuple(sorted({*_own_names(), *GROUP.names()}))
 
 
 def all_backends() -> dict[str, Backend]:
@@ -48,6 +49,6 @@ def _backend_of(name: str) -> Backend:
     if name in _own_names():
         found = importlib.import_module(f"{backends.__name__}.{name}.backend").BACKEND
     else:
-        found = plugins.get(GROUP, name)
+        found = GROUP.get(name)
     assert isinstance(found, Backend)
     return found

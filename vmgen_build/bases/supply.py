@@ -1,6 +1,7 @@
 """What the guests of one package manager get in a build: settings, package indexes, downloaded packages.
 
-One module or package here for each package manager, named as the installer, with its SUPPLY, a kind of Supply.
+One module or package here for each, with its SUPPLY, a kind of Supply; and those that others bring by an entry point
+of the group vmgen_build.supplies. An installer names the one that it takes (Installer.supply).
 """
 
 from __future__ import annotations
@@ -14,7 +15,12 @@ from pathlib import Path
 from typing import ClassVar
 
 from vmgen_build.errors import BuildError
+from vmgen_build.host.programs import Requirement
+from vmgen_build.installers import Installer, find_installer, installer_for
 from vmgen_build.plan.bases import Bootstrapped
+from vmgen_build.plan.context import Facts
+from vmgen_build.plugins import Group
+from vmgen_build.recipe.sections.config import Repository
 from vmgen_build.store.layers import TREE
 from vmgen_build.systems.model import System
 
@@ -57,6 +63,8 @@ class Supply(ABC):
     In a guest, indexes and packages lie in one folder, "downloads", in the folders of these names.
     """
 
+    makers: ClassVar[Mapping[str, Requirement]]
+    """Method of making a base (Distribution.bases) -> the program of this host that does it."""
     index_folders: ClassVar[tuple[str, ...]]
     package_folder: ClassVar[str]
     neutral: ClassVar[str]
@@ -72,6 +80,15 @@ class Supply(ABC):
     @abstractmethod
     def of_host(cls, request: Request, ask: Ask) -> Supply:
         """As another host fetches its own packages."""
+
+    @classmethod
+    @abstractmethod
+    def facts(cls, request: Request, own: Mapping[str, Repository], cache: Path, *, offline: bool) -> Facts:
+        """What the system's archives hold now, as this host fetches its packages; the epoch is their date.
+
+        own: the recipe's repositories by name. offline: what is known already. Raises BuildError naming what does not
+        answer.
+        """
 
     @abstractmethod
     def environment(self, step_folder: str) -> Mapping[str, str]:
@@ -109,10 +126,42 @@ class Supply(ABC):
         """Make a root of the system's packages. Raises StepFailed."""
 
 
-def supply_kind(installer: str) -> type[Supply]:
-    """The supply of a package manager. Raises BuildError where this version has none."""
-    name = f"{__package__}.{installer}"
-    if find_spec(name) is None:
-        raise BuildError(f"this version cannot fetch packages for {installer}; name a Debian system, such as debian-12")
-    kind: type[Supply] = import_module(name).SUPPLY
+def _is_supply(thing: object) -> bool:
+    return isinstance(thing, type) and issubclass(thing, Supply)
+
+
+GROUP: Group[type[Supply]] = Group("vmgen_build.supplies", "a class of Supply", _is_supply)
+
+
+def supply_kind(system: System) -> type[Supply]:
+    """That of the system's packages. Raises VmgenError where this version has no installer, or no supply."""
+    name = _name_of(installer_for(system), system)
+    kind = _named(name)
+    if kind is None:
+        raise BuildError(f"this version cannot fetch packages for {name}; name a Debian system, such as debian-12")
+    return kind
+
+
+def base_maker(system: System) -> tuple[type[Supply], Requirement] | None:
+    """The supply that makes the system's base, and the program that it needs; None where no supply does."""
+    installer = find_installer(system)
+    kind = _named(_name_of(installer, system)) if installer else None
+    if kind is None or system.base not in kind.makers:
+        return None
+    return kind, kind.makers[system.base]
+
+
+def _name_of(installer: Installer, system: System) -> str:
+    return installer.supply or system.installer
+
+
+def _named(name: str) -> type[Supply] | None:
+    return _own(name) or GROUP.get(name)
+
+
+def _own(name: str) -> type[Supply] | None:
+    module = f"{__package__}.{name}"
+    if not name.isidentifier() or find_spec(module) is None:
+        return None
+    kind: type[Supply] | None = getattr(import_module(module), "SUPPLY", None)
     return kind

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from vmgen_build.build.finding import Finding
-from vmgen_build.build.requirements import MAKERS, RUNNING
+from vmgen_build.build.requirements import RUNNING, all_base_requirements
 from vmgen_build.host.programs import Requirement, find_program
 from vmgen_build.host.run import run
 from vmgen_build.host.system import DEBIAN_KEYS, host_system, users_are_kept_from_namespaces
@@ -35,7 +35,16 @@ WERE_TRIED = "Debian 12, Debian 13 and Ubuntu 24.04"
 
 def findings(cache: Path) -> list[Finding]:
     """cache: the folder whose disk builds fill."""
-    return [*_system(), *_root(), *_programs(), *_kernel(), *room(cache)]
+    return [*_system(), *_root(), *_programs(), *_kernel(), *room(cache), *_kinds()]
+
+
+def _kinds() -> Iterator[Finding]:
+    """What --backend and --host may name, that of other packages among it."""
+    from vmgen_build.backends.registry import backend_names
+    from vmgen_build.build.places.registry import HERE, schemes
+
+    yield Finding("backends", True, ", ".join(backend_names()))
+    yield Finding("places", True, ", ".join(scheme for scheme in schemes() if scheme != HERE))
 
 
 def _system() -> Iterator[Finding]:
@@ -69,7 +78,7 @@ def requirements() -> list[Requirement]:
     from vmgen_build.backends.registry import all_backends
 
     packing = [r for b in all_backends().values() for r in (*b.requirements, *b.boot_requirements)]
-    return [*RUNNING, *MAKERS.values(), *packing]
+    return [*RUNNING, *all_base_requirements(), *packing]
 
 
 def _kernel() -> Iterator[Finding]:

@@ -3,35 +3,24 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
-from vmgen_build.bases.apt.archive import AptSource, debian_sources, release_of
+from vmgen_build.bases.supply import Request, base_maker
 from vmgen_build.errors import BuildError, UsageError
 from vmgen_build.plan.context import Facts
-from vmgen_build.plan.digests import digest_of
 from vmgen_build.recipe.recipe import Recipe
-from vmgen_build.systems.model import System
 
 
 def facts_for(recipe: Recipe, cache: Path, *, offline: bool) -> Facts:
     """What the archive and the recipe's own repositories hold. Raises BuildError naming what does not answer."""
-    system = recipe.hardware.os
-    if system.base != "mmdebstrap":
+    system, config = recipe.hardware.os, recipe.config
+    maker = base_maker(system)
+    if maker is None:
         return Facts(epoch=_epoch(0))
-    sources = debian_sources(system.codename, recipe.config.mirror, cache)
-    own = dict(_repositories(recipe, system))
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(max_workers=4) as pool:
-        asked = list(pool.map(lambda s: release_of(s, system.arch, cache, offline=offline), [*sources, *own.values()]))
-    main, extra = asked[: len(sources)], asked[len(sources) :]
-    return Facts(
-        release=digest_of([r.digest for r in main]),
-        epoch=_epoch(main[0].date),
-        repositories={name: r.digest for name, r in zip(own, extra, strict=True)},
-    )
+    supply, _ = maker
+    found = supply.facts(Request(system, config.mirror, 0), config.repos, cache, offline=offline)
+    return replace(found, epoch=_epoch(found.epoch))
 
 
 def facts_at_hand(recipe: Recipe, cache: Path, *, offline: bool) -> Facts:
@@ -46,7 +35,7 @@ def facts_at_hand(recipe: Recipe, cache: Path, *, offline: bool) -> Facts:
 
 def archive_is_known(recipe: Recipe, facts: Facts) -> bool:
     """Whether these facts came from the archive that the recipe's system is made of, where it is made of one."""
-    return recipe.hardware.os.base != "mmdebstrap" or facts.release != Facts().release
+    return base_maker(recipe.hardware.os) is None or facts.release != Facts().release
 
 
 def _epoch(date: int) -> int:
@@ -57,12 +46,3 @@ def _epoch(date: int) -> int:
     if not given.isdigit():
         raise UsageError(f"SOURCE_DATE_EPOCH={given}: it must be a number of seconds since 1970")
     return int(given)
-
-
-def _repositories(recipe: Recipe, system: System) -> Iterable[tuple[str, AptSource]]:
-    for name, repo in recipe.config.repos.items():
-        if repo.url is not None:
-            yield name, AptSource(repo.url.rstrip("/"), repo.suite or system.codename, tuple(repo.components))
-        elif repo.line is not None:
-            words = re.sub(r"\[[^\]]*\]", " ", repo.line).split()
-            yield name, AptSource(words[1].rstrip("/"), words[2], tuple(words[3:]) or ("main",))

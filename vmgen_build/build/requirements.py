@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from vmgen_build.bases.supply import base_maker
 from vmgen_build.host.programs import Requirement
 from vmgen_build.plan.bases import Bootstrapped
 from vmgen_build.plan.model import Plan
+from vmgen_build.plan.planner import buildable
+from vmgen_build.systems.parse import parse_system
 
 RUNNING = (Requirement("lxc-execute", "lxc", "runs the containers of a build"),)
 """Where steps run in containers of this host."""
 
-MAKERS = {"mmdebstrap": Requirement("mmdebstrap", "mmdebstrap", "makes a Debian base")}
-"""Method of making a base (systems.model.System.base) -> the program that does it."""
-
 
 def base_requirements(plan: Plan) -> tuple[Requirement, ...]:
     """What making this plan's base here needs."""
-    if not isinstance(plan.base, Bootstrapped):
-        return ()
-    return tuple(requirement for method, requirement in MAKERS.items() if method == plan.base.method)
+    maker = base_maker(plan.system) if isinstance(plan.base, Bootstrapped) else None
+    return (maker[1],) if maker else ()
+
+
+def all_base_requirements() -> tuple[Requirement, ...]:
+    """What making the bases of all systems that can be built needs, each once."""
+    makers = (base_maker(parse_system(name)) for name in buildable())
+    return tuple(dict.fromkeys(maker[1] for maker in makers if maker))

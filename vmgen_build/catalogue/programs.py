@@ -22,22 +22,31 @@ they stand, those of several lines in triple quotes): a file is a category, a se
 An option may carry the system that it is for: packages.debian, packages.debian-13, packages.debian-i386,
 packages.debian-13-i386; the most specific one counts, and one without a system is for all. What a distribution lacks it
 takes from its relative (Distribution.relative: ubuntu from debian, centos from fedora), unless it has its own.
+
+Others bring folders of such files by an entry point of the group vmgen_build.programs. What such a file says of a
+program that is known already is laid over what is known.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import lru_cache
-from importlib.resources import files
+from pathlib import Path
 
-from configobj import ConfigObj
+from configobj import ConfigObj, ConfigObjError
 
+from vmgen_build.errors import PluginError
+from vmgen_build.plugins import folders
 from vmgen_build.systems.model import System
 
+_OWN = Path(__file__).parent / "data"
+
 CATEGORIES = ("network", "devel", "services", "gui")
+
+GROUP = folders("vmgen_build.programs")
 
 _LONGEST_NAME = 64
 """A longer name is not compared with the known ones."""
@@ -106,6 +115,9 @@ class _Entry:
     name: str
     category: str
     options: Mapping[str, str]
+
+    def with_options(self, options: Mapping[str, str]) -> _Entry:
+        return replace(self, options={**self.options, **options})
 
     def words(self, option: str, system: System | None = None) -> tuple[str, ...]:
         return tuple(self.text(option, system).split())
@@ -257,9 +269,19 @@ def _normal(name: str) -> str:
     return name.strip().lower().replace("_", "-").replace(" ", "-")
 
 
-@lru_cache(maxsize=1)
 def _catalogue() -> _Catalogue:
-    entries = {entry.name: entry for category in CATEGORIES for entry in _read(category)}
+    """Raises PluginError."""
+    return _read_all(tuple(GROUP.every().values()))
+
+
+@lru_cache(maxsize=2)
+def _read_all(added: tuple[Path, ...]) -> _Catalogue:
+    """added: folders of others."""
+    entries: dict[str, _Entry] = {}
+    for folder in (_OWN, *added):
+        for entry in (entry for category in CATEGORIES for entry in _read(folder, category)):
+            known = entries.get(entry.name)
+            entries[entry.name] = known.with_options(entry.options) if known else entry
     names = {_normal(entry.name): entry.name for entry in entries.values()}
     for entry in entries.values():
         for alias in entry.words("aliases"):
@@ -269,8 +291,13 @@ def _catalogue() -> _Catalogue:
     return _Catalogue(entries, names, packages)
 
 
-def _read(category: str) -> Iterator[_Entry]:
-    with (files(__package__) / "data" / f"{category}.ini").open("rb") as file:
-        parsed = ConfigObj(file, list_values=False, interpolation=False, encoding="utf-8")
+def _read(folder: Path, category: str) -> Iterator[_Entry]:
+    path = folder / f"{category}.ini"
+    if not path.is_file():
+        return
+    try:
+        parsed = ConfigObj(str(path), list_values=False, interpolation=False, encoding="utf-8")
+    except ConfigObjError as error:
+        raise PluginError(f"the file of programs {path}", str(error)) from error
     for name in parsed.sections:
         yield _Entry(name, category, {option: parsed[name][option] for option in parsed[name].scalars})

@@ -82,7 +82,7 @@ backend_option = click.option(
     multiple=True,
     metavar="NAME",
     callback=parse_backends,
-    help="What to make: lxc by default; may be repeated.",
+    help="What to make: lxc by default; may be repeated. 'vmgen-build doctor' lists all backends.",
 )
 offline_option = click.option("--offline", is_flag=True, help="Ask nothing of the network: use what is in the cache.")
 recipe_path = click.Path(path_type=Path)
@@ -128,7 +128,8 @@ def host_options(command: Command) -> Command:
         default="",
         metavar="HOST",
         callback=check_host,
-        help="A build host with OpenVZ or lxc: ssh://[USER@]NAME[:PORT], or local.",
+        help="A build host with OpenVZ or lxc: ssh://[USER@]NAME[:PORT], or local; 'vmgen-build doctor' lists all"
+        " places.",
     )(command)
 
 

@@ -6,28 +6,35 @@ from __future__ import annotations
 from importlib import import_module
 from importlib.util import find_spec
 
-from vmgen_build import plugins
 from vmgen_build.errors import VmgenError
 from vmgen_build.installers.base import GuestFile, Installer, Source
+from vmgen_build.plugins import Group
 from vmgen_build.systems.model import System
 
-__all__ = ["GuestFile", "Installer", "Source", "installer_for"]
+__all__ = ["GuestFile", "Installer", "Source", "find_installer", "installer_for"]
 
-GROUP = "vmgen_build.installers"
+GROUP = Group[Installer]("vmgen_build.installers", "an Installer", lambda thing: isinstance(thing, Installer))
+
+
+def find_installer(system: System) -> Installer | None:
+    """The installer of a system; None where this version has none for it. Raises PluginError."""
+    return _own(system.installer) or GROUP.get(system.installer)
 
 
 def installer_for(system: System) -> Installer:
     """The installer of a system; VmgenError where this version has none for it."""
-    found = _own(system.installer) or plugins.get(GROUP, system.installer)
+    found = find_installer(system)
     if found is None:
         raise VmgenError(
             f"{system.name} installs its packages with {system.installer}, which this version cannot drive;"
             " name a Debian system, such as debian-12"
         )
-    assert isinstance(found, Installer)
     return found
 
 
 def _own(name: str) -> Installer | None:
     module = f"{__name__}.{name}"
-    return import_module(module).INSTALLER if find_spec(module) else None
+    if not name.isidentifier() or find_spec(module) is None:
+        return None
+    found: Installer | None = getattr(import_module(module), "INSTALLER", None)
+    return found

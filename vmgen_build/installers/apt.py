@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Sequence
+from typing import ClassVar
 
 from vmgen_build.installers.base import GuestFile, Installer, Source
 from vmgen_build.systems.model import System
@@ -27,6 +28,8 @@ _ARMOUR = b"-----BEGIN PGP PUBLIC KEY BLOCK-----"
 
 
 class Apt(Installer):
+    supply: ClassVar[str] = "apt"
+
     def install(self, packages: Sequence[str], recommends: bool = False) -> list[str]:
         if odd := [name for name in packages if name.endswith("-")]:
             raise ValueError(f"'{odd[0]}' would remove a package; write the name of one to install")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from vmgen_build.systems.model import System
 
@@ -38,6 +39,9 @@ class Installer(ABC):
 
     What a package's name looks like is the family's to say (Family.package_names): a recipe is checked by it.
     """
+
+    supply: ClassVar[str] = ""
+    """Name of what fetches its packages and makes its bases (bases.supply); "" for the installer's own."""
 
     @abstractmethod
     def install(self, packages: Sequence[str], recommends: bool = False) -> list[str]:

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vmgen_build.catalogue.programs import Program
-from vmgen_build.errors import VmgenError
-from vmgen_build.installers import Installer, installer_for
+from vmgen_build.installers import Installer, find_installer
 from vmgen_build.plan.text.render import Renderer, override_folder
 from vmgen_build.recipe.recipe import Recipe
 from vmgen_build.recipe.sections.programs import Wish
@@ -50,10 +49,7 @@ class PlanContext:
     @property
     def installer(self) -> Installer | None:
         """None where this version does not drive the system's package manager."""
-        try:
-            return installer_for(self.system)
-        except VmgenError:
-            return None
+        return find_installer(self.system)
 
 
 class LeftOut(NamedTuple):

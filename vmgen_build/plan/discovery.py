@@ -1,4 +1,5 @@
-"""The step modules: every module of vmgen_build.plan.steps, found by being there.
+"""The step modules: every module of vmgen_build.plan.steps, found by being there, and those that others bring by an
+entry point of the group vmgen_build.steps.
 
 A module has ORDER (its place among the others), `steps(ctx)`, and where its settings need packages `needs(ctx)`.
 What it cannot do for the system it yields as LeftOut in place of a step.
@@ -14,6 +15,7 @@ from typing import Protocol, cast
 
 from vmgen_build.plan.context import LeftOut, PlanContext
 from vmgen_build.plan.model import Step
+from vmgen_build.plugins import Group
 
 DAILY = 300
 """Modules from here on hold what people edit daily; a backend's own packages come before them."""
@@ -23,7 +25,6 @@ LAST = 900
 
 
 class StepModule(Protocol):
-    __name__: str
     ORDER: int
 
     def steps(self, ctx: PlanContext) -> Iterator[Step | LeftOut]: ...
@@ -33,14 +34,24 @@ class NeedyModule(Protocol):
     def needs(self, ctx: PlanContext) -> Iterable[str]: ...
 
 
-@cache
+def _is_step_module(thing: object) -> bool:
+    return isinstance(getattr(thing, "ORDER", None), int) and callable(getattr(thing, "steps", None))
+
+
+GROUP = Group[StepModule]("vmgen_build.steps", "a module with ORDER and a function `steps`", _is_step_module)
+
+
 def step_modules() -> tuple[StepModule, ...]:
-    """In their order."""
+    """In their order; of one place our own first. Raises PluginError."""
+    return tuple(sorted((*_own(), *GROUP.every().values()), key=lambda module: module.ORDER))
+
+
+@cache
+def _own() -> tuple[StepModule, ...]:
     from vmgen_build.plan import steps
 
     names = sorted(module.name for module in pkgutil.iter_modules(steps.__path__))
-    modules = [cast(StepModule, importlib.import_module(f"{steps.__name__}.{name}")) for name in names]
-    return tuple(sorted(modules, key=lambda module: module.ORDER))
+    return tuple(cast(StepModule, importlib.import_module(f"{steps.__name__}.{name}")) for name in names)
 
 
 def needed_packages(ctx: PlanContext) -> list[str]:

@@ -1,7 +1,8 @@
 """Section classes: one declarative table drives parsing, checking, defaults and the reference.
 
 A section is a frozen dataclass whose fields are declared by `option`, `named` and `free`; `recipe_section` makes it one
-of the recipe's own. A new section is a new module in recipe/sections/.
+of the tool's own. A new section is a new module in recipe/sections/, or a class of others under an entry point of the
+group vmgen_build.sections, by the section's name.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 from vmgen_build.errors import Position
+from vmgen_build.plugins import Group
 from vmgen_build.recipe.types.base import Type
 
 NOWHERE = Position("", 0)
@@ -141,23 +143,35 @@ S = TypeVar("S", bound=type[Section])
 
 
 def recipe_section(name: str, programs: bool = False) -> Callable[[S], S]:
-    """Make a class one of the recipe's own sections, whatever module it stands in."""
+    """Make a class of a module of recipe/sections/ a section of recipes."""
 
     def register(cls: S) -> S:
         _REGISTRY[name] = Registered(cls, programs)
-        recipe_sections.cache_clear()
         return cls
 
     return register
 
 
-@cache
+def _is_section(thing: object) -> bool:
+    return isinstance(thing, type) and issubclass(thing, Section) and dataclasses.is_dataclass(thing)
+
+
+GROUP: Group[type[Section]] = Group("vmgen_build.sections", "a dataclass that derives from Section", _is_section)
+
+_USUAL = ("hardware", "network", "users", "config", "devel", "services", "gui")
+
+
 def recipe_sections() -> Mapping[str, Registered]:
-    """Every section that a recipe can have, in the order that people read them."""
+    """Every section that a recipe can have, in the order that people read them. Raises PluginError."""
+    found = {name: Registered(cls, programs=False) for name, cls in GROUP.every().items()} | dict(_own())
+    names = sorted(found, key=lambda name: (_USUAL.index(name) if name in _USUAL else len(_USUAL), name))
+    return {name: found[name] for name in names}
+
+
+@cache
+def _own() -> Mapping[str, Registered]:
     from vmgen_build.recipe import sections
 
     for module in pkgutil.iter_modules(sections.__path__):
         importlib.import_module(f"{sections.__name__}.{module.name}")
-    usual = ["hardware", "network", "users", "config", "devel", "services", "gui"]
-    names = sorted(_REGISTRY, key=lambda name: (usual.index(name) if name in usual else len(usual), name))
-    return {name: _REGISTRY[name] for name in names}
+    return _REGISTRY

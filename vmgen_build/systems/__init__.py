@@ -7,17 +7,17 @@ import importlib
 import pkgutil
 from functools import cache
 
-from vmgen_build import plugins
+from vmgen_build.plugins import Group
 from vmgen_build.systems.model import Archive, Distribution, Edition, Family, System
 
 __all__ = ["Archive", "Distribution", "Edition", "Family", "System", "families"]
 
-GROUP = "vmgen_build.families"
+GROUP = Group[Family]("vmgen_build.families", "a Family", lambda thing: isinstance(thing, Family))
 
 
 def families() -> tuple[Family, ...]:
     """In the order of their ranks."""
-    return tuple(sorted((*_own(), *plugins.every(GROUP)), key=lambda family: family.rank))
+    return tuple(sorted((*_own(), *GROUP.every().values()), key=lambda family: family.rank))
 
 
 @cache

@@ -11,7 +11,11 @@ import pytest
 
 from vmgen_build.bases.apt import archive
 from vmgen_build.bases.apt.archive import AptSource, release_of
+from vmgen_build.bases.apt.supply import AptSupply
+from vmgen_build.bases.supply import Request
 from vmgen_build.errors import BuildError
+from vmgen_build.recipe.sections.config import Repository
+from vmgen_build.systems.parse import parse_system
 
 RELEASE = """-----BEGIN PGP SIGNED MESSAGE-----
 Origin: Test
@@ -120,3 +124,22 @@ def test_an_answer_that_is_no_release_file_is_refused(mirror: Mirror, tmp_path: 
     mirror.text = "<html>log in first</html>"
     with pytest.raises(BuildError, match="is no Release file"):
         release_of(AptSource(mirror.url, "bookworm"), "amd64", tmp_path)
+
+
+def test_the_facts_of_a_plan_are_what_its_archive_and_its_repositories_hold(mirror: Mirror, tmp_path: Path) -> None:
+    request = Request(parse_system("debian-sid-amd64"), mirror.url, 0)
+    own = {
+        "by-url": Repository(url=f"{mirror.url}/own/", suite="stable"),
+        "by-line": Repository(line=f"deb [arch=amd64] {mirror.url}/line ./"),
+    }
+    facts = AptSupply.facts(request, own, tmp_path, offline=False)
+    assert set(mirror.asked) == {
+        "/debian/dists/sid/InRelease",
+        "/debian/own/dists/stable/InRelease",
+        "/debian/line/InRelease",
+    }
+    assert facts.epoch == 1783764997 and set(facts.repositories) == {"by-url", "by-line"}
+    assert AptSupply.facts(request, own, tmp_path, offline=True) == facts
+    mirror.text = mirror.text.replace("aaaa", "eeee")
+    changed = AptSupply.facts(request, own, tmp_path / "new", offline=False)
+    assert changed.release != facts.release and changed.repositories != facts.repositories

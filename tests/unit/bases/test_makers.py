@@ -6,15 +6,21 @@ import hashlib
 import io
 import subprocess
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from vmgen_build import plugins
+from vmgen_build.bases.apt.archive import sources_of
+from vmgen_build.bases.apt.supply import AptSupply
 from vmgen_build.bases.makers import make_base
 from vmgen_build.bases.supply import Making, Request, supply_kind
 from vmgen_build.bases.unpack import unpack
-from vmgen_build.errors import BuildError, StepFailed
+from vmgen_build.errors import BuildError, StepFailed, VmgenError
+from vmgen_build.installers.apt import Apt
 from vmgen_build.plan.bases import Base, Bootstrapped, Image, OsTemplate, PlacedMachine, Tarball
+from vmgen_build.systems import Archive
 from vmgen_build.systems.parse import parse_system
 
 COMPRESSORS = {"tar": ["cat"], "gz": ["gzip"], "xz": ["xz"], "bz2": ["bzip2"], "zst": ["zstd", "-q"]}
@@ -74,7 +80,7 @@ def test_nothing_is_written_outside(tmp_path: Path) -> None:
 
 def making(folder: Path) -> Making:
     request = Request(parse_system("debian-12-amd64"), None, 0)
-    supply = supply_kind("apt").of_host(request, lambda _argv: b"")
+    supply = supply_kind(request.system).of_host(request, lambda _argv: b"")
     (folder / "scratch").mkdir()
     return Making(folder, folder / "scratch", supply, folder / "indexes", lambda _line: None)
 
@@ -126,9 +132,65 @@ def test_bases_differ_by_what_they_are_made_of(tmp_path: Path) -> None:
     assert all(base.name == "base" and base.as_dict()["id"] == base.id for base in bases)
 
 
+class Portage(Apt):
+    """An installer of others: of its own supply, of which there is none."""
+
+    supply = ""
+
+
 def test_a_package_manager_without_a_supply_is_named() -> None:
-    with pytest.raises(BuildError, match="cannot fetch packages for dnf"):
-        supply_kind("dnf")
+    with pytest.raises(VmgenError, match="installs its packages with dnf, which this version cannot drive"):
+        supply_kind(parse_system("fedora-42"))
+    gentoo = replace(parse_system("debian-12"), installer="portage")
+    plugins.register("vmgen_build.installers", "portage", Portage())
+    try:
+        with pytest.raises(BuildError, match="cannot fetch packages for portage"):
+            supply_kind(gentoo)
+        plugins.register("vmgen_build.supplies", "portage", AptSupply)
+        assert supply_kind(gentoo) is AptSupply
+    finally:
+        plugins.unregister("vmgen_build.installers", "portage")
+        plugins.unregister("vmgen_build.supplies", "portage")
+
+
+def test_an_installer_takes_the_supply_that_it_names() -> None:
+    plugins.register("vmgen_build.installers", "marked", Apt())
+    try:
+        assert supply_kind(replace(parse_system("debian-12"), installer="marked")) is AptSupply
+    finally:
+        plugins.unregister("vmgen_build.installers", "marked")
+
+
+@pytest.mark.parametrize(
+    ("system", "lines"),
+    [
+        (
+            "debian-12",
+            [
+                "deb http://near/debian bookworm main",
+                "deb http://near/debian bookworm-updates main",
+                "deb http://deb.debian.org/debian-security bookworm-security main",
+            ],
+        ),
+        ("debian-sid", ["deb http://near/debian sid main"]),
+    ],
+)
+def test_packages_come_from_the_systems_archives(system: str, lines: list[str]) -> None:
+    assert [s.line() for s in sources_of(parse_system(system), None, {"debian": "http://near/debian/"})] == lines
+
+
+def test_a_distribution_of_others_has_archives_of_its_own() -> None:
+    archives = (
+        Archive(name="lernstick", uri="https://deb.example.org/lernstick/", suites=("spring",), components=("all",)),
+        Archive(name="debian", uri="http://deb.debian.org/debian", suites=("bookworm",)),
+    )
+    system = replace(parse_system("debian-12"), name="lernstick-3", archives=archives)
+    lines = [s.line() for s in sources_of(system, None, {"debian": "http://near/debian"})]
+    assert lines == ["deb https://deb.example.org/lernstick spring all", "deb http://near/debian bookworm main"]
+    mirrored = [s.uri for s in sources_of(system, "http://mine/lernstick", {"debian": "http://near/debian"})]
+    assert mirrored == ["http://mine/lernstick", "http://near/debian"]
+    with pytest.raises(BuildError, match="no package archive of lernstick-3 is known"):
+        sources_of(replace(system, archives=()), None, {})
 
 
 def test_a_host_of_another_family_takes_debians_own_addresses() -> None:
@@ -136,13 +198,15 @@ def test_a_host_of_another_family_takes_debians_own_addresses() -> None:
     answers = {"/etc/os-release": b"ID=debian\n", "$(REPO_URI)": b"http://near/debian\n"}
     answers["dump"] = b'Acquire::http::Proxy "http://proxy:3128";\nDir "/";\n'
     answers["/etc/ssl/certs/ca-certificates.crt"] = b"CERTIFICATES"
-    there = supply_kind("apt").of_host(request, lambda argv: answers[argv[-1]])
+    there = supply_kind(request.system).of_host(request, lambda argv: answers[argv[-1]])
     files = there.settings("/run/x", "/var/x")
     assert files["sources.list"].splitlines()[0] == b"deb http://near/debian bookworm main"
     assert b'Acquire::http::Proxy "http://proxy:3128";' in files["apt.conf"] and b'Dir "/"' not in files["apt.conf"]
     assert b'CaInfo "/run/x/ca-certificates.crt"' in files["apt.conf"]
     assert files["ca-certificates.crt"] == b"CERTIFICATES"
     answers["/etc/os-release"] = b"ID=centos\n"
-    elsewhere = supply_kind("apt").of_host(request, lambda argv: answers[argv[-1]]).settings("/run/x", "/var/x")
+    elsewhere = (
+        supply_kind(request.system).of_host(request, lambda argv: answers[argv[-1]]).settings("/run/x", "/var/x")
+    )
     assert elsewhere["sources.list"].splitlines()[0] == b"deb http://deb.debian.org/debian bookworm main"
     assert "ca-certificates.crt" not in elsewhere and b"Proxy" not in elsewhere["apt.conf"]

@@ -32,7 +32,7 @@ PLACE = re.compile(
 )
 DEBIANS = [f"debian-{v}-{a}" for v in ("11", "12", "13", "sid") for a in ("amd64", "i386", "arm64")]
 
-ENTRIES = [entry for category in CATEGORIES for entry in programs._read(category)]
+ENTRIES = [entry for category in CATEGORIES for entry in programs._read(programs._OWN, category)]
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda e: e.name)

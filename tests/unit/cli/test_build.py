@@ -10,7 +10,7 @@ import pytest
 
 from vmgen_build.backends.registry import backend_named
 from vmgen_build.build import doctor
-from vmgen_build.build.requirements import MAKERS, RUNNING
+from vmgen_build.build.requirements import RUNNING, all_base_requirements
 from vmgen_build.cli import main
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -93,5 +93,6 @@ def test_the_makefile_installs_all_that_backends_need() -> None:
     lab = backend_named("lxc")
     needs = text.split("define NEEDS\n")[1].split("endef")[0]
     packages = {line.split()[1] for line in needs.splitlines()}
-    assert {r.package for r in (*RUNNING, *MAKERS.values(), *lab.requirements, *lab.boot_requirements)} <= packages
+    needed = (*RUNNING, *all_base_requirements(), *lab.requirements, *lab.boot_requirements)
+    assert {"mmdebstrap"} <= {r.package for r in needed} <= packages
     assert {r.package for r in doctor.requirements()} <= packages | lists["TEST_PACKAGES"]

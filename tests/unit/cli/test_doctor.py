@@ -80,6 +80,8 @@ def test_every_finding_of_a_host_that_has_every_program(
             "package": "",
             "advice": "",
         }
+    for what, listed in (("backends", "kvm, lxc, openvz, vmware"), ("places", "local, ssh")):
+        assert found.pop(what) == {"good": True, "said": listed, "package": "", "advice": ""}
     kernel = {what: (f["good"], f["said"], f["package"], f["advice"]) for what, f in found.items()}
     version = doctor.cgroup_version()
     overlay = "overlay" in Path("/proc/filesystems").read_text()

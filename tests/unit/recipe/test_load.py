@@ -13,13 +13,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from vmgen_build import resources
+from vmgen_build import plugins, resources
 from vmgen_build.errors import Position, RecipeError
-from vmgen_build.recipe import schema
 from vmgen_build.recipe import types as t
 from vmgen_build.recipe.load import load
 from vmgen_build.recipe.recipe import Recipe
-from vmgen_build.recipe.schema import Section, free, option, recipe_section
+from vmgen_build.recipe.schema import Section, free, option
 from vmgen_build.recipe.types.netfilter import Rule
 
 HEAD = "[hardware]\nvm_id = lab\nos = debian-12\n"
@@ -347,12 +346,10 @@ class Robots(Section):
 
 
 @pytest.fixture
-def _robots(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    schema.recipe_sections()
-    monkeypatch.setattr(schema, "_REGISTRY", dict(schema._REGISTRY))
-    recipe_section("robots")(Robots)
+def _robots() -> Iterator[None]:
+    plugins.register("vmgen_build.sections", "robots", Robots)
     yield
-    schema.recipe_sections.cache_clear()
+    plugins.unregister("vmgen_build.sections", "robots")
 
 
 @pytest.mark.usefixtures("_robots")

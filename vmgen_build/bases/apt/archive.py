@@ -16,9 +16,7 @@ from vmgen_build.host.programs import find_program
 from vmgen_build.host.run import run
 from vmgen_build.host.system import host_system
 from vmgen_build.plan.digests import digest_of
-
-CANONICAL = {"debian": "http://deb.debian.org/debian", "debian-security": "http://deb.debian.org/debian-security"}
-"""Debian's own addresses: https://www.debian.org/mirror/list, https://www.debian.org/security/"""
+from vmgen_build.systems.model import System
 
 FRESH = 3600.0
 """Seconds for which a Release digest is taken as it is."""
@@ -54,18 +52,22 @@ class Release:
     date: int
 
 
-def debian_sources(suite: str, mirror: str | None, cache: Path) -> tuple[AptSource, ...]:
-    """The sources that a build of this suite takes packages from: the recipe's mirror, the host's, or Debian's."""
-    return sources_of(suite, mirror, host_mirrors(cache))
+def sources_here(system: System, mirror: str | None, cache: Path) -> tuple[AptSource, ...]:
+    """What a build takes packages from: the recipe's mirror, this host's mirrors, or the archives themselves."""
+    return sources_of(system, mirror, host_mirrors(cache))
 
 
-def sources_of(suite: str, mirror: str | None, own: Mapping[str, str]) -> tuple[AptSource, ...]:
-    """mirror: the recipe's; own: the mirrors of the machine that fetches the packages, as found_mirrors gives them."""
-    main = (mirror or own.get("debian") or CANONICAL["debian"]).rstrip("/")
-    if suite in ("sid", "unstable", "experimental"):
-        return (AptSource(main, suite),)
-    security = (own.get("debian-security") or CANONICAL["debian-security"]).rstrip("/")
-    return AptSource(main, suite), AptSource(main, f"{suite}-updates"), AptSource(security, f"{suite}-security")
+def sources_of(system: System, mirror: str | None, own: Mapping[str, str]) -> tuple[AptSource, ...]:
+    """Those of the system's archives. mirror: the recipe's, of the first archive; own: the mirrors of the machine that
+    fetches the packages, as found_mirrors gives them. Raises BuildError where no archive of the system is known."""
+    if not system.archives:
+        raise BuildError(f"no package archive of {system.name} is known; name a Debian system, such as debian-12")
+    found: list[AptSource] = []
+    for archive in system.archives:
+        chosen = mirror if archive is system.archives[0] else None
+        uri = (chosen or own.get(archive.name) or archive.uri).rstrip("/")
+        found += [AptSource(uri, suite, archive.components) for suite in archive.suites]
+    return tuple(found)
 
 
 def host_mirrors(cache: Path) -> Mapping[str, str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -13,16 +14,22 @@ from vmgen_build.bases.apt.archive import (
     TARGETS,
     AptSource,
     chosen_settings,
-    debian_sources,
     found_mirrors,
     host_apt_settings,
+    release_of,
+    sources_here,
     sources_of,
 )
 from vmgen_build.bases.apt.bootstrap import bootstrap
 from vmgen_build.bases.apt.cache import keep_packages, lists_folder, packages_folder
 from vmgen_build.bases.supply import Ask, Making, Request, Supply
+from vmgen_build.host.programs import Requirement
 from vmgen_build.host.system import parse_os_release
 from vmgen_build.plan.bases import Bootstrapped
+from vmgen_build.plan.context import Facts
+from vmgen_build.plan.digests import digest_of
+from vmgen_build.recipe.sections.config import Repository
+from vmgen_build.systems.model import System
 
 CA_FILE = "/etc/ssl/certs/ca-certificates.crt"
 
@@ -54,25 +61,44 @@ class AptSupply(Supply):
     options: tuple[str, ...]
     certificates: bytes
 
+    makers: ClassVar[Mapping[str, Requirement]] = {
+        "mmdebstrap": Requirement("mmdebstrap", "mmdebstrap", "makes a Debian base")
+    }
     index_folders: ClassVar[tuple[str, ...]] = ("lists", "cache")
     package_folder: ClassVar[str] = "archives"
     neutral: ClassVar[str] = NEUTRAL
 
     @classmethod
     def of_this_host(cls, request: Request, cache: Path) -> AptSupply:
-        sources = debian_sources(request.system.codename, request.mirror, cache)
+        sources = sources_here(request.system, request.mirror, cache)
         certificates = Path(CA_FILE).read_bytes() if Path(CA_FILE).exists() else b""
         return cls(request, sources, host_apt_settings(), certificates)
 
     @classmethod
     def of_host(cls, request: Request, ask: Ask) -> AptSupply:
-        """One of another family has no mirrors and no settings of apt, so that Debian's own addresses serve."""
+        """One of another family has no mirrors and no settings of apt, so that the archives' own addresses serve."""
         if not parse_os_release(ask(["cat", "/etc/os-release"]).decode(errors="replace")).is_debian:
-            return cls(request, sources_of(request.system.codename, request.mirror, {}), (), b"")
+            return cls(request, sources_of(request.system, request.mirror, {}), (), b"")
         mirrors = found_mirrors(ask(TARGETS).decode(errors="replace"))
         options = chosen_settings(ask(SETTINGS).decode(errors="replace"))
-        sources = sources_of(request.system.codename, request.mirror, mirrors)
+        sources = sources_of(request.system, request.mirror, mirrors)
         return cls(request, sources, options, ask(["cat", CA_FILE]))
+
+    @classmethod
+    def facts(cls, request: Request, own: Mapping[str, Repository], cache: Path, *, offline: bool) -> Facts:
+        from concurrent.futures import ThreadPoolExecutor
+
+        arch, sources = request.system.arch, sources_here(request.system, request.mirror, cache)
+        extra = dict(_sources_of(own, request.system))
+        with ThreadPoolExecutor(max_workers=4) as pool:
+            asked = pool.map(lambda s: release_of(s, arch, cache, offline=offline), [*sources, *extra.values()])
+            releases = list(asked)
+        main, others = releases[: len(sources)], releases[len(sources) :]
+        return Facts(
+            release=digest_of([r.digest for r in main]),
+            epoch=main[0].date,
+            repositories={name: r.digest for name, r in zip(extra, others, strict=True)},
+        )
 
     def environment(self, step_folder: str) -> Mapping[str, str]:
         return {"DEBIAN_FRONTEND": "noninteractive", "APT_CONFIG": f"{step_folder}/apt.conf"}
@@ -102,6 +128,15 @@ class AptSupply(Supply):
 
     def bootstrap(self, base: Bootstrapped, making: Making) -> None:
         bootstrap(base, making, self.sources, self.options, self.packages(making.cache))
+
+
+def _sources_of(own: Mapping[str, Repository], system: System) -> Iterable[tuple[str, AptSource]]:
+    for name, repo in own.items():
+        if repo.url is not None:
+            yield name, AptSource(repo.url.rstrip("/"), repo.suite or system.codename, tuple(repo.components))
+        elif repo.line is not None:
+            words = re.sub(r"\[[^\]]*\]", " ", repo.line).split()
+            yield name, AptSource(words[1].rstrip("/"), words[2], tuple(words[3:]) or ("main",))
 
 
 def apt_conf(step_folder: str, downloads: str, options: Sequence[str], *, ca_file: bool) -> str:

@@ -9,16 +9,23 @@ import pkgutil
 from functools import cache
 from typing import TYPE_CHECKING, NoReturn
 
-from vmgen_build import plugins
 from vmgen_build.build import places
 from vmgen_build.errors import UsageError
 from vmgen_build.guests.runners.model import parse_host
+from vmgen_build.plugins import Group
 
 if TYPE_CHECKING:
     from vmgen_build.build.options import BuildOptions
     from vmgen_build.build.places.model import Place
 
-GROUP = "vmgen_build.places"
+
+def _is_place(thing: object) -> bool:
+    from vmgen_build.build.places.model import Place
+
+    return isinstance(thing, type) and issubclass(thing, Place)
+
+
+GROUP: Group[type[Place]] = Group("vmgen_build.places", "a class of Place", _is_place)
 
 HERE = "here"
 """The module of the place that no --host names."""
@@ -44,7 +51,7 @@ def place_class(host: str) -> type[Place]:
 
 def schemes() -> tuple[str, ...]:
     """Sorted."""
-    return tuple(sorted({*_own_schemes(), *plugins.names(GROUP)}))
+    return tuple(sorted({*_own_schemes(), *GROUP.names()}))
 
 
 @cache
@@ -59,7 +66,7 @@ def _class_of(scheme: str) -> type[Place]:
     if scheme in _own_schemes():
         found = importlib.import_module(f"{places.__name__}.{scheme}").PLACE
     else:
-        found = plugins.get(GROUP, scheme)
+        found = GROUP.get(scheme)
     assert isinstance(found, type) and issubclass(found, Place)
     return found
 

@@ -35,7 +35,7 @@ class Site:
     def supply(self) -> Supply:
         plan = self.plan
         request = Request(plan.system, plan.mirror, plan.epoch)
-        return supply_kind(plan.system.installer).of_this_host(request, self.store.cache)
+        return supply_kind(plan.system).of_this_host(request, self.store.cache)
 
     def indexes(self, after: Sequence[str]) -> Path:
         """Where the package indexes lie for the sources that the guest has after these layers.

@@ -67,7 +67,7 @@ def node_supply(runner: Runner, plan: Plan) -> Supply:
         with runner.read(["sh", "-c", '"$@" 2>/dev/null || :', "sh", *argv]) as stream:
             return stream.read()
 
-    return supply_kind(plan.system.installer).of_host(Request(plan.system, plan.mirror, plan.epoch), ask)
+    return supply_kind(plan.system).of_host(Request(plan.system, plan.mirror, plan.epoch), ask)
 
 
 class NodeWorkshop(Workshop):

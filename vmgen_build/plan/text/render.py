@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, NoReturn
 from vmgen_build import resources
 from vmgen_build.errors import Position, Problem, RecipeError
 from vmgen_build.plan.text.quote import SH, Dialect, Trusted, Verbatim
+from vmgen_build.plugins import folders
 
 if TYPE_CHECKING:
     from jinja2 import BaseLoader, Environment
+
+GROUP = folders("vmgen_build.templates")
 
 SHEBANG = "#!/bin/sh\n"
 DIRECTIVE = "# shellcheck disable=SC1003,SC1112,SC2016,SC2088 # quoted values are data\n"
@@ -32,8 +35,9 @@ def override_folder(recipe_folder: Path, chosen: Path | None) -> Path | None:
 class Renderer:
     """Renders templates of one dialect, by the name that they have under templates/ ("linux/users.sh.j2").
 
-    A template of the same name in the override folder stands for the shipped one. Templates are run in Jinja's sandbox:
-    a recipe's folder brings no code into the process. Templates of steps know `step_folder`, where a running step finds
+    A template of the same name in the override folder stands for the shipped one; folders of others (an entry point of
+    the group vmgen_build.templates) add to those. Templates are run in Jinja's sandbox: a recipe's folder brings no
+    code into the process. Templates of steps know `step_folder`, where a running step finds
     its own things in the guest (systems.model.Family.step_folder). Raises RecipeError for a template that is missing,
     wrong, or gets a value that its dialect cannot carry.
     """
@@ -76,8 +80,8 @@ class Renderer:
     def _loader(self) -> BaseLoader:
         from jinja2 import ChoiceLoader, FileSystemLoader
 
-        folders = [f for f in (self.override, resources.templates_dir()) if f is not None]
-        return ChoiceLoader([FileSystemLoader(folder) for folder in folders])
+        found = (self.override, resources.templates_dir(), *GROUP.every().values())
+        return ChoiceLoader([FileSystemLoader(folder) for folder in found if folder is not None])
 
     @cached_property
     def _environment(self) -> Environment:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from importlib import import_module
 from importlib.util import find_spec
-from types import ModuleType
-from typing import Any, cast
+from typing import Any
 
-from vmgen_build import plugins
 from vmgen_build.plan.context import LeftOut, PlanContext
 from vmgen_build.plan.writers.model import (
     CLEAN_UP,
@@ -27,6 +25,7 @@ from vmgen_build.plan.writers.model import (
     Wanted,
     Writer,
 )
+from vmgen_build.plugins import Group
 
 __all__ = [
     "CLEAN_UP",
@@ -48,7 +47,12 @@ __all__ = [
     "writer_named",
 ]
 
-GROUP = "vmgen_build.writers"
+
+def _writes(thing: object) -> bool:
+    return callable(getattr(thing, "write", None))
+
+
+GROUP = Group[Writer[Any]]("vmgen_build.writers", "an object with a function `write`", _writes)
 
 
 def write(setting: Setting[Wanted], wanted: Wanted, ctx: PlanContext) -> Output | LeftOut:
@@ -74,13 +78,13 @@ def whole_script(output: Output, ctx: PlanContext) -> str:
 
 
 def writer_named(name: str) -> Writer[Any] | None:
-    """None where this version has no such writer."""
-    return cast("Writer[Any] | None", _own(name) or plugins.get(GROUP, name))
+    """None where this version has no such writer. Raises PluginError."""
+    return _own(name) or GROUP.get(name)
 
 
-def _own(name: str) -> ModuleType | None:
+def _own(name: str) -> Writer[Any] | None:
     module = f"{__name__}.{name}"
     if not name.isidentifier() or find_spec(module) is None:
         return None
-    found = import_module(module)
-    return found if hasattr(found, "write") else None
+    found: Any = import_module(module)
+    return found if _writes(found) else None

@@ -72,9 +72,9 @@ class CellarPlace(Place):
 
 @pytest.fixture
 def cellar() -> Iterator[None]:
-    plugins.register(GROUP, "cellar", CellarPlace)
+    plugins.register(GROUP.name, "cellar", CellarPlace)
     yield
-    plugins.unregister(GROUP, "cellar")
+    plugins.unregister(GROUP.name, "cellar")
 
 
 @pytest.fixture

@@ -1,0 +1,66 @@
+"""The plain backend: a root file system as a .tar, with nothing around it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from madeup.names import write_names
+from vmgen_build.backends.base import Backend, PackOptions, progress_on
+from vmgen_build.boots.requirements import CONTAINER
+from vmgen_build.events import Bus
+from vmgen_build.host.programs import Requirement
+from vmgen_build.plan.model import Part, Plan
+from vmgen_build.recipe.recipe import Recipe
+
+if TYPE_CHECKING:
+    from vmgen_build.artifacts.lxc import ENTRY
+    from vmgen_build.artifacts.result import Result
+    from vmgen_build.boots.model import Boot, Booted
+    from vmgen_build.host.files import Written
+
+EMPTY = ("dev", "proc", "sys", "run")
+ENTRIES = (
+    ("lxc.include", "/usr/share/lxc/config/common.conf"),
+    ("lxc.uts.name", "plain"),
+    ("lxc.net.0.type", "veth"),
+    ("lxc.net.0.name", "eth0"),
+)
+
+
+class PlainBackend(Backend):
+    name: ClassVar[str] = "plain"
+    formats: ClassVar[tuple[str, ...]] = ("tar", "names")
+    requirements: ClassVar[tuple[Requirement, ...]] = (Requirement("tar", "tar", "packs the image"),)
+    boot_requirements: ClassVar[tuple[Requirement, ...]] = CONTAINER
+
+    def part(self, recipe: Recipe, templates: Path | None, epoch: int = 0) -> Part:
+        return Part()
+
+    def pack(self, plan: Plan, result: Result, out: Path, options: PackOptions, bus: Bus) -> tuple[Written, ...]:
+        from vmgen_build.artifacts.compression import parse_compression
+        from vmgen_build.artifacts.result import tree_of
+        from vmgen_build.artifacts.tarball import TarContent, write_tarball
+
+        tree = tree_of(result, "a plain tar")
+        goal = out / f"{plan.name}-plain-{plan.arch}.{options.format}"
+        if options.format == "names":
+            return (write_names(goal, tree.root),)
+        content = TarContent(tree.root, ".", plan.epoch, EMPTY)
+        return (
+            write_tarball(goal, content, parse_compression("none"), progress=progress_on(bus), scratch=tree.scratch),
+        )
+
+    def boot(self, artifact: Path, manifest: Mapping[str, object], boot: Boot) -> AbstractContextManager[Booted]:
+        from vmgen_build.boots.lxc import booted_from, unpack
+
+        def content(folder: Path, undo: ExitStack) -> list[ENTRY]:
+            unpack(artifact, folder, undo, "rootfs")
+            return list(ENTRIES)
+
+        return booted_from(content, boot)
+
+
+BACKEND = PlainBackend()
