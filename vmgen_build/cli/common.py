@@ -187,7 +187,8 @@ def open_display(*, as_json: bool, quiet: bool, verbose: bool) -> tuple[Plain, B
 
         errors = Plain(sys.stderr, Verbosity.QUIET)
         return errors, Bus(JsonLines(sys.stdout), errors)
-    verbosity = Verbosity.QUIET if quiet else Verbosity.VERBOSE if verbose else Verbosity.NORMAL
+    verbosity = Verbosity.VERBOSE if verbose else Verbosity.NORMAL
+    verbosity = Verbosity.QUIET if quiet else verbosity
     if is_terminal(sys.stderr):
         from vmgen_build.cli.terminal import Terminal
 
