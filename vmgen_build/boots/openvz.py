@@ -26,11 +26,11 @@ def booted_bundle(artifact: Path, arch: str, boot: Boot) -> AbstractContextManag
     """arch: in the kernel's words. Raises BuildError for a bundle that is not sound, and as boots.lxc does."""
 
     def content(folder: Path, undo: ExitStack) -> list[ENTRY]:
-        template = boot.scratch / "template.tar.gz"
-        undo.callback(template.unlink, missing_ok=True)
-        bundle = read_bundle(artifact, template)
-        unpack(template, folder, undo, "rootfs")
-        template.unlink()
+        os_template = boot.scratch / "os-template.tar.gz"
+        undo.callback(os_template.unlink, missing_ok=True)
+        bundle = read_bundle(artifact, os_template)
+        unpack(os_template, folder, undo, "rootfs")
+        os_template.unlink()
         return [("lxc.include", COMMON), ("lxc.arch", arch), *entries_of(bundle.conf)]
 
     return booted_from(content, boot)

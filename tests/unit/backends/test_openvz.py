@@ -1,4 +1,4 @@
-"""The openvz backend's share of a plan, and the files that go with its template."""
+"""The openvz backend's share of a plan, and the files that go with its OS template."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vmgen_build import resources
 from vmgen_build.artifacts.openvz.config import Device, conf_value, netif, parse_conf, parse_netif
 from vmgen_build.backends.lxc.backend import LxcBackend
 from vmgen_build.backends.openvz.backend import OpenvzBackend
-from vmgen_build.backends.openvz.text import template_name
+from vmgen_build.backends.openvz.text import os_template_name
 from vmgen_build.boots.openvz import entries_of
 from vmgen_build.errors import RecipeError
 from vmgen_build.plan.model import Part
@@ -235,8 +235,8 @@ def test_the_sample_of_the_thesis_is_planned() -> None:
     assert {"netcat", "vim", "sshd", "chrome"} <= {what for _, what, _ in plan.skipped}
 
 
-def test_the_names_of_templates() -> None:
-    assert template_name("debian-12", "i386", "a-b c/d") == "debian-12-x86-a_b_c_d"
+def test_the_names_of_os_templates() -> None:
+    assert os_template_name("debian-12", "i386", "a-b c/d") == "debian-12-x86-a_b_c_d"
 
 
 @pytest.mark.parametrize("text", ['a"b', "a$b", "a`b", "a\\b", "a\nb"])

@@ -1,4 +1,4 @@
-"""The files beside the template in an OpenVZ bundle: the container's configuration, its mount script, INSTALL."""
+"""The files beside the OS template in an OpenVZ bundle: the container's configuration, its mount script, INSTALL."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def stem_of(recipe: Recipe, number: str) -> str:
     return recipe.name if number == NO_NUMBER else number
 
 
-def template_name(os: str, arch: str, name: str) -> str:
+def os_template_name(os: str, arch: str, name: str) -> str:
     """distribution-version-architecture-name; vzctl and importers tell its parts by their hyphens."""
     safe = re.sub(r"[^A-Za-z0-9._]+", "_", name)
     return f"{os}-{ARCHITECTURES.get(arch, arch)}-{safe}"
@@ -110,7 +110,7 @@ def _conf(recipe: Recipe, net: Net, number: str, override: Path | None) -> str:
     return Renderer(override, CONF).render(
         "openvz/ct.conf.j2",
         title=_title(recipe),
-        template=template_name(recipe.hardware.os.name, recipe.hardware.os.arch, recipe.name),
+        os_template=os_template_name(recipe.hardware.os.name, recipe.hardware.os.arch, recipe.name),
         name="" if recipe.name.isdigit() else recipe.name,
         hostname=host_name(recipe),
         ram=ram,
@@ -140,7 +140,7 @@ def _install(recipe: Recipe, net: Net, number: str, override: Path | None) -> st
     return Renderer(override, TEXT).render(
         f"openvz/{INSTALL}.j2",
         title=_title(recipe),
-        template=template_name(system.name, system.arch, recipe.name),
+        os_template=os_template_name(system.name, system.arch, recipe.name),
         conf=f"{stem}.conf",
         mount=f"{stem}.mount" if net.veth else "",
         number=number,
