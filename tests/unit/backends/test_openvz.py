@@ -133,7 +133,7 @@ def test_a_name_in_place_of_a_number(part: Part, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("id", "text", "said"),
+    ("id", "text", "message"),
     [
         ("100", "", "lab.ini:2: [hardware] vm_id: '100': OpenVZ numbers its containers from 101"),
         ("2147483645", "", "lab.ini:2: [hardware] vm_id: '2147483645': OpenVZ numbers"),
@@ -153,10 +153,10 @@ def test_a_name_in_place_of_a_number(part: Part, tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_openvz_cannot_do_is_said_at_its_line(part: Part, id: str, text: str, said: str) -> None:
+def test_what_openvz_cannot_do_is_reported_at_its_line(part: Part, id: str, text: str, message: str) -> None:
     with pytest.raises(RecipeError) as caught:
         part(text, id=id)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_the_network_files_leave_the_venet_to_vzctl(part: Part) -> None:
@@ -209,14 +209,14 @@ def test_every_script_is_clean_shell(part: Part) -> None:
 
 def test_install_names_what_is_there(part: Part) -> None:
     install = texts(part(BOTH))["INSTALL"]
-    for said in (
+    for message in (
         "OpenVZ 6",
         "OpenVZ 7",
         "Proxmox VE",
         "cp debian-12-x86_64-123.tar.gz /vz/template/cache/",
         "123.mount",
     ):
-        assert said in install
+        assert message in install
     assert "name=lan,bridge=br7,hwaddr=00:18:51:00:00:07,ip=10.0.0.2/24,gw=10.0.0.254,ip6=fd01::2/64" in install
     commands = re.findall(r"^  ((?:vzctl|pct|cp|sed|install|CTID).*(?:\\\n.*)?)$", install, re.M)
     assert len(commands) > 12

@@ -87,7 +87,7 @@ def changed(bundle: Path, **files: bytes | None) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("files", "said"),
+    ("files", "message"),
     [
         ({"conf": b"X=1\n"}, "101.conf is not what SHA256SUMS"),
         ({"tar": None}, f"{OS_TEMPLATE} is not what SHA256SUMS"),
@@ -95,9 +95,9 @@ def changed(bundle: Path, **files: bytes | None) -> Path:
         ({"SUMS": b""}, "is not what SHA256SUMS"),
     ],
 )
-def test_a_changed_file_is_named(bundle: Path, files: dict[str, bytes | None], said: str) -> None:
+def test_a_changed_file_is_named(bundle: Path, files: dict[str, bytes | None], message: str) -> None:
     outcome, found = outcomes(changed(bundle, **files))["bundle"]
-    assert outcome == "fails" and said in found
+    assert outcome == "fails" and message in found
 
 
 def test_what_is_no_bundle(tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_what_is_no_bundle(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "message"),
     [
         ("-lab", "-other", "OSTEMPLATE"),
         ("root/$VEID", "root/7", "VE_ROOT lacks"),
@@ -121,10 +121,10 @@ def test_what_is_no_bundle(tmp_path: Path) -> None:
         ("ifname", "name", "NETIF"),
     ],
 )
-def test_a_wrong_configuration(old: str, new: str, said: str) -> None:
+def test_a_wrong_configuration(old: str, new: str, message: str) -> None:
     assert CONF.count(old) == 1
     findings = conf_findings(parse_conf(CONF.replace(old, new)), OS_TEMPLATE)
-    assert len(findings) == 1 and said in findings[0]
+    assert len(findings) == 1 and message in findings[0]
 
 
 def test_a_wrong_os_template(tmp_path: Path) -> None:
