@@ -144,7 +144,7 @@ def test_a_builder_that_is_killed(records: Path, tmp_path: Path) -> None:
 import sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[3])
-from tests.unit.guests.test_node import Notebook
+from tests.unit.guests.node.test_node import Notebook
 from vmgen_build.guests.node import guardian
 guardian.RECORDS = sys.argv[1]
 with guardian.guarded(Notebook(Path(sys.argv[2]), "t1")) as guard:
@@ -152,7 +152,7 @@ with guardian.guarded(Notebook(Path(sys.argv[2]), "t1")) as guard:
     print("owned", flush=True)
     time.sleep(60)
 """
-    words = [sys.executable, "-c", program, str(records), str(tmp_path), str(Path(__file__).parents[3])]
+    words = [sys.executable, "-c", program, str(records), str(tmp_path), str(Path(__file__).parents[4])]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None and process.stdout.readline() == "owned\n"
         process.kill()
