@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from vmgen_build.host.programs import Requirement
+from vmgen_build.host.programs import Requirement, needed
 from vmgen_build.plan.bases import Bootstrapped
 from vmgen_build.plan.model import Plan
 
-RUNNING = (Requirement("lxc-execute", "lxc", "runs the containers of a build"),)
+RUNNING = (needed("lxc-execute", "runs the containers of a build"),)
 """Where steps run in containers of this host."""
 
-MAKERS = {"mmdebstrap": Requirement("mmdebstrap", "mmdebstrap", "makes a Debian base")}
+MAKERS = {"mmdebstrap": needed("mmdebstrap", "makes a Debian base")}
 """Method of making a base (systems.model.System.base) -> the program that does it."""
 
 

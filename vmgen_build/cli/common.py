@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar, cast
 
 import click
 
-from vmgen_build.errors import HostError, Problem, RecipeError, UsageError, VmgenError
+from vmgen_build.errors import Problem, RecipeError, UsageError, VmgenError
 
 if TYPE_CHECKING:
     from vmgen_build.cli.plain import Plain
@@ -225,16 +225,6 @@ def show_problems(problems: Iterable[Problem]) -> None:
         colour = "red" if problem.severity == "error" else "yellow"
         text = click.style(str(problem), fg=colour) if has_colour(sys.stderr) else str(problem)
         click.echo(text, err=True, color=True)
-
-
-def need_root(what: str) -> None:
-    if os.geteuid() != 0:
-        again = " ".join(["sudo", "vmgen-build", *sys.argv[1:]])
-        raise HostError(
-            f"{what} needs root, for containers, mounts and namespaces of its own; run: {again}\n"
-            "  (check, compile, options, programs, cache ls and --dry-run work without; 'vmgen-build doctor' shows"
-            " what else this host lacks)"
-        )
 
 
 def parse_bytes(text: str) -> int:

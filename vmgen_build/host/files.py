@@ -26,6 +26,11 @@ class Written:
     size: int
     sha256: str
 
+    @classmethod
+    def of(cls, path: Path) -> Written:
+        """A file that is there, read for its sum. Raises OSError."""
+        return cls(path, path.stat().st_size, sha256_of(path))
+
 
 def sha256_of(path: Path) -> str:
     """Raises OSError where the file cannot be read."""

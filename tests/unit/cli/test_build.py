@@ -40,7 +40,7 @@ def test_not_root(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_verify_needs_root_too(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main.run(["verify", "lab.tar.zst"]) == 1
-    assert "booting an image needs root" in capsys.readouterr().err
+    assert "verifying boots the image, which needs root: run it with sudo; --no-boot" in capsys.readouterr().err
 
 
 def test_a_wrong_recipe_comes_before_all_else(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, BinaryIO, cast
 
 from vmgen_build.artifacts.gzipped import gzip_content
-from vmgen_build.artifacts.openvz.config import disk_size, parse_conf, parse_netif
+from vmgen_build.artifacts.openvz.config import VEID, disk_size, parse_conf, parse_netif
 from vmgen_build.errors import BuildError, HostError
 from vmgen_build.host.files import Written, is_full, whole_file
 
@@ -140,8 +140,8 @@ def conf_findings(conf: Mapping[str, str], os_template: str) -> list[str]:
     if conf.get("OSTEMPLATE") != os_template.removesuffix(OS_TEMPLATE_SUFFIX):
         found.append(f"OSTEMPLATE is {conf.get('OSTEMPLATE')}, and the OS template {os_template}")
     for key in ("VE_ROOT", "VE_PRIVATE"):
-        if not conf.get(key, "").endswith("/$VEID"):
-            found.append(f"{key} lacks $VEID")
+        if not conf.get(key, "").endswith(f"/{VEID}"):
+            found.append(f"{key} lacks {VEID}")
     for key in ("PHYSPAGES", "SWAPPAGES", "DISKSPACE", "DISKINODES"):
         barrier, _, limit = conf.get(key, "").partition(":")
         if not (barrier.isdigit() and limit.isdigit()):

@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from vmgen_build.errors import BuildError, HostError, Problem, RecipeError
-from vmgen_build.host.files import Written, whole_file
-from vmgen_build.plan.hostfiles import reading, sha256_of
+from vmgen_build.host.files import Written, sha256_of, whole_file
+from vmgen_build.plan.hostfiles import reading
 from vmgen_build.plan.model import Plan
 from vmgen_build.recipe.problems import place
 from vmgen_build.recipe.recipe import Recipe

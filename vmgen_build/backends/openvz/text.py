@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-from vmgen_build.artifacts.openvz.config import CONF, disk_lines, netif
+from vmgen_build.artifacts.openvz.config import CONF, PAGE, disk_lines, netif
 from vmgen_build.backends.openvz.net import NO_NUMBER, Net, Veth
 from vmgen_build.bases.ostemplate import ARCHITECTURES
 from vmgen_build.errors import Problem, RecipeError
 from vmgen_build.plan.context import host_name
+from vmgen_build.plan.network import nameservers
 from vmgen_build.plan.text.quote import Dialect, sh_word
 from vmgen_build.plan.text.render import Renderer
 from vmgen_build.recipe.recipe import Recipe
@@ -100,8 +101,7 @@ def _title(recipe: Recipe) -> str:
 
 
 def _nameservers(recipe: Recipe) -> list[str]:
-    own = (section.dns for section in recipe.network.eths.values())
-    return [str(server) for server in dict.fromkeys(chain(recipe.network.nameservers, *own))]
+    return [str(server) for server in nameservers(recipe)]
 
 
 def _conf(recipe: Recipe, net: Net, number: str, override: Path | None) -> str:
@@ -136,7 +136,7 @@ def _install(recipe: Recipe, net: Net, number: str, override: Path | None) -> st
     system, stem = recipe.hardware.os, stem_of(recipe, number)
     ram, swap = memory(recipe)
     size = disk_of(recipe)
-    pages = (ram + swap) // 4096
+    pages = (ram + swap) // PAGE
     return Renderer(override, TEXT).render(
         f"openvz/{INSTALL}.j2",
         title=_title(recipe),
