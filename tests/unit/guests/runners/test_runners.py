@@ -177,6 +177,9 @@ def test_this_host_needs_root(monkeypatch: pytest.MonkeyPatch) -> None:
         pass
     with connect(Host(), need_root=False) as runner:
         assert runner.run(["echo", "hello"]).out == "hello\n"
+        assert runner.run(["no-such-program"]).code == 127, (
+            "as by ssh: whether a program is there is asked by running it"
+        )
 
 
 @pytest.mark.parametrize("shell", ["dash", "bash"])
