@@ -7,6 +7,7 @@ import fcntl
 import hashlib
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from vmgen_build.errors import HostError
+from vmgen_build.text import size as in_words
 
 _CHUNK = 1 << 20
 
@@ -74,6 +76,16 @@ def write_whole(goal: Path, text: str) -> None:
 
 def is_full(error: OSError) -> bool:
     return error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def no_room(goal: Path, need: int, *, at_most: bool = False) -> HostError:
+    """The disk where `goal` was to be written is full. need: bytes of the file, or at_most that many."""
+    free = shutil.disk_usage(goal.parent).free
+    wanted = f"{'up to ' if at_most else ''}{in_words(need)}"
+    return HostError(
+        f"the disk of {goal.parent} is full: {in_words(free)} are free, and {goal.name} needs {wanted};"
+        " make room there, or choose another folder with --output"
+    )
 
 
 def _create(goal: Path) -> tuple[Path, BinaryIO]:

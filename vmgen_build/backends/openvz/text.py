@@ -156,11 +156,11 @@ def _install(recipe: Recipe, net: Net, number: str, override: Path | None) -> st
         devices=[veth.device(number) for veth in net.veth],
         pve_arch=system.arch,
         ostype=system.distribution,
-        pve_nets=_pve_nets(recipe, net),
+        pve_nets=_pve_nets(net),
     )
 
 
-def _pve_nets(recipe: Recipe, net: Net) -> list[PveNet]:
+def _pve_nets(net: Net) -> list[PveNet]:
     """Proxmox VE has no venet: such an adapter becomes a veth that pct configures."""
     found = [PveNet(i, _pve_veth(veth, net)) for i, veth in enumerate(net.veth)]
     for index, link in enumerate(net.venet, len(found)):
