@@ -27,8 +27,8 @@ def work(bus):
     sc.mount("tmpfs", sys.argv[1], "tmpfs")
     Path(sys.argv[1], "inside").touch()
     subprocess.Popen(["sleep", "987654"], start_new_session=True)
-    print("ready", flush=True)
     try:
+        print("ready", flush=True)
         time.sleep(600)
     except KeyboardInterrupt:
         time.sleep(0.3)
