@@ -143,8 +143,8 @@ def main() -> None:
     for number in range(arguments.runs):
         for side, pack in {"theirs": theirs, "ours": ours}.items():
             rows[side].append(build(work / "root", work, pack))
-            told = "  ".join(f"{name} {value:.2f}" for name, value in rows[side][-1].items())
-            print(f"run {number + 1} {side:7}{told}", flush=True)
+            reported = "  ".join(f"{name} {value:.2f}" for name, value in rows[side][-1].items())
+            print(f"run {number + 1} {side:7}{reported}", flush=True)
     run("qemu-img", "compare", "-f", "raw", "-F", "vmdk", work / "disk.raw", work / "disk.vmdk")
     report(rows)
     if arguments.work is None:

@@ -172,8 +172,8 @@ def test_tables_and_ids(disks: list[RawDisk], places: dict[str, tuple[Path, int,
         for p in disk.layout.placed:
             if p.volume.fs is None:
                 continue
-            told = ran("blkid", "-p", "-O", p.start, "-S", p.size, "-o", "export", disk.path)
-            found = dict(line.split("=", 1) for line in told.strip().split("\n"))
+            reported = ran("blkid", "-p", "-O", p.start, "-S", p.size, "-o", "export", disk.path)
+            found = dict(line.split("=", 1) for line in reported.strip().split("\n"))
             assert (found["TYPE"], found["UUID"]) == (p.volume.fs, p.volume.uuid)
             assert found.get("LABEL") == p.volume.label
     assert [p.volume.number for p in disks[0].layout.placed] == [1, 2, 3, 5, 6, 7]
@@ -289,7 +289,7 @@ def test_the_same_content_gives_the_same_bytes(tmp_path: Path) -> None:
         ran("cmp", a.path, b.path)
 
 
-def test_what_does_not_fit_is_told_before_anything_is_written(tmp_path: Path) -> None:
+def test_what_does_not_fit_is_reported_before_anything_is_written(tmp_path: Path) -> None:
     root = a_root(tmp_path / "root")
     (root / "home/large").write_bytes(os.urandom(30 * MIB))
     text = HDDS.replace("size = 100M\nmount = /home/", "size = 20M\nmount = /home/")
@@ -302,7 +302,7 @@ def test_what_does_not_fit_is_told_before_anything_is_written(tmp_path: Path) ->
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_what_just_does_not_fit_is_told_too(tmp_path: Path) -> None:
+def test_what_just_does_not_fit_is_reported_too(tmp_path: Path) -> None:
     """Smaller than its partition, and larger than what the file system leaves of it."""
     root = a_root(tmp_path / "root")
     (root / "home/large").write_bytes(os.urandom(18 * MIB))
@@ -338,7 +338,7 @@ def test_a_mount_point_behind_a_link_is_refused(tmp_path: Path) -> None:
         written(machine(tmp_path, HDDS), root, tmp_path / "out")
 
 
-def test_a_full_disk_is_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Once by what is foreseen, once while the file systems are made."""
     root, out = a_root(tmp_path / "root"), tmp_path / "out"
     (root / "etc/large").write_bytes(os.urandom(100 * MIB))

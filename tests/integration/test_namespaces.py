@@ -27,8 +27,8 @@ def work(bus):
     sc.mount("tmpfs", sys.argv[1], "tmpfs")
     Path(sys.argv[1], "inside").touch()
     subprocess.Popen(["sleep", "987654"], start_new_session=True)
-    print("ready", flush=True)
     try:
+        print("ready", flush=True)
         time.sleep(600)
     except KeyboardInterrupt:
         time.sleep(0.3)
@@ -56,14 +56,14 @@ def start(tmp_path: Path) -> subprocess.Popen[str]:
 
 
 def test_the_result_and_the_events_come_back() -> None:
-    heard: list[Event] = []
+    received: list[Event] = []
 
     def work(bus: WorkerBus) -> dict[str, int]:
         bus.note("hello")
         return {"pid": os.getpid()}
 
-    assert run_isolated(work, Bus(heard.append)) == {"pid": 1}
-    assert [e.text for e in heard if isinstance(e, Note)] == ["hello"]
+    assert run_isolated(work, Bus(received.append)) == {"pid": 1}
+    assert [e.text for e in received if isinstance(e, Note)] == ["hello"]
 
 
 @pytest.mark.parametrize(

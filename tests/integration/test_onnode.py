@@ -120,7 +120,7 @@ def created_and_probed(node: Node, bundle: Path, manifest: dict[str, Any]) -> No
         assert node.vzctl("start", "4101").returncode == 0
         probes = [p for p in manifest["probes"] if p["kind"] == "guest" and not about_veth(p)]
         assert len(probes) > 15
-        failing = [(p["setting"], said) for p in probes if (said := asked(node, p))]
+        failing = [(p["setting"], message) for p in probes if (message := asked(node, p))]
         assert failing == []
     finally:
         node.vzctl("stop", "4101", "--fast")

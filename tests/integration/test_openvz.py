@@ -32,10 +32,10 @@ def test_every_setting_holds_in_the_booted_container(vmgen: Run, bundle: Path) -
     done = vmgen("verify", bundle, "--json")
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
     found = {e["probe"]: e["outcome"] for e in map(json.loads, done.stdout.splitlines()) if e["event"] == "probe"}
-    held = {name for name, outcome in found.items() if outcome == "holds"}
-    assert set(found) - held <= {"ram", "num_cpu"}, "limits that this host's cgroups do not set are skipped"
+    holding = {name for name, outcome in found.items() if outcome == "holds"}
+    assert set(found) - holding <= {"ram", "num_cpu"}, "limits that this host's cgroups do not set are skipped"
     asked = {"bundle", "conf", "template", "venet-192.168.41.2", "venet-route", "eth1-10.41.0.2", "eth2-dhcp"}
-    assert asked | {"eth1-hw-addr", "unit-ssh.service", "openvz-packages"} <= held
+    assert asked | {"eth1-hw-addr", "unit-ssh.service", "openvz-packages"} <= holding
 
 
 def test_the_same_bytes_each_time_and_nothing_to_do_the_second_time(vmgen: Run, bundle: Path) -> None:

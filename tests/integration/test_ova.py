@@ -98,7 +98,7 @@ def small(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", folder], check=True)
 
 
-def test_a_full_disk_is_told_with_numbers_and_keeps_what_was_there(
+def test_a_full_disk_is_reported_with_numbers_and_keeps_what_was_there(
     parts: tuple[str, list[Written]], small: Path
 ) -> None:
     text, files = parts

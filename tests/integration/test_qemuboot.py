@@ -114,7 +114,7 @@ def test_the_agent_is_put_into_the_root_file_system(tmp_path: Path, table: str) 
     subprocess.run(["e2fsck", "-fn", f"{image}?offset={16 * MIB}"], check=True, capture_output=True)
 
 
-def test_a_root_that_nothing_writes_to_is_told(tmp_path: Path) -> None:
+def test_a_root_that_nothing_writes_to_is_reported(tmp_path: Path) -> None:
     reason = give_agent(machine(volume(1, "/", "btrfs")), ((tmp_path / "none", "raw"),), tmp_path)
     assert reason == "nothing on this host writes to a btrfs file system without mounting it"
 
@@ -161,7 +161,9 @@ def test_a_raw_disk_that_looks_like_another_format_stays_a_raw_disk(tmp_path: Pa
 
 
 @pytest.mark.parametrize(("firmware", "table"), [("bios", None), ("efi", "gpt")])
-def test_a_disk_that_firmware_does_not_take_is_told_at_once(tmp_path: Path, firmware: str, table: str | None) -> None:
+def test_a_disk_that_firmware_does_not_take_is_reported_at_once(
+    tmp_path: Path, firmware: str, table: str | None
+) -> None:
     images = [disk(tmp_path / name, table or "dos") for name in ("first", "second")]
     if table is None:
         with images[0].open("r+b") as file:
@@ -174,14 +176,14 @@ def test_a_disk_that_firmware_does_not_take_is_told_at_once(tmp_path: Path, firm
     )
 
 
-def test_a_disk_without_boot_code_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_without_boot_code_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(qemuconsole, "STALL", 2.0)
     images = [disk(tmp_path / name, "dos") for name in ("first", "second")]
     with pytest.raises(BuildError, match="its disk has no boot loader, or one that shows nothing for 2 s"):
         boot_in_vain(machine(volume(2, "/", "xfs")), images, tmp_path)
 
 
-def test_what_qemu_refuses_is_told(tmp_path: Path) -> None:
+def test_what_qemu_refuses_is_reported(tmp_path: Path) -> None:
     image = disk(tmp_path / "disk", "dos")
     with pytest.raises(BuildError, match=r'QEMU said: .* Failed to get "write" lock'):
         boot_in_vain(machine(volume(2, "/")), [image, image], tmp_path)
@@ -199,8 +201,8 @@ def built(vmgen: Run, tmp_path_factory: pytest.TempPathFactory) -> Built:
 
 def capacity(disk: Path) -> int:
     """Bytes that the machine sees."""
-    told = subprocess.run(["qemu-img", "info", "--output=json", disk], capture_output=True, check=True).stdout
-    return int(json.loads(told)["virtual-size"])
+    reported = subprocess.run(["qemu-img", "info", "--output=json", disk], capture_output=True, check=True).stdout
+    return int(json.loads(reported)["virtual-size"])
 
 
 def boot(
@@ -219,7 +221,7 @@ def boot_in_vain(one: Machine, images: list[Path], scratch: Path) -> None:
     boot(one, [Disk(image.name, image) for image in images], scratch, lambda _: None, 120.0)
 
 
-def test_a_boot_loader_that_finds_nothing_is_told_at_once(built: Built, tmp_path: Path) -> None:
+def test_a_boot_loader_that_finds_nothing_is_reported_at_once(built: Built, tmp_path: Path) -> None:
     one, image, _ = built
     copy = tmp_path / "copy"
     subprocess.run(["qemu-img", "convert", "-O", "raw", image, copy], check=True)
@@ -278,7 +280,7 @@ def test_a_qcow2_boots_on_an_enlarged_disk_with_other_adapters_and_is_spoken_to(
             "nobody": (0, booted.reach("192.0.2.77", 22))
         }
 
-    found, said = boot(replace(one, nics=nics, cpus=64), [Disk("hdd0", disk, "qcow2")], tmp_path / "scratch", work)
+    found, message = boot(replace(one, nics=nics, cpus=64), [Disk("hdd0", disk, "qcow2")], tmp_path / "scratch", work)
     assert isinstance(found, dict)
     assert (found.pop("gone")[0], found.pop("late")[0]) == (1, 124)
     assert {name: ran for name, ran in found.items() if ran[0]} == {}
@@ -289,7 +291,7 @@ def test_a_qcow2_boots_on_an_enlarged_disk_with_other_adapters_and_is_spoken_to(
     assert int(answers["root"]) > size
     assert (answers["address"], answers["plugged"], answers["unplugged"]) == ("02:00:00:00:00:00", "1", "0")
     assert "inet " in answers["lease"] and answers["nobody"] != "open"
-    notes = [event.text for event in said if isinstance(event, Note)]
+    notes = [event.text for event in message if isinstance(event, Note)]
     assert any(note.startswith("booted in ") and note.endswith(": running") for note in notes), notes
     assert any("the machine boots with those, not with 64" in note for note in notes)
     assert digest(disk) == before

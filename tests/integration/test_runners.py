@@ -291,12 +291,12 @@ def test_what_hinders_a_connection(server: Sshd, monkeypatch: pytest.MonkeyPatch
         threading.Thread(target=lambda: other.accept()[0].sendall(b"220 mail\r\n" * 200), daemon=True).start()
         assert "does not speak ssh" in refused(f"ssh://127.0.0.1:{other.getsockname()[1]}")
     monkeypatch.setenv("VMGEN_SSH_KEY", str(make_key(tmp_path / "stranger")))
-    said = refused(server.url)
-    assert "lets 'root' in by nothing that was tried" in said
-    assert f"key {tmp_path}/stranger" in said
+    message = refused(server.url)
+    assert "lets 'root' in by nothing that was tried" in message
+    assert f"key {tmp_path}/stranger" in message
     monkeypatch.setenv("VMGEN_SSH_PASSWORD", "canary")
-    assert "a password, which that host does not take" in (said := refused(server.url))
-    assert "canary" not in said
+    assert "a password, which that host does not take" in (message := refused(server.url))
+    assert "canary" not in message
 
 
 def test_a_host_key_is_accepted_once(server: Sshd, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -354,11 +354,14 @@ def test_ways_in(server: Sshd, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
 
 def test_who_is_not_root(server: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     nobody = 'setpriv --reuid=65534 --regid=65534 --clear-groups --no-new-privs sh -c "$SSH_ORIGINAL_COMMAND"'
-    for command, said in ((nobody, "is not root there, and sudo wants a password"), ("echo hi", "must print nothing")):
+    for command, message in (
+        (nobody, "is not root there, and sudo wants a password"),
+        ("echo hi", "must print nothing"),
+    ):
         with sshd(tmp_path / command[:4], [f"ForceCommand {command}"], {"HOME": "/"}) as other:
             for name, value in other.environ.items():
                 monkeypatch.setenv(name, value)
-            assert said in refused(other.url)
+            assert message in refused(other.url)
 
 
 def test_doctor(server: Sshd, vmgen: Run) -> None:

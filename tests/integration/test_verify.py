@@ -213,8 +213,8 @@ def test_ended_at_any_moment(image: Path, cache: Path, number: signal.Signals, m
     time.sleep(moment)
     process.send_signal(number)
     assert process.stderr is not None
-    said = process.communicate(timeout=15)[1].decode()
-    assert "Traceback" not in said
+    message = process.communicate(timeout=15)[1].decode()
+    assert "Traceback" not in message
     assert process.returncode in ((130, 0) if number == signal.SIGINT else (-9, 0))
     deadline = time.monotonic() + 5
     while processes_in(cache) and time.monotonic() < deadline:

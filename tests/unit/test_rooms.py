@@ -1,8 +1,10 @@
-"""The house: imports go down the rooms only, and no modules import each other in a circle, lazily or not."""
+"""The house: imports go down the rooms only, and no modules import each other in a circle, lazily or not. In each,
+no module, function or list of parameters is too long, and no condition stands within another."""
 
 from __future__ import annotations
 
 import ast
+import re
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -113,3 +115,68 @@ def test_no_two_classes_of_a_room_share_a_name() -> None:
                 found.setdefault((module.split(".")[1], node.name.lstrip("_")), []).append(module)
     twice = {key: modules for key, modules in found.items() if len(modules) > 1}
     assert twice == {}
+
+
+LONGEST_MODULE, LONGEST_FUNCTION, MOST_PARAMETERS = 400, 40, 6
+"""Lines, lines, and parameters without self and cls."""
+
+
+def functions(module: str) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
+    return [node for node in nodes(module) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+
+
+def parameters(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    every = function.args
+    named = [arg.arg for arg in (*every.posonlyargs, *every.args, *every.kwonlyargs)]
+    more = [arg for arg in (every.vararg, every.kwarg) if arg is not None]
+    return len([name for name in named if name not in ("self", "cls")]) + len(more)
+
+
+def test_no_module_is_too_long() -> None:
+    long = [module for module, path in MODULES.items() if len(path.read_text().splitlines()) >= LONGEST_MODULE]
+    assert long == []
+
+
+def test_no_function_is_too_long_or_takes_too_much() -> None:
+    every = [(module, function) for module in MODULES for function in functions(module)]
+    assert len(every) > 500
+    long = [f"{m}:{f.name}" for m, f in every if (f.end_lineno or 0) - f.lineno >= LONGEST_FUNCTION]
+    wide = [f"{m}:{f.name}" for m, f in every if parameters(f) > MOST_PARAMETERS]
+    assert (long, wide) == ([], [])
+
+
+def test_no_conditional_expression_stands_within_another() -> None:
+    conditions = [(module, node) for module in MODULES for node in nodes(module) if isinstance(node, ast.IfExp)]
+    within = [
+        f"{module}:{node.lineno}"
+        for module, node in conditions
+        if sum(isinstance(inner, ast.IfExp) for inner in ast.walk(node)) > 1
+    ]
+    assert within == []
+
+
+OBSCURE = {"told", "tell", "tells", "said", "heard", "hear", "hears", "held"}
+"""Words that name nothing: what is meant is put, sent, reported, received, kept, a result, an output, a reason."""
+
+ROOT = PACKAGE.parent
+WRITTEN = sorted([*PACKAGE.rglob("*.py"), *(ROOT / "tests").rglob("*.py"), *(ROOT / "bench").rglob("*.py")])
+
+
+def own_names(path: Path) -> set[str]:
+    """Of its functions, classes, parameters, variables and attributes."""
+    every = list(ast.walk(ast.parse(path.read_text())))
+    found = {node.name for node in every if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    found |= {node.arg for node in every if isinstance(node, ast.arg)}
+    found |= {node.id for node in every if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    return found | {node.attr for node in every if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)}
+
+
+def test_no_name_is_obscure() -> None:
+    words = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
+    obscure = [
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in WRITTEN
+        for name in own_names(path)
+        if OBSCURE & {word.lower() for word in words.findall(name)}
+    ]
+    assert obscure == []

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,10 +20,9 @@ from pathlib import Path
 from vmgen_build.artifacts.compression import Compression
 from vmgen_build.artifacts.progress import Progress
 from vmgen_build.errors import BuildError, HostError
-from vmgen_build.host.files import Written, is_full, whole_file
+from vmgen_build.host.files import Written, is_full, no_room, whole_file
 from vmgen_build.host.names import nameless, names_can_be_hidden
 from vmgen_build.host.pipeline import pipeline
-from vmgen_build.text import size as in_words
 
 Encode = Callable[[Iterable[bytes]], Iterable[bytes]]
 """Makes of the bytes of a tar what its file holds, as vmgen_build.artifacts.gzipped does."""
@@ -151,8 +149,4 @@ class _Meter:
 
 def _no_room(goal: Path, content: TarContent) -> HostError:
     need = sum(Path(folder, name).lstat().st_size for folder, _, names in os.walk(content.folder) for name in names)
-    free = shutil.disk_usage(goal.parent).free
-    return HostError(
-        f"the disk of {goal.parent} is full: {in_words(free)} are free, and {goal.name} needs up to {in_words(need)};"
-        " make room there, or choose another folder with --output"
-    )
+    return no_room(goal, need, at_most=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vmgen_build.errors import HostError
-from vmgen_build.host.programs import Requirement, require_programs
+from vmgen_build.host.programs import needed, require_programs
 from vmgen_build.host.run import run
 
 _ARMOUR = "-----BEGIN PGP PUBLIC KEY BLOCK-----"
@@ -31,7 +31,7 @@ class Verdict:
 
 def require_gpgv() -> None:
     """Raises HostError where there is none."""
-    require_programs([Requirement("gpgv", "gpgv", "checks signatures")])
+    require_programs([needed("gpgv", "checks signatures")])
 
 
 def verify(file: Path, signature: Path, keyrings: Sequence[Path]) -> Verdict:

@@ -15,7 +15,7 @@ from vmgen_build.boots.model import Boot, Booted
 from vmgen_build.boots.network import answer_as_gateway, dhcp_server, ip_inside, knock, make_bridges
 from vmgen_build.boots.up import NO_ANSWER, state_of, waits_for
 from vmgen_build.errors import TIMED_OUT, BuildError
-from vmgen_build.guests.model import Communicator, Ran
+from vmgen_build.guests.model import PATH, Communicator, Ran, no_answer
 from vmgen_build.host import memory
 from vmgen_build.host import syscalls as sc
 from vmgen_build.host.pipeline import pipeline
@@ -25,7 +25,6 @@ from vmgen_build.text import clean
 
 NAME = "guest"
 CGROUP_ROOT = Path("/sys/fs/cgroup")
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 POLL = 0.1
 ATTACH_TIMEOUT = 20.0
@@ -72,7 +71,7 @@ class Attached(Communicator):
         process = start([*self._head, "--", *command], stdin=PIPE, stderr=TOGETHER)
         ended = finish(process, data, timeout)
         if ended.code == TIMED_OUT and not ended.out:
-            return Ran(TIMED_OUT, f"no answer in {timeout or 0:g} seconds")
+            return no_answer(timeout)
         return Ran(ended.code, ended.text)
 
 

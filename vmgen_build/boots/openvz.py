@@ -13,24 +13,22 @@ from pathlib import Path
 
 from vmgen_build.artifacts.lxc import ENTRY
 from vmgen_build.artifacts.openvz.bundle import read_bundle
-from vmgen_build.artifacts.openvz.config import VENET, parse_netif
+from vmgen_build.artifacts.openvz.config import PAGE, VENET, parse_netif
 from vmgen_build.boots.lxc import LxcBooted, booted_from, unpack
 from vmgen_build.boots.model import Boot
 
 COMMON = "/usr/share/lxc/config/common.conf"
-_PAGE = 4096
-"""Bytes of PHYSPAGES' unit, whatever the host's pages are."""
 
 
 def booted_bundle(artifact: Path, arch: str, boot: Boot) -> AbstractContextManager[LxcBooted]:
     """arch: in the kernel's words. Raises BuildError for a bundle that is not sound, and as boots.lxc does."""
 
     def content(folder: Path, undo: ExitStack) -> list[ENTRY]:
-        template = boot.scratch / "template.tar.gz"
-        undo.callback(template.unlink, missing_ok=True)
-        bundle = read_bundle(artifact, template)
-        unpack(template, folder, undo, "rootfs")
-        template.unlink()
+        os_template = boot.scratch / "os-template.tar.gz"
+        undo.callback(os_template.unlink, missing_ok=True)
+        bundle = read_bundle(artifact, os_template)
+        unpack(os_template, folder, undo, "rootfs")
+        os_template.unlink()
         return [("lxc.include", COMMON), ("lxc.arch", arch), *entries_of(bundle.conf)]
 
     return booted_from(content, boot)
@@ -41,7 +39,7 @@ def entries_of(conf: Mapping[str, str]) -> list[ENTRY]:
     entries = [("lxc.uts.name", conf["HOSTNAME"])]
     pages = conf.get("PHYSPAGES", "").partition(":")[2]
     if pages.isdigit():
-        entries.append(("lxc.cgroup2.memory.max", str(int(pages) * _PAGE)))
+        entries.append(("lxc.cgroup2.memory.max", str(int(pages) * PAGE)))
     if conf.get("CPUS", "").isdigit():
         entries.append(("lxc.cgroup2.cpu.max", f"{int(conf['CPUS']) * 100000} 100000"))
     addresses = conf.get("IP_ADDRESS", "").split()

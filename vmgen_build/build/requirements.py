@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from vmgen_build.bases.supply import base_maker
-from vmgen_build.host.programs import Requirement
+from vmgen_build.host.programs import Requirement, needed
 from vmgen_build.plan.bases import Bootstrapped
 from vmgen_build.plan.model import Plan
 from vmgen_build.plan.planner import buildable
 from vmgen_build.systems.parse import parse_system
 
-RUNNING = (Requirement("lxc-execute", "lxc", "runs the containers of a build"),)
+RUNNING = (needed("lxc-execute", "runs the containers of a build"),)
 """Where steps run in containers of this host."""
 
 

@@ -55,9 +55,11 @@ def prune_command(
         raise UsageError("cache prune: --all leaves nothing for --keep and --older to choose; drop one or the other")
     limit = common.parse_bytes(keep) if keep else None
     age = common.parse_age(older) if older else None
-    if not dry_run:
-        common.need_root("dropping what builds made as root")
+    from vmgen_build.host.programs import require_root
     from vmgen_build.store.layers import Store
+
+    if not dry_run:
+        require_root("dropping what builds made as root needs root", "--dry-run and cache ls need none")
 
     gone = Store(cache).prune(keep=limit, older=age, dry=dry_run)
     if as_json:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -23,22 +24,17 @@ if TYPE_CHECKING:
 @common.templates_option
 @click.option("--json", "as_json", is_flag=True, help="Print the problems as JSON, one object a line.")
 @click.option("-q", "--quiet", is_flag=True, help="Show mistakes only, no warnings.")
-def check_command(
-    recipes: tuple[Path, ...],
-    backends: tuple[str, ...],
-    sets: tuple[str, ...],
-    strict: bool,
-    templates: Path | None,
-    as_json: bool,
-    quiet: bool,
-) -> None:
+def check_command(recipes: tuple[Path, ...], as_json: bool, quiet: bool, **values: Any) -> None:
     """Find all mistakes of every RECIPE, each at its line. Needs no root, asks no network and changes nothing.
 
     Exit code 0 where all are right (warnings allowed), else 2.
+    \f
+    values: the options that are named as the fields of _Wanted are.
     """
+    wanted = _Wanted(**values)
     wrong = False
     for path in recipes:
-        problems, summary = _check(path, backends, sets, strict, templates)
+        problems, summary = _check(path, wanted)
         wrong = wrong or not summary
         shown = [p for p in problems if p.severity == "error" or not quiet]
         if as_json:
@@ -51,31 +47,41 @@ def check_command(
     click.get_current_context().exit(2 if wrong else 0)
 
 
-def _check(
-    path: Path, backends: tuple[str, ...], sets: tuple[str, ...], strict: bool, templates: Path | None
-) -> tuple[tuple[Problem, ...], str]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wanted:
+    """How recipes are read, and the backends that they are checked for."""
+
+    backends: tuple[str, ...]
+    sets: tuple[str, ...]
+    strict: bool
+    templates: Path | None
+
+
+def _check(path: Path, wanted: _Wanted) -> tuple[tuple[Problem, ...], str]:
     """The problems, and what the recipe is about; "" where it is wrong."""
     from vmgen_build.recipe.load import load
 
     warnings: tuple[Problem, ...] = ()
     try:
-        recipe = load(path, sets, strict)
+        recipe = load(path, wanted.sets, wanted.strict)
         warnings = recipe.warnings
-        _plan(recipe, backends, templates)
+        _plan(recipe, wanted)
     except RecipeError as error:
         return (*error.problems, *warnings, *error.warnings), ""
-    count = f", {len(warnings)} warning{'s' if len(warnings) > 1 else ''}" if warnings else ""
+    plural = "s" if len(warnings) > 1 else ""
+    count = f", {len(warnings)} warning{plural}" if warnings else ""
     return warnings, f"ok: '{recipe.name}' on {recipe.hardware.os.name}-{recipe.hardware.os.arch}{count}"
 
 
-def _plan(recipe: Recipe, backends: tuple[str, ...], templates: Path | None) -> None:
+def _plan(recipe: Recipe, wanted: _Wanted) -> None:
     """Render all that a build would run: a step may refuse what the recipe's own types allow."""
     if not recipe.hardware.os.base:
         return
     from vmgen_build.backends.registry import backend_named
     from vmgen_build.plan.planner import make_plan
 
-    for backend in backends:
+    templates = wanted.templates
+    for backend in wanted.backends:
         make_plan(recipe, backend, backend_named(backend).part(recipe, templates), templates=templates)
 
 

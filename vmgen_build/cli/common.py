@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar, cast
 
 import click
 
-from vmgen_build.errors import HostError, Problem, RecipeError, UsageError, VmgenError
+from vmgen_build.errors import Problem, RecipeError, UsageError, VmgenError
 
 if TYPE_CHECKING:
     from vmgen_build.cli.plain import Plain
@@ -188,7 +188,8 @@ def open_display(*, as_json: bool, quiet: bool, verbose: bool) -> tuple[Plain, B
 
         errors = Plain(sys.stderr, Verbosity.QUIET)
         return errors, Bus(JsonLines(sys.stdout), errors)
-    verbosity = Verbosity.QUIET if quiet else Verbosity.VERBOSE if verbose else Verbosity.NORMAL
+    verbosity = Verbosity.VERBOSE if verbose else Verbosity.NORMAL
+    verbosity = Verbosity.QUIET if quiet else verbosity
     if is_terminal(sys.stderr):
         from vmgen_build.cli.terminal import Terminal
 
@@ -225,16 +226,6 @@ def show_problems(problems: Iterable[Problem]) -> None:
         colour = "red" if problem.severity == "error" else "yellow"
         text = click.style(str(problem), fg=colour) if has_colour(sys.stderr) else str(problem)
         click.echo(text, err=True, color=True)
-
-
-def need_root(what: str) -> None:
-    if os.geteuid() != 0:
-        again = " ".join(["sudo", "vmgen-build", *sys.argv[1:]])
-        raise HostError(
-            f"{what} needs root, for containers, mounts and namespaces of its own; run: {again}\n"
-            "  (check, compile, options, programs, cache ls and --dry-run work without; 'vmgen-build doctor' shows"
-            " what else this host lacks)"
-        )
 
 
 def parse_bytes(text: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -26,33 +27,24 @@ from vmgen_build.text import clean
 @common.offline_option
 @common.cache_option
 @common.templates_option
-def compile_command(
-    recipe: Path,
-    backends: tuple[str, ...],
-    output: Path,
-    sets: tuple[str, ...],
-    strict: bool,
-    offline: bool,
-    cache: Path,
-    templates: Path | None,
-) -> None:
+def compile_command(recipe: Path, **values: Any) -> None:
     """Write out all that building RECIPE would run, to be read: every script, the backend's own files, plan.json.
 
     Needs no root and builds nothing. Passwords are not among what is written.
+    \f
+    values: the options that are named as the fields of BuildOptions are.
     """
     from vmgen_build.build.engine import plan_for
     from vmgen_build.build.options import BuildOptions
     from vmgen_build.plan.export import export
     from vmgen_build.recipe.load import load
 
-    options = BuildOptions(
-        output=output, backends=backends, cache=cache, offline=offline, templates=templates, sets=sets, strict=strict
-    )
-    loaded = load(recipe, sets, strict)
+    options = BuildOptions(**values)
+    loaded = load(recipe, options.sets, options.strict)
     common.show_problems(loaded.warnings)
-    for backend in backends:
+    for backend in options.backends:
         plan = plan_for(loaded, backend, options)
-        folder = output / backend if len(backends) > 1 else output
+        folder = options.output / backend if len(options.backends) > 1 else options.output
         for path in export(plan, folder):
             common.show(str(path))
         for section, program, reason in plan.skipped:

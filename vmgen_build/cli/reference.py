@@ -57,7 +57,8 @@ def _points_to(name: str, path: str) -> bool:
 def _show_option(option: OptionDoc) -> None:
     common.show(option.path, bold=True)
     common.show(f"    {option.doc}")
-    default = "required" if option.required else f"default: {option.default}" if option.default else ""
+    default = f"default: {option.default}" if option.default else ""
+    default = "required" if option.required else default
     example = f"example: {option.name} = {option.example}" if option.example else ""
     common.show("    " + "; ".join(part for part in (f"takes {option.takes}", default, example) if part))
 

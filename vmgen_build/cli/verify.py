@@ -26,23 +26,17 @@ COLOURS = {"holds": "green", "fails": "red", "skipped": "yellow"}
 @common.cache_option
 @common.display_options
 def verify_command(
-    artifacts: tuple[Path, ...],
-    timeout: float | None,
-    no_boot: bool,
-    cache: Path,
-    as_json: bool,
-    quiet: bool,
-    verbose: bool,
+    artifacts: tuple[Path, ...], timeout: float | None, no_boot: bool, cache: Path, **display: bool
 ) -> None:
     """Boot a throwaway copy of every ARTIFACT and check each setting that its recipe asked for.
 
     The manifest must lie beside the artifact. Exit code 0 where all settings hold, else 1.
+    \f
+    display: what common.open_display takes.
     """
-    if not no_boot:
-        common.need_root("booting an image")
     from vmgen_build.build.verify import verify
 
-    screen, bus = common.open_display(as_json=as_json, quiet=quiet, verbose=verbose)
+    screen, bus = common.open_display(**display)
     failed = False
     with screen:
         for artifact in artifacts:
@@ -50,8 +44,8 @@ def verify_command(
             done = verify(artifact, bus, cache=cache, timeout=timeout, boot=not no_boot)
             screen.close()
             failed = failed or any(probe.outcome == "fails" for probe in done)
-            if not as_json:
-                show_probes(artifact, done, quiet)
+            if not display["as_json"]:
+                show_probes(artifact, done, display["quiet"])
     click.get_current_context().exit(1 if failed else 0)
 
 

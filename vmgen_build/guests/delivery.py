@@ -24,10 +24,11 @@ from typing import BinaryIO, cast
 
 from vmgen_build.bases.supply import Supply
 from vmgen_build.errors import BuildError
+from vmgen_build.guests.model import PATH
 from vmgen_build.plan.model import Plan, Step
 
 ENVIRONMENT = {
-    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "PATH": PATH,
     "HOME": "/root",
     "LC_ALL": "C.UTF-8",
 }

@@ -14,6 +14,9 @@ from vmgen_build.plan.bases import Base
 from vmgen_build.plan.model import Plan, Step
 from vmgen_build.text import LastLines
 
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""Of root in every guest and in every booted machine."""
+
 Output = Callable[[str], None]
 """Takes one line of a step's output, without its line end."""
 
@@ -24,6 +27,11 @@ class Ran:
 
     code: int
     out: str
+
+
+def no_answer(timeout: float | None) -> Ran:
+    """A command that said nothing in its time."""
+    return Ran(TIMED_OUT, f"no answer in {timeout or 0:g} seconds")
 
 
 class Communicator(ABC):

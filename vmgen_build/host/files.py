@@ -7,6 +7,7 @@ import fcntl
 import hashlib
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from vmgen_build.errors import HostError
+from vmgen_build.text import size as in_words
 
 _CHUNK = 1 << 20
 
@@ -25,6 +27,11 @@ class Written:
     path: Path
     size: int
     sha256: str
+
+    @classmethod
+    def of(cls, path: Path) -> Written:
+        """A file that is there, read for its sum. Raises OSError."""
+        return cls(path, path.stat().st_size, sha256_of(path))
 
 
 def sha256_of(path: Path) -> str:
@@ -69,6 +76,16 @@ def write_whole(goal: Path, text: str) -> None:
 
 def is_full(error: OSError) -> bool:
     return error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def no_room(goal: Path, need: int, *, at_most: bool = False) -> HostError:
+    """The disk where `goal` was to be written is full. need: bytes of the file, or at_most that many."""
+    free = shutil.disk_usage(goal.parent).free
+    wanted = f"{'up to ' if at_most else ''}{in_words(need)}"
+    return HostError(
+        f"the disk of {goal.parent} is full: {in_words(free)} are free, and {goal.name} needs {wanted};"
+        " make room there, or choose another folder with --output"
+    )
 
 
 def _create(goal: Path) -> tuple[Path, BinaryIO]:

@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 from vmgen_build.errors import HostError, VmgenError
 from vmgen_build.events import Bus, Event
 from vmgen_build.host import syscalls as sc
+from vmgen_build.host.programs import require_root
 
 T = TypeVar("T")
 
@@ -50,8 +51,7 @@ def run_isolated(work: Callable[[WorkerBus], T], bus: Bus, *, net: bool = False)
     Raises KeyboardInterrupt when the worker was interrupted, after it has undone what it did. Needs root. Call it
     while no other thread runs. The result must be picklable.
     """
-    if os.geteuid() != 0:
-        raise HostError("this needs root: run it with sudo, or as root in a container or VM of its own")
+    require_root("making namespaces needs root")
     sys.stdout.flush()
     sys.stderr.flush()
     ours, theirs = socket.socketpair()

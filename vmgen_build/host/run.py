@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from vmgen_build.errors import TIMED_OUT, BuildError
 from vmgen_build.host.programs import find_program, missing, needed, search_path
@@ -67,30 +67,33 @@ def start(
     stderr: Stream = TOGETHER,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
-    pass_fds: Sequence[int] = (),
-    own_session: bool = True,
 ) -> Process:
-    """Start a program. Its streams are not buffered.
+    """Start a program. Its streams are not buffered. A terminal's Ctrl-C does not reach it, it is ours to hand on.
 
-    env: what is added to `environment`. own_session: a terminal's Ctrl-C does not reach it, it is ours to hand on.
-    Raises HostError where the program is not there.
+    env: what is added to `environment`. Raises HostError where the program is not there.
     """
+    streams = {"stdin": stdin, "stdout": stdout, "stderr": stderr}
+    return _started(argv, env=environment(env), cwd=cwd, start_new_session=True, **streams)
+
+
+def start_with(fds: Sequence[int], argv: Sequence[Word], log: IO[bytes]) -> Process:
+    """As `start`, with these file descriptors open in it under their numbers. log: takes both its streams."""
+    streams = {"stdin": NULL, "stdout": log, "stderr": log}
+    return _started(argv, env=environment(), pass_fds=tuple(fds), start_new_session=True, **streams)
+
+
+def run_on_terminal(argv: Sequence[Word]) -> None:
+    """Run a program to its end on our own terminal, whose Ctrl-C reaches it. Raises HostError as `start`."""
+    _started(argv, env=environment(), stdin=0, stdout=1, stderr=2).wait()
+
+
+def _started(argv: Sequence[Word], **options: Any) -> Process:
+    """options: of Popen."""
     name = str(argv[0])
     found = find_program(name)
     if found is None:
         raise missing([needed(name)])
-    return subprocess.Popen(
-        [name, *map(str, argv[1:])],
-        executable=found,
-        bufsize=0,
-        stdin=stdin,
-        stdout=stdout,
-        stderr=stderr,
-        env=environment(env),
-        cwd=cwd,
-        pass_fds=tuple(pass_fds),
-        start_new_session=own_session,
-    )
+    return subprocess.Popen([name, *map(str, argv[1:])], executable=found, bufsize=0, **options)
 
 
 def run(

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from vmgen_build.errors import HostError
-from vmgen_build.plan.model import Plan, Step, StepFile
+from vmgen_build.plan.model import Plan, StepFile
 
 SUFFIXES = {"sh": ".sh", "batch": ".bat"}
 _SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
@@ -43,10 +43,10 @@ def _steps(plan: Plan, out: Path) -> Iterator[Path]:
     for index, step in enumerate(plan.steps, 1):
         yield _write(out / step_file_name(index, step.name, step.dialect), step.script, 0o755)
         for file in step.files:
-            yield _carried(file, out / "files" / f"{index:02d}-{step.name}", step)
+            yield _carried(file, out / "files" / f"{index:02d}-{step.name}")
 
 
-def _carried(file: StepFile, folder: Path, step: Step) -> Path:
+def _carried(file: StepFile, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / file.name
     if file.content is not None:

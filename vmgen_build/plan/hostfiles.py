@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from vmgen_build.errors import Position, Problem, RecipeError
-
-BLOCK = 1 << 20
 
 
 @contextmanager
@@ -20,11 +17,3 @@ def reading(path: Path, where: Position, option: str) -> Iterator[None]:
     except OSError as error:
         text = f"'{path}' cannot be read: {error.strerror}; check the path and its permissions"
         raise RecipeError([Problem(where, option, text, code="unreadable-file")]) from error
-
-
-def sha256_of(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(BLOCK):
-            digest.update(block)
-    return digest.hexdigest()

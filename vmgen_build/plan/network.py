@@ -47,7 +47,7 @@ class Network:
 
 
 def network_of(recipe: Recipe) -> Network:
-    return Network(links(recipe), routes(recipe), _nameservers(recipe), recipe.network.ip_routing)
+    return Network(links(recipe), routes(recipe), nameservers(recipe), recipe.network.ip_routing)
 
 
 def links(recipe: Recipe) -> tuple[Link, ...]:
@@ -96,6 +96,7 @@ def _link_towards(every: tuple[Link, ...], gateway: IPAddress) -> Link | None:
     return next(iter((*exact, *same, *static)), None)
 
 
-def _nameservers(recipe: Recipe) -> tuple[IPAddress, ...]:
+def nameservers(recipe: Recipe) -> tuple[IPAddress, ...]:
+    """Of [network] itself, then of its interfaces; each once."""
     own = (section.dns for section in recipe.network.eths.values())
     return tuple(dict.fromkeys(chain(recipe.network.nameservers, *own)))

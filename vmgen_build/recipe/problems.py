@@ -83,7 +83,7 @@ def place(sections: Sequence[str], option: str = "") -> str:
 def plain(text: str, limit: int = 60) -> str:
     """Text safe for one line of a terminal: control characters escaped, long text cut."""
     cut = text if len(text) <= limit else text[: limit - 1] + "…"
-    return cut if cut.isprintable() else "".join(c if c.isprintable() else _escaped(c) for c in cut)
+    return "".join(c if c.isprintable() else _escaped(c) for c in cut)
 
 
 def _escaped(char: str) -> str:

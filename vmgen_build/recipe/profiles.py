@@ -10,7 +10,7 @@ from pathlib import Path
 from vmgen_build import resources
 from vmgen_build.errors import RecipeError
 from vmgen_build.recipe import ini, slips, tree
-from vmgen_build.recipe.ini import IniSection, Value
+from vmgen_build.recipe.ini import IniSection
 from vmgen_build.recipe.problems import Problems, did_you_mean, shown
 from vmgen_build.recipe.source import read_text
 
@@ -63,9 +63,9 @@ class Sources:
                 text = f"profile {shown(name)} takes in itself; take it out of one of the files"
                 self.problems.error(value.where, _OPTION, text, "profile")
             else:
-                self._merge(root, path, file, value, chain)
+                self._merge(root, path, file, chain)
 
-    def _merge(self, root: IniSection, path: Path, file: str, value: Value, chain: tuple[Path, ...]) -> None:
+    def _merge(self, root: IniSection, path: Path, file: str, chain: tuple[Path, ...]) -> None:
         try:
             profile = self.read(path, file)
         except RecipeError as error:

@@ -33,11 +33,13 @@ class Reader:
         places: dict[str, Position] = {}
         faulty: set[str] = set()
         for key, (name, option) in table.options.items():
-            fields[name] = self._option(ini, key, option, path, name, faulty)
+            good, fields[name] = self._option(ini, key, option, path)
+            faulty |= set() if good else {name}
         for key, (name, nested) in table.named.items():
             fields[name] = self._named(ini, key, nested, path)
         for key, (name, many) in table.free.items():
-            values = self._free(ini, key, many, path, name, faulty)
+            good, values = self._free(ini, key, many, path)
+            faulty |= set() if good else {name}
             fields[name] = tuple(values)
             places |= {f"{name}={result}": where for result, where in values.items()}
         names = {key: name for group in (table.options, table.named, table.free) for key, (name, _) in group.items()}
@@ -69,7 +71,8 @@ class Reader:
             "unknown-section",
         )
 
-    def _option(self, ini: IniSection, key: str, option: Option, path: Path, name: str, faulty: set[str]) -> Any:
+    def _option(self, ini: IniSection, key: str, option: Option, path: Path) -> tuple[bool, Any]:
+        """Whether nothing is wrong with it, and its value."""
         value = ini.values.get(key)
         if value is None or (not value.text and not value.broken and not option.type.empty):
             if key in ini.sections:
@@ -80,14 +83,10 @@ class Reader:
                 example = f"; write, for example, {key} = {option.example}" if option.example else f"; write {key} = …"
                 self.problems.error(value.where if value else ini.where, place(path, key), what + example, "missing")
             elif not option.required:
-                return option.default
-            faulty.add(name)
-            return option.default
+                return True, option.default
+            return False, option.default
         good, result = (False, None) if value.broken else self.value(option.type, value, place(path, key))
-        if not good:
-            faulty.add(name)
-            return option.default
-        return result
+        return good, result if good else option.default
 
     def _named(self, ini: IniSection, key: str, nested: Named, path: Path) -> dict[str, Section]:
         if key in ini.values:
@@ -108,17 +107,16 @@ class Reader:
             result[name] = self.read(nested.cls, child, (*inner, name))
         return result
 
-    def _free(
-        self, ini: IniSection, key: str, many: Free, path: Path, name: str, faulty: set[str]
-    ) -> dict[Any, Position]:
+    def _free(self, ini: IniSection, key: str, many: Free, path: Path) -> tuple[bool, dict[Any, Position]]:
+        """Whether nothing is wrong with any, and where each value stands."""
         found: dict[Any, Position] = {}
+        all_good = True
         for where, value in self._free_values(ini, key, many, path):
             good, result = (False, None) if value.broken else self.value(many.type, value, where)
-            if not good:
-                faulty.add(name)
-            elif result is not None:
+            all_good = all_good and good
+            if good and result is not None:
                 found.setdefault(result, value.where)
-        return found
+        return all_good, found
 
     def _free_values(self, ini: IniSection, key: str, many: Free, path: Path) -> Iterator[tuple[str, Value]]:
         if key in ini.values:

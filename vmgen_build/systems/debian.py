@@ -26,6 +26,26 @@ _SECURITY = Archive(
 )
 """https://www.debian.org/security/; so called since Debian 11."""
 
+_KERNEL_IMG = "do_symlinks = yes\nlink_in_boot = yes\n"
+"""kernel-img.conf(5): /boot/vmlinuz and /boot/initrd.img lead to the newest kernel, also where /boot is a volume of its
+own."""
+
+_INITRAMFS = "MODULES=most\nFSTYPE={checked}\nRESUME=none\n"
+"""initramfs.conf(5). FSTYPE: what to check before it is mounted, which cannot be asked of a disk yet to be made. No
+RESUME: the builder's own swap space would be found."""
+
+_DEFAULT_GRUB = """\
+# Written by vmgen-build. update-grub(8) makes /boot/grub/grub.cfg from it: run it after a change.
+GRUB_DEFAULT=0
+GRUB_TIMEOUT=1
+GRUB_DISTRIBUTOR=Debian
+GRUB_CMDLINE_LINUX_DEFAULT=""
+GRUB_CMDLINE_LINUX="{consoles}"
+GRUB_TERMINAL="console serial"
+GRUB_SERIAL_COMMAND="serial --unit=0 --speed=115200"
+GRUB_DISABLE_OS_PROBER=true
+"""
+
 _MACHINE = WholeMachine(
     # fdisk brings sfdisk(8), by which the root partition grows.
     packages=("e2fsprogs", "fdisk", "grub2-common", "initramfs-tools", "kmod", "mount", "udev", "zstd"),
@@ -48,6 +68,14 @@ _MACHINE = WholeMachine(
     },
     file_systems={"btrfs": "btrfs-progs", "xfs": "xfsprogs", "vfat": "dosfstools", "ntfs": "ntfs-3g"},
     screen_keyboard=("console-setup",),
+    kernel_files={"kernel-img.conf": _KERNEL_IMG},
+    boot_files={"initramfs.conf": _INITRAMFS, "default-grub": _DEFAULT_GRUB},
+    # initramfs-tools(7) and its hooks.
+    initramfs_inputs=(
+        *("/etc/initramfs-tools/", "/etc/modprobe.d/", "/etc/modules-load.d/", "/etc/udev/"),
+        *("/etc/systemd/network/", "/etc/modules", "/etc/fstab", "/etc/crypttab", "/etc/lvm/", "/etc/mdadm/"),
+    ),
+    before_network=("ifupdown-pre.service", "network-pre.target"),
     tools={"vmware": ("open-vm-tools", ("open-vm-tools.service",)), "kvm": ("qemu-guest-agent", ())},
 )
 

@@ -80,7 +80,10 @@ class WholeMachine:
     packages: whatever the machine. kernels: architecture -> package. without_kernel: (version, architecture) that have
     none any more. loaders: firmware -> GRUB. file_systems: file system -> package of its tools. screen_keyboard:
     packages that a keyboard layout needs on a screen. tools: hypervisor ("vmware", "kvm") -> package of its guest's
-    tools, and the units that it enables.
+    tools, and the units that it enables. kernel_files: files that the family's template kernel.sh puts in place, name
+    -> text; boot_files: those of its template machine.sh, in which "{consoles}" stands for the kernel's arguments for
+    its consoles, and "{checked}" for the file systems that are checked before they are mounted. initramfs_inputs: files
+    and folders (with a / at the end) that an initramfs is made from. before_network: units that bring networks up.
     """
 
     packages: tuple[str, ...]
@@ -90,6 +93,10 @@ class WholeMachine:
     file_systems: Mapping[str, str]
     screen_keyboard: tuple[str, ...]
     tools: Mapping[str, tuple[str, tuple[str, ...]]]
+    kernel_files: Mapping[str, str]
+    boot_files: Mapping[str, str]
+    initramfs_inputs: tuple[str, ...]
+    before_network: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,15 +35,15 @@ def create(call: Call) -> int:
         archive = _archive(place, values["OSTEMPLATE"])
         if "name" in given:
             _name(place, ctid, given["name"])
-        call.say(f"Creating container private area ({values['OSTEMPLATE']})")
+        call.report(f"Creating container private area ({values['OSTEMPLATE']})")
         _unpack(archive, private)
         os.makedirs(place.root(ctid, values), exist_ok=True)
-        call.say("Performing postcreate actions")
+        call.report("Performing postcreate actions")
         place.save(ctid, _own(place, values) | {"ORIGIN_SAMPLE": given.get("config") or place.settings["CONFIGFILE"]})
         if "name" in given:
             place.save(ctid, {"NAME": given["name"]})
-        call.say(f"CT configuration saved to {place.path_of(ctid)}")
-        call.say("Container private area was created")
+        call.report(f"CT configuration saved to {place.path_of(ctid)}")
+        call.report("Container private area was created")
     return 0
 
 
@@ -57,7 +57,7 @@ def destroy(call: Call) -> int:
         root, private = place.root(ctid, values), place.private(ctid, values)
         if containers.is_mounted(root):
             raise Refused(errors.MOUNTED, "Container is currently mounted (umount first)")
-        call.say(f"Destroying container private area: {private}")
+        call.report(f"Destroying container private area: {private}")
         if os.path.exists(private):
             gone = f"{private}.deleted"
             os.rename(private, gone)
@@ -69,7 +69,7 @@ def destroy(call: Call) -> int:
                 os.rename(place.path_of(ctid, suffix), place.path_of(ctid, f"{suffix}.destroyed"))
         if values.get("NAME"):
             _drop_name(place, values["NAME"])
-        call.say("Container private area was destroyed")
+        call.report("Container private area was destroyed")
     return 0
 
 
@@ -90,9 +90,9 @@ def change(call: Call) -> int:
             _apply_now(call, pid, before, before | changes)
         if save:
             call.place.save(call.ctid, changes)
-            call.say(f"CT configuration saved to {call.place.path_of(call.ctid)}")
+            call.report(f"CT configuration saved to {call.place.path_of(call.ctid)}")
         elif changes:
-            call.say("WARNING: Settings were not saved and will be lost (use --save)")
+            call.report("WARNING: Settings were not saved and will be lost (use --save)")
     return 0
 
 
@@ -118,22 +118,22 @@ def _apply_now(call: Call, pid: int, before: Values, after: Values) -> None:
     for address in addresses_of(after):
         if address not in addresses_of(before):
             network.add_address(place, ctid, pid, address)
-            call.say(f"Adding IP address(es): {address}")
+            call.report(f"Adding IP address(es): {address}")
     for address in addresses_of(before):
         if address not in addresses_of(after):
             network.drop_address(place, ctid, pid, address)
-            call.say(f"Deleting IP address(es): {address}")
+            call.report(f"Deleting IP address(es): {address}")
     old, new = netif.read_netif(before), netif.read_netif(after)
     for device in new:
         if device["ifname"] not in {d["ifname"] for d in old}:
             network.add_veth(place, ctid, pid, device)
-            call.say(f"Configure veth devices: {device['host_ifname']}")
+            call.report(f"Configure veth devices: {device['host_ifname']}")
     for device in old:
         if device["ifname"] not in {d["ifname"] for d in new}:
             network.drop_veth(device)
     keys = ("HOSTNAME", "NAMESERVER", "SEARCHDOMAIN", "IP_ADDRESS")
     if any(before.get(key) != after.get(key) for key in keys):
-        dists.configure(place, after, place.root(ctid, after), call.say)
+        dists.configure(place, after, place.root(ctid, after), call.report)
     if before.get("HOSTNAME") != after.get("HOSTNAME"):
         network.run("nsenter", "--target", str(pid), "--uts", "hostname", after["HOSTNAME"])
 

@@ -19,7 +19,7 @@ class Call:
     def __init__(self, place: Place, ctid: int, words: list[str], quiet: bool) -> None:
         self.place, self.ctid, self.words, self._quiet = place, ctid, words, quiet
 
-    def say(self, message: str) -> None:
+    def report(self, message: str) -> None:
         """On standard output, where vzctl's own messages go."""
         if not self._quiet:
             print(message, flush=True)
@@ -72,10 +72,10 @@ def enter(call: Call) -> int:
     call.values()
     if call.pid() == 0:
         raise Refused(errors.NOT_RUNNING, "Container is not running")
-    call.say(f"entered into CT {call.ctid}")
+    call.report(f"entered into CT {call.ctid}")
     environment = ("HOME=/root", f"TERM={os.environ.get('TERM', 'linux')}", containers.COMMAND_ENVIRONMENT[2])
     containers.attach(call.place, call.ctid, ["/bin/bash", "-i"], environment)
-    call.say(f"exited from CT {call.ctid}")
+    call.report(f"exited from CT {call.ctid}")
     return 0
 
 

@@ -30,8 +30,8 @@ def init_pid(place: Place, ctid: int) -> int:
     command = ["lxc-info", "-P", lxc_path(place), "-n", str(ctid), "-p", "-H"]
     child = os.posix_spawnp(command[0], command, os.environ, file_actions=quiet)
     os.close(writer)
-    with open(reader) as said:
-        text = said.read().strip()
+    with open(reader) as message:
+        text = message.read().strip()
     os.waitpid(child, 0)
     return int(text) if text.isdigit() else 0
 

@@ -33,18 +33,20 @@ iface venet0:{number} inet static
 HEAD = "# Written anew by the node at each start of the container; own stanzas belong in interfaces.tail.\n"
 
 
-def configure(place: Place, values: Values, root: str, say: Callable[[str], None]) -> None:
+def configure(place: Place, values: Values, root: str, report: Callable[[str], None]) -> None:
     """Write host name, hosts, resolver and network of the container whose root is mounted at `root`."""
     wanted = [key for key in ("HOSTNAME", "NAMESERVER", "SEARCHDOMAIN", "IP_ADDRESS") if values.get(key)]
     if not wanted:
         return
     if not _distribution(place, values):
-        say(f"Warning: unknown distribution of template '{values.get('OSTEMPLATE', '')}': nothing is configured inside")
+        report(
+            f"Warning: unknown distribution of template '{values.get('OSTEMPLATE', '')}': nothing is configured inside"
+        )
         return
     files = _files(values)
     inherited = _read("/etc/resolv.conf") if values.get("NAMESERVER") == "inherit" else ""
     if not _inside(root, lambda: _write_all(files, values, inherited)):
-        say("Warning: the configuration of the distribution failed")
+        report("Warning: the configuration of the distribution failed")
 
 
 def _distribution(place: Place, values: Values) -> str:

@@ -90,6 +90,7 @@ def _table(call: _Call, rows: list[Row]) -> None:
         cells = []
         for field in call.fields:
             value = row.get(field)
-            text = " ".join(map(str, value)) if isinstance(value, list) else str(value if value is not None else "-")
+            words = value if isinstance(value, list) else ["-" if value is None else value]
+            text = " ".join(map(str, words))
             cells.append(f"{text or '-':>10}" if field == "ctid" else f"{text or '-':<15}")
         print(" ".join(cells).rstrip())

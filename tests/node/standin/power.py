@@ -34,7 +34,7 @@ def stop(call: Call) -> int:
         values = call.values()
         if not call.pid():
             tidy(call, values)
-            call.say("Unable to stop: container is not running")
+            call.report("Unable to stop: container is not running")
             return 0
         _stop(call, values, fast="fast" in options)
     return 0
@@ -44,7 +44,7 @@ def restart(call: Call) -> int:
     parse(call.words, frozenset(["wait", "force", "fast", "skip_ve_setup"]), bare=True)
     with call.lock("restarting"):
         values = call.values()
-        call.say("Restarting container")
+        call.report("Restarting container")
         if call.pid():
             _stop(call, values, fast="--fast" in call.words)
         tidy(call, values)
@@ -58,7 +58,7 @@ def mount(call: Call) -> int:
         if containers.is_mounted(call.place.root(call.ctid, values)):
             raise Refused(MOUNTED, "Container is already mounted")
         containers.mount(call.place, call.ctid, values)
-        call.say("Container is mounted")
+        call.report("Container is mounted")
     return 0
 
 
@@ -70,7 +70,7 @@ def umount(call: Call) -> int:
         if not containers.is_mounted(call.place.root(call.ctid, values)):
             raise Refused(NOT_MOUNTED, "CT is not mounted")
         containers.unmount(call.place, call.ctid, values)
-        call.say("Container is unmounted")
+        call.report("Container is unmounted")
     return 0
 
 
@@ -95,36 +95,36 @@ def _start(call: Call, values: Values) -> None:
     place, ctid = call.place, call.ctid
     addresses, devices = addresses_of(values), read_netif(values)
     network.refuse_used(place, ctid, addresses)
-    call.say("Starting container...")
+    call.report("Starting container...")
     with open(_mark(call), "w"):
         pass
     try:
         root = place.root(ctid, values)
         if not containers.is_mounted(root):
             containers.mount(place, ctid, values)
-            call.say("Container is mounted")
-        dists.configure(place, values, root, call.say)
+            call.report("Container is mounted")
+        dists.configure(place, values, root, call.report)
         containers.start(place, ctid, values, network.configuration(place, ctid, addresses, devices))
         if addresses:
-            call.say(f"Adding IP address(es): {' '.join(addresses)}")
+            call.report(f"Adding IP address(es): {' '.join(addresses)}")
         network.up(place, ctid, addresses, devices)
         _own_script(call, "start")
     except Refused:
         tidy(call, values)
         raise
-    call.say("Container start in progress...")
+    call.report("Container start in progress...")
 
 
 def _stop(call: Call, values: Values, fast: bool) -> None:
-    call.say("Stopping container ...")
+    call.report("Stopping container ...")
     _own_script(call, "stop")
     seconds = 0 if fast else int(values.get("STOP_TIMEOUT", LONGEST_STOP))
     containers.stop(call.place, call.ctid, seconds)
     if call.pid():
         raise Refused(STOP_FAILED, "Unable to stop container: operation timed out")
-    call.say("Container was stopped")
+    call.report("Container was stopped")
     tidy(call, values)
-    call.say("Container is unmounted")
+    call.report("Container is unmounted")
 
 
 def _own_script(call: Call, name: str) -> None:

@@ -32,7 +32,7 @@ def test_methods_and_levels(text: str, method: str, level: int, suffix: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         ("lzma", "unknown method 'lzma'; take one of zstd, gzip, xz, none"),
         ("", "unknown method ''"),
@@ -44,10 +44,10 @@ def test_methods_and_levels(text: str, method: str, level: int, suffix: str) -> 
         ("none:1", "none takes no level"),
     ],
 )
-def test_what_no_packer_takes(text: str, says: str) -> None:
+def test_what_no_packer_takes(text: str, message: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse_compression(text)
-    assert says in str(caught.value)
+    assert message in str(caught.value)
 
 
 @pytest.mark.parametrize("text", METHODS)

@@ -149,7 +149,7 @@ def rewrite(text: str) -> Callable[[Path], None]:
 
 
 @pytest.mark.parametrize(
-    ("act", "says"),
+    ("act", "message"),
     [
         (damage, "is not the file that lab-lxc-amd64.manifest.json describes"),
         (cut, "is not the file that"),
@@ -163,12 +163,12 @@ def rewrite(text: str) -> Callable[[Path], None]:
         (rewrite('{"format": 1, "files": [], "probes": [{}]}'), "it lacks 'name'"),
     ],
 )
-def test_what_it_refuses(artifact: Path, act: Callable[[Path], None], says: str) -> None:
+def test_what_it_refuses(artifact: Path, act: Callable[[Path], None], message: str) -> None:
     write(artifact)
     act(artifact)
     with pytest.raises(HostError) as caught:
         read_manifest(artifact)
-    assert says in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_another_compression_beside_it_is_not_described(artifact: Path) -> None:

@@ -178,12 +178,12 @@ def test_owners_and_devices_survive_and_sockets_stay_out(root: Path, tmp_path: P
 
 def test_progress_ends_at_the_size_of_the_tar(root: Path, tmp_path: Path) -> None:
     (root / "etc/big").write_bytes(os.urandom(3 << 20))
-    told: list[int] = []
+    reported: list[int] = []
     tree = TarContent(root, "rootfs", EPOCH)
-    write_tarball(tmp_path / "x", tree, ZSTD, progress=told.append)
+    write_tarball(tmp_path / "x", tree, ZSTD, progress=reported.append)
     plain = write_tarball(tmp_path / "y", tree, PLAIN)
-    assert told == sorted(told)
-    assert told[-1] == pytest.approx(plain.size, abs=4096)
+    assert reported == sorted(reported)
+    assert reported[-1] == pytest.approx(plain.size, abs=4096)
 
 
 @pytest.fixture
@@ -232,7 +232,7 @@ def test_an_interrupt_leaves_nothing_and_no_process(root: Path, tmp_path: Path) 
 
 
 @needs_root
-def test_a_full_disk_is_told_with_what_is_needed(root: Path, tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_with_what_is_needed(root: Path, tmp_path: Path) -> None:
     """On a tmpfs of 1 MB, in a mount namespace of its own."""
     (root / "etc/big").write_bytes(os.urandom(5_000_000))
     out = tmp_path / "out"
@@ -252,11 +252,11 @@ print(sorted(p.name for p in pathlib.Path({str(out)!r}).iterdir()))
     mount = 'mount -t tmpfs -o size=1m tmpfs "$1" && exec "$2" -c "$3"'
     command = ["unshare", "--mount", "sh", "-c", mount, "sh", str(out), sys.executable, program]
     ran = subprocess.run(command, capture_output=True, text=True, check=True)
-    said, left = ran.stdout.splitlines()
-    assert f"the disk of {out} is full" in said and "x needs up to 5.0 MB; make room there" in said
+    message, left = ran.stdout.splitlines()
+    assert f"the disk of {out} is full" in message and "x needs up to 5.0 MB; make room there" in message
     assert left == "[]"
 
 
-def test_a_folder_that_is_not_there_is_told(root: Path, tmp_path: Path) -> None:
+def test_a_folder_that_is_not_there_is_reported(root: Path, tmp_path: Path) -> None:
     with pytest.raises(HostError, match=r"cannot write to the folder .*nowhere.*; choose another with --output"):
         pack(tmp_path / "nowhere" / "x", root)

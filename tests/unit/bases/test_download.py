@@ -32,13 +32,13 @@ def part(tmp_path: Path) -> Path:
     return tmp_path / ".x.part"
 
 
-def test_a_file_comes_whole_and_its_progress_is_told(web: Any, served: Any, part: Path) -> None:
+def test_a_file_comes_whole_and_its_progress_is_reported(web: Any, served: Any, part: Path) -> None:
     web.files["/x"] = served(data=DATA)
-    told: list[tuple[int, int]] = []
+    reported: list[tuple[int, int]] = []
     with open_client(QUICK) as client:
-        assert download(client, f"{web.url}/x", part, lambda *at: told.append(at), QUICK) is False
+        assert download(client, f"{web.url}/x", part, lambda *at: reported.append(at), QUICK) is False
     assert part.read_bytes() == DATA
-    assert told[-1] == (len(DATA), len(DATA))
+    assert reported[-1] == (len(DATA), len(DATA))
 
 
 def test_a_cut_connection_is_taken_up_where_it_broke(web: Any, served: Any, part: Path) -> None:
@@ -66,7 +66,7 @@ def test_a_server_without_ranges_starts_again(web: Any, served: Any, part: Path)
 
 
 @pytest.mark.parametrize("etag", ["", 'W/"weak"'])
-def test_what_cannot_be_told_apart_is_not_continued(web: Any, served: Any, part: Path, etag: str) -> None:
+def test_what_cannot_be_distinguished_is_not_continued(web: Any, served: Any, part: Path, etag: str) -> None:
     web.files["/x"] = served(data=DATA, etag=etag, cuts=[1_000_000])
     get(f"{web.url}/x", part)
     assert part.read_bytes() == DATA
@@ -150,7 +150,7 @@ def test_no_server_at_all(web: Any, part: Path) -> None:
         get("http://127.0.0.1:1/x", part)
 
 
-def test_a_proxy_that_cannot_be_used_is_told(monkeypatch: pytest.MonkeyPatch, part: Path) -> None:
+def test_a_proxy_that_cannot_be_used_is_reported(monkeypatch: pytest.MonkeyPatch, part: Path) -> None:
     from vmgen_build.errors import HostError
 
     monkeypatch.setenv("all_proxy", "nonsense://here")
@@ -184,13 +184,13 @@ print(pathlib.Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0
 
 @needs_root
 @pytest.mark.parametrize("length", [True, False])
-def test_a_full_disk_is_told_and_left_empty(web: Any, served: Any, tmp_path: Path, length: bool) -> None:
+def test_a_full_disk_is_reported_and_left_empty(web: Any, served: Any, tmp_path: Path, length: bool) -> None:
     web.files["/x"] = served(data=DATA, length=length)
     mount = 'mount -t tmpfs -o size=1m tmpfs "$3" && exec "$0" -c "$1" "$2" "$3/part"'
     command = ["unshare", "--mount", "sh", "-c", mount, sys.executable, RUN, f"{web.url}/x", tmp_path]
     lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
-    said = "the download needs 3.1 MB" if length else "is full after 1.0 MB of the download, which were removed"
-    assert said in lines[-3]
+    message = "the download needs 3.1 MB" if length else "is full after 1.0 MB of the download, which were removed"
+    assert message in lines[-3]
     assert "--cache" in lines[-3]
     assert lines[-2] == "[]"
 

@@ -43,9 +43,9 @@ def no_keys_of_this_host(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def take(choice: OsTemplateChoice, cache: Path, *, name: str = NAME, offline: bool = False) -> tuple[Path, list[str]]:
     """What fetch gives, and the notes on the way."""
-    told: list[Event] = []
-    path = fetch(choice, name, cache, told.append, offline=offline, patience=QUICK)
-    return path, [event.text for event in told if isinstance(event, Note)]
+    reported: list[Event] = []
+    path = fetch(choice, name, cache, reported.append, offline=offline, patience=QUICK)
+    return path, [event.text for event in reported if isinstance(event, Note)]
 
 
 def left(cache: Path) -> set[str]:
@@ -129,7 +129,7 @@ def test_offline_nothing_is_asked(web: Any, cache: Path) -> None:
     assert web.asked == []
 
 
-def test_a_wrong_checksum_is_told_with_both_and_nothing_stays(web: Any, served: Any, cache: Path) -> None:
+def test_a_wrong_checksum_is_reported_with_both_and_nothing_stays(web: Any, served: Any, cache: Path) -> None:
     other = "0" * 64
     web.files[f"/precreated/{NAME}.tar.gz"] = served(data=DATA)
     with pytest.raises(BuildError) as caught:
@@ -192,12 +192,15 @@ def test_a_template_that_is_nowhere(web: Any, served: Any, cache: Path) -> None:
     web.files["/beta/"] = served(data=page, kind="text/html")
     with pytest.raises(BuildError) as caught:
         take(OsTemplateChoice(url=web.url, sha256=SUM), cache)
-    said = str(caught.value)
+    message = str(caught.value)
     for folder in ("precreated", "beta", "contrib", "unsupported", "precreated/beta"):
-        assert f"{web.url}/{folder}/{NAME}.tar.gz (or .tar.xz, .tar.bz2): HTTP 404" in said
-    assert "near names there: debian-12-x86_64-minimal, debian-12-x86\n" in said or "debian-12-x86, debian-12" in said
-    assert "centos" not in said
-    assert "--ostemplate" in said and "--ostemplate-url" in said and "/vz/template/cache" in said
+        assert f"{web.url}/{folder}/{NAME}.tar.gz (or .tar.xz, .tar.bz2): HTTP 404" in message
+    assert (
+        "near names there: debian-12-x86_64-minimal, debian-12-x86\n" in message
+        or "debian-12-x86, debian-12" in message
+    )
+    assert "centos" not in message
+    assert "--ostemplate" in message and "--ostemplate-url" in message and "/vz/template/cache" in message
 
 
 def test_a_server_that_answers_a_page_for_what_it_lacks(web: Any, served: Any, cache: Path) -> None:
@@ -218,11 +221,11 @@ def test_no_server(cache: Path, web: Any) -> None:
         take(OsTemplateChoice(url="http://127.0.0.1:1", sha256=SUM), cache)
 
 
-def test_progress_is_told_in_bytes(web: Any, served: Any, cache: Path) -> None:
+def test_progress_is_reported_in_bytes(web: Any, served: Any, cache: Path) -> None:
     web.files[f"/precreated/{NAME}.tar.gz"] = served(data=DATA)
-    told: list[Event] = []
-    fetch(OsTemplateChoice(url=web.url, sha256=SUM), NAME, cache, told.append, patience=QUICK)
-    last = [event for event in told if isinstance(event, StepProgress)][-1]
+    reported: list[Event] = []
+    fetch(OsTemplateChoice(url=web.url, sha256=SUM), NAME, cache, reported.append, patience=QUICK)
+    last = [event for event in reported if isinstance(event, StepProgress)][-1]
     assert (last.done, last.total, last.unit) == (len(DATA), len(DATA), "bytes")
     assert NAME in last.text
 
@@ -290,14 +293,14 @@ def test_the_hosts_own_openvz_keys_serve(
 
 
 @needs_gpg
-def test_a_wrong_signature_is_told_and_nothing_stays(web: Any, served: Any, cache: Path, keys: Keys) -> None:
+def test_a_wrong_signature_is_reported_and_nothing_stays(web: Any, served: Any, cache: Path, keys: Keys) -> None:
     web.files[f"/precreated/{NAME}.tar.gz"] = served(data=DATA)
     web.files[f"/precreated/{NAME}.tar.gz.asc"] = served(data=keys.sign(DATA + b"!"))
     with pytest.raises(BuildError) as caught:
         take(OsTemplateChoice(url=web.url, keyring=keys.keyring), cache)
-    said = str(caught.value)
-    assert f"{NAME}.tar.gz.asc does not hold" in said and "(Test <test@example.org>) signed other bytes" in said
-    assert SUM in said and str(keys.keyring) in said
+    message = str(caught.value)
+    assert f"{NAME}.tar.gz.asc does not hold" in message and "(Test <test@example.org>) signed other bytes" in message
+    assert SUM in message and str(keys.keyring) in message
     assert left(cache) == set()
 
 
@@ -424,7 +427,7 @@ def test_the_cache_lists_and_prunes_them(web: Any, served: Any, cache: Path) -> 
     assert take(choice, cache)[0].read_bytes() == DATA
 
 
-def test_a_cache_pruned_in_the_middle_is_told(web: Any, served: Any, cache: Path) -> None:
+def test_a_cache_pruned_in_the_middle_is_reported(web: Any, served: Any, cache: Path) -> None:
     web.files[f"/precreated/{NAME}.tar.gz"] = served(data=DATA)
 
     def prune(event: Event) -> None:

@@ -73,11 +73,11 @@ def test_what_does_not_hold_yet_is_asked_again(tmp_path: Path) -> None:
     assert (tmp_path / "asked").read_text() == "x\n" * 3
 
 
-def test_each_result_is_told_once() -> None:
-    told: list[Event] = []
+def test_each_result_is_reported_once() -> None:
+    reported: list[Event] = []
     probes = [Probe("never", "s", "exit 1", retry=0.5), Probe("yes", "s", "")]
-    results = v.ask_all(Here(), probes, Bus(told.append))
-    assert [event.probe for event in told if isinstance(event, ProbeDone)] == ["yes", "never"]
+    results = v.ask_all(Here(), probes, Bus(reported.append))
+    assert [event.probe for event in reported if isinstance(event, ProbeDone)] == ["yes", "never"]
     assert [result.probe for result in results] == ["never", "yes"]
 
 
@@ -89,7 +89,7 @@ def test_ports_from_outside() -> None:
     assert asked(Probe("p", "s", f"127.0.0.1 {port}", "open", "tcp-open")) == [("holds", "open")], "refused at once"
 
 
-def test_root_is_needed_and_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_root_is_needed_and_asked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(HostError, match="needs root: run it with sudo"):
         v.verify(tmp_path / "x.tar", Bus(), cache=tmp_path)

@@ -31,28 +31,28 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_not_root(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main.run(["a.ini"]) == 1
-    told = capsys.readouterr()
-    assert "root" in told.err
-    assert "sudo" in told.err
-    assert told.out == ""
+    reported = capsys.readouterr()
+    assert "root" in reported.err
+    assert "sudo" in reported.err
+    assert reported.out == ""
     assert sorted(p.name for p in folder.iterdir()) == ["a.ini", "b.ini"]
 
 
 def test_verify_needs_root_too(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main.run(["verify", "lab.tar.zst"]) == 1
-    assert "booting an image needs root" in capsys.readouterr().err
+    assert "verifying boots the image, which needs root: run it with sudo; --no-boot" in capsys.readouterr().err
 
 
 def test_a_wrong_recipe_comes_before_all_else(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("bad.ini").write_text("[hardware]\nos = debian-12\nnum_cpu = many\n")
     assert main.run(["bad.ini", "-o", "out"]) == 2
-    told = capsys.readouterr().err
-    assert "bad.ini:3: [hardware] num_cpu: " in told
-    assert "vm_id" in told
+    reported = capsys.readouterr().err
+    assert "bad.ini:3: [hardware] num_cpu: " in reported
+    assert "vm_id" in reported
     assert not Path("out").exists()
 
 
-def test_mistakes_of_all_recipes_are_told_at_once(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_mistakes_of_all_recipes_are_reported_at_once(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("x", "y"):
         Path(f"{name}.ini").write_text(GOOD.format(name) + "ram = much\n")
     assert main.run(["x.ini", "a.ini", "y.ini"]) == 2
@@ -68,22 +68,22 @@ def test_two_recipes_of_one_name(folder: Path, capsys: pytest.CaptureFixture[str
     assert "a.ini and c.ini both make 'a'" in capsys.readouterr().err
 
 
-def test_what_the_host_lacks_is_told_once(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_the_host_lacks_is_reported_once(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main.run(["a.ini", "b.ini"]) == 1
-    told = capsys.readouterr()
-    assert told.err.count("needs root") == 1
-    assert told.out.splitlines() == ["0 of 2 recipes built", "  failed: a.ini", "  not tried: b.ini"]
+    reported = capsys.readouterr()
+    assert reported.err.count("needs root") == 1
+    assert reported.out.splitlines() == ["0 of 2 recipes built", "  failed: a.ini", "  not tried: b.ini"]
 
 
 def test_errors_are_events_too(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     import json
 
     assert main.run(["a.ini", "--json"]) == 1
-    told = capsys.readouterr()
-    events = [json.loads(line) for line in told.out.splitlines()]
+    reported = capsys.readouterr()
+    events = [json.loads(line) for line in reported.out.splitlines()]
     assert events[-1]["event"] == "note"
     assert events[-1]["level"] == "error"
-    assert told.err.startswith("error: ")
+    assert reported.err.startswith("error: ")
 
 
 def test_the_makefile_installs_all_that_backends_need() -> None:

@@ -22,17 +22,17 @@ def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_good_recipe(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main.run(["check", "lab.ini"]) == 0
-    told = capsys.readouterr()
-    assert told.out.startswith("lab.ini: ok: 'lab' on debian-12-")
-    assert told.err == ""
+    reported = capsys.readouterr()
+    assert reported.out.startswith("lab.ini: ok: 'lab' on debian-12-")
+    assert reported.err == ""
 
 
-def test_warnings_are_told_and_allowed(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_warnings_are_reported_and_allowed(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
     recipe.write_text(GOOD + "num_cpus = 2\n")
     assert main.run(["check", "lab.ini"]) == 0
-    told = capsys.readouterr()
-    assert told.err.startswith("lab.ini:4: warning: [hardware] num_cpus: ")
-    assert told.out.rstrip().endswith(", 1 warning")
+    reported = capsys.readouterr()
+    assert reported.err.startswith("lab.ini:4: warning: [hardware] num_cpus: ")
+    assert reported.out.rstrip().endswith(", 1 warning")
     assert main.run(["check", "-q", "lab.ini"]) == 0
     assert capsys.readouterr() == ("", "")
     assert main.run(["check", "--strict", "lab.ini"]) == 2
@@ -42,10 +42,10 @@ def test_warnings_are_told_and_allowed(recipe: Path, capsys: pytest.CaptureFixtu
 def test_all_mistakes_of_all_recipes(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("bad.ini").write_text("[hardware]\nvm_id = lab\nos = beos-5\nnum_cpu = many\n")
     assert main.run(["check", "bad.ini", "lab.ini", "none.ini"]) == 2
-    told = capsys.readouterr()
-    places = [line.split(" ")[0] for line in told.err.splitlines()]
+    reported = capsys.readouterr()
+    places = [line.split(" ")[0] for line in reported.err.splitlines()]
     assert places == ["bad.ini:3:", "bad.ini:4:", "none.ini:"]
-    assert told.out.startswith("lab.ini: ok")
+    assert reported.out.startswith("lab.ini: ok")
 
 
 def test_json(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:

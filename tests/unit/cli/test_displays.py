@@ -79,11 +79,11 @@ def test_json_is_one_object_a_line_whatever_the_output_holds() -> None:
         display(event)
     lines = stream.getvalue().splitlines()
     assert stream.getvalue().isascii()
-    told = [json.loads(line) for line in lines]
-    assert [t["event"] for t in told] == [event.kind for event in story()]
-    assert told[5]["line"] == HOSTILE
-    assert told[1]["log"] == "cache/logs/lab.log"
-    assert all(isinstance(t["time"], float) for t in told)
+    reported = [json.loads(line) for line in lines]
+    assert [t["event"] for t in reported] == [event.kind for event in story()]
+    assert reported[5]["line"] == HOSTILE
+    assert reported[1]["log"] == "cache/logs/lab.log"
+    assert all(isinstance(t["time"], float) for t in reported)
 
 
 @pytest.mark.parametrize("display", [JsonLines, lambda stream: Plain(stream, Verbosity.VERBOSE)])

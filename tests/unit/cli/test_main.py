@@ -58,7 +58,7 @@ def test_version() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         ((), "Usage: vmgen-build"),
         (("--no-such-option", "lab.ini"), "No such option"),
@@ -78,10 +78,10 @@ def test_version() -> None:
         (("options", "no.such.option"), "error: no option is like 'no.such.option'"),
     ],
 )
-def test_mistakes_on_the_command_line(words: tuple[str, ...], said: str, tmp_path: Path) -> None:
+def test_mistakes_on_the_command_line(words: tuple[str, ...], message: str, tmp_path: Path) -> None:
     ran = tool(*words, cwd=tmp_path)
     assert ran.returncode == 2
-    assert said in ran.stderr
+    assert message in ran.stderr
     assert "Traceback" not in ran.stderr
     assert ran.stdout == ""
 
@@ -102,7 +102,7 @@ def failing(error: BaseException) -> click.Command:
 
 
 @pytest.mark.parametrize(
-    ("error", "code", "said"),
+    ("error", "code", "message"),
     [
         (UsageError("wrong"), 2, "error: wrong\n"),
         (KeyboardInterrupt(), 130, "interrupted; what was begun is undone\n"),
@@ -112,11 +112,11 @@ def failing(error: BaseException) -> click.Command:
     ],
 )
 def test_exit_codes(
-    error: BaseException, code: int, said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    error: BaseException, code: int, message: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(main.Door, "get_command", lambda *_: failing(error))
     assert main.run(["check"]) == code
-    assert capsys.readouterr().err.startswith(said)
+    assert capsys.readouterr().err.startswith(message)
 
 
 def test_a_bug_is_one_line_and_a_file(

@@ -38,14 +38,14 @@ def test_the_text_names_every_option(capsys: pytest.CaptureFixture[str]) -> None
     ],
 )
 def test_options_by_name(name: str, paths: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    told = [json.loads(line) for line in run(capsys, "options", name, "--json").splitlines()]
-    assert [t["path"] for t in told] == paths
+    reported = [json.loads(line) for line in run(capsys, "options", name, "--json").splitlines()]
+    assert [t["path"] for t in reported] == paths
     assert run(capsys, "options", name).splitlines()[0] == paths[0]
 
 
 def test_all_options_as_json(capsys: pytest.CaptureFixture[str]) -> None:
-    told = [json.loads(line) for line in run(capsys, "options", "--json").splitlines()]
-    assert [t["path"] for t in told] == [o.path for o in options()]
+    reported = [json.loads(line) for line in run(capsys, "options", "--json").splitlines()]
+    assert [t["path"] for t in reported] == [o.path for o in options()]
 
 
 def test_programs_begin_with_their_names(capsys: pytest.CaptureFixture[str]) -> None:
@@ -60,11 +60,11 @@ def test_programs_by_alias_and_package(capsys: pytest.CaptureFixture[str]) -> No
 
 
 def test_programs_as_json(capsys: pytest.CaptureFixture[str]) -> None:
-    told = {t["name"]: t for t in map(json.loads, run(capsys, "programs", "--json").splitlines())}
-    assert told["sshd"]["ports"] == ["22/tcp"]
-    assert "openssh-server" in told["sshd"]["packages"]
+    reported = {t["name"]: t for t in map(json.loads, run(capsys, "programs", "--json").splitlines())}
+    assert reported["sshd"]["ports"] == ["22/tcp"]
+    assert "openssh-server" in reported["sshd"]["packages"]
 
 
 def test_programs_of_another_system(capsys: pytest.CaptureFixture[str]) -> None:
-    told = json.loads(run(capsys, "programs", "vim", "--os", "fedora-40", "--json").splitlines()[0])
-    assert told["packages"] == ["vim-enhanced"]
+    reported = json.loads(run(capsys, "programs", "vim", "--os", "fedora-40", "--json").splitlines()[0])
+    assert reported["packages"] == ["vim-enhanced"]

@@ -77,5 +77,5 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
 
 def test_digest(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(os.urandom(3_000_000))
-    said = subprocess.run(["sha256sum", tmp_path / "x"], capture_output=True, text=True, check=True).stdout
-    assert said.split()[0] == sha256_of(tmp_path / "x")
+    message = subprocess.run(["sha256sum", tmp_path / "x"], capture_output=True, text=True, check=True).stdout
+    assert message.split()[0] == sha256_of(tmp_path / "x")

@@ -190,7 +190,7 @@ def test_what_is_left_out_names_the_writer_that_lacks(planned: Planner) -> None:
     assert reasons["interfaces and name servers"].startswith("this version has no writer 'networkmanager' for the net")
 
 
-def test_what_the_recipe_does_not_ask_for_is_not_said_to_be_left_out(planned: Planner) -> None:
+def test_what_the_recipe_does_not_ask_for_is_not_listed_as_left_out(planned: Planner) -> None:
     left = [what for _, what, _ in planned(head=FEDORA).skipped]
     assert left == ["interfaces and name servers", "clean-up of the image"]
 

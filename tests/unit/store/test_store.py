@@ -30,7 +30,7 @@ def ids(*numbers: int) -> list[str]:
     return [f"{n:064x}" for n in (number << 200 for number in numbers)]
 
 
-def test_a_layer_is_held_once_it_was_added(store: Store) -> None:
+def test_a_layer_is_there_once_it_was_added(store: Store) -> None:
     (one,) = ids(1)
     assert not store.holds(one)
     layer(store, one)
@@ -51,7 +51,7 @@ def test_a_layer_of_another_boot_counts_only_when_it_was_synced(store: Store) ->
     assert store.holds(one)
 
 
-def test_a_layer_without_its_description_is_not_held(store: Store) -> None:
+def test_a_layer_without_its_description_is_not_there(store: Store) -> None:
     (one,) = ids(1)
     (store.folder(one) / "data" / "fs").mkdir(parents=True)
     assert not store.holds(one)

@@ -11,7 +11,7 @@ from typing import Any
 
 from vmgen_build.artifacts.result import Disk
 from vmgen_build.errors import BuildError
-from vmgen_build.host.files import Written, sha256_of, whole_file
+from vmgen_build.host.files import Written, whole_file
 from vmgen_build.host.run import output, run
 
 _PATIENCE = 60.0
@@ -27,7 +27,7 @@ def convert(disk: Disk, goal: Path, form: str) -> Written:
     _check_alone(disk)
     with whole_file(goal) as file:
         _convert(disk, form, Path(file.name), f"cannot write {goal}")
-    return Written(goal, goal.stat().st_size, sha256_of(goal))
+    return Written.of(goal)
 
 
 def to_raw(disk: Disk, raw: Path) -> None:

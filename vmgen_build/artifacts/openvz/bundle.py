@@ -1,6 +1,6 @@
-"""NAME-openvz-ARCH.tar: the template and all that goes with it, as one file.
+"""NAME-openvz-ARCH.tar: the OS template and all that goes with it, as one file.
 
-INSTALL, CTID.conf, CTID.mount (where there is a veth), SHA256SUMS over all others, and the template last.
+INSTALL, CTID.conf, CTID.mount (where there is a veth), SHA256SUMS over all others, and the OS template last.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ from pathlib import Path
 from typing import IO, BinaryIO, cast
 
 from vmgen_build.artifacts.gzipped import gzip_content
-from vmgen_build.artifacts.openvz.config import disk_size, parse_conf, parse_netif
+from vmgen_build.artifacts.openvz.config import VEID, disk_size, parse_conf, parse_netif
 from vmgen_build.errors import BuildError, HostError
 from vmgen_build.host.files import Written, is_full, whole_file
 
 SUMS = "SHA256SUMS"
-TEMPLATE_SUFFIX = ".tar.gz"
+OS_TEMPLATE_SUFFIX = ".tar.gz"
 _INITS = ("./sbin/init", "./usr/sbin/init")
 _CHUNK = 1 << 20
 _FEW_BYTES = 1 << 20
-"""No file of a bundle but the template is larger."""
+"""No file of a bundle but the OS template is larger."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """What lies in a bundle. texts: name -> content of all but the template; template: its name."""
+    """What lies in a bundle. texts: name -> content of all but the OS template; os_template: its name."""
 
     texts: Mapping[str, str]
-    template: str
+    os_template: str
 
     @property
     def conf(self) -> dict[str, str]:
@@ -48,10 +48,10 @@ class Bundle:
             raise BuildError(f"{names[0]} is unusable: {error}; build the bundle anew") from error
 
 
-def write_bundle(goal: Path, texts: Mapping[str, str], template: Written, *, epoch: int) -> Written:
+def write_bundle(goal: Path, texts: Mapping[str, str], os_template: Written, *, epoch: int) -> Written:
     """Raises HostError; then there is no new file."""
     sums = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
-    sums[template.path.name] = template.sha256
+    sums[os_template.path.name] = os_template.sha256
     small = {**texts, SUMS: "".join(f"{digest}  {name}\n" for name, digest in sums.items())}
     try:
         with whole_file(goal) as file:
@@ -62,8 +62,8 @@ def write_bundle(goal: Path, texts: Mapping[str, str], template: Written, *, epo
                     tar.addfile(
                         _entry(name, len(data), epoch, 0o755 if name.endswith(".mount") else 0o644), io.BytesIO(data)
                     )
-                with template.path.open("rb") as source:
-                    tar.addfile(_entry(template.path.name, template.size, epoch), source)
+                with os_template.path.open("rb") as source:
+                    tar.addfile(_entry(os_template.path.name, os_template.size, epoch), source)
     except OSError as error:
         what = f"the disk of {goal.parent} is full" if is_full(error) else f"cannot write {goal}: {error.strerror}"
         raise HostError(f"{what}; make room there, or choose another folder with --output") from error
@@ -88,23 +88,24 @@ def _entry(name: str, size: int, epoch: int, mode: int = 0o644) -> tarfile.TarIn
     return entry
 
 
-def read_bundle(artifact: Path, template_to: Path | None = None) -> Bundle:
-    """The bundle, each of its files checked against SHA256SUMS. template_to: where the template goes, if anywhere.
+def read_bundle(artifact: Path, os_template_to: Path | None = None) -> Bundle:
+    """The bundle, each of its files checked against SHA256SUMS. os_template_to: a file for the
+    OS template, None for none.
 
     Raises BuildError for what is no sound bundle.
     """
     texts: dict[str, str] = {}
     digests: dict[str, str] = {}
-    template = ""
+    os_template = ""
     try:
         with tarfile.open(artifact, "r:") as tar:
             for member in tar:
                 file = tar.extractfile(member)
                 if file is None or "/" in member.name:
                     raise BuildError(f"{artifact}: {member.name} is no file of a bundle; build it anew")
-                if member.name.endswith(TEMPLATE_SUFFIX):
-                    template = member.name
-                    digests[template] = _copied(file, template_to)
+                if member.name.endswith(OS_TEMPLATE_SUFFIX):
+                    os_template = member.name
+                    digests[os_template] = _copied(file, os_template_to)
                 elif member.size <= _FEW_BYTES:
                     data = file.read()
                     digests[member.name] = hashlib.sha256(data).hexdigest()
@@ -112,9 +113,9 @@ def read_bundle(artifact: Path, template_to: Path | None = None) -> Bundle:
     except (tarfile.TarError, UnicodeDecodeError, EOFError) as error:
         raise BuildError(f"{artifact} is no bundle for OpenVZ: {error}; build it anew") from error
     _compare(artifact, digests, texts.get(SUMS, ""))
-    if not template:
-        raise BuildError(f"{artifact} holds no template; build it anew")
-    return Bundle(texts, template)
+    if not os_template:
+        raise BuildError(f"{artifact} holds no OS template; build it anew")
+    return Bundle(texts, os_template)
 
 
 def _copied(source: IO[bytes], goal: Path | None) -> str:
@@ -133,14 +134,14 @@ def _compare(artifact: Path, digests: Mapping[str, str], sums: str) -> None:
         raise BuildError(f"{artifact}: {', '.join(wrong)} is not what {SUMS} in it says; build it anew")
 
 
-def conf_findings(conf: Mapping[str, str], template: str) -> list[str]:
+def conf_findings(conf: Mapping[str, str], os_template: str) -> list[str]:
     """What is wrong with a container's configuration."""
     found = []
-    if conf.get("OSTEMPLATE") != template.removesuffix(TEMPLATE_SUFFIX):
-        found.append(f"OSTEMPLATE is {conf.get('OSTEMPLATE')}, and the template {template}")
+    if conf.get("OSTEMPLATE") != os_template.removesuffix(OS_TEMPLATE_SUFFIX):
+        found.append(f"OSTEMPLATE is {conf.get('OSTEMPLATE')}, and the OS template {os_template}")
     for key in ("VE_ROOT", "VE_PRIVATE"):
-        if not conf.get(key, "").endswith("/$VEID"):
-            found.append(f"{key} lacks $VEID")
+        if not conf.get(key, "").endswith(f"/{VEID}"):
+            found.append(f"{key} lacks {VEID}")
     for key in ("PHYSPAGES", "SWAPPAGES", "DISKSPACE", "DISKINODES"):
         barrier, _, limit = conf.get(key, "").partition(":")
         if not (barrier.isdigit() and limit.isdigit()):
@@ -155,14 +156,14 @@ def conf_findings(conf: Mapping[str, str], template: str) -> list[str]:
     return found
 
 
-def bundled_template_findings(artifact: Path, template: str) -> list[str]:
-    """template_findings of the template where it lies in the bundle."""
-    with tarfile.open(artifact, "r:") as tar, cast(IO[bytes], tar.extractfile(template)) as source:
-        return template_findings(source, template)
+def bundled_os_template_findings(artifact: Path, os_template: str) -> list[str]:
+    """os_template_findings of the OS template where it lies in the bundle."""
+    with tarfile.open(artifact, "r:") as tar, cast(IO[bytes], tar.extractfile(os_template)) as source:
+        return os_template_findings(source, os_template)
 
 
-def template_findings(source: Path | IO[bytes], name: str) -> list[str]:
-    """What is wrong with a template: its gzip, its tar, its names, or that it lacks an init."""
+def os_template_findings(source: Path | IO[bytes], name: str) -> list[str]:
+    """What is wrong with an OS template: its gzip, its tar, its names, or that it lacks an init."""
     try:
         with gzip_content(source, name) as plain, tarfile.open(fileobj=plain, mode="r|") as tar:
             names = {member.name for member in tar}

@@ -23,6 +23,9 @@ DEVICES = ("ifname", "bridge", "mac", "host_ifname", "host_mac")
 VENET = "venet0"
 """The device by which the host routes to the container."""
 
+PAGE = 4096
+"""Bytes of the pages that PHYSPAGES and its like count, whatever the host's pages are."""
+
 CONTENT_FACTOR, CONTENT_ROOM = 1.25, 1 << 30
 """A disk without a size of its own holds its content this many times, and these bytes of free space."""
 

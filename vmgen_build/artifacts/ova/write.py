@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -11,8 +10,7 @@ from typing import BinaryIO
 from vmgen_build.artifacts.ova.tar import BLOCK, header, padding
 from vmgen_build.artifacts.ovf.read import read_descriptor
 from vmgen_build.errors import BuildError, HostError
-from vmgen_build.host.files import Written, is_full, whole_file
-from vmgen_build.text import size as in_words
+from vmgen_build.host.files import Written, is_full, no_room, whole_file
 
 DIGESTS = ("sha256", "sha1")
 """vSphere 8 refuses sha1, vSphere before 6.5 sha256."""
@@ -47,7 +45,7 @@ def write_ova(goal: Path, descriptor: str, files: Sequence[Written], *, epoch: i
             archive.end()
     except OSError as error:
         if is_full(error):
-            raise _no_room(goal, files) from error
+            raise no_room(goal, sum(file.size for file in files)) from error
         raise BuildError(f"cannot write {goal}: {error.strerror}") from error
     return Written(goal, archive.size, archive.digest.hexdigest())
 
@@ -117,12 +115,3 @@ def _sum(file: Written, digest: str) -> str:
     for chunk in _content(file):
         total.update(chunk)
     return total.hexdigest()
-
-
-def _no_room(goal: Path, files: Sequence[Written]) -> HostError:
-    need = sum(file.size for file in files)
-    free = shutil.disk_usage(goal.parent).free
-    return HostError(
-        f"the disk of {goal.parent} is full: {in_words(free)} are free, and {goal.name} needs {in_words(need)};"
-        " make room there, or choose another folder with --output"
-    )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 ENVELOPE = "http://schemas.dmtf.org/ovf/envelope/1"
@@ -17,8 +17,8 @@ STREAM = "http://www.vmware.com/interfaces/specifications/vmdk.html#streamOptimi
 _NS = {"ovf": ENVELOPE, "rasd": f"{_CIM}ResourceAllocationSettingData", "vssd": f"{_CIM}VirtualSystemSettingData"}
 _RASD = f"{{{_NS['rasd']}}}"
 _ORDER = ("References", "DiskSection", "NetworkSection", "VirtualSystem")
-_ON_CONTROLLER = {"15": "CD drive", "17": "disk"}
-"""ResourceType of what hangs on a controller."""
+_ON_CONTROLLER = ("15", "17")
+"""ResourceType of what hangs on a controller: CD drives and disks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,8 @@ def read_descriptor(text: bytes) -> Ovf:
     """Raises ValueError for what is no OVF descriptor at all: no UTF-8, no XML, another root element."""
     root = _parsed(text)
     capacities, findings = _disks(root)
-    references = tuple(_references(root, capacities, findings))
+    references = _references(root, capacities)
+    findings += _reference_findings(root)
     names = {reference.id for reference in references}
     findings += [f"disk {id} refers to file {id!r}, which is not in References" for id in capacities if id not in names]
     findings += _sections(root)
@@ -69,20 +70,32 @@ def _parsed(text: bytes) -> ET.Element:
     return root
 
 
-def _references(root: ET.Element, capacities: Mapping[str, int], findings: list[str]) -> Iterator[Reference]:
+def _files(root: ET.Element) -> list[tuple[str, str, str]]:
+    """id, href and size of each File of References, "" where there is none."""
+    files = root.iterfind("ovf:References/ovf:File", _NS)
+    return [(_attribute(file, "id"), _attribute(file, "href"), _attribute(file, "size")) for file in files]
+
+
+def _references(root: ET.Element, capacities: Mapping[str, int]) -> tuple[Reference, ...]:
+    return tuple(
+        Reference(id, name, int(size) if size.isdecimal() else -1, capacities.get(id))
+        for id, name, size in _files(root)
+        if id and name
+    )
+
+
+def _reference_findings(root: ET.Element) -> Iterator[str]:
     seen: set[str] = set()
-    for file in root.iterfind("ovf:References/ovf:File", _NS):
-        id, name, size = (_attribute(file, key) for key in ("id", "href", "size"))
+    for id, name, size in _files(root):
         if not id or not name:
-            findings.append("a File of References lacks its ovf:id or ovf:href")
+            yield "a File of References lacks its ovf:id or ovf:href"
             continue
         if not size.isdecimal():
-            findings.append(f"{name}: ovf:size is {size!r}, and no number of bytes")
+            yield f"{name}: ovf:size is {size!r}, and no number of bytes"
         for word in (id, name):
             if word in seen:
-                findings.append(f"References names {word} twice")
+                yield f"References names {word} twice"
             seen.add(word)
-        yield Reference(id, name, int(size) if size.isdecimal() else -1, capacities.get(id))
 
 
 def _disks(root: ET.Element) -> tuple[dict[str, int], list[str]]:
@@ -130,11 +143,9 @@ def _hardware(hardware: ET.Element, root: ET.Element, files: set[str]) -> Iterat
     networks = {_attribute(network, "name") for network in root.iterfind("ovf:NetworkSection/ovf:Network", _NS)}
     disks = {_attribute(disk, "diskId") for disk in root.iterfind("ovf:DiskSection/ovf:Disk", _NS)}
     resources = {f"ovf:/disk/{disk}" for disk in disks} | {f"ovf:/file/{file}" for file in files}
-    places: set[tuple[str, str]] = set()
     for item in items:
-        name = _value(item, "ElementName") or f"the device with InstanceID {_value(item, 'InstanceID') or '?'}"
-        yield from (f"{name}: {finding}" for finding in _item(item, networks, resources))
-        yield from (f"{name}: {finding}" for finding in _place(item, types, places))
+        yield from (f"{_name(item)}: {finding}" for finding in _item(item, networks, resources))
+    yield from _places(items, types)
     used = {_value(item, "HostResource") for item in items}
     yield from (f"disk {disk} hangs on no controller" for disk in sorted(disks) if f"ovf:/disk/{disk}" not in used)
 
@@ -153,16 +164,22 @@ def _item(item: ET.Element, networks: set[str], resources: set[str]) -> Iterator
         yield f"its HostResource {resource} is neither a disk nor a file of the descriptor"
 
 
-def _place(item: ET.Element, types: Mapping[str, str], places: set[tuple[str, str]]) -> Iterator[str]:
+def _places(items: Sequence[ET.Element], types: Mapping[str, str]) -> Iterator[str]:
     """What hangs on a controller stands there, at a place of its own."""
-    if _value(item, "ResourceType") not in _ON_CONTROLLER:
-        return
-    place = _value(item, "Parent"), _value(item, "AddressOnParent")
-    if types.get(place[0]) not in {"5", "6", "20"}:
-        yield f"its Parent {place[0]!r} is no controller"
-    if place in places:
-        yield f"another device has its place {place[1]} on the controller"
-    places.add(place)
+    taken: set[tuple[str, str]] = set()
+    for item in items:
+        if _value(item, "ResourceType") not in _ON_CONTROLLER:
+            continue
+        place = _value(item, "Parent"), _value(item, "AddressOnParent")
+        if types.get(place[0]) not in {"5", "6", "20"}:
+            yield f"{_name(item)}: its Parent {place[0]!r} is no controller"
+        if place in taken:
+            yield f"{_name(item)}: another device has its place {place[1]} on the controller"
+        taken.add(place)
+
+
+def _name(item: ET.Element) -> str:
+    return _value(item, "ElementName") or f"the device with InstanceID {_value(item, 'InstanceID') or '?'}"
 
 
 def _attribute(element: ET.Element, name: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import shutil
 import stat
 from array import array
 from collections.abc import Iterator
@@ -20,7 +19,7 @@ from vmgen_build.artifacts.pool import BATCH, in_order
 from vmgen_build.artifacts.progress import Progress
 from vmgen_build.artifacts.vmdk import format as vmdk
 from vmgen_build.errors import BuildError, HostError
-from vmgen_build.host.files import Written, is_full, whole_file
+from vmgen_build.host.files import Written, is_full, no_room, whole_file
 from vmgen_build.text import size as in_words
 
 ADAPTERS = ("lsilogic", "ide")
@@ -57,7 +56,7 @@ def write_vmdk(
                 stream.end()
         except OSError as error:
             if is_full(error):
-                raise _no_room(goal, source) from error
+                raise no_room(goal, source.taken(), at_most=True) from error
             raise HostError(f"cannot write {goal}: {error.strerror}; choose another folder with --output") from error
         if progress:
             progress(source.size)
@@ -77,6 +76,10 @@ class _RawImage:
     path: Path
     fd: int
     size: int
+
+    def taken(self) -> int:
+        """Bytes of its disk, at most its size: a VMDK of it takes no more."""
+        return min(self.size, os.fstat(self.fd).st_blocks * 512)
 
     def batches(self) -> Iterator[range]:
         """Numbers of the grains that hold data, at most BATCH at a time and all of one grain table."""
@@ -210,12 +213,3 @@ def _reading(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise HostError(f"cannot read {path}: {error.strerror}") from error
-
-
-def _no_room(goal: Path, source: _RawImage) -> HostError:
-    need = min(source.size, os.fstat(source.fd).st_blocks * 512)
-    free = shutil.disk_usage(goal.parent).free
-    return HostError(
-        f"the disk of {goal.parent} is full: {in_words(free)} are free, and {goal.name} needs up to {in_words(need)};"
-        " make room there, or choose another folder with --output"
-    )

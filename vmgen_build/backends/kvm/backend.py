@@ -11,7 +11,7 @@ from vmgen_build.backends.base import Backend, PackOptions
 from vmgen_build.backends.machines import disks as vmdisks
 from vmgen_build.boots.requirements import MACHINE
 from vmgen_build.events import Bus
-from vmgen_build.host.programs import Requirement
+from vmgen_build.host.programs import Requirement, needed
 from vmgen_build.plan.context import guest_renderer
 from vmgen_build.plan.machine import machine_of
 from vmgen_build.plan.model import Part, Plan
@@ -31,7 +31,7 @@ class KvmBackend(Backend):
     formats: ClassVar[tuple[str, ...]] = ("qcow2",)
     requirements: ClassVar[tuple[Requirement, ...]] = (
         *vmdisks.DISK_REQUIREMENTS,
-        Requirement("qemu-img", "qemu-utils", "writes qcow2"),
+        needed("qemu-img", "writes qcow2"),
     )
     boot_requirements: ClassVar[tuple[Requirement, ...]] = MACHINE
     boot_timeout: ClassVar[float] = vmdisks.BOOT_TIMEOUT
@@ -59,14 +59,14 @@ class KvmBackend(Backend):
         return vmdisks.needs(plan)
 
     def pack(self, plan: Plan, result: Result, out: Path, options: PackOptions, bus: Bus) -> tuple[Written, ...]:
-        from vmgen_build.host.files import Written, sha256_of, write_whole
+        from vmgen_build.host.files import Written, write_whole
 
         stem = f"{plan.name}-kvm-{plan.arch}"
         disks = vmdisks.pack_disks(plan, result, out / f"{stem}.{options.format}", bus)
         cds = _cds(plan, out, stem)
         domain = out / f"{stem}.xml"
         write_whole(domain, plan.build_recipe[DOMAIN])
-        return (*disks, *cds, Written(domain, domain.stat().st_size, sha256_of(domain)))
+        return (*disks, *cds, Written.of(domain))
 
     def boot(self, artifact: Path, manifest: Mapping[str, object], boot: Boot) -> AbstractContextManager[Booted]:
         machine = vmdisks.machine_of_manifest(manifest)

@@ -16,7 +16,7 @@ from vmgen_build.artifacts.lxc import ARCHITECTURES, LXC, PAGE
 from vmgen_build.backends.base import Backend, PackOptions, progress_on
 from vmgen_build.boots.requirements import CONTAINER
 from vmgen_build.events import Bus
-from vmgen_build.host.programs import Requirement
+from vmgen_build.host.programs import Requirement, needed
 from vmgen_build.plan.context import host_name
 from vmgen_build.plan.model import Part, Plan, Probe
 from vmgen_build.plan.network import links
@@ -59,8 +59,8 @@ YAML = Dialect("yaml", _yaml_text)
 class LxcBackend(Backend):
     name: ClassVar[str] = "lxc"
     requirements: ClassVar[tuple[Requirement, ...]] = (
-        Requirement("tar", "tar", "packs the image"),
-        Requirement("zstd", "zstd", "compresses the image"),
+        needed("tar", "packs the image"),
+        needed("zstd", "compresses the image"),
     )
     boot_requirements: ClassVar[tuple[Requirement, ...]] = CONTAINER
 

@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from vmgen_build.errors import BuildError, HostError, Problem, RecipeError
-from vmgen_build.host.files import Written, whole_file
-from vmgen_build.plan.hostfiles import reading, sha256_of
+from vmgen_build.host.files import Written, sha256_of, whole_file
+from vmgen_build.plan.hostfiles import reading
 from vmgen_build.plan.model import Plan
 from vmgen_build.recipe.problems import place
 from vmgen_build.recipe.recipe import Recipe
@@ -42,11 +42,11 @@ def images_part(recipe: Recipe, taken: Collection[str] | None = None) -> dict[st
     """
     found: list[CdImage] = []
     problems: list[Problem] = []
-    names = None if taken is None else set(taken)
     for number, cd in enumerate(recipe.hardware.cds.values()):
+        others = () if taken is None else (*taken, *(Path(image.image).name for image in found))
         try:
             if cd.image:
-                found.append(_found(recipe, cd, cd.image, number, names))
+                found.append(_found(recipe, cd, number, others))
         except RecipeError as error:
             problems += error.problems
     if problems:
@@ -100,7 +100,9 @@ def _changed(path: Path) -> BuildError:
     return BuildError(f"[hardware] cds: {path} changed since the build began; build again")
 
 
-def _found(recipe: Recipe, cd: Cd, image: str, number: int, names: set[str] | None) -> CdImage:
+def _found(recipe: Recipe, cd: Cd, number: int, others: Collection[str]) -> CdImage:
+    """others: names of the files beside it."""
+    image = cd.image or ""
     path, option = recipe.folder / image, place(("hardware", "cds", cd.name), "image")
 
     def problem(text: str) -> RecipeError:
@@ -111,8 +113,6 @@ def _found(recipe: Recipe, cd: Cd, image: str, number: int, names: set[str] | No
         if not path.is_file():
             raise problem(f"'{path}' is not a file; give the path of an ISO image, or nothing for an empty drive")
         digest = sha256_of(path)
-    if names is not None:
-        if path.name in names:
-            raise problem(f"another file beside it in the OVA is called '{path.name}' too; give this one another name")
-        names.add(path.name)
+    if path.name in others:
+        raise problem(f"another file beside it in the OVA is called '{path.name}' too; give this one another name")
     return CdImage(number, image, size, digest)

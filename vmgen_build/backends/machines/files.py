@@ -1,4 +1,4 @@
-"""The text of a virtual machine's own files: fstab, names of links, GRUB's settings. All made from the Machine."""
+"""The text of a virtual machine's own files: fstab, names of links, what GRUB's image begins with."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 from posixpath import normpath
 
 from vmgen_build.plan.machine import Drive, Machine, Nic, Volume
+from vmgen_build.systems.model import WholeMachine
 
 CONSOLES = "console=tty0 console=ttyS0,115200"
 """The kernel's arguments for a screen and a serial console. systemd-getty-generator(8) puts a login on the serial one
@@ -17,22 +18,6 @@ EXT = ("ext2", "ext3", "ext4")
 
 GRUB_MODULES = {**dict.fromkeys(EXT, "ext2"), "btrfs": "btrfs", "xfs": "xfs"}
 """File system -> the module by which GRUB reads it."""
-
-DEFAULT_GRUB = f"""\
-# Written by vmgen-build. update-grub(8) makes /boot/grub/grub.cfg from it: run it after a change.
-GRUB_DEFAULT=0
-GRUB_TIMEOUT=1
-GRUB_DISTRIBUTOR=Debian
-GRUB_CMDLINE_LINUX_DEFAULT=""
-GRUB_CMDLINE_LINUX="{CONSOLES}"
-GRUB_TERMINAL="console serial"
-GRUB_SERIAL_COMMAND="serial --unit=0 --speed=115200"
-GRUB_DISABLE_OS_PROBER=true
-"""
-
-KERNEL_IMG = "do_symlinks = yes\nlink_in_boot = yes\n"
-"""kernel-img.conf(5): /boot/vmlinuz and /boot/initrd.img lead to the newest kernel, also where /boot is a volume of its
-own."""
 
 GROW_UNIT = """\
 [Unit]
@@ -52,7 +37,7 @@ NAMES_UNIT = """\
 Description=Name the network adapters that have other addresses than the recipe says
 DefaultDependencies=no
 After=systemd-udevd.service systemd-udev-trigger.service
-Before=ifupdown-pre.service network-pre.target
+Before={before}
 Wants=network-pre.target
 
 [Service]
@@ -62,6 +47,7 @@ ExecStart=/usr/lib/vmgen/name-links
 [Install]
 WantedBy=multi-user.target
 """
+"""before: the units that bring networks up (WholeMachine.before_network)."""
 
 
 def root_of(machine: Machine) -> tuple[Drive, Volume]:
@@ -126,11 +112,11 @@ def _fstab_word(text: str) -> str:
     return re.sub(r"[ \t\\#]", lambda match: f"\\{ord(match[0]):03o}", text)
 
 
-def initramfs_conf(machine: Machine) -> str:
-    """initramfs.conf(5). FSTYPE: what to check before it is mounted, which cannot be asked of a disk yet to be made. No
-    RESUME: the builder's own swap space would be found."""
+def boot_files(machine: Machine, whole: WholeMachine) -> dict[str, str]:
+    """The family's own files of the boot, with this machine's values put in: WholeMachine.boot_files."""
     checked = {holder(machine, path)[0].fs or "" for path in ("/", "/usr")}
-    return f"MODULES=most\nFSTYPE={','.join(sorted(checked))}\nRESUME=none\n"
+    values = {"consoles": CONSOLES, "checked": ",".join(sorted(checked))}
+    return {name: text.format(**values) for name, text in whole.boot_files.items()}
 
 
 def link_files(machine: Machine) -> Iterator[tuple[str, str]]:

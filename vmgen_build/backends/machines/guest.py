@@ -35,12 +35,6 @@ MODULES = (
 )
 """What GRUB's image brings itself; all else it finds in /boot/grub."""
 
-INITRAMFS_INPUTS = (
-    *("/etc/initramfs-tools/", "/etc/modprobe.d/", "/etc/modules-load.d/", "/etc/udev/"),
-    *("/etc/systemd/network/", "/etc/modules", "/etc/fstab", "/etc/crypttab", "/etc/lvm/", "/etc/mdadm/"),
-)
-"""Files and folders (with a / at the end) that an initramfs is made from: initramfs-tools(7) and its hooks."""
-
 
 def vm_packages(recipe: Recipe, machine: Machine, renderer: Renderer, hypervisor: str) -> tuple[Step, ...]:
     """The steps that make the root bootable, and install the hypervisor's tools for guests (a key of
@@ -51,7 +45,7 @@ def vm_packages(recipe: Recipe, machine: Machine, renderer: Renderer, hypervisor
     whole = _refuse_unbootable(recipe, machine)
     tools = [_tools_step(recipe, renderer, hypervisor, *whole.tools[hypervisor])] if hypervisor in whole.tools else []
     return (
-        _packages_step(recipe, renderer, packages(recipe, machine, whole)),
+        _packages_step(recipe, renderer, whole, packages(recipe, machine, whole)),
         _machine_step(recipe, machine, renderer, whole),
         *tools,
     )
@@ -65,13 +59,14 @@ def vm_steps(recipe: Recipe, renderer: Renderer) -> tuple[Step, ...]:
     if recipe.config.keyboard:
         script = renderer.sh(f"{folder}/screen_keyboard.sh.j2")
         found.append(Step(name="screen-keyboard", title="keyboard of the screen", script=script))
-    if any(_feeds_initramfs(path) for path in own):
+    whole = recipe.hardware.os.family.machine
+    if whole is not None and any(_feeds_initramfs(whole, path) for path in own):
         found.append(Step(name="initramfs", title="initramfs", script=renderer.sh(f"{folder}/initramfs.sh.j2")))
     return tuple(found)
 
 
-def _feeds_initramfs(path: str) -> bool:
-    return any(path.startswith(one) if one.endswith("/") else path == one for one in INITRAMFS_INPUTS)
+def _feeds_initramfs(whole: WholeMachine, path: str) -> bool:
+    return any(path.startswith(one) if one.endswith("/") else path == one for one in whole.initramfs_inputs)
 
 
 def _refuse_unbootable(recipe: Recipe, machine: Machine) -> WholeMachine:
@@ -111,14 +106,14 @@ def packages(recipe: Recipe, machine: Machine, whole: WholeMachine) -> list[str]
     return sorted(wanted)
 
 
-def _packages_step(recipe: Recipe, renderer: Renderer, wanted: Sequence[str]) -> Step:
+def _packages_step(recipe: Recipe, renderer: Renderer, whole: WholeMachine, wanted: Sequence[str]) -> Step:
     system = recipe.hardware.os
     install = installer_for(system).install(wanted, recipe.config.recommends)
     return Step(
         name="packages-machine",
         title="kernel and boot loader",
         script=renderer.sh(f"{system.family.templates}/kernel.sh.j2", install=install),
-        files=(StepFile.of("kernel-img.conf", vmfiles.KERNEL_IMG),),
+        files=tuple(StepFile.of(name, text) for name, text in whole.kernel_files.items()),
         network=True,
         installs=True,
     )
@@ -139,21 +134,20 @@ def _machine_step(recipe: Recipe, machine: Machine, renderer: Renderer, whole: W
     )
     texts = {
         "fstab": vmfiles.fstab(machine),
-        "initramfs.conf": vmfiles.initramfs_conf(machine),
-        "default-grub": vmfiles.DEFAULT_GRUB,
+        **vmfiles.boot_files(machine, whole),
         "early.cfg": vmfiles.early_config(machine),
         "grub.cfg": _grub_config(machine, renderer),
         **links,
-        **dict(_scripts(machine, renderer)),
+        **dict(_scripts(machine, renderer, whole)),
     }
     files = tuple(StepFile.of(name, text) for name, text in texts.items())
     return Step(name="machine", title="disks and boot", script=script, files=files)
 
 
-def _scripts(machine: Machine, renderer: Renderer) -> Iterator[tuple[str, str]]:
+def _scripts(machine: Machine, renderer: Renderer, whole: WholeMachine) -> Iterator[tuple[str, str]]:
     """Programs that the booted machine runs, and their units."""
     yield "name-links", renderer.sh("vm/name-links.sh.j2", names=[nic.name for nic in machine.nics])
-    yield "vmgen-names.service", vmfiles.NAMES_UNIT
+    yield "vmgen-names.service", vmfiles.NAMES_UNIT.format(before=" ".join(whole.before_network))
     if vmfiles.grows(machine):
         size = vmfiles.root_of(machine)[0].size or 0
         yield "grow-root", renderer.sh("vm/grow-root.sh.j2", size=size)

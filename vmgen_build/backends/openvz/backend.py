@@ -1,4 +1,4 @@
-"""The openvz backend: a template for OpenVZ's cache and the configuration of a container made from it, in one tar."""
+"""The openvz backend: an OS template for OpenVZ's cache and a container's configuration, in one tar."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from vmgen_build.host.files import Written
 
 EMPTY = ("proc", "sys", "run")
-"""Folders whose content stays out of the template. /dev keeps its few nodes: OpenVZ mounts nothing there."""
+"""Folders whose content stays out of the OS template. /dev keeps its few nodes: OpenVZ mounts nothing there."""
 
 
 class OpenvzBackend(Backend):
@@ -57,25 +57,25 @@ class OpenvzBackend(Backend):
 
         tree = tree_of(result, "an OS template for OpenVZ")
         texts = _with_disk(plan, tree.root)
-        template = _os_template(plan, tree, bus)
+        os_template = _os_template(plan, tree, bus)
         try:
-            return (write_bundle(out / f"{plan.name}-openvz-{plan.arch}.tar", texts, template, epoch=plan.epoch),)
+            return (write_bundle(out / f"{plan.name}-openvz-{plan.arch}.tar", texts, os_template, epoch=plan.epoch),)
         finally:
-            template.path.unlink(missing_ok=True)
+            os_template.path.unlink(missing_ok=True)
 
     def inspect(self, artifact: Path, manifest: Mapping[str, object]) -> list[ProbeDone]:
-        from vmgen_build.artifacts.openvz.bundle import bundled_template_findings, conf_findings, read_bundle
+        from vmgen_build.artifacts.openvz.bundle import bundled_os_template_findings, conf_findings, read_bundle
 
         try:
             bundle = read_bundle(artifact)
             conf = bundle.conf
         except BuildError as error:
             return [_checked("bundle", "the bundle", [str(error)])]
-        wrong = conf_findings(conf, bundle.template), bundled_template_findings(artifact, bundle.template)
+        wrong = conf_findings(conf, bundle.os_template), bundled_os_template_findings(artifact, bundle.os_template)
         return [
             _checked("bundle", "the bundle", [], f"{len(bundle.texts) + 1} files as its SHA256SUMS says"),
             _checked("conf", "the container's configuration", wrong[0], f"{len(conf)} values"),
-            _checked("template", "the template", wrong[1], bundle.template),
+            _checked("template", "the OS template", wrong[1], bundle.os_template),
         ]
 
     def boot(self, artifact: Path, manifest: Mapping[str, object], boot: Boot) -> AbstractContextManager[Booted]:
@@ -95,7 +95,7 @@ def _os_template(plan: Plan, tree: Tree, bus: Bus) -> Written:
     from vmgen_build.artifacts.gzipped import gzip_members
     from vmgen_build.artifacts.tarball import TarContent, write_tarball
 
-    goal = tree.scratch / f"{openvztext.template_name(plan.os, plan.arch, plan.name)}.tar.gz"
+    goal = tree.scratch / f"{openvztext.os_template_name(plan.os, plan.arch, plan.name)}.tar.gz"
     content = TarContent(tree.root, ".", plan.epoch, EMPTY)
     return write_tarball(goal, content, gzip_members, progress=progress_on(bus), scratch=tree.scratch)
 

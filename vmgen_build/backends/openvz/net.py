@@ -104,7 +104,7 @@ def _name_problems(recipe: Recipe, net: Net, number: str) -> Iterator[Problem]:
 
 
 def interfaces(net: Net) -> str:
-    """/etc/network/interfaces as it lies in the template: without the venet, whose stanzas vzctl writes."""
+    """/etc/network/interfaces as it lies in the OS template: without the venet, whose stanzas vzctl writes."""
     if not net.venet:
         return interfaces_text([veth.link for veth in net.veth], net.routes)
     return interfaces_text([], []) + "\n" + _stanzas(net)

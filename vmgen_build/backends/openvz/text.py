@@ -1,4 +1,4 @@
-"""The files beside the template in an OpenVZ bundle: the container's configuration, its mount script, INSTALL."""
+"""The files beside the OS template in an OpenVZ bundle: the container's configuration, its mount script, INSTALL."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-from vmgen_build.artifacts.openvz.config import CONF, disk_lines, netif
+from vmgen_build.artifacts.openvz.config import CONF, PAGE, disk_lines, netif
 from vmgen_build.backends.openvz.net import NO_NUMBER, Net, Veth
 from vmgen_build.bases.ostemplate import ARCHITECTURES
 from vmgen_build.errors import Problem, RecipeError
 from vmgen_build.plan.context import host_name
+from vmgen_build.plan.network import nameservers
 from vmgen_build.plan.text.quote import Dialect, sh_word
 from vmgen_build.plan.text.render import Renderer
 from vmgen_build.recipe.recipe import Recipe
@@ -63,7 +64,7 @@ def stem_of(recipe: Recipe, number: str) -> str:
     return recipe.name if number == NO_NUMBER else number
 
 
-def template_name(os: str, arch: str, name: str) -> str:
+def os_template_name(os: str, arch: str, name: str) -> str:
     """distribution-version-architecture-name; vzctl and importers tell its parts by their hyphens."""
     safe = re.sub(r"[^A-Za-z0-9._]+", "_", name)
     return f"{os}-{ARCHITECTURES.get(arch, arch)}-{safe}"
@@ -100,8 +101,7 @@ def _title(recipe: Recipe) -> str:
 
 
 def _nameservers(recipe: Recipe) -> list[str]:
-    own = (section.dns for section in recipe.network.eths.values())
-    return [str(server) for server in dict.fromkeys(chain(recipe.network.nameservers, *own))]
+    return [str(server) for server in nameservers(recipe)]
 
 
 def _conf(recipe: Recipe, net: Net, number: str, override: Path | None) -> str:
@@ -110,7 +110,7 @@ def _conf(recipe: Recipe, net: Net, number: str, override: Path | None) -> str:
     return Renderer(override, CONF).render(
         "openvz/ct.conf.j2",
         title=_title(recipe),
-        template=template_name(recipe.hardware.os.name, recipe.hardware.os.arch, recipe.name),
+        os_template=os_template_name(recipe.hardware.os.name, recipe.hardware.os.arch, recipe.name),
         name="" if recipe.name.isdigit() else recipe.name,
         hostname=host_name(recipe),
         ram=ram,
@@ -136,11 +136,11 @@ def _install(recipe: Recipe, net: Net, number: str, override: Path | None) -> st
     system, stem = recipe.hardware.os, stem_of(recipe, number)
     ram, swap = memory(recipe)
     size = disk_of(recipe)
-    pages = (ram + swap) // 4096
+    pages = (ram + swap) // PAGE
     return Renderer(override, TEXT).render(
         f"openvz/{INSTALL}.j2",
         title=_title(recipe),
-        template=template_name(system.name, system.arch, recipe.name),
+        os_template=os_template_name(system.name, system.arch, recipe.name),
         conf=f"{stem}.conf",
         mount=f"{stem}.mount" if net.veth else "",
         number=number,
@@ -156,11 +156,11 @@ def _install(recipe: Recipe, net: Net, number: str, override: Path | None) -> st
         devices=[veth.device(number) for veth in net.veth],
         pve_arch=system.arch,
         ostype=system.distribution,
-        pve_nets=_pve_nets(recipe, net),
+        pve_nets=_pve_nets(net),
     )
 
 
-def _pve_nets(recipe: Recipe, net: Net) -> list[PveNet]:
+def _pve_nets(net: Net) -> list[PveNet]:
     """Proxmox VE has no venet: such an adapter becomes a veth that pct configures."""
     found = [PveNet(i, _pve_veth(veth, net)) for i, veth in enumerate(net.veth)]
     for index, link in enumerate(net.venet, len(found)):

@@ -34,13 +34,7 @@ def mmdebstrap_command(
     packages are linked into scratch/new. Indexes that are there already are of the same state of the archive: they are
     taken, and none are fetched.
     """
-    lists, new = making.indexes, making.scratch / "new"
-    archives, state = '"$1"/var/cache/apt/archives', '"$1"/var/lib/apt/lists'
-    if (lists / COMPLETE).exists():
-        indexes = ["--skip=update", f'--setup-hook=mkdir -p {state}; cp -a "{lists}"/lists/. {state}/']
-    else:
-        keep = f'cp -a {state}/. "{lists}"/lists/; rm -f "{lists}"/lists/lock; touch "{lists}"/{COMPLETE}'
-        indexes = [f"--customize-hook={keep}"]
+    new, archives = making.scratch / "new", '"$1"/var/cache/apt/archives'
     debs = 'find "{}" -maxdepth 1 -name "*.deb" -exec cp -lnt {} {{}} +'
     settings = [
         'APT::Sandbox::User "root"',
@@ -62,11 +56,20 @@ def mmdebstrap_command(
         "--dpkgopt=force-unsafe-io",
         f"--setup-hook=mkdir -p {archives}/partial; {debs.format(packages, archives)}",
         f"--customize-hook={debs.format('$1/var/cache/apt/archives', new)}",
-        *indexes,
+        *_indexes(making.indexes),
         f"--customize-hook={_NEUTRAL}",
         *(base.suite, str(making.root)),
         *(source.line() for source in sources),
     ]
+
+
+def _indexes(folder: Path) -> list[str]:
+    """Taken from the folder where they are complete, else fetched and kept there."""
+    state = '"$1"/var/lib/apt/lists'
+    if (folder / COMPLETE).exists():
+        return ["--skip=update", f'--setup-hook=mkdir -p {state}; cp -a "{folder}"/lists/. {state}/']
+    keep = f'cp -a {state}/. "{folder}"/lists/; rm -f "{folder}"/lists/lock; touch "{folder}"/{COMPLETE}'
+    return [f"--customize-hook={keep}"]
 
 
 def _keys() -> list[str]:

@@ -23,7 +23,7 @@ from vmgen_build.bases.apt.archive import (
 from vmgen_build.bases.apt.bootstrap import bootstrap
 from vmgen_build.bases.apt.cache import keep_packages, lists_folder, packages_folder
 from vmgen_build.bases.supply import Ask, Making, Request, Supply
-from vmgen_build.host.programs import Requirement
+from vmgen_build.host.programs import Requirement, needed
 from vmgen_build.host.system import parse_os_release
 from vmgen_build.plan.bases import Bootstrapped
 from vmgen_build.plan.context import Facts
@@ -61,9 +61,7 @@ class AptSupply(Supply):
     options: tuple[str, ...]
     certificates: bytes
 
-    makers: ClassVar[Mapping[str, Requirement]] = {
-        "mmdebstrap": Requirement("mmdebstrap", "mmdebstrap", "makes a Debian base")
-    }
+    makers: ClassVar[Mapping[str, Requirement]] = {"mmdebstrap": needed("mmdebstrap", "makes a Debian base")}
     index_folders: ClassVar[tuple[str, ...]] = ("lists", "cache")
     package_folder: ClassVar[str] = "archives"
     neutral: ClassVar[str] = NEUTRAL

@@ -18,14 +18,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from vmgen_build.errors import BuildError
-from vmgen_build.guests.model import Communicator, Ran
+from vmgen_build.errors import TIMED_OUT, BuildError
+from vmgen_build.guests.model import PATH, Communicator, Ran, no_answer
 from vmgen_build.plan.text.render import Renderer
 
 TAG = "@vmgen-verify"
 PORT = "/dev/ttyS1"
 WORK = "/run/vmgen-verify"
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 PIECE = 8192
 """Bytes of a file in one request. A tty keeps 64 KiB for a reader that is busy, and drops what is more."""
@@ -80,8 +79,8 @@ class Agent(Communicator):
             self._write(data, place)
             data = f"exec sh {place}".encode()
         answer = self._ask(data, timeout)
-        if answer.code == 124 and not answer.out:
-            return Ran(124, f"no answer in {timeout or 0:g} seconds")
+        if answer.code == TIMED_OUT and not answer.out:
+            return no_answer(timeout)
         return Ran(answer.code, answer.out.decode(errors="replace"))
 
     def put(self, local: Path, remote: str, mode: int = 0o644) -> None:

@@ -22,7 +22,7 @@ from vmgen_build.boots.qemu.net import ip_of, joined, make_taps
 from vmgen_build.boots.up import NO_ANSWER, State, state_of, waits_for
 from vmgen_build.errors import BuildError, HostError
 from vmgen_build.guests.model import Communicator, Ran
-from vmgen_build.host.run import kill, start
+from vmgen_build.host.run import kill, start_with
 from vmgen_build.plan.machine import Machine
 from vmgen_build.text import duration
 
@@ -135,7 +135,7 @@ class _Qemu:
         _, inner, control, inner_control = self._wires
         with self._errors.open("wb") as errors:
             fds = inner.fileno(), inner_control.fileno()
-            self._process = start(self._arguments, stdout=errors, stderr=errors, pass_fds=fds)
+            self._process = start_with(fds, self._arguments, errors)
         inner.close()
         inner_control.close()
         unplugged = [number for number, nic in enumerate(self._parts.machine.nics) if not nic.connected]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vmgen_build.guests.model import Output
-from vmgen_build.host.run import run_lines, start
+from vmgen_build.host.run import run_lines, run_on_terminal
 from vmgen_build.store.lease import CGROUPS, remove_cgroups
 
 DROPPED = "mac_admin mac_override sys_time sys_module sys_rawio sys_boot"
@@ -52,8 +52,7 @@ class Container:
 
     def open_shell(self, *, network: bool) -> None:
         """An interactive shell on our own terminal."""
-        argv = self._argv(["/bin/bash", "-i"], network)
-        start(argv, stdin=0, stdout=1, stderr=2, own_session=False).wait()
+        run_on_terminal(self._argv(["/bin/bash", "-i"], network))
 
     @property
     def _lxc_path(self) -> Path:

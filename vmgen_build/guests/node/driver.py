@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import BinaryIO, ClassVar
 
-from vmgen_build.errors import BuildError
+from vmgen_build.errors import BuildError, HostError
 from vmgen_build.guests.runners import Done, Runner
 from vmgen_build.host.names import NAMELESS
 
@@ -19,6 +19,9 @@ KEPT = 8
 """OS templates of ours that stay on a node: the most recently used."""
 
 SUFFIX = ".tar.gz"
+
+PROGRAMS = ("flock", "unshare", "bash", "tar", "gzip")
+"""What a build runs on any node."""
 
 TAR = """\
 set -f
@@ -81,6 +84,9 @@ class Driver(ABC):
     all that is its own, if it carries the tag or is half made; another's is left alone. It ends with 2 where none of
     this driver's containers has such an ID."""
 
+    programs: ClassVar[tuple[str, ...]] = ()
+    """What it runs on the node; where the first is, it can work."""
+
     foreign_os_templates: ClassVar[bool] = False
     """Whether its cache has OS templates of others, which a container may start from."""
 
@@ -92,9 +98,13 @@ class Driver(ABC):
     def cache(self) -> str:
         """Folder of the node for OS templates."""
 
-    @abstractmethod
     def check(self) -> None:
         """Raises HostError saying what the node lacks for a build, and what to do."""
+        lacking = [program for program in (*self.programs, *PROGRAMS) if not self.has(program)]
+        if lacking:
+            raise HostError(
+                f"{self.where} lacks {', '.join(lacking)}; install that there, or see: vmgen-build doctor --host"
+            )
 
     @abstractmethod
     def free_id(self, wanted: str, taken: Collection[str]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import ClassVar
 
-from vmgen_build.errors import BuildError, HostError
+from vmgen_build.errors import BuildError
 from vmgen_build.guests.lxc.container import DROPPED
 from vmgen_build.guests.node.driver import MARK, SUFFIX, TAR, Driver, Setup, last_line
 from vmgen_build.guests.runners import Done
@@ -47,6 +47,7 @@ tar $options -xpf "$2" -C "$1/rootfs"
 
 class LxcDriver(Driver):
     kind: ClassVar[str] = "lxc"
+    programs: ClassVar[tuple[str, ...]] = ("lxc-execute", "lxc-stop")
     removal: ClassVar[str] = f"""\
 remove() {{  # ID TAG
     case $1 in
@@ -62,13 +63,6 @@ remove() {{  # ID TAG
     @property
     def cache(self) -> str:
         return f"{HOME}/templates"
-
-    def check(self) -> None:
-        for program in ("lxc-execute", "flock", "unshare", "bash", "tar", "gzip"):
-            if not self.has(program):
-                raise HostError(
-                    f"{self.where} lacks {program}; install it there, or see: vmgen-build doctor --host {self.where}"
-                )
 
     def free_id(self, wanted: str, taken: Collection[str]) -> str:
         return f"{MARK}-{self.tag}"

@@ -14,6 +14,7 @@ from functools import cached_property
 from itertools import chain
 from typing import ClassVar
 
+from vmgen_build.artifacts.openvz.config import PAGE
 from vmgen_build.errors import BuildError, HostError
 from vmgen_build.guests.node.driver import MARK, Driver, Setup, last_line
 from vmgen_build.guests.runners import Done
@@ -37,8 +38,6 @@ case $state in running | degraded | maintenance) exit 0 ;; *) exit 1 ;; esac
 
 FIRST_ID = 9001
 """Containers of a build get numbers from here on where the recipe's own is taken."""
-
-PAGE = 4096
 
 MEANS = {
     3: "the node's kernel or vzctl refused it",
@@ -84,6 +83,7 @@ _SETTINGS = ". /etc/vz/vz.conf && printf '%s\\n' \"${TEMPLATE:-/vz/template}\""
 
 class VzDriver(Driver):
     kind: ClassVar[str] = "OpenVZ"
+    programs: ClassVar[tuple[str, ...]] = ("vzctl", "vzlist")
     foreign_os_templates: ClassVar[bool] = True
     removal: ClassVar[str] = (
         """\
@@ -133,14 +133,6 @@ remove() {  # ID TAG
         if found.code != 0:
             raise HostError(f"{self.where}: {MEANS[10]}")
         return f"{found.out.strip()}/cache"
-
-    def check(self) -> None:
-        lacking = [p for p in ("vzctl", "vzlist", "flock", "unshare", "bash", "tar", "gzip") if not self.has(p)]
-        if lacking:
-            raise HostError(
-                f"{self.where} lacks {', '.join(lacking)}: it is no OpenVZ node, or not set up as one;"
-                " see: vmgen-build doctor --host"
-            )
 
     def free_id(self, wanted: str, taken: Collection[str]) -> str:
         own = [wanted] if wanted.isdigit() and int(wanted) > 100 else []

@@ -25,6 +25,7 @@ from vmgen_build.guests.node.guardian import Guardian
 from vmgen_build.guests.node.guest import NodeGuest
 from vmgen_build.guests.runners import Runner
 from vmgen_build.guests.runners.local import LocalRunner
+from vmgen_build.host.programs import find_program
 from vmgen_build.host.run import PIPE, start
 from vmgen_build.plan.bases import Base, OsTemplate
 from vmgen_build.plan.model import Plan, Step
@@ -36,7 +37,7 @@ _PACK = f'set -euo pipefail\n{PACK}pack "$1" | $2'
 _UNPACK = f'set -euo pipefail\n{TAR}$2 | tar $options -xpf - -C "$1"'
 _CHUNK = 1 << 20
 
-PushBase = Callable[[Base, Driver, str, Output], None]
+PushBase = Callable[[Base, Driver, str], None]
 """Puts the base's OS template of this name into the driver's cache."""
 
 
@@ -98,7 +99,7 @@ class NodeWorkshop(Workshop):
         yield
 
     def make_base(self, base: Base, plan: Plan, output: Output) -> None:
-        self.push(base, self.driver, layer_name(plan, base.id), output)
+        self.push(base, self.driver, layer_name(plan, base.id))
         self._last_kept = 0
 
     @contextmanager
@@ -165,6 +166,7 @@ def _bring(driver: Driver, root: str, folder: Path) -> None:
 
 
 def _packer(driver: Driver) -> str:
+    """What both hosts have; gzip each has that builds."""
     if isinstance(driver.runner, LocalRunner):
         return ""
-    return "zstd" if driver.has("zstd") else "gzip"
+    return "zstd" if driver.has("zstd") and find_program("zstd") else "gzip"

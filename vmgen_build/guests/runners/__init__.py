@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from vmgen_build.errors import HostError
 from vmgen_build.guests.runners.local import LocalRunner
 from vmgen_build.guests.runners.model import Attached, ConnectionLost, Done, Host, Runner, parse_host
+from vmgen_build.host.programs import require_root
 
 __all__ = ["Attached", "ConnectionLost", "Done", "Host", "LocalRunner", "Runner", "connect", "parse_host"]
 
@@ -21,8 +20,8 @@ def connect(host: Host, *, accept_new: bool = False, need_root: bool = True) -> 
     Raises HostError that says what to do.
     """
     if host.local:
-        if need_root and os.geteuid() != 0:
-            raise HostError("building on this host needs root: run it with sudo")
+        if need_root:
+            require_root("building on this host needs root")
         yield LocalRunner()
         return
     from vmgen_build.guests.runners.sshconnect import become_root, open_ssh

@@ -32,7 +32,8 @@ class LocalProcess(Process):
 
     def __init__(self, argv: Sequence[str]) -> None:
         super().__init__(named(argv))
-        self._child = start(argv, stdin=PIPE, stdout=PIPE, stderr=PIPE, env={"LC_ALL": "C"})
+        # env(1) ends with 127 where the program is not there, as a shell does on other hosts.
+        self._child = start(["env", *argv], stdin=PIPE, stdout=PIPE, stderr=PIPE, env={"LC_ALL": "C"})
         assert self._child.stdin and self._child.stdout and self._child.stderr
         self._pipes: tuple[IO[bytes], ...] = (self._child.stdin, self._child.stdout, self._child.stderr)
         self._locks = tuple(threading.Lock() for _ in self._pipes)

@@ -29,8 +29,10 @@ def log_in(transport: paramiko.Transport, name: str, user: str, key_files: Seque
     tried: list[str] = []
     partial: list[str] = []
     try:
-        for what, key in _keys(key_files, tried, agent=agent):
+        for what, key in _keys(key_files, agent=agent):
             tried.append(what)
+            if key is None:
+                continue
             try:
                 partial = transport.auth_publickey(user, key)
             except paramiko.AuthenticationException:
@@ -38,8 +40,10 @@ def log_in(transport: paramiko.Transport, name: str, user: str, key_files: Seque
             if not partial:
                 return
             break
-        if _log_in_by_password(transport, name, user, tried):
-            return
+        for refused in _passwords_tried(transport, name, user):
+            if refused is None:
+                return
+            tried.append(refused)
     except (paramiko.SSHException, EOFError, OSError) as error:
         raise HostError(
             f"{name} ended the connection while logging in as {user} ({error or type(error).__name__}); tried:"
@@ -57,7 +61,8 @@ def _list(tried: Sequence[str]) -> str:
     return "; ".join(tried) or "no key file, no agent and no password were there"
 
 
-def _keys(key_files: Sequence[str], tried: list[str], *, agent: bool) -> Iterator[tuple[str, paramiko.PKey]]:
+def _keys(key_files: Sequence[str], *, agent: bool) -> Iterator[tuple[str, paramiko.PKey | None]]:
+    """What each is called, and the key; None for one that cannot be used: the text then says why."""
     import paramiko
 
     named = os.environ.get("VMGEN_SSH_KEY")
@@ -75,7 +80,7 @@ def _keys(key_files: Sequence[str], tried: list[str], *, agent: bool) -> Iterato
         try:
             yield f"key {file}", load_key(str(path))
         except HostError as error:
-            tried.append(str(error))
+            yield str(error), None
 
 
 def load_key(file: str) -> paramiko.PKey:
@@ -113,28 +118,31 @@ def _load(path: Path, phrase: Secret | None) -> paramiko.PKey:
     raise HostError(f"key {path} can't be used: {why}")
 
 
-def _log_in_by_password(transport: paramiko.Transport, name: str, user: str, tried: list[str]) -> bool:
-    """auth_password falls back to keyboard-interactive (RFC 4256), and then calls a wrong password a bad type."""
+def _passwords_tried(transport: paramiko.Transport, name: str, user: str) -> Iterator[str | None]:
+    """What was tried in vain, each kind once; None once one let the user in, and nothing comes after it.
+
+    auth_password falls back to keyboard-interactive (RFC 4256), and then calls a wrong password a bad type.
+    """
     import paramiko
 
     given = os.environ.get("VMGEN_SSH_PASSWORD")
-    asked = 0 if given else PROMPTS if _has_terminal() else 0
-    for number in range(1 if given else asked):
+    prompts = PROMPTS if _has_terminal() else 0
+    for number in range(1 if given else prompts):
         secret = _secret("VMGEN_SSH_PASSWORD", f"Password of {user} on {name}: ")
         if secret is None:
-            break
+            return
         try:
             if not transport.auth_password(user, secret.reveal()):
-                return True
+                yield None
+                return
         except paramiko.BadAuthenticationType as error:
             if "keyboard-interactive" not in error.allowed_types:
-                tried.append("a password, which that host does not take")
-                return False
+                yield "a password, which that host does not take"
+                return
         except paramiko.AuthenticationException:
             pass
         if number == 0:
-            tried.append("the password of $VMGEN_SSH_PASSWORD" if given else "a password")
-    return False
+            yield "the password of $VMGEN_SSH_PASSWORD" if given else "a password"
 
 
 def _has_terminal() -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -43,14 +43,12 @@ def open_ssh(host: Host, *, accept_new: bool) -> SshRunner:
     """Raises HostError that says what to do."""
     target = resolve(host)
     transports: list[paramiko.Transport] = []
-    try:
-        for jump in target.jumps:
-            _open_next(resolve(jump), transports, accept_new=accept_new)
-        transport = _open_next(target, transports, accept_new=accept_new)
-    except BaseException:
-        for opened in transports:
-            opened.close()
-        raise
+    with ExitStack() as undo:
+        for one in (*map(resolve, target.jumps), target):
+            before = transports[0] if transports else None
+            transports.insert(0, _open_next(one, before, undo, accept_new=accept_new))
+        undo.pop_all()
+    transport = transports[0]
     key = transport.get_remote_server_key()
     software = transport.remote_version.split("-", 2)[-1]
     return SshRunner(target.name, transports, f"{software}, {key.get_name()} {fingerprint(key.asbytes())}")
@@ -93,14 +91,16 @@ def _jump(word: str, file: Path) -> Host:
         raise HostError(f"{file}: ProxyJump '{word}' names no host") from None
 
 
-def _open_next(target: Target, transports: list[paramiko.Transport], *, accept_new: bool) -> paramiko.Transport:
-    """Open and log in, through the first of `transports` where there is one; becomes the first."""
+def _open_next(
+    target: Target, before: paramiko.Transport | None, undo: ExitStack, *, accept_new: bool
+) -> paramiko.Transport:
+    """Open and log in, through the transport to the host before it where there is one."""
     import paramiko
 
     with _plain_messages(target):
-        wire = _through(transports[0], target) if transports else _dial(target)
+        wire = _dial(target) if before is None else _through(before, target)
         transport = _transport(wire, target)
-        transports.insert(0, transport)
+        undo.callback(transport.close)
         transport.start_client(timeout=CONNECT_TIMEOUT)
         key = transport.get_remote_server_key()
         check_host_key(entry_name(target.address, target.port), key.get_name(), key.asbytes(), accept_new=accept_new)

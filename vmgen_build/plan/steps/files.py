@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from vmgen_build.host.files import sha256_of
 from vmgen_build.plan.context import PlanContext
-from vmgen_build.plan.hostfiles import reading, sha256_of
+from vmgen_build.plan.hostfiles import reading
 from vmgen_build.plan.model import Probe, Step, StepFile
 from vmgen_build.plan.steps.scripts import script_text
 from vmgen_build.recipe.sections.config import CopiedFile

@@ -56,7 +56,7 @@ def test_only_data_are_copied(tmp_path: Path) -> None:
     assert sum(end - start for start, end in extents(image)) <= 2 * MIB
 
 
-def test_tools_tell_what_failed(tmp_path: Path) -> None:
+def test_tools_report_what_failed(tmp_path: Path) -> None:
     tools = Tools(tmp_path, 0)
     with pytest.raises(
         HostError, match=r"this host lacks mkfs\.nothing; get it with: apt-get install .* mkfs\.nothing"
@@ -68,8 +68,8 @@ def test_tools_tell_what_failed(tmp_path: Path) -> None:
 
 
 def test_progress_is_what_the_images_hold(tmp_path: Path) -> None:
-    heard: list[int] = []
-    tools = Tools(tmp_path, 0, heard.append)
+    received: list[int] = []
+    tools = Tools(tmp_path, 0, received.append)
     tools.images.append(new_file(tmp_path / "image", 10 * MIB))
     tools.run(["sh", "-c", "head -c 2000000 /dev/zero | tr '\\0' x > image; sync image; sleep 0.5"])
-    assert heard[-1] >= 2_000_000
+    assert received[-1] >= 2_000_000

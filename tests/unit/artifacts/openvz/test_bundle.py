@@ -13,8 +13,8 @@ from vmgen_build.artifacts.gzipped import gzip_members
 from vmgen_build.artifacts.openvz.bundle import (
     conf_findings,
     content_size,
+    os_template_findings,
     read_bundle,
-    template_findings,
     write_bundle,
 )
 from vmgen_build.artifacts.openvz.config import parse_conf
@@ -34,19 +34,19 @@ DISKINODES="200000:200000"
 NETIF="ifname=eth0,mac=02:00:00:00:00:01"
 """
 TEXTS = {"INSTALL": "do this\n", "101.conf": CONF, "101.mount": "#!/bin/sh\n"}
-TEMPLATE = "debian-12-x86_64-lab.tar.gz"
+OS_TEMPLATE = "debian-12-x86_64-lab.tar.gz"
 
 
-def template(folder: Path, init: str = "sbin/init", top: str = ".") -> Written:
+def os_template(folder: Path, init: str = "sbin/init", top: str = ".") -> Written:
     root = folder / "root"
     (root / init).parent.mkdir(parents=True, exist_ok=True)
     (root / init).write_bytes(b"init" * 5000)
-    return write_tarball(folder / TEMPLATE, TarContent(root, top, 0), gzip_members)
+    return write_tarball(folder / OS_TEMPLATE, TarContent(root, top, 0), gzip_members)
 
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
-    written = write_bundle(tmp_path / "lab-openvz-amd64.tar", TEXTS, template(tmp_path), epoch=1700000000)
+    written = write_bundle(tmp_path / "lab-openvz-amd64.tar", TEXTS, os_template(tmp_path), epoch=1700000000)
     assert written.sha256 == hashlib.sha256(written.path.read_bytes()).hexdigest()
     assert written.size == written.path.stat().st_size
     return written.path
@@ -61,7 +61,7 @@ def test_gnu_tar_and_sha256sum_take_it(bundle: Path, tmp_path: Path) -> None:
     out.mkdir()
     subprocess.run(["tar", "-xf", bundle, "-C", out], check=True)
     subprocess.run(["sha256sum", "--strict", "-c", "SHA256SUMS"], cwd=out, check=True, capture_output=True)
-    assert sorted(p.name for p in out.iterdir()) == ["101.conf", "101.mount", "INSTALL", "SHA256SUMS", TEMPLATE]
+    assert sorted(p.name for p in out.iterdir()) == ["101.conf", "101.mount", "INSTALL", "SHA256SUMS", OS_TEMPLATE]
     assert (out / "101.mount").stat().st_mode & 0o777 == 0o755
     assert all(p.stat().st_mtime == 1700000000 for p in out.iterdir())
 
@@ -69,8 +69,8 @@ def test_gnu_tar_and_sha256sum_take_it(bundle: Path, tmp_path: Path) -> None:
 def test_a_sound_one_is_found_sound(bundle: Path, tmp_path: Path) -> None:
     assert {outcome for outcome, _ in outcomes(bundle).values()} == {"holds"}
     read = read_bundle(bundle, tmp_path / "again.tar.gz")
-    assert read.template == TEMPLATE and read.texts["101.conf"] == CONF
-    assert (tmp_path / "again.tar.gz").read_bytes() == (tmp_path / TEMPLATE).read_bytes()
+    assert read.os_template == OS_TEMPLATE and read.texts["101.conf"] == CONF
+    assert (tmp_path / "again.tar.gz").read_bytes() == (tmp_path / OS_TEMPLATE).read_bytes()
 
 
 def changed(bundle: Path, **files: bytes | None) -> Path:
@@ -87,17 +87,17 @@ def changed(bundle: Path, **files: bytes | None) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("files", "said"),
+    ("files", "message"),
     [
         ({"conf": b"X=1\n"}, "101.conf is not what SHA256SUMS"),
-        ({"tar": None}, f"{TEMPLATE} is not what SHA256SUMS"),
+        ({"tar": None}, f"{OS_TEMPLATE} is not what SHA256SUMS"),
         ({"INSTALL": b""}, "INSTALL is not what"),
         ({"SUMS": b""}, "is not what SHA256SUMS"),
     ],
 )
-def test_a_changed_file_is_named(bundle: Path, files: dict[str, bytes | None], said: str) -> None:
+def test_a_changed_file_is_named(bundle: Path, files: dict[str, bytes | None], message: str) -> None:
     outcome, found = outcomes(changed(bundle, **files))["bundle"]
-    assert outcome == "fails" and said in found
+    assert outcome == "fails" and message in found
 
 
 def test_what_is_no_bundle(tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_what_is_no_bundle(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "message"),
     [
         ("-lab", "-other", "OSTEMPLATE"),
         ("root/$VEID", "root/7", "VE_ROOT lacks"),
@@ -121,25 +121,27 @@ def test_what_is_no_bundle(tmp_path: Path) -> None:
         ("ifname", "name", "NETIF"),
     ],
 )
-def test_a_wrong_configuration(old: str, new: str, said: str) -> None:
+def test_a_wrong_configuration(old: str, new: str, message: str) -> None:
     assert CONF.count(old) == 1
-    findings = conf_findings(parse_conf(CONF.replace(old, new)), TEMPLATE)
-    assert len(findings) == 1 and said in findings[0]
+    findings = conf_findings(parse_conf(CONF.replace(old, new)), OS_TEMPLATE)
+    assert len(findings) == 1 and message in findings[0]
 
 
-def test_a_wrong_template(tmp_path: Path) -> None:
-    assert template_findings(template(tmp_path).path, TEMPLATE) == []
+def test_a_wrong_os_template(tmp_path: Path) -> None:
+    assert os_template_findings(os_template(tmp_path).path, OS_TEMPLATE) == []
     (tmp_path / "other").mkdir()
-    assert template_findings(template(tmp_path / "other", init="bin/sh").path, TEMPLATE) == ["no /sbin/init in it"]
-    assert "do not begin with ./" in template_findings(template(tmp_path, top="rootfs").path, TEMPLATE)[0]
-    path = template(tmp_path).path
+    assert os_template_findings(os_template(tmp_path / "other", init="bin/sh").path, OS_TEMPLATE) == [
+        "no /sbin/init in it"
+    ]
+    assert "do not begin with ./" in os_template_findings(os_template(tmp_path, top="rootfs").path, OS_TEMPLATE)[0]
+    path = os_template(tmp_path).path
     path.write_bytes(path.read_bytes()[:-20])
-    assert "is damaged" in template_findings(path, TEMPLATE)[0]
+    assert "is damaged" in os_template_findings(path, OS_TEMPLATE)[0]
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(HostError, match="cannot write"):
-        write_bundle(tmp_path / "none" / "x.tar", TEXTS, template(tmp_path), epoch=0)
+        write_bundle(tmp_path / "none" / "x.tar", TEXTS, os_template(tmp_path), epoch=0)
 
 
 def test_content_is_counted_in_blocks(tmp_path: Path) -> None:

@@ -133,7 +133,7 @@ def test_files_go_both_ways(agent: Agent, tmp_path: Path) -> None:
         agent.get(str(there), back)
 
 
-def test_noise_on_the_line_is_not_heard(line: Line, agent: Agent) -> None:
+def test_noise_on_the_line_is_ignored(line: Line, agent: Agent) -> None:
     line.noise(b"[ 1.0] a kernel message\r\n\x00\xff\x1b[31m\n" + TAG.encode() + b" 99\n")
     line.to_host = lambda data: data.replace(b"\n", b"\r\n")
     assert agent.run("echo heard").out == "heard\n"

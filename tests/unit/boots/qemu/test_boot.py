@@ -43,7 +43,7 @@ def test_a_machine_that_cannot_be_spoken_to_skips_every_question(tmp_path: Path)
         Mute("its root is odd").get("/etc/fstab", tmp_path / "x")
 
 
-def test_qmp_errors_are_told() -> None:
+def test_qmp_errors_are_reported() -> None:
     ours, theirs = socket.socketpair()
 
     def qemu() -> None:

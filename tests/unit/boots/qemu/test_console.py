@@ -65,7 +65,7 @@ def test_the_login_prompt(tmp_path: Path) -> None:
     assert console.asks_for_login()
 
 
-def test_what_is_told_is_readable(tmp_path: Path) -> None:
+def test_what_is_shown_is_readable(tmp_path: Path) -> None:
     console = Console(tmp_path / "console")
     assert console.tail() == "its console showed nothing"
     (tmp_path / "console").write_bytes(

@@ -13,17 +13,14 @@ from vmgen_build.guests.runners import Runner
 DRIVERS: dict[str, type[Driver]] = {"lxc": LxcDriver, "vzctl": VzDriver}
 """What Backend.prefers may name -> the driver; the first that the node has serves where the backend prefers none."""
 
-PROGRAMS = {"lxc": "lxc-execute", "vzctl": "vzctl"}
-"""A program that is there where the driver can work."""
-
 
 def drivers_on(runner: Runner, tag: str, prefers: Sequence[str]) -> list[Driver]:
     """Those whose programs the node has, first the ones that the backend prefers. Raises HostError for none."""
     find = 'for one; do command -v "$one" >/dev/null && echo "$one"; done; :'
-    there = runner.run(["sh", "-c", find, "sh", *PROGRAMS.values()]).out.split()
-    names = [name for name in dict.fromkeys((*prefers, *DRIVERS)) if PROGRAMS.get(name) in there]
-    if names:
-        return [DRIVERS[name](runner, tag) for name in names]
+    there = runner.run(["sh", "-c", find, "sh", *(driver.programs[0] for driver in DRIVERS.values())]).out.split()
+    order = [DRIVERS[name] for name in dict.fromkeys((*prefers, *DRIVERS)) if name in DRIVERS]
+    if found := [driver(runner, tag) for driver in order if driver.programs[0] in there]:
+        return found
     raise HostError(
         f"{runner.name} has neither {' nor '.join(DRIVERS)}, by which containers are made: install one of them there;"
         f" see: vmgen-build doctor --host"

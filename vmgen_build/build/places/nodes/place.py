@@ -23,7 +23,7 @@ from vmgen_build.guests.node.guardian import guarded, reap
 from vmgen_build.guests.node.workshop import NodeWorkshop, last_kept_stage
 from vmgen_build.guests.runners import ConnectionLost, connect, parse_host
 from vmgen_build.host.files import sha256_of
-from vmgen_build.host.programs import Requirement
+from vmgen_build.host.programs import Requirement, needed
 from vmgen_build.plan.bases import OsTemplate
 from vmgen_build.plan.context import Facts
 from vmgen_build.plan.model import Plan
@@ -32,9 +32,9 @@ from vmgen_build.recipe.recipe import Recipe
 from vmgen_build.store.layers import Store
 
 HOMEWARD = (
-    Requirement("bash", "bash", "takes in what comes from the node"),
-    Requirement("tar", "tar", "unpacks what comes from the node"),
-    Requirement("gzip", "gzip", "packs a base for the node, and unpacks what comes from it"),
+    needed("bash", "takes in what comes from the node"),
+    needed("tar", "unpacks what comes from the node"),
+    needed("gzip", "packs a base for the node, and unpacks what comes from it"),
 )
 
 
@@ -81,7 +81,7 @@ class NodePlace(Place):
                     build.plan,
                     build.leased,
                     setup_of(build.recipe, self.options.build_address),
-                    push=lambda base, node, name, _output: push(build, base, node, name),
+                    push=lambda base, node, name: push(build, base, node, name),
                     note=lambda text: build.bus.note(text, verbose=True),
                 )
         except ConnectionLost as error:

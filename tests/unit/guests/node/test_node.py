@@ -12,15 +12,17 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
+from unittest.mock import Mock
 
 import pytest
 
 from vmgen_build.bases.apt import supply
-from vmgen_build.errors import BuildError
+from vmgen_build.errors import BuildError, HostError
 from vmgen_build.guests.node import driver, guardian, guest, lxcnode, vzctl, workshop
 from vmgen_build.guests.node.driver import Driver, Setup
 from vmgen_build.guests.node.guardian import guarded, reap
 from vmgen_build.guests.runners import Done, LocalRunner
+from vmgen_build.guests.runners.ssh import SshRunner
 from vmgen_build.host.names import NAMELESS
 from vmgen_build.plan.bases import Bootstrapped, OsTemplate
 from vmgen_build.plan.model import Plan, Step
@@ -68,8 +70,6 @@ class Notebook(Driver):
         return self.log.read_text().splitlines() if self.log.exists() else []
 
     cache = ""
-
-    def check(self) -> None: ...
 
     def free_id(self, wanted: str, taken: Collection[str]) -> str:
         return wanted
@@ -144,7 +144,7 @@ def test_a_builder_that_is_killed(records: Path, tmp_path: Path) -> None:
 import sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[3])
-from tests.unit.guests.test_node import Notebook
+from tests.unit.guests.node.test_node import Notebook
 from vmgen_build.guests.node import guardian
 guardian.RECORDS = sys.argv[1]
 with guardian.guarded(Notebook(Path(sys.argv[2]), "t1")) as guard:
@@ -152,7 +152,7 @@ with guardian.guarded(Notebook(Path(sys.argv[2]), "t1")) as guard:
     print("owned", flush=True)
     time.sleep(60)
 """
-    words = [sys.executable, "-c", program, str(records), str(tmp_path), str(Path(__file__).parents[3])]
+    words = [sys.executable, "-c", program, str(records), str(tmp_path), str(Path(__file__).parents[4])]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None and process.stdout.readline() == "owned\n"
         process.kill()
@@ -287,3 +287,26 @@ def test_an_os_template_cut_short_is_not_stored(tmp_path: Path) -> None:
     words = ["bash", "-c", driver.STORE, "bash", str(tmp_path / "cache"), "t.tar.gz", ".part", ""]
     done = subprocess.run(words, input=b"\x1f\x8b\x08 cut", capture_output=True)
     assert done.returncode != 0 and list((tmp_path / "cache").iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", [lxcnode.LxcDriver, vzctl.VzDriver])
+def test_what_a_node_lacks_is_named_at_once(kind: type[Driver], monkeypatch: pytest.MonkeyPatch) -> None:
+    node = kind(LocalRunner(), "tag")
+    monkeypatch.setattr(node, "has", lambda program: program not in (kind.programs[0], "flock"))
+    with pytest.raises(HostError, match=f"this host lacks {kind.programs[0]}, flock; install that there"):
+        node.check()
+    monkeypatch.setattr(node, "has", lambda program: True)
+    node.check()
+
+
+@pytest.mark.parametrize(
+    ("there", "here", "packer"), [(True, True, "zstd"), (True, False, "gzip"), (False, True, "gzip")]
+)
+def test_a_root_comes_home_by_what_both_hosts_have(
+    there: bool, here: bool, packer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = Notebook(tmp_path, "tag")
+    node.runner = Mock(spec=SshRunner)
+    monkeypatch.setattr(node, "has", lambda program: there)
+    monkeypatch.setattr(workshop, "find_program", lambda program: f"/usr/bin/{program}" if here else None)
+    assert workshop._packer(node) == packer

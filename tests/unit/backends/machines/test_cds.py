@@ -53,7 +53,7 @@ def test_the_plan_knows_each_image(recipe: Make, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("backend", ["kvm", "vmware"])
-def test_what_cannot_be_read_is_told_at_its_line(recipe: Make, tmp_path: Path, backend: str) -> None:
+def test_what_cannot_be_read_is_reported_at_its_line(recipe: Make, tmp_path: Path, backend: str) -> None:
     (tmp_path / "folder").mkdir()
     one = recipe("[[cds]]\n[[[cd0]]]\nimage = no-such.iso\n[[[cd1]]]\nimage = folder\n")
     with pytest.raises(RecipeError) as caught:
@@ -64,7 +64,7 @@ def test_what_cannot_be_read_is_told_at_its_line(recipe: Make, tmp_path: Path, b
     assert folder.where.line == 8 and "is not a file; give the path of an ISO image" in folder.text
 
 
-def test_names_that_clash_in_an_ova_are_told_at_their_line(recipe: Make, tmp_path: Path) -> None:
+def test_names_that_clash_in_an_ova_are_reported_at_their_line(recipe: Make, tmp_path: Path) -> None:
     (tmp_path / "a.iso").write_bytes(b"other")
     one = recipe(TWO.format("a.iso"))
     with pytest.raises(RecipeError, match=r"is called 'a\.iso' too") as caught:
@@ -99,7 +99,7 @@ def test_a_copy_is_whole_or_not_there(recipe: Make, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir() if "copy" in path.name] == []
 
 
-def test_a_full_disk_is_told(recipe: Make, tmp_path: Path) -> None:
+def test_a_full_disk_is_reported(recipe: Make, tmp_path: Path) -> None:
     one = plan(recipe(TWO.format("b.iso")))
     with pytest.raises(HostError, match="cannot write"):
         copied(one, images_of(one.build_recipe)[1], tmp_path / "no-such-folder" / "copy.iso")

@@ -39,7 +39,7 @@ def test_a_good_node() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "ahead", "what", "said"),
+    ("change", "ahead", "what", "message"),
     [
         ({"vzconf": None}, 0, "vz.conf", "exit code 10"),
         ({"vzlist": None, "vzlist-error": "Unable to open /dev/vzctl"}, 0, "vzlist", "service vz start"),
@@ -51,11 +51,11 @@ def test_a_good_node() -> None:
         ({"vzctl": None}, 0, "containers", "Install vzctl"),
     ],
 )
-def test_what_is_missing(change: dict[str, str | None], ahead: float, what: str, said: str) -> None:
+def test_what_is_missing(change: dict[str, str | None], ahead: float, what: str, message: str) -> None:
     facts = {k: v for k, v in {**COMMON, **ROOM, **OPENVZ, **change}.items() if v is not None}
     found = look(facts, ahead)
     assert [name for name, (good, *_) in found.items() if not good] == [what]
-    assert said in found[what][2]
+    assert message in found[what][2]
 
 
 def test_lxc_is_enough() -> None:

@@ -31,7 +31,7 @@ def recipe(tmp_path: Path) -> Make:
     return make
 
 
-def told(recipe: Recipe) -> list[tuple[int, str, str]]:
+def reported(recipe: Recipe) -> list[tuple[int, str, str]]:
     try:
         refuse_newer(recipe, machine_of(recipe))
     except RecipeError as error:
@@ -57,26 +57,26 @@ def told(recipe: Recipe) -> list[tuple[int, str, str]]:
     ],
 )
 def test_each_feature_has_a_first_version(recipe: Make, first: int, hardware: str, line: int, path: str) -> None:
-    assert told(recipe(first, hardware)) == []
-    assert told(recipe(30, hardware)) == []
-    [(at, option, text)] = told(recipe(first - 1 if first > 7 else 4, hardware))
+    assert reported(recipe(first, hardware)) == []
+    assert reported(recipe(30, hardware)) == []
+    [(at, option, text)] = reported(recipe(first - 1 if first > 7 else 4, hardware))
     assert (at, option) == (line, path)
     assert f"write hw_version = {first}, or " in text
 
 
 def test_what_no_version_has(recipe: Make) -> None:
-    assert told(recipe(30, "ram = 30T\n"))[0][2].endswith("; 24560 GiB are the most")
-    assert told(recipe(30, ETHS)) == [
+    assert reported(recipe(30, "ram = 30T\n"))[0][2].endswith("; 24560 GiB are the most")
+    assert reported(recipe(30, ETHS)) == [
         (16, "[hardware.eths.eth10]", "is one adapter more than the 10 of hw_version 30; 10 are the most")
     ]
 
 
 def test_an_adapter_that_only_the_network_names(recipe: Make) -> None:
     eths = "[network]\n" + ETHS.replace("eth0]", "one]")
-    assert told(recipe(13, eths))[0][:2] == (17, "[network.eths.eth10]")
+    assert reported(recipe(13, eths))[0][:2] == (17, "[network.eths.eth10]")
 
 
-def test_all_is_told_at_once_and_only_for_vmware(recipe: Make) -> None:
+def test_all_is_reported_at_once_and_only_for_vmware(recipe: Make) -> None:
     old = recipe(6, "firmware = efi\n" + HDD + "type = nvme\nsize = 8G\n" + ETH + "adapter = vmxnet3\n")
     with pytest.raises(RecipeError) as caught:
         backend_named("vmware").part(old, None)

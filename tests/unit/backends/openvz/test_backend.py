@@ -1,4 +1,4 @@
-"""The openvz backend's share of a plan, and the files that go with its template."""
+"""The openvz backend's share of a plan, and the files that go with its OS template."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vmgen_build import resources
 from vmgen_build.artifacts.openvz.config import Device, conf_value, netif, parse_conf, parse_netif
 from vmgen_build.backends.lxc.backend import LxcBackend
 from vmgen_build.backends.openvz.backend import OpenvzBackend
-from vmgen_build.backends.openvz.text import template_name
+from vmgen_build.backends.openvz.text import os_template_name
 from vmgen_build.boots.openvz import entries_of
 from vmgen_build.errors import RecipeError
 from vmgen_build.plan.model import Part
@@ -133,7 +133,7 @@ def test_a_name_in_place_of_a_number(part: Part, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("id", "text", "said"),
+    ("id", "text", "message"),
     [
         ("100", "", "lab.ini:2: [hardware] vm_id: '100': OpenVZ numbers its containers from 101"),
         ("2147483645", "", "lab.ini:2: [hardware] vm_id: '2147483645': OpenVZ numbers"),
@@ -153,10 +153,10 @@ def test_a_name_in_place_of_a_number(part: Part, tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_openvz_cannot_do_is_said_at_its_line(part: Part, id: str, text: str, said: str) -> None:
+def test_what_openvz_cannot_do_is_reported_at_its_line(part: Part, id: str, text: str, message: str) -> None:
     with pytest.raises(RecipeError) as caught:
         part(text, id=id)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_the_network_files_leave_the_venet_to_vzctl(part: Part) -> None:
@@ -209,14 +209,14 @@ def test_every_script_is_clean_shell(part: Part) -> None:
 
 def test_install_names_what_is_there(part: Part) -> None:
     install = texts(part(BOTH))["INSTALL"]
-    for said in (
+    for message in (
         "OpenVZ 6",
         "OpenVZ 7",
         "Proxmox VE",
         "cp debian-12-x86_64-123.tar.gz /vz/template/cache/",
         "123.mount",
     ):
-        assert said in install
+        assert message in install
     assert "name=lan,bridge=br7,hwaddr=00:18:51:00:00:07,ip=10.0.0.2/24,gw=10.0.0.254,ip6=fd01::2/64" in install
     commands = re.findall(r"^  ((?:vzctl|pct|cp|sed|install|CTID).*(?:\\\n.*)?)$", install, re.M)
     assert len(commands) > 12
@@ -235,8 +235,8 @@ def test_the_sample_of_the_thesis_is_planned() -> None:
     assert {"netcat", "vim", "sshd", "chrome"} <= {what for _, what, _ in plan.skipped}
 
 
-def test_the_names_of_templates() -> None:
-    assert template_name("debian-12", "i386", "a-b c/d") == "debian-12-x86-a_b_c_d"
+def test_the_names_of_os_templates() -> None:
+    assert os_template_name("debian-12", "i386", "a-b c/d") == "debian-12-x86-a_b_c_d"
 
 
 @pytest.mark.parametrize("text", ['a"b', "a$b", "a`b", "a\\b", "a\nb"])

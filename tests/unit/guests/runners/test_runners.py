@@ -43,7 +43,7 @@ def test_hosts(text: str, host: Host, again: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("", "write it as ssh://root@node"),
         ("node", "did you mean 'ssh://node'?"),
@@ -58,10 +58,10 @@ def test_hosts(text: str, host: Host, again: str) -> None:
         ("ssh://node/path", "names no host"),
     ],
 )
-def test_no_hosts(text: str, said: str) -> None:
+def test_no_hosts(text: str, message: str) -> None:
     with pytest.raises(UsageError) as error:
         parse_host(text)
-    assert said in str(error.value)
+    assert message in str(error.value)
 
 
 def test_a_password_in_the_url_is_not_shown() -> None:
@@ -177,6 +177,9 @@ def test_this_host_needs_root(monkeypatch: pytest.MonkeyPatch) -> None:
         pass
     with connect(Host(), need_root=False) as runner:
         assert runner.run(["echo", "hello"]).out == "hello\n"
+        assert runner.run(["no-such-program"]).code == 127, (
+            "as by ssh: whether a program is there is asked by running it"
+        )
 
 
 @pytest.mark.parametrize("shell", ["dash", "bash"])

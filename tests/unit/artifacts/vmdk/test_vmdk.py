@@ -80,8 +80,8 @@ def goal(raw: Path, tmp_path: Path) -> Path:
 def qemu_says_same(raw: Path, vmdk: Path) -> None:
     subprocess.run(["qemu-img", "check", "-q", "-f", "vmdk", vmdk], check=True)
     compare = ["qemu-img", "compare", "-f", "raw", "-F", "vmdk", raw, vmdk]
-    told = subprocess.run(compare, capture_output=True, text=True)
-    assert told.returncode == 0, told.stdout + told.stderr
+    ran = subprocess.run(compare, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
 @needs_qemu
@@ -91,8 +91,8 @@ def test_qemu_reads_it(raw: Path, goal: Path) -> None:
 
 @needs_7z
 def test_7zip_reads_it(raw: Path, goal: Path) -> None:
-    told = subprocess.run(["7z", "e", "-so", goal], capture_output=True, check=True)
-    assert told.stdout == raw.read_bytes()
+    ran = subprocess.run(["7z", "e", "-so", goal], capture_output=True, check=True)
+    assert ran.stdout == raw.read_bytes()
 
 
 @needs_libvmdk
@@ -105,8 +105,8 @@ disk.open_extent_data_files()
 while data := disk.read_buffer(1 << 20):
     sys.stdout.buffer.write(data)
 """
-    told = subprocess.run(["/usr/bin/python3", "-c", program, goal], capture_output=True, check=True)
-    assert told.stdout == raw.read_bytes()
+    ran = subprocess.run(["/usr/bin/python3", "-c", program, goal], capture_output=True, check=True)
+    assert ran.stdout == raw.read_bytes()
 
 
 def test_our_reader_reads_it(raw: Path, goal: Path, tmp_path: Path) -> None:
@@ -276,7 +276,7 @@ FAULTS: dict[str, tuple[Callable[[bytes], bytes], str]] = {
 
 
 @pytest.mark.parametrize(("spoil", "message"), FAULTS.values(), ids=FAULTS.keys())
-def test_what_is_wrong_is_told(sound: bytes, tmp_path: Path, spoil: Callable[[bytes], bytes], message: str) -> None:
+def test_what_is_wrong_is_reported(sound: bytes, tmp_path: Path, spoil: Callable[[bytes], bytes], message: str) -> None:
     path = tmp_path / "bad.vmdk"
     path.write_bytes(spoil(sound))
     with pytest.raises(VmdkError, match=message) as caught:
@@ -326,12 +326,12 @@ def test_a_size_that_no_disk_has(tmp_path: Path, size: int) -> None:
 def test_progress_ends_at_the_size_of_the_disk(tmp_path: Path) -> None:
     raw = disk(tmp_path / "r", 10 << 20, (0, os.urandom(3 << 20)))
     for work in (
-        lambda told: write_vmdk(raw, tmp_path / "x", progress=told),
-        lambda told: extract(tmp_path / "x", tmp_path / "back", progress=told),
+        lambda reported: write_vmdk(raw, tmp_path / "x", progress=reported),
+        lambda reported: extract(tmp_path / "x", tmp_path / "back", progress=reported),
     ):
-        told: list[int] = []
-        work(told.append)
-        assert told == sorted(told) and told[-1] == 10 << 20 and len(told) > 3
+        reported: list[int] = []
+        work(reported.append)
+        assert reported == sorted(reported) and reported[-1] == 10 << 20 and len(reported) > 3
 
 
 def test_a_source_that_cannot_be_read_leaves_the_old_file_alone(tmp_path: Path) -> None:
@@ -419,16 +419,16 @@ def on_a_small_disk(work: str, source: Path, out: Path) -> list[str]:
 
 
 @needs_root
-def test_a_full_disk_is_told_with_what_is_needed(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_with_what_is_needed(tmp_path: Path) -> None:
     raw = disk(tmp_path / "r", 50 << 20, (0, os.urandom(5_000_000)))
     out = tmp_path / "out"
     out.mkdir()
-    said, left = on_a_small_disk("write", raw, out)
-    assert f"the disk of {out} is full" in said and "x needs up to 5.0 MB; make room there" in said
+    message, left = on_a_small_disk("write", raw, out)
+    assert f"the disk of {out} is full" in message and "x needs up to 5.0 MB; make room there" in message
     assert left == "[]"
     write_vmdk(raw, tmp_path / "x.vmdk")
-    said, left = on_a_small_disk("extract", tmp_path / "x.vmdk", out)
-    assert f"the disk of {out} is full" in said
+    message, left = on_a_small_disk("extract", tmp_path / "x.vmdk", out)
+    assert f"the disk of {out} is full" in message
     assert left == "[]"
 
 
@@ -444,9 +444,9 @@ print(pathlib.Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0
     block, peaks = os.urandom(16 << 20), []
     for times in (1, 16):
         raw = disk(tmp_path / "r", 100 * GIB, *((i * GIB, block) for i in range(times)))
-        told = subprocess.run(
+        ran = subprocess.run(
             [sys.executable, "-c", program, raw, tmp_path / "x"], capture_output=True, text=True, check=True
         )
-        peaks.append(int(told.stdout))
+        peaks.append(int(ran.stdout))
     assert peaks[1] < peaks[0] + (16 << 10)
     assert peaks[1] < 200 << 10

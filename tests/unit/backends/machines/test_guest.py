@@ -406,6 +406,6 @@ def test_the_probes_ask_for_each_volume_and_adapter(recipe: Recipes) -> None:
     assert "unit-vmgen-grow.service" not in probes
 
 
-def test_a_machine_without_serial_port_is_told_from_one_without_login(recipe: Recipes) -> None:
+def test_a_machine_without_serial_port_is_distinguished_from_one_without_login(recipe: Recipes) -> None:
     script = next(p.script for p in probes_of(recipe()) if p.name == "consoles")
     assert "exit 77" in script and "'console=tty0 console=ttyS0,115200'" in script
