@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import Any
 
-FORMAT = 1
+FORMAT = 2
 """Goes into every id: raise it when the meaning of a script's surroundings changes, and no old layer is taken."""
 
 

@@ -19,7 +19,9 @@ import pytest
 
 from vmgen_build.backends.registry import backend_named
 from vmgen_build.errors import RecipeError
+from vmgen_build.plan import bases, model
 from vmgen_build.plan.context import Facts
+from vmgen_build.plan.digests import FORMAT
 from vmgen_build.plan.model import Plan, Step
 from vmgen_build.plan.planner import make_plan
 from vmgen_build.recipe.load import load
@@ -38,6 +40,10 @@ FILES = {
 
 FACTS = Facts(release="release", epoch=1700000000, repositories={"own": "abc"})
 NODE = Facts(release="release", epoch=1700000000, os_template="debian-12-x86_64", os_template_digest="0" * 64)
+
+BEFORE = 1
+"""The plans were kept under this FORMAT. It rose since, for bases without the bootstrap's own apt settings: every id is
+another, by this number alone."""
 
 _EARLY = (
     "kernel, initramfs, boot loader and tools stand before what is edited daily; the keyboard's step alone after it"
@@ -112,6 +118,8 @@ def plans(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]
     found = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(platform, "machine", lambda: "x86_64")
+        for room in (bases, model):
+            patch.setattr(room, "FORMAT", BEFORE)
         for name, path, sets, facts in recipes():
             own = Path(shutil.copy(path, folder)) if path.stem == "kitchen-sink" else path
             for backend in BACKENDS:
@@ -124,6 +132,15 @@ def plans(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]
 @pytest.mark.parametrize("key", sorted(json.loads(KNOWN.read_text()) if KNOWN.exists() else {}))
 def test_a_plan_is_what_it_was(plans: dict[str, dict[str, Any]], key: str) -> None:
     assert plans[key] == json.loads(KNOWN.read_text())[key]
+
+
+def test_no_layer_of_before_is_taken(plans: dict[str, dict[str, Any]]) -> None:
+    """Layers of before hold settings of the builder's apt: an id of now is none of theirs."""
+    assert FORMAT > BEFORE
+    now = planned(ROOT / "recipes/lab.ini", ["hardware.os=debian-12"], FACTS, "lxc")
+    before = plans["lab debian-12: lxc"]
+    assert now.base.id != before["base"]
+    assert not {step.id for step in now.steps} & {id for id, _ in before["steps"].values()}
 
 
 def test_nothing_is_left_out(plans: dict[str, dict[str, Any]]) -> None:
