@@ -367,9 +367,9 @@ def test_who_is_not_root(server: Sshd, tmp_path: Path, monkeypatch: pytest.Monke
 def test_doctor(server: Sshd, vmgen: Run) -> None:
     ran = vmgen("doctor", "--host", server.url, "--json")
     found = {f["what"]: f for f in map(json.loads, ran.stdout.splitlines())}
-    assert found["connection"]["said"].startswith(f"{server.url} (OpenSSH_")
+    assert found["connection"]["found"].startswith(f"{server.url} (OpenSSH_")
     assert found["root"]["good"]
-    assert found["clock"]["said"] == "as ours"
+    assert found["clock"]["found"] == "as ours"
     assert ("lxc" in found) or ("OpenVZ" in found) or not found["containers"]["good"]
     assert ran.returncode == (0 if all(f["good"] for f in found.values()) else 1)
 

@@ -23,7 +23,7 @@ class Finding:
         return {
             "what": self.what,
             "good": self.good,
-            "said": self.found,
+            "found": self.found,
             "package": self.package,
             "advice": self.advice,
         }

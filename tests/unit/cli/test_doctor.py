@@ -59,30 +59,30 @@ def test_every_finding_of_a_host_that_has_every_program(
     assert main.run(["doctor", "--cache", str(bare), "--json"]) == 1
     found = {f.pop("what"): f for f in map(json.loads, capsys.readouterr().out.splitlines())}
     for command, package in EVERYTHING.items():
-        expected = {"good": True, "said": f"/usr/bin/{command}", "package": package, "advice": ""}
+        expected = {"good": True, "found": f"/usr/bin/{command}", "package": package, "advice": ""}
         assert found.pop(command) == expected, command
     assert found.pop("root") == {
         "good": False,
-        "said": "building and verifying need it",
+        "found": "building and verifying need it",
         "package": "",
         "advice": "Build and verify by sudo, or as root.",
     }
     assert found.pop("host") == {
         "good": True,
-        "said": "Debian GNU/Linux 12 (bookworm)",
+        "found": "Debian GNU/Linux 12 (bookworm)",
         "package": "",
         "advice": "",
     }
     for what, folder in (("cache", bare), ("temporary files", "/var/tmp")):
         assert found.pop(f"disk space ({what})") == {
             "good": True,
-            "said": f"50 GB free in {folder}",
+            "found": f"50 GB free in {folder}",
             "package": "",
             "advice": "",
         }
     for what, listed in (("backends", "kvm, lxc, openvz, vmware"), ("places", "local, ssh")):
-        assert found.pop(what) == {"good": True, "said": listed, "package": "", "advice": ""}
-    kernel = {what: (f["good"], f["said"], f["package"], f["advice"]) for what, f in found.items()}
+        assert found.pop(what) == {"good": True, "found": listed, "package": "", "advice": ""}
+    kernel = {what: (f["good"], f["found"], f["package"], f["advice"]) for what, f in found.items()}
     version = doctor.cgroup_version()
     overlay = "overlay" in Path("/proc/filesystems").read_text()
     assert version and overlay, "the tests run where containers can be made"
@@ -111,9 +111,9 @@ def test_ubuntu_needs_debians_keys_and_apparmor_is_no_hindrance(
     (bare / "switch").write_text("1\n")
     main.run(["doctor", "--cache", str(bare), "--json"])
     found = {f["what"]: f for f in map(json.loads, capsys.readouterr().out.splitlines())}
-    assert found["host"]["said"] == "Ubuntu 24.04.3 LTS"
+    assert found["host"]["found"] == "Ubuntu 24.04.3 LTS"
     assert not found["Debian's keys"]["good"] and found["Debian's keys"]["package"] == "debian-archive-keyring"
-    assert found["user namespaces"]["good"] and "AppArmor" in found["user namespaces"]["said"]
+    assert found["user namespaces"]["good"] and "AppArmor" in found["user namespaces"]["found"]
     (bare / "keys.gpg").write_text("")
     main.run(["doctor", "--cache", str(bare)])
     assert "debian-archive-keyring" not in capsys.readouterr().out

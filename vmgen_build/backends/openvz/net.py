@@ -1,4 +1,4 @@
-"""The network of an OpenVZ container: which adapters are venet, which veth, and what each side is told of them.
+"""The network of an OpenVZ container: which adapters are venet, which veth, and what each side gets of them.
 
 venet: the host gives the container its addresses and routes to them; inside, vzctl writes the device venet0 into
 /etc/network/interfaces anew at each start, and appends interfaces.tail. veth: an Ethernet device between the two; the

@@ -54,7 +54,7 @@ def _interface(eth: Interface, problems: Problems) -> None:
     if eth.type == "dhcp":
         for key in ("address", "gateway"):
             if getattr(eth, key):
-                text = f"a dhcp interface is told its {key}; take the option out, or write type = static"
+                text = f"a dhcp interface has its {key} given; take the option out, or write type = static"
                 problems.error(eth.at(key), place(path, key), text, "dhcp")
         return
     for address in eth.address:
