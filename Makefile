@@ -103,7 +103,7 @@ unit: setup test-packages ## tests that need no container
 	$(BIN)/pytest -q -n 2 -m 'not integration'
 
 integration: setup test-packages ## tests that build and boot real containers and machines; root
-	$(MAKE) --no-print-directory --jobs=3 --output-sync=target machines containers nodes hosts
+	$(MAKE) --no-print-directory --jobs=4 --keep-going --output-sync=target hosts machines containers nodes
 
 # Runs side by side, each with a cache of its own: many of these tests wait for something to boot. The longest goes first.
 containers machines nodes hosts: | setup test-packages
