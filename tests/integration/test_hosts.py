@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import shutil
 import subprocess
 import tarfile
 from collections.abc import Callable, Iterator
@@ -104,5 +106,7 @@ def entries(tarball: Path) -> dict[str, Entry]:
             content = hashlib.sha256(file.read()).hexdigest() if file else ""
             fields = {name: value for name, value in member.get_info().items() if name != "chksum"}
             found[member.name] = {**fields, "pax": dict(member.pax_headers), "content": content}
+        assert zstd.stdout is not None
+        shutil.copyfileobj(zstd.stdout, io.BytesIO())  # the zeros after a tar's end: without a reader zstd is killed
     assert zstd.returncode == 0
     return found
