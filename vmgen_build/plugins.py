@@ -18,8 +18,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Generic, TypeVar
 
 from vmgen_build.errors import PluginError
@@ -77,6 +80,12 @@ def register(group: str, name: str, thing: object) -> None:
 def unregister(group: str, name: str) -> None:
     """Take out what `register` added."""
     _REGISTERED.get(group, {}).pop(name, None)
+
+
+def own_module(package: str, name: str) -> ModuleType | None:
+    """The module of that name in a package of this tool; None where there is none. It stands before what others add."""
+    module = f"{package}.{name}"
+    return import_module(module) if name.isidentifier() and find_spec(module) is not None else None
 
 
 def folders(name: str) -> Group[Path]:

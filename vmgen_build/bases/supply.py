@@ -9,8 +9,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar
 
@@ -19,7 +17,7 @@ from vmgen_build.host.programs import Requirement
 from vmgen_build.installers import Installer, find_installer, installer_for
 from vmgen_build.plan.bases import Bootstrapped
 from vmgen_build.plan.context import Facts
-from vmgen_build.plugins import Group
+from vmgen_build.plugins import Group, own_module
 from vmgen_build.recipe.sections.config import Repository
 from vmgen_build.store.layers import TREE
 from vmgen_build.systems.model import System
@@ -160,8 +158,5 @@ def _named(name: str) -> type[Supply] | None:
 
 
 def _own(name: str) -> type[Supply] | None:
-    module = f"{__package__}.{name}"
-    if not name.isidentifier() or find_spec(module) is None:
-        return None
-    kind: type[Supply] | None = getattr(import_module(module), "SUPPLY", None)
+    kind: type[Supply] | None = getattr(own_module(__package__, name), "SUPPLY", None)
     return kind

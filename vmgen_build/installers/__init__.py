@@ -3,12 +3,9 @@ by an entry point of the group vmgen_build.installers."""
 
 from __future__ import annotations
 
-from importlib import import_module
-from importlib.util import find_spec
-
 from vmgen_build.errors import VmgenError
 from vmgen_build.installers.base import GuestFile, Installer, Source
-from vmgen_build.plugins import Group
+from vmgen_build.plugins import Group, own_module
 from vmgen_build.systems.model import System
 
 __all__ = ["GuestFile", "Installer", "Source", "find_installer", "installer_for"]
@@ -33,8 +30,5 @@ def installer_for(system: System) -> Installer:
 
 
 def _own(name: str) -> Installer | None:
-    module = f"{__name__}.{name}"
-    if not name.isidentifier() or find_spec(module) is None:
-        return None
-    found: Installer | None = getattr(import_module(module), "INSTALLER", None)
+    found: Installer | None = getattr(own_module(__name__, name), "INSTALLER", None)
     return found

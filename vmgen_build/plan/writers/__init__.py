@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 from vmgen_build.plan.context import LeftOut, PlanContext
@@ -25,7 +23,7 @@ from vmgen_build.plan.writers.model import (
     Wanted,
     Writer,
 )
-from vmgen_build.plugins import Group
+from vmgen_build.plugins import Group, own_module
 
 __all__ = [
     "CLEAN_UP",
@@ -83,8 +81,5 @@ def writer_named(name: str) -> Writer[Any] | None:
 
 
 def _own(name: str) -> Writer[Any] | None:
-    module = f"{__name__}.{name}"
-    if not name.isidentifier() or find_spec(module) is None:
-        return None
-    found: Any = import_module(module)
+    found: Any = own_module(__name__, name)
     return found if _writes(found) else None
