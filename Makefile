@@ -103,11 +103,9 @@ unit: setup test-packages ## tests that need no container
 	$(BIN)/pytest -q -n 2 -m 'not integration'
 
 integration: setup test-packages ## tests that build and boot real containers and machines; root
-	$(MAKE) --no-print-directory --jobs=3 --keep-going --output-sync=target machines containers nodes
-	$(MAKE) --no-print-directory hosts
+	$(MAKE) --no-print-directory --jobs=4 --keep-going --output-sync=target machines nodes hosts containers
 
 # Runs side by side, each with a cache of its own: many of these tests wait for something to boot. The longest goes first.
-# Fresh roots come after them: tests of containers compare the mounts of the whole host.
 containers machines nodes hosts: | setup test-packages
 containers:
 	nice -n 15 $(BIN)/pytest -q --durations=10 -m 'integration and not machine and not node and not host'

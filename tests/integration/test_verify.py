@@ -101,10 +101,12 @@ def nothing_is_left(cache: Path) -> Iterator[None]:
 
 
 def traces(cache: Path) -> tuple[object, ...]:
-    """Network devices of the nodes of other tests, which may run meanwhile, are passed over."""
+    """What stands in this test's cache alone, since tests with other caches may run meanwhile, and network devices but
+    those of their nodes."""
+    mounts = [line for line in Path("/proc/self/mounts").read_text().splitlines() if str(cache) in line]
     listed = subprocess.run(["ip", "-brief", "link"], capture_output=True, text=True, check=True).stdout
     links = [line for line in listed.splitlines() if not line.startswith(("vb", "vn", "vt"))]
-    return (Path("/proc/self/mounts").read_text(), links, processes_in(cache))
+    return (mounts, links, processes_in(cache))
 
 
 def processes_in(cache: Path) -> list[str]:

@@ -45,8 +45,8 @@ def test_what_takes_too_long_is_ended() -> None:
 
 
 def test_it_is_in_a_session_of_its_own() -> None:
-    with start(["sh", "-c", "kill -s INT 0; sleep 5"]) as process:
-        assert process.wait(10) == -signal.SIGINT
+    with start(["sh", "-c", "kill -s TERM 0; sleep 5"]) as process:
+        assert process.wait(10) == -signal.SIGTERM
 
 
 def test_what_a_program_started_ends_with_it_when_its_time_is_over(tmp_path: Path) -> None:
