@@ -12,6 +12,12 @@ from typing import Any
 
 import pytest
 
+from vmgen_build.bases.diskimage import unpack_disk
+from vmgen_build.events import Bus
+from vmgen_build.host.files import sha256_of
+from vmgen_build.host.namespaces import run_isolated
+from vmgen_build.plan.bases import Image
+
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -124,10 +130,23 @@ def efi_sums(vmgen: Run, cache: Path, out: Path, outcomes: set[str]) -> list[str
     return [line for line in (out / "SHA256SUMS").read_text().splitlines() if line.endswith(".ova")]
 
 
-def test_each_form_holds_the_same_disk(vmgen: Run, tmp_path: Path) -> None:
+def test_each_form_holds_the_same_disk_and_is_a_base_again(vmgen: Run, tmp_path: Path) -> None:
     for form in ("raw", "vmdk", "qcow2"):
         done = vmgen(RECIPES / "efi.ini", "-b", "vmware", "-o", tmp_path, "--format", form)
         assert done.returncode == 0, done.stderr[-4000:]
+    here = Path("/proc/self/mounts").read_text()
+    root = run_isolated(lambda _bus: base_of(tmp_path / "efitest.qcow2", tmp_path / "base"), Bus())
+    assert (root / "etc/hostname").read_text() == "efitest\n"
+    assert "linux-image" in (root / "var/lib/dpkg/status").read_text()
+    assert list(root.glob("boot/efi/EFI/**/*.efi")) and list(root.glob("boot/vmlinuz-*"))
+    assert Path("/proc/self/mounts").read_text() == here
     for form in ("vmdk", "qcow2"):
         compare = ["qemu-img", "compare", "-f", "raw", "-F", form]
         assert "identical" in ran(*compare, tmp_path / "efitest.raw", tmp_path / f"efitest.{form}")
+
+
+def base_of(disk: Path, folder: Path) -> Path:
+    """The root of the base that is made of a disk image."""
+    folder.mkdir()
+    unpack_disk(Image(disk, "qcow2", sha256_of(disk)), folder, folder / "root")
+    return folder / "root"

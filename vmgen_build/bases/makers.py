@@ -1,15 +1,17 @@
-"""Who makes a base, by its kind. Image servers and places that hold machines bring makers of their own kinds."""
+"""Who makes a base, by its kind."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from vmgen_build.bases.container import copy_container
+from vmgen_build.bases.diskimage import unpack_disk
 from vmgen_build.bases.ostemplate import OsTemplateChoice, kept
 from vmgen_build.bases.supply import Making
 from vmgen_build.bases.unpack import unpack
 from vmgen_build.errors import BuildError
-from vmgen_build.plan.bases import Base, Bootstrapped, OsTemplate, Tarball
+from vmgen_build.plan.bases import Base, Bootstrapped, Image, OsTemplate, PlacedMachine, Tarball
 
 Maker = Callable[[Any, Making], None]
 """Makes the root file system of a base of its kind in Making.root. Raises BuildError, StepFailed."""
@@ -31,12 +33,23 @@ def _os_template(base: OsTemplate, making: Making) -> None:
     unpack(archive, base.sha256, making.root)
 
 
-MAKERS: Mapping[type, Maker] = {Bootstrapped: _bootstrapped, Tarball: _tarball, OsTemplate: _os_template}
+def _image(base: Image, making: Making) -> None:
+    unpack_disk(base, making.scratch, making.root)
+
+
+def _machine(base: PlacedMachine, making: Making) -> None:
+    copy_container(base, making.root)
+
+
+MAKERS: Mapping[type, Maker] = {
+    Bootstrapped: _bootstrapped,
+    Tarball: _tarball,
+    Image: _image,
+    OsTemplate: _os_template,
+    PlacedMachine: _machine,
+}
 
 
 def make_base(base: Base, making: Making) -> None:
-    """Raises BuildError where there is no maker of its kind, and what the maker raises."""
-    maker = MAKERS.get(type(base))
-    if maker is None:
-        raise BuildError(f"no place here can make a base of {base.title}; name another base")
-    maker(base, making)
+    """Raises what the maker of its kind raises."""
+    MAKERS[type(base)](base, making)

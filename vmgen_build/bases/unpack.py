@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -10,13 +9,12 @@ from typing import IO
 
 from vmgen_build.artifacts.compression import decompressor
 from vmgen_build.errors import BuildError, StepFailed
+from vmgen_build.host.files import sha256_in, sha256_of
 from vmgen_build.host.run import start
 from vmgen_build.text import LAST_LINES
 
 TAR = ("tar", "--numeric-owner", "--xattrs", "--xattrs-include=*", "--acls", "-xpf", "-", "-C")
 """GNU tar takes no path that leads out of the folder, by .. or by a link (its manual, "Security rules of thumb")."""
-
-_CHUNK = 1 << 20
 
 
 def unpack(archive: Path, sha256: str, root: Path) -> None:
@@ -26,16 +24,36 @@ def unpack(archive: Path, sha256: str, root: Path) -> None:
     """
     try:
         with archive.open("rb", buffering=0) as file:
-            found = _digest(file)
-            if found != sha256.lower():
-                raise BuildError(f"{archive} has the sha256 {found}, and {sha256.lower()} is asked for; give that one")
+            _compare(archive, sha256_in(file), sha256)
             file.seek(0)
             root.mkdir(parents=True)
             _unpack(archive, file, root)
     except OSError as error:
         raise BuildError(f"cannot unpack {archive}: {error.strerror}; check the file and its permissions") from error
-    if not any(os.path.lexists(root / name) for name in ("bin", "usr")):
-        raise BuildError(f"{archive} holds no root file system: it has neither bin nor usr at its top")
+    check_root(root, str(archive))
+
+
+def check_digest(file: Path, sha256: str) -> None:
+    """Raises BuildError where the file cannot be read or has another sha256."""
+    try:
+        _compare(file, sha256_of(file), sha256)
+    except OSError as error:
+        raise BuildError(f"cannot read {file}: {error.strerror}; check the file and its permissions") from error
+
+
+def check_root(root: Path, source: str) -> None:
+    """source: what the root was made of, for the message. Raises BuildError where it is no root file system."""
+    if not looks_like_root(root):
+        raise BuildError(f"{source} holds no root file system: it has neither bin nor usr at its top")
+
+
+def looks_like_root(folder: Path) -> bool:
+    return any(os.path.lexists(folder / name) for name in ("bin", "usr"))
+
+
+def _compare(file: Path, found: str, wanted: str) -> None:
+    if found != wanted.lower():
+        raise BuildError(f"{file} has the sha256 {found}, and {wanted.lower()} is asked for; give that one")
 
 
 def _unpack(archive: Path, file: IO[bytes], root: Path) -> None:
@@ -60,10 +78,3 @@ def _unpack(archive: Path, file: IO[bytes], root: Path) -> None:
             errors.seek(0)
             lines = errors.read().decode(errors="replace").splitlines()
             raise StepFailed("base", next(filter(None, codes)), lines[-LAST_LINES:], None)
-
-
-def _digest(file: IO[bytes]) -> str:
-    digest = hashlib.sha256()
-    while chunk := file.read(_CHUNK):
-        digest.update(chunk)
-    return digest.hexdigest()

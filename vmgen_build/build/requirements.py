@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from vmgen_build.bases import diskimage
 from vmgen_build.bases.supply import base_maker
 from vmgen_build.host.programs import Requirement, needed
-from vmgen_build.plan.bases import Bootstrapped
+from vmgen_build.plan.bases import Bootstrapped, Image
 from vmgen_build.plan.model import Plan
 from vmgen_build.plan.planner import buildable
 from vmgen_build.systems.parse import parse_system
@@ -15,6 +16,8 @@ RUNNING = (needed("lxc-execute", "runs the containers of a build"),)
 
 def base_requirements(plan: Plan) -> tuple[Requirement, ...]:
     """What making this plan's base here needs."""
+    if isinstance(plan.base, Image):
+        return diskimage.REQUIREMENTS
     maker = base_maker(plan.system) if isinstance(plan.base, Bootstrapped) else None
     return (maker[1],) if maker else ()
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 from vmgen_build.errors import HostError
 from vmgen_build.text import size as in_words
@@ -36,10 +36,15 @@ class Written:
 
 def sha256_of(path: Path) -> str:
     """Raises OSError where the file cannot be read."""
-    digest = hashlib.sha256()
     with path.open("rb", buffering=0) as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
+        return sha256_in(file)
+
+
+def sha256_in(file: IO[bytes]) -> str:
+    """Of what the open file holds from where it stands. Raises OSError."""
+    digest = hashlib.sha256()
+    while chunk := file.read(_CHUNK):
+        digest.update(chunk)
     return digest.hexdigest()
 
 

@@ -115,34 +115,40 @@ class Tarball(_Identified):
 
 @dataclass(frozen=True)
 class Image(_Identified):
-    """An image of an image server, or a disk image. source: the server's address, or the file; alias: its name there,
-    "" for a file; digest: sha256 of what it is now, hex."""
+    """A disk image of this host, with a root file system in one of its partitions.
 
-    source: str
-    alias: str
-    digest: str
+    file: where it lies; format: "raw", "qcow2" or "vmdk", which is known and never guessed; sha256: of its bytes, hex.
+    """
+
+    file: Path
+    format: str
+    sha256: str
 
     @property
     def title(self) -> str:
-        return f"image {self.alias} of {self.source}" if self.alias else f"image {self.source}"
+        return f"disk image {self.file.name}"
 
     def content(self) -> Mapping[str, Any]:
-        return {"method": "image", "source": self.source, "alias": self.alias, "digest": self.digest}
+        return {"method": "image", "file": self.file.name, "format": self.format, "sha256": self.sha256}
 
 
 @dataclass(frozen=True)
 class PlacedMachine(_Identified):
-    """A virtual machine that a place holds already. snapshot: one of its own; "" is the state that it is in."""
+    """A machine that a place has already: a container of this host.
+
+    snapshot: one of its own; "" is the state that it is in. state: what tells this content of it from a later one.
+    """
 
     machine: str
     snapshot: str = ""
+    state: str = ""
 
     @property
     def title(self) -> str:
         return f"machine {self.machine}" + (f", snapshot {self.snapshot}" if self.snapshot else "")
 
     def content(self) -> Mapping[str, Any]:
-        return {"method": "machine", "machine": self.machine, "snapshot": self.snapshot}
+        return {"method": "machine", "machine": self.machine, "snapshot": self.snapshot, "state": self.state}
 
 
 Base = Bootstrapped | OsTemplate | Tarball | Image | PlacedMachine
