@@ -30,6 +30,9 @@ _READ_ONLY = "loop,ro,nosuid,nodev,noexec"
 _NO_JOURNAL = {"ext3": ",noload", "ext4": ",noload", "xfs": ",norecovery"}
 """Nothing is replayed: an image that is written to no more is clean."""
 
+_NOT_COPIED = ("/", "none", "swap", "/boot/efi", "/efi")
+"""Mount points: the root is there already, and a new machine's disk gets boot files for its firmware of its own."""
+
 _SECTOR = 512
 _FSTAB_BYTES = 1 << 16
 
@@ -127,7 +130,7 @@ def _mount_points(root: Path) -> Sequence[tuple[str, str]]:
     with fstab.open(encoding="utf-8", errors="replace") as file:
         rows = [line.split() for line in file.read(_FSTAB_BYTES).splitlines() if not line.lstrip().startswith("#")]
     own = [row for row in rows if len(row) > 2 and row[0].startswith(("UUID=", "LABEL=", "PARTUUID="))]
-    return sorted(((row[0], row[1]) for row in own if row[1] not in ("/", "none", "swap")), key=lambda pair: pair[1])
+    return sorted(((row[0], row[1]) for row in own if row[1] not in _NOT_COPIED), key=lambda pair: pair[1])
 
 
 def _inside(root: Path, folder: str, image: Path) -> Path:
