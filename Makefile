@@ -67,7 +67,7 @@ missing=; while read -r what package why; do \
 	fi >&2
 endef
 
-.PHONY: help setup image check lint unit integration containers machines nodes hosts test clean distclean
+.PHONY: help setup image check lint unit integration containers machines nodes hosts test limits clean distclean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -120,6 +120,11 @@ hosts:
 	VMGEN_TEST_CACHE=cache/hosts nice -n 15 $(BIN)/pytest -q --durations=10 -m 'integration and host'
 
 test: lint unit integration ## lint and all tests
+
+limits: setup ## write the table of limits into docs/security.md
+	$(BIN)/python -c 'import pathlib, re; from vmgen_build import limits; page = pathlib.Path("docs/security.md"); \
+	    head, tail = "<!-- limits -->\n", "\n<!-- end of limits -->"; text = page.read_text(); \
+	    page.write_text(text.split(head)[0] + head + limits.table() + tail + text.split(tail.strip())[1])'
 
 clean: ## remove what was built, and caches of tools; the cache of builds stays
 	$(call empty,$(OUTPUT))

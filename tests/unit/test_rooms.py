@@ -29,6 +29,7 @@ ROOMS = [
     "resources",
     "events",
     "secret",
+    "limits",
     "text",
     "errors",
 ]
