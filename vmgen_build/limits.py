@@ -40,6 +40,17 @@ TREE_FILE = Limit("tree-file", "a small file read from an unpacked image or a gu
 
 # Artifacts and their manifests.
 
+MANIFEST = Limit("manifest", "a manifest", 16 * MB)
+MANIFEST_ENTRIES = Limit(
+    "manifest-entries", "packages, steps, warnings and the like in a manifest, of each kind", 50_000, "entries"
+)
+MANIFEST_FILES = Limit("manifest-files", "files and build recipes that a manifest names", 256, "entries")
+PROBES = Limit("probes", "probes in a manifest", 5_000, "entries")
+PROBE_SCRIPT = Limit("probe-script", "a probe's script, and the answer that it expects", 256 * KB)
+PROBE_RETRY = Limit("probe-retry", "how long a probe that fails is asked again", 600, "s")
+JSON_DEPTH = Limit("json-depth", "brackets within brackets in JSON", 64, "levels")
+JSON_DIGITS = Limit("json-digits", "a whole number in JSON", 20, "digits")
+
 # Recipes, templates and other texts.
 
 # A booted image, its probes and its console.

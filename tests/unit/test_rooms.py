@@ -29,6 +29,7 @@ ROOMS = [
     "resources",
     "events",
     "secret",
+    "jsontext",
     "limits",
     "text",
     "errors",

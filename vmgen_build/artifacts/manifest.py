@@ -31,9 +31,13 @@ from pathlib import Path
 from typing import Any
 
 from vmgen_build import __version__
+from vmgen_build.artifacts.checked import checked_manifest
 from vmgen_build.artifacts.sums import read_sums, update_sums
 from vmgen_build.errors import HostError
 from vmgen_build.host.files import Written, sha256_of, write_whole
+from vmgen_build.host.regular import read_regular
+from vmgen_build.jsontext import parse_json
+from vmgen_build.limits import MANIFEST
 from vmgen_build.plan.model import Plan, Probe
 
 FORMAT = 1
@@ -107,17 +111,21 @@ def put_manifest(path: Path, data: Mapping[str, Any]) -> None:
 
 
 def manifest_there(artifact: Path) -> Mapping[str, Any]:
-    """What the manifest beside an artifact says, unchecked; empty where there is none that can be read."""
+    """The manifest beside an artifact, whatever file it describes; empty where there is none that can be read."""
     try:
-        data = json.loads(_text_of(manifest_path(artifact)) or "")
-    except ValueError:
+        return parse_manifest(read_regular(manifest_path(artifact), MANIFEST))
+    except (OSError, ValueError):
         return {}
-    return data if isinstance(data, dict) else {}
+
+
+def parse_manifest(data: bytes) -> dict[str, Any]:
+    """The known fields of a manifest's text, each checked. Raises ValueError that says which is wrong."""
+    return checked_manifest(parse_json(data, MANIFEST), FORMAT)
 
 
 def _text_of(path: Path) -> str | None:
     try:
-        return path.read_text(encoding="utf-8")
+        return read_regular(path, MANIFEST).decode()
     except (OSError, ValueError):
         return None
 
@@ -125,15 +133,11 @@ def _text_of(path: Path) -> str | None:
 def read_manifest(artifact: Path) -> dict[str, Any]:
     """The manifest beside an artifact that it truly describes: same size, same sha256. Raises HostError."""
     data = _read(artifact)
-    try:
-        entry = next((f for f in data["files"] if f["name"] == artifact.name), None)
-        probes_of(data)
-    except (KeyError, TypeError, ValueError) as error:
-        raise _unusable(manifest_path(artifact), f"it lacks {error}") from error
+    entry = next((f for f in data["files"] if f["name"] == artifact.name), None)
     if entry is None:
         raise _unusable(manifest_path(artifact), f"it does not describe {artifact.name}")
     try:
-        same = artifact.stat().st_size == entry.get("size") and sha256_of(artifact) == entry.get("sha256")
+        same = artifact.stat().st_size == entry["size"] and sha256_of(artifact) == entry["sha256"]
     except OSError as error:
         raise HostError(f"cannot read {artifact}: {error.strerror}") from error
     if not same:
@@ -153,18 +157,16 @@ def _read(artifact: Path) -> dict[str, Any]:
     if not artifact.is_file():
         raise HostError(f"there is no file {artifact}; name an artifact that vmgen-build made")
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        return parse_manifest(read_regular(path, MANIFEST))
     except FileNotFoundError as error:
         raise HostError(
             f"{artifact} has no manifest: there is no {path.name} beside it, which says what to verify;"
             " keep the two together, or build the image anew"
         ) from error
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise _unusable(path, f"it cannot be read: {error.strerror}") from error
+    except ValueError as error:
         raise _unusable(path, str(error)) from error
-    if not isinstance(data, dict) or data.get("format") != FORMAT:
-        found = data.get("format") if isinstance(data, dict) else "none"
-        raise _unusable(path, f"its format is {found}, and this version reads {FORMAT}")
-    return data
 
 
 def _unusable(path: Path, why: str) -> HostError:

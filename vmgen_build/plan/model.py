@@ -34,6 +34,9 @@ class StepFile:
         return cls(name, hashlib.sha256(data).hexdigest(), mode, content=data)
 
 
+PROBE_KINDS = ("guest", "tcp-open", "tcp-closed")
+
+
 @dataclass(frozen=True)
 class Probe:
     """One question to the booted machine, and the answer that the recipe asked for.

@@ -45,6 +45,9 @@ PLAN = Plan(
 )
 
 
+HEAD = {"format": 1, "name": "lab", "os": "debian-12", "arch": "amd64", "backend": "lxc"}
+
+
 @pytest.fixture
 def artifact(tmp_path: Path) -> Path:
     path = tmp_path / "lab-lxc-amd64.tar.zst"
@@ -158,9 +161,9 @@ def rewrite(text: str) -> Callable[[Path], None]:
         (rewrite("{"), "is not a manifest to verify by"),
         (rewrite("[]"), "its format is none, and this version reads 1"),
         (rewrite('{"format": 2}'), "its format is 2, and this version reads 1"),
-        (rewrite('{"format": 1}'), "it lacks 'files'"),
-        (rewrite('{"format": 1, "files": [], "probes": []}'), "it does not describe lab-lxc-amd64.tar.zst"),
-        (rewrite('{"format": 1, "files": [], "probes": [{}]}'), "it lacks 'name'"),
+        (rewrite('{"format": 1}'), "it lacks name"),
+        (rewrite(json.dumps(HEAD | {"files": [], "probes": []})), "it does not describe lab-lxc-amd64.tar.zst"),
+        (rewrite(json.dumps(HEAD | {"files": [], "probes": [{}]})), "it lacks probes[0].script"),
     ],
 )
 def test_what_it_refuses(artifact: Path, act: Callable[[Path], None], message: str) -> None:
