@@ -31,6 +31,7 @@ ROOMS = [
     "secret",
     "jsontext",
     "limits",
+    "filenames",
     "text",
     "errors",
 ]

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TextIO
 
 from vmgen_build.events import Event, Note, StepOutput
+from vmgen_build.filenames import require_file_name
 from vmgen_build.text import clean
 
 KEPT = 20
@@ -49,8 +50,9 @@ class LogFile:
 def open_log(folder: Path, name: str) -> LogFile:
     """A new log FOLDER/NAME-DATE-TIME.log, its own even where several builds start in the same second.
 
-    Raises OSError where the folder can't be made or written.
+    Raises OSError where the folder can't be made or written, ValueError for a name that is no plain file name.
     """
+    require_file_name(name, "a log")
     folder.mkdir(parents=True, exist_ok=True)
     _drop_old(folder, name)
     stem = f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"

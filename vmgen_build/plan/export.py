@@ -3,16 +3,67 @@
 from __future__ import annotations
 
 import json
-import re
+import os
 import shutil
 from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
+from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
 from vmgen_build.errors import HostError
+from vmgen_build.filenames import wrong_file_name
+from vmgen_build.host.files import open_regular
+from vmgen_build.host.remove import open_folder, remove_tree
 from vmgen_build.plan.model import Plan, StepFile
 
 SUFFIXES = {"sh": ".sh", "batch": ".bat"}
-_SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
+
+
+class _Folder:
+    """An open folder in which nothing is written through a link: what has the name is replaced."""
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self.path, self._descriptor = path, descriptor
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+    def put(self, name: str, content: BinaryIO, mode: int = 0o644) -> Path:
+        try:
+            self.remove(name)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            descriptor = os.open(name, flags, 0o600, dir_fd=self._descriptor)
+            with os.fdopen(descriptor, "wb") as file:
+                shutil.copyfileobj(content, file)
+                os.fchmod(descriptor, mode)
+        except OSError as error:
+            error.filename = str(self.path / name)
+            raise
+        return self.path / name
+
+    def put_text(self, name: str, text: str, mode: int = 0o644) -> Path:
+        return self.put(name, BytesIO(text.encode()), mode)
+
+    def remove(self, name: str) -> None:
+        with suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=self._descriptor)
+
+    def remove_tree(self, name: str) -> None:
+        remove_tree(Path(name), self._descriptor)
+
+    @contextmanager
+    def inner(self, name: str) -> Iterator[_Folder]:
+        """A folder of this one, which is made where it is not there. Raises OSError; ENOTDIR for a link."""
+        try:
+            if not os.path.lexists(self.path / name):
+                os.mkdir(name, dir_fd=self._descriptor)
+            descriptor = open_folder(name, self._descriptor)
+        except OSError as error:
+            error.filename = str(self.path / name)
+            raise
+        with closing(_Folder(self.path / name, descriptor)) as folder:
+            yield folder
 
 
 def export(plan: Plan, out: Path) -> list[Path]:
@@ -23,13 +74,15 @@ def export(plan: Plan, out: Path) -> list[Path]:
     NAME                     the backend's own files (lxc: config, metadata.yaml)
     plan.json                the plan as data
 
-    What an earlier export left there for steps that are no more is removed; nothing else is touched.
-    Raises HostError where the folder cannot be written.
+    What an earlier export left there for steps that are no more is removed; nothing else is touched, and nothing is
+    written through a link that lies there. Raises HostError where the folder cannot be written.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
-        _remove_earlier(out)
-        return [*_steps(plan, out), *_build_recipe(plan, out), _write(out / "plan.json", plan.to_json())]
+        with closing(_Folder(out, os.open(out, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))) as folder:
+            _remove_earlier(folder)
+            backend = [folder.put_text(name, text) for name, text in sorted(plan.build_recipe.items())]
+            return [*_steps(plan, folder), *backend, folder.put_text("plan.json", plan.to_json())]
     except OSError as error:
         place = error.filename or out
         raise HostError(f"cannot write '{place}': {error.strerror}; choose another folder with --output") from error
@@ -39,44 +92,38 @@ def step_file_name(index: int, name: str, dialect: str) -> str:
     return f"{index:02d}-{name}{SUFFIXES[dialect]}"
 
 
-def _steps(plan: Plan, out: Path) -> Iterator[Path]:
+def _steps(plan: Plan, out: _Folder) -> Iterator[Path]:
     for index, step in enumerate(plan.steps, 1):
-        yield _write(out / step_file_name(index, step.name, step.dialect), step.script, 0o755)
-        for file in step.files:
-            yield _carried(file, out / "files" / f"{index:02d}-{step.name}")
+        yield out.put_text(step_file_name(index, step.name, step.dialect), step.script, 0o755)
+        if step.files:
+            with ExitStack() as stack:
+                files = stack.enter_context(out.inner("files"))
+                own = stack.enter_context(files.inner(f"{index:02d}-{step.name}"))
+                yield from [_carried(file, own) for file in step.files]
 
 
-def _carried(file: StepFile, folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / file.name
-    if file.content is not None:
-        path.write_bytes(file.content)
-    elif file.source is not None:
-        shutil.copyfile(file.source, path)
-    path.chmod(file.mode)
-    return path
+def _carried(file: StepFile, folder: _Folder) -> Path:
+    if file.source is None:
+        return folder.put(file.name, BytesIO(file.content or b""), file.mode)
+    with open_regular(file.source) as source:
+        return folder.put(file.name, source, file.mode)
 
 
-def _build_recipe(plan: Plan, out: Path) -> Iterator[Path]:
-    for name, text in sorted(plan.build_recipe.items()):
-        (out / name).parent.mkdir(parents=True, exist_ok=True)
-        yield _write(out / name, text)
-
-
-def _write(path: Path, text: str, mode: int = 0o644) -> Path:
-    path.write_text(text, encoding="utf-8", newline="")
-    path.chmod(mode)
-    return path
-
-
-def _remove_earlier(out: Path) -> None:
+def _remove_earlier(out: _Folder) -> None:
     """By the plan.json of the earlier export, which says what it wrote; a foreign file of that name is left alone."""
     try:
-        steps = json.loads((out / "plan.json").read_text(encoding="utf-8"))["steps"]
+        with open_regular(out.path / "plan.json") as file:
+            steps = json.load(file)["steps"]
         names = [(str(step["name"]), str(step["dialect"])) for step in steps]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return
     for index, (name, dialect) in enumerate(names, 1):
-        if _SAFE.fullmatch(name) and dialect in SUFFIXES:
-            (out / step_file_name(index, name, dialect)).unlink(missing_ok=True)
-            shutil.rmtree(out / "files" / f"{index:02d}-{name}", ignore_errors=True)
+        if not wrong_file_name(name) and dialect in SUFFIXES:
+            out.remove(step_file_name(index, name, dialect))
+            _remove_files(out, f"{index:02d}-{name}")
+
+
+def _remove_files(out: _Folder, name: str) -> None:
+    if os.path.lexists(out.path / "files"):
+        with out.inner("files") as files:
+            files.remove_tree(name)

@@ -10,11 +10,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from vmgen_build.filenames import require_file_name
 from vmgen_build.plan.bases import Base
 from vmgen_build.plan.digests import FORMAT, digest_of
 from vmgen_build.secret import Secret
 from vmgen_build.systems.model import System
 from vmgen_build.systems.parse import parse_system
+
+DIALECTS = ("sh", "batch")
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,12 @@ class StepFile:
     mode: int = 0o644
     content: bytes | None = field(default=None, repr=False)
     source: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a name that is no plain file name, and for a mode beyond 07777."""
+        require_file_name(self.name, "a step's file")
+        if not 0 <= self.mode <= 0o7777:
+            raise ValueError(f"the mode {self.mode:o} of a step's file {self.name!r} is none from 0 to 7777")
 
     @classmethod
     def of(cls, name: str, content: bytes | str, mode: int = 0o644) -> StepFile:
@@ -105,6 +114,14 @@ class Step:
     inputs: Mapping[str, str] = field(default_factory=dict)
     probes: tuple[Probe, ...] = ()
     parent: str = ""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError where its name, or that of a secret, is no plain file name, and for an unknown dialect."""
+        require_file_name(self.name, "a step")
+        for name in self.secrets:
+            require_file_name(name, f"a secret of the step {self.name!r}")
+        if self.dialect not in DIALECTS:
+            raise ValueError(f"the dialect {self.dialect!r} of the step {self.name!r} is none of {', '.join(DIALECTS)}")
 
     def chained(self, parent: str) -> Step:
         return replace(self, parent=parent)
@@ -193,6 +210,11 @@ class Plan:
     mirror: str | None = None
     skipped: tuple[tuple[str, str, str], ...] = ()
     probes: tuple[Probe, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Raises ValueError where its name, its backend's or one of the build recipe is no plain file name."""
+        for name in (self.name, self.backend, *self.build_recipe):
+            require_file_name(name, "a plan's")
 
     @cached_property
     def system(self) -> System:

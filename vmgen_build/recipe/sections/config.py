@@ -90,6 +90,8 @@ class Config(Section):
         doc="Profiles that the recipe takes in: names, or paths of own ones.",
         example="development, networking",
     )
-    repos: dict[str, Repository] = named(Repository, doc="Further repositories; they stay configured in the image.")
-    files: dict[str, CopiedFile] = named(CopiedFile, doc="Files to copy into the guest.")
-    scripts: dict[str, Script] = named(Script, doc="Scripts to run in the guest, in order.")
+    repos: dict[str, Repository] = named(
+        Repository, names=t.section_name, doc="Further repositories; they stay configured in the image."
+    )
+    files: dict[str, CopiedFile] = named(CopiedFile, names=t.section_name, doc="Files to copy into the guest.")
+    scripts: dict[str, Script] = named(Script, names=t.section_name, doc="Scripts to run in the guest, in order.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
+from vmgen_build.filenames import NAME_BYTES, PLAIN, wrong_file_name
 from vmgen_build.recipe.ini import Value
 from vmgen_build.recipe.problems import shown
 from vmgen_build.recipe.types.base import Context, Type, list_of, of_text, without_control
@@ -108,6 +109,14 @@ def file_name(value: str) -> str:
     if "/" in value or "\\" in value or value in (".", ".."):
         raise ValueError(f"{shown(value)} is not a file's name; write it without a folder")
     return without_control(value)
+
+
+@of_text(PLAIN)
+def section_name(value: str) -> str:
+    """The name of a section that becomes a file's name on this host and in the guest."""
+    if wrong := wrong_file_name(value, NAME_BYTES):
+        raise ValueError(f"{shown(value)} {wrong}; give the section {PLAIN}")
+    return value
 
 
 _PROGRAM = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]*")
