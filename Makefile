@@ -19,6 +19,7 @@ define NEEDS
 python3 python3-venv runs vmgen-build, in an environment of its own
 - ca-certificates trusts package archives that speak https
 /usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring checks what a Debian base is made of
+gpgv gpgv checks who signed a package archive
 mmdebstrap mmdebstrap makes a Debian base
 lxc-start lxc runs the containers of a build, and boots its image
 tar tar packs the image

@@ -59,6 +59,13 @@ JSON_DIGITS = Limit("json-digits", "a whole number in JSON", 20, "digits")
 
 # Package archives and downloads.
 
+RELEASE = Limit("release", "an archive's Release file, or its signature", 10 * MB)
+RELEASE_TIME = Limit("release-time", "fetching one Release file, with all tries", 180, "s")
+RELEASE_AHEAD = Limit("release-ahead", "how far a Release file's date may lie ahead of this host's clock", 86400, "s")
+RELEASE_BEHIND = Limit("release-behind", "how far it may lie behind the newest seen at its address", 86400, "s")
+REDIRECTS = Limit("redirects", "the addresses that a server may send a download on to", 5, "redirects")
+DOWNLOAD = Limit("download", "an OS template or another large file that is downloaded", 64 * GB)
+
 # Caches and locks.
 
 

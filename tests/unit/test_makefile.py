@@ -34,7 +34,7 @@ def test_a_host_without_apt_gets_a_list_of_what_it_lacks(tmp_path: Path) -> None
 
 def test_a_host_without_apt_that_has_all_goes_on(tmp_path: Path) -> None:
     (tmp_path / "debian-archive-keyring.gpg").touch()
-    programs = ("python3", "mmdebstrap", "lxc-start", "tar", "gzip", "zstd", "xz", "dnsmasq", "ip")
+    programs = ("python3", "gpgv", "mmdebstrap", "lxc-start", "tar", "gzip", "zstd", "xz", "dnsmasq", "ip")
     done = made("host-packages", tmp_path, *programs)
     assert (done.returncode, done.stderr) == (0, "")
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from vmgen_build.errors import BuildError, HostError
 from vmgen_build.host.files import is_full
+from vmgen_build.limits import DOWNLOAD, REDIRECTS
 from vmgen_build.text import size as in_words
 
 if TYPE_CHECKING:
@@ -73,7 +74,12 @@ def open_client(patience: Patience) -> Iterator[httpx.Client]:
 
     timeout = httpx.Timeout(patience.stall, connect=patience.connect)
     try:
-        client = httpx.Client(follow_redirects=True, timeout=timeout, verify=ssl.create_default_context())
+        client = httpx.Client(
+            follow_redirects=True,
+            max_redirects=REDIRECTS.amount,
+            timeout=timeout,
+            verify=ssl.create_default_context(),
+        )
     except (ImportError, ValueError, OSError, httpx.InvalidURL) as error:
         raise HostError(
             f"cannot use the proxy or certificate settings of the environment: {error};"
@@ -106,14 +112,14 @@ def small_file(client: httpx.Client, url: str, limit: int, patience: Patience) -
     """A file of at most `limit` bytes. Raises NotThere, also for a larger one, and BuildError."""
 
     def attempt() -> bytes:
-        data = b""
-        with client.stream("GET", url) as answer:
+        data = bytearray()
+        with client.stream("GET", url, headers={"Accept-Encoding": "identity"}) as answer:
             _judge(answer)
-            for chunk in answer.iter_bytes():
+            for chunk in answer.iter_raw():
                 data += chunk
                 if len(data) > limit:
                     raise NotThere(f"more than {in_words(limit)}")
-        return data
+        return bytes(data)
 
     return _persist(url, attempt, patience, lambda: 0)
 
@@ -189,6 +195,8 @@ def _receive(client: httpx.Client, url: str, part: Path, progress: Progress, pat
         if answer.headers.get("Content-Type", "").startswith("text/html"):
             raise NotThere("a web page, not a file")
         begin, total = _extent(answer, start, part)
+        if total > DOWNLOAD.amount:
+            raise NotThere(DOWNLOAD.exceeded)
         _check_room(part, total - begin)
         _note(part).write_text(json.dumps(asdict(_Origin(url, _validator(answer), total))) + "\n")
         with part.open("r+b" if begin else "wb", buffering=0) as file:
@@ -211,8 +219,9 @@ def _extent(answer: httpx.Response, start: int, part: Path) -> tuple[int, int]:
     A server may ignore Range (RFC 9110, 14.2), and does where If-Range does not hold.
     """
     if answer.status_code == 200:
-        return 0, int(answer.headers.get("Content-Length", 0))
-    match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", answer.headers.get("Content-Range", ""))
+        length = answer.headers.get("Content-Length", "")
+        return 0, int(length) if re.fullmatch(r"[0-9]{1,18}", length) else 0
+    match = re.fullmatch(r"bytes ([0-9]{1,18})-[0-9]{1,18}/([0-9]{1,18}|\*)", answer.headers.get("Content-Range", ""))
     if match is None or int(match[1]) != start:
         forget(part)
         raise _Again("the server sent another part of the file than was asked for")
@@ -241,6 +250,9 @@ def _copy(answer: httpx.Response, file: BinaryIO, progress: Callable[[int], None
     for chunk in answer.iter_raw():
         file.write(chunk)
         counted += len(chunk)
+        if file.tell() > DOWNLOAD.amount:
+            forget(Path(file.name))
+            raise NotThere(DOWNLOAD.exceeded)
         now = time.monotonic()
         if now - shown >= 0.2:
             progress(file.tell())

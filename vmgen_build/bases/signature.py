@@ -11,7 +11,11 @@ from pathlib import Path
 
 from vmgen_build.errors import HostError
 from vmgen_build.host.programs import needed, require_programs
-from vmgen_build.host.run import run
+from vmgen_build.host.run import Finished, run
+from vmgen_build.text import clean
+
+_PATIENCE = 600.0
+"""Seconds that gpgv may take."""
 
 _ARMOUR = "-----BEGIN PGP PUBLIC KEY BLOCK-----"
 
@@ -36,15 +40,33 @@ def require_gpgv() -> None:
 
 def verify(file: Path, signature: Path, keyrings: Sequence[Path]) -> Verdict:
     """Raises HostError where gpgv is missing or a keyring cannot be read."""
+    done = _gpgv(keyrings, ["--", str(signature), str(file)])
+    return _verdict(done.code, done.text, done.err.decode(errors="replace"))
+
+
+def why_not_signed(words: Sequence[str], keyrings: Sequence[Path]) -> str:
+    """ "" where one key of the keyrings, neither expired nor revoked, has signed what gpgv is given, and no signature
+    of theirs is bad; else the reason. Several keys may have signed, of which some are unknown, as apt(8) has it too.
+
+    words: of gpgv(1), behind its options. Raises HostError as `verify`.
+    """
+    done = _gpgv(keyrings, ["--weak-digest", "SHA1", "--weak-digest", "RIPEMD160", *words])
+    found = set(re.findall(r"^\[GNUPG:\] ([A-Z_]+)", done.text, re.MULTILINE))
+    if found >= {"GOODSIG", "VALIDSIG"} and not found & {"BADSIG", "FAILURE", "NODATA", "UNEXPECTED"}:
+        return ""
+    if "EXPKEYSIG" in found and not found & {"BADSIG", "REVKEYSIG"}:
+        return "the key that signed it has expired"
+    return _verdict(done.code or 1, done.text, done.err.decode(errors="replace")).reason
+
+
+def _gpgv(keyrings: Sequence[Path], words: Sequence[str]) -> Finished:
     with tempfile.TemporaryDirectory(prefix="vmgen-build-") as scratch:
         command = ["gpgv", "--homedir", scratch, "--status-fd", "1"]
         for number, keyring in enumerate(keyrings):
             binary = Path(scratch, f"keys{number}.gpg")
             binary.write_bytes(_binary_keys(keyring))
             command += ["--keyring", str(binary)]
-        command += ["--", str(signature), str(file)]
-        done = run(command)
-    return _verdict(done.code, done.text, done.err.decode(errors="replace"))
+        return run([*command, *words], timeout=_PATIENCE)
 
 
 def _binary_keys(keyring: Path) -> bytes:
@@ -78,9 +100,9 @@ def _verdict(code: int, status: str, errors: str) -> Verdict:
         return Verdict(True, found["VALIDSIG"].split()[0], expired="EXPKEYSIG" in found)
     if "BADSIG" in found:
         key, _, user = found["BADSIG"].partition(" ")
-        return Verdict(False, key, f"key {key} ({user}) signed other bytes than these")
+        return Verdict(False, key, clean(f"key {key} ({user}) signed other bytes than these"))
     if "NO_PUBKEY" in found:
         key = found["NO_PUBKEY"].split()[0]
         return Verdict(False, key, f"it was made by key {key}, which the keyring does not hold")
     last = (errors.strip().splitlines() or ["no signature was found"])[-1]
-    return Verdict(False, "", last.removeprefix("gpgv: "))
+    return Verdict(False, "", clean(last).removeprefix("gpgv: "))

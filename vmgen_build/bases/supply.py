@@ -63,6 +63,8 @@ class Supply(ABC):
 
     makers: ClassVar[Mapping[str, Requirement]]
     """Method of making a base (Distribution.bases) -> the program of this host that does it."""
+    checking: ClassVar[tuple[Requirement, ...]] = ()
+    """Programs of this host that check what an archive says."""
     index_folders: ClassVar[tuple[str, ...]]
     package_folder: ClassVar[str]
     neutral: ClassVar[str]

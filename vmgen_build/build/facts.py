@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from vmgen_build.bases.supply import Request, base_maker
-from vmgen_build.errors import BuildError, UsageError
+from vmgen_build.errors import BuildError, HostError, UsageError
 from vmgen_build.plan.context import Facts
 from vmgen_build.recipe.recipe import Recipe
 
@@ -28,7 +28,7 @@ def facts_at_hand(recipe: Recipe, cache: Path, *, offline: bool) -> Facts:
     for known_alone in (True, False) if not offline else (True,):
         try:
             return facts_for(recipe, cache, offline=known_alone)
-        except BuildError:
+        except (BuildError, HostError):
             continue
     return Facts(epoch=_epoch(0))
 

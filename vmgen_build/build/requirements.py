@@ -19,10 +19,10 @@ def base_requirements(plan: Plan) -> tuple[Requirement, ...]:
     if isinstance(plan.base, Image):
         return diskimage.REQUIREMENTS
     maker = base_maker(plan.system) if isinstance(plan.base, Bootstrapped) else None
-    return (maker[1],) if maker else ()
+    return (maker[1], *maker[0].checking) if maker else ()
 
 
 def all_base_requirements() -> tuple[Requirement, ...]:
     """What making the bases of all systems that can be built needs, each once."""
     makers = (base_maker(parse_system(name)) for name in buildable())
-    return tuple(dict.fromkeys(maker[1] for maker in makers if maker))
+    return tuple(dict.fromkeys(one for maker in makers if maker for one in (maker[1], *maker[0].checking)))

@@ -13,8 +13,10 @@ from typing import Any
 
 import pytest
 
+from vmgen_build.bases import download as module
 from vmgen_build.bases.download import NotThere, Patience, download, open_client, small_file
 from vmgen_build.errors import BuildError
+from vmgen_build.limits import Limit
 
 QUICK = Patience(connect=5, stall=5, tries=3, pause=0.01)
 DATA = os.urandom(3 << 20)
@@ -217,3 +219,15 @@ def test_memory_does_not_grow_with_the_file(web: Any, served: Any, part: Path) -
     peak = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
     assert part.stat().st_size == 300 << 20
     assert peak < 100 << 10
+
+
+@pytest.mark.parametrize("length", [True, False])
+def test_issue_8_15_a_download_ends_at_its_limit(
+    web: Any, served: Any, part: Path, monkeypatch: pytest.MonkeyPatch, length: bool
+) -> None:
+    """Whether the server says before how long it is, or sends on without end."""
+    monkeypatch.setattr(module, "DOWNLOAD", Limit("download", "", 1 << 20))
+    web.files["/x"] = served(zeros=1 << 28, length=length)
+    with pytest.raises(NotThere, match="the limit 'download' allows"):
+        get(f"{web.url}/x", part)
+    assert not part.exists()

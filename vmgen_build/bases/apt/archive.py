@@ -11,17 +11,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from vmgen_build.bases.apt import release
+from vmgen_build.bases.apt.release import Release, SignedRelease
 from vmgen_build.errors import BuildError
 from vmgen_build.host.programs import find_program
 from vmgen_build.host.run import run
 from vmgen_build.host.system import host_system
+from vmgen_build.limits import RELEASE_BEHIND
 from vmgen_build.plan.digests import digest_of
 from vmgen_build.systems.model import System
 
 FRESH = 3600.0
 """Seconds for which a Release digest is taken as it is."""
-
-TRIES = 3
 
 TARGETS = ("apt-get", "indextargets", "--format", "$(REPO_URI)")
 SETTINGS = ("apt-config", "dump")
@@ -29,11 +30,17 @@ SETTINGS = ("apt-config", "dump")
 
 @dataclass(frozen=True, slots=True)
 class AptSource:
-    """One line of an apt source list: "deb URI SUITE COMPONENTS"."""
+    """One line of an apt source list: "deb URI SUITE COMPONENTS".
+
+    keyring: file of this host with the keys of which one must have signed its Release file; "" where that is not
+    checked here. named: whether that file must name this suite, as those of a distribution's own archives do.
+    """
 
     uri: str
     suite: str
     components: tuple[str, ...] = ("main",)
+    keyring: str = ""
+    named: bool = False
 
     def line(self) -> str:
         return f"deb {self.uri} {self.suite} {' '.join(self.components)}"
@@ -42,14 +49,6 @@ class AptSource:
         """Repository format: https://wiki.debian.org/DebianRepository/Format (a suite that ends in / is flat)."""
         base = self.uri.rstrip("/")
         return f"{base}/{self.suite}InRelease" if self.suite.endswith("/") else f"{base}/dists/{self.suite}/InRelease"
-
-
-@dataclass(frozen=True, slots=True)
-class Release:
-    """What an archive holds now: a digest over its indexes for one architecture, and its date in epoch seconds."""
-
-    digest: str
-    date: int
 
 
 def sources_here(system: System, mirror: str | None, cache: Path) -> tuple[AptSource, ...]:
@@ -66,7 +65,10 @@ def sources_of(system: System, mirror: str | None, own: Mapping[str, str]) -> tu
     for archive in system.archives:
         chosen = mirror if archive is system.archives[0] else None
         uri = (chosen or own.get(archive.name) or archive.uri).rstrip("/")
-        found += [AptSource(uri, suite, archive.components) for suite in archive.suites]
+        found += [
+            AptSource(uri, suite, archive.components, archive.keyring, named=bool(archive.keyring))
+            for suite in archive.suites
+        ]
     return tuple(found)
 
 
@@ -123,26 +125,57 @@ def chosen_settings(dump: str) -> tuple[str, ...]:
 def release_of(source: AptSource, arch: str, cache: Path, *, offline: bool = False) -> Release:
     """What the source holds, asked for at most once an hour; offline, what was known last.
 
-    Raises BuildError naming the address when it cannot be had.
+    Raises BuildError naming the address when it cannot be had or is not what its keys' owner signed, HostError where
+    this host lacks gpgv or the keys.
     """
     url = source.release_url()
-    name = hashlib.sha256(f"{url} {arch} {' '.join(source.components)}".encode()).hexdigest()[:32]
-    record = cache / "facts" / f"{name}.json"
+    words = (url, arch, *source.components, source.keyring, digest_of_keys(source.keyring))
+    record = cache / "facts" / f"{hashlib.sha256(chr(0).join(words).encode()).hexdigest()[:32]}.json"
     known = _read_record(record)
     if known is not None and (offline or 0 <= time.time() - known[0] < FRESH):
         return known[1]
     if offline:
         raise BuildError(f"nothing is known of {url} yet: run once without --offline")
-    release = _parse_release(_fetch(url), source.components, arch, url)
-    _write_json(record, {"asked": time.time(), "url": url, "digest": release.digest, "date": release.date})
-    return release
+    signed = release.signed_release(url, source.keyring, host_apt_settings())
+    if source.named:
+        release.check_suite(signed, source.suite)
+    if source.keyring:
+        _check_newest(signed, cache)
+    found = Release(release.digest_of_indexes(signed, source.components, arch), signed.date)
+    _write_json(record, {"asked": time.time(), "url": url, "digest": found.digest, "date": found.date})
+    return found
+
+
+def digest_of_keys(keyring: str) -> str:
+    """What was checked by other keys counts as unknown; "" for no keyring, or one that cannot be read."""
+    try:
+        return hashlib.sha256(Path(keyring).read_bytes()).hexdigest() if keyring else ""
+    except OSError:
+        return ""
+
+
+def _check_newest(signed: SignedRelease, cache: Path) -> None:
+    """A mirror may be a day behind another, and not go back further. Raises BuildError."""
+    memory = cache / "facts" / f"newest-{hashlib.sha256(signed.url.encode()).hexdigest()[:32]}.json"
+    try:
+        newest = int(json.loads(memory.read_text())["date"])
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
+        newest = 0
+    if signed.date < newest - RELEASE_BEHIND.amount:
+        raise BuildError(
+            f"{signed.url} is of {release.day(signed.date)}, and one of {release.day(newest)} was there before: the"
+            f" limit '{RELEASE_BEHIND.name}' allows {RELEASE_BEHIND.shown}; take another mirror, or remove {memory}"
+            " where the archive went back on purpose"
+        )
+    if signed.date > newest:
+        _write_json(memory, {"url": signed.url, "date": signed.date})
 
 
 def _read_record(path: Path) -> tuple[float, Release] | None:
     try:
         data = json.loads(path.read_text())
         return float(data["asked"]), Release(str(data["digest"]), int(data["date"]))
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return None
 
 
@@ -155,45 +188,3 @@ def _write_json(path: Path, data: Mapping[str, object]) -> None:
         part.replace(path)
     except OSError:
         part.unlink(missing_ok=True)
-
-
-def _fetch(url: str) -> str:
-    if url.startswith(("file:", "copy:")):
-        return Path(re.sub(r"^\w+:(//)?", "", url)).read_text(errors="replace")
-    import httpx
-
-    proxies = re.findall(r'Acquire::https?::Proxy "([^"]+)"', "\n".join(host_apt_settings()))
-    reason = ""
-    for attempt in range(TRIES):
-        try:
-            with httpx.Client(follow_redirects=True, timeout=20, proxy=proxies[0] if proxies else None) as client:
-                answer = client.get(url)
-            if answer.status_code == 200:
-                return answer.text
-            reason = f"HTTP {answer.status_code}"
-            if answer.status_code in (401, 403, 404, 410):
-                break
-        except httpx.HTTPError as error:
-            reason = str(error) or type(error).__name__
-        time.sleep(0.5 * 2**attempt)
-    raise BuildError(
-        f"cannot read {url}: {reason}; check the mirror ([config] mirror, or the host's apt sources) and the network,"
-        " or build from what was downloaded with --offline"
-    )
-
-
-def _parse_release(text: str, components: tuple[str, ...], arch: str, url: str) -> Release:
-    """The digest is over the SHA256 lines of this architecture's indexes, so that a mere new signature is no change."""
-    import email.utils
-
-    date = re.search(r"^Date: (.+)$", text, re.MULTILINE)
-    sums = re.search(r"^SHA256:\n((?: .+\n?)+)", text, re.MULTILINE)
-    if date is None or sums is None:
-        raise BuildError(f"{url} is no Release file: check the mirror's address")
-    indexes = {f"{c}/binary-{a}/Packages" for c in components for a in (arch, "all")} | {"Packages"}
-    lines = [line.split() for line in sums.group(1).splitlines()]
-    wanted = sorted(
-        f"{words[2]} {words[0]}" for words in lines if len(words) == 3 and words[2].rpartition(".")[0] in indexes
-    )
-    stamp = email.utils.parsedate_to_datetime(date.group(1))
-    return Release(hashlib.sha256("\n".join(wanted).encode()).hexdigest(), int(stamp.timestamp()))

@@ -62,6 +62,7 @@ class AptSupply(Supply):
     certificates: bytes
 
     makers: ClassVar[Mapping[str, Requirement]] = {"mmdebstrap": needed("mmdebstrap", "makes a Debian base")}
+    checking: ClassVar[tuple[Requirement, ...]] = (needed("gpgv", "checks who signed a package archive"),)
     index_folders: ClassVar[tuple[str, ...]] = ("lists", "cache")
     package_folder: ClassVar[str] = "archives"
     neutral: ClassVar[str] = NEUTRAL
@@ -87,7 +88,8 @@ class AptSupply(Supply):
         from concurrent.futures import ThreadPoolExecutor
 
         arch, sources = request.system.arch, sources_here(request.system, request.mirror, cache)
-        extra = dict(_sources_of(own, request.system))
+        keyring = next((archive.keyring for archive in request.system.archives), "")
+        extra = dict(_sources_of(own, request.system, keyring))
         with ThreadPoolExecutor(max_workers=4) as pool:
             asked = pool.map(lambda s: release_of(s, arch, cache, offline=offline), [*sources, *extra.values()])
             releases = list(asked)
@@ -128,13 +130,25 @@ class AptSupply(Supply):
         bootstrap(base, making, self.sources, self.options, self.packages(making.cache))
 
 
-def _sources_of(own: Mapping[str, Repository], system: System) -> Iterable[tuple[str, AptSource]]:
+def _sources_of(own: Mapping[str, Repository], system: System, keyring: str) -> Iterable[tuple[str, AptSource]]:
+    """keyring: of the system's archives, by which a guest checks a repository whose key the recipe does not name."""
     for name, repo in own.items():
+        key = str(repo.key) if repo.key else keyring
         if repo.url is not None:
-            yield name, AptSource(repo.url.rstrip("/"), repo.suite or system.codename, tuple(repo.components))
+            suite = repo.suite or system.codename
+            yield name, AptSource(repo.url.rstrip("/"), suite, tuple(repo.components), key)
         elif repo.line is not None:
             words = re.sub(r"\[[^\]]*\]", " ", repo.line).split()
-            yield name, AptSource(words[1].rstrip("/"), words[2], tuple(words[3:]) or ("main",))
+            components = tuple(words[3:]) or ("main",)
+            yield name, AptSource(words[1].rstrip("/"), words[2], components, "" if _own_trust(repo.line) else key)
+
+
+def _own_trust(line: str) -> bool:
+    """Whether a source line's options say how it is checked (sources.list(5)): not at all, or by keys of the guest,
+    which this host has not."""
+    options = re.search(r"\[([^\]]*)\]", line)
+    own = re.compile(r"\b(trusted|allow-insecure|signed-by)\s*[+-]?=", re.IGNORECASE)
+    return options is not None and own.search(options[1]) is not None
 
 
 def apt_conf(step_folder: str, downloads: str, options: Sequence[str], *, ca_file: bool) -> str:
