@@ -51,9 +51,27 @@ PROBE_RETRY = Limit("probe-retry", "how long a probe that fails is asked again",
 JSON_DEPTH = Limit("json-depth", "brackets within brackets in JSON", 64, "levels")
 JSON_DIGITS = Limit("json-digits", "a whole number in JSON", 20, "digits")
 
+# Machines and disks.
+
+MACHINE_TEXT = Limit("machine", "a machine's description in a manifest", 1_000_000, "characters")
+DRIVES = Limit("drives", "a machine's hard disks, and its CD drives", 256, "drives")
+VOLUMES = Limit("volumes", "a disk's partitions", 128, "partitions")
+NICS = Limit("adapters", "a machine's network adapters", 32, "adapters")
+DISK_SIZE = Limit("disk-size", "a virtual disk in a foreign image", 64 * 10**12)
+IMAGE_SNAPSHOTS = Limit("image-snapshots", "a qcow2 image's snapshots", 256, "snapshots")
+VMDK_DESCRIPTOR = Limit("vmdk-descriptor", "the descriptor within a VMDK", MB)
+BOOT_LOADER = Limit("boot-loader", "a file of the boot loader, read from a guest's root", 4 * MB)
+READER_TIME = Limit("reader-time", "a program that reads a foreign disk", 3600, "s")
+DISK_RESERVE = Limit("disk-reserve", "what stays free, or 5% of it, of a disk that a foreign disk is unpacked on", GB)
+READER_MEMORY = Limit("reader-memory", "a program that reads a foreign disk: its address space", 8 * GB)
+READER_OUTPUT = Limit("reader-output", "what a program that reads a foreign disk prints", 16 * MB)
+
 # Recipes, templates and other texts.
 
 # A booted image, its probes and its console.
+
+CONSOLE = Limit("console", "what a booted machine shows on its console", 16 * MB)
+MACHINE_LINE = Limit("machine-line", "a line of a booted machine's answers, in base64", 16 * MB)
 
 # Nodes, ssh and other machines' answers.
 

@@ -6,10 +6,12 @@ Runs inside a worker of host.namespaces: mounts and loop devices end with it. Fi
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from vmgen_build.artifacts.disk.convert import to_raw
 from vmgen_build.artifacts.result import Disk
@@ -17,8 +19,11 @@ from vmgen_build.bases.copy import copy_tree
 from vmgen_build.bases.unpack import check_digest, check_root, looks_like_root
 from vmgen_build.errors import BuildError
 from vmgen_build.host import syscalls as sc
+from vmgen_build.host.beneath import is_beneath, read_beneath
+from vmgen_build.host.confined import Reach, lent, name_of, run_confined
 from vmgen_build.host.programs import Requirement, needed
-from vmgen_build.host.run import output, run
+from vmgen_build.host.run import output
+from vmgen_build.limits import TREE_FILE, VOLUMES
 from vmgen_build.plan.bases import Image
 
 REQUIREMENTS: tuple[Requirement, ...] = (
@@ -30,11 +35,13 @@ _READ_ONLY = "loop,ro,nosuid,nodev,noexec"
 _NO_JOURNAL = {"ext3": ",noload", "ext4": ",noload", "xfs": ",norecovery"}
 """Nothing is replayed: an image that is written to no more is clean."""
 
+_MOUNTED = ("ext2", "ext3", "ext4", "xfs", "btrfs", "vfat")
+"""File systems that the kernel itself mounts here: no mount(8) helper is started for what blkid(8) says of an image."""
+
 _NOT_COPIED = ("/", "none", "swap", "/boot/efi", "/efi")
 """Mount points: the root is there already, and a new machine's disk gets boot files for its firmware of its own."""
 
 _SECTOR = 512
-_FSTAB_BYTES = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +64,16 @@ def unpack_disk(base: Image, scratch: Path, root: Path) -> None:
     mounted_at.mkdir()
     try:
         to_raw(Disk("base", base.file, base.format), raw)
-        _copy_volumes(base, raw, mounted_at, root)
+        with raw.open("rb") as file, lent(file.fileno()):
+            volumes = _volumes(file)
+        _copy_volumes(base, volumes, raw, mounted_at, root)
     finally:
         raw.unlink(missing_ok=True)
         mounted_at.rmdir()
     check_root(root, str(base.file))
 
 
-def _copy_volumes(base: Image, raw: Path, at: Path, root: Path) -> None:
-    volumes = _volumes(raw)
+def _copy_volumes(base: Image, volumes: Sequence[_Volume], raw: Path, at: Path, root: Path) -> None:
     system = next((one for one in volumes if _is_root(raw, one, at)), None)
     if system is None:
         found = ", ".join(one.type for one in volumes) or "no file system"
@@ -77,27 +85,30 @@ def _copy_volumes(base: Image, raw: Path, at: Path, root: Path) -> None:
         copy_tree(at, root)
     for name, folder in _mount_points(root):
         volume = next((one for one in volumes if name in one.names), None)
-        if volume is None:
+        if volume is None or volume.type not in _MOUNTED:
             raise BuildError(f"{base.file}: its fstab mounts {name} on {folder}, and the disk has no such partition")
         with _mounted(raw, volume, at):
             copy_tree(at, _inside(root, folder, base.file))
 
 
-def _volumes(raw: Path) -> tuple[_Volume, ...]:
+def _volumes(raw: BinaryIO) -> tuple[_Volume, ...]:
     """The file systems of the disk: of each partition, or the one of a disk without partitions."""
-    table = run(["sfdisk", "--json", raw])
+    table = run_confined(["sfdisk", "--json", name_of(raw)], Reach((raw.fileno(),)))
     if table.code != 0:
-        return tuple(filter(None, [_volume(raw, 0, raw.stat().st_size, "")]))
+        return tuple(filter(None, [_volume(raw, 0, os.fstat(raw.fileno()).st_size, "")]))
     data = json.loads(table.text)["partitiontable"]
     unit = int(data.get("sectorsize", _SECTOR))
     parts = data.get("partitions", ())
+    if len(parts) > VOLUMES.amount:
+        raise BuildError(f"the disk of the base system has {len(parts)} partitions: {VOLUMES.exceeded}")
     extents = ((int(part["start"]) * unit, int(part["size"]) * unit, str(part.get("uuid", ""))) for part in parts)
     return tuple(filter(None, (_volume(raw, *extent) for extent in extents)))
 
 
-def _volume(raw: Path, start: int, size: int, partition: str) -> _Volume | None:
+def _volume(raw: BinaryIO, start: int, size: int, partition: str) -> _Volume | None:
     """None where there is no file system: an extended partition, empty space."""
-    probed = run(["blkid", "-p", "-o", "export", "-O", str(start), "-S", str(size), "-u", "filesystem,other", raw])
+    command = ["blkid", "-p", "-o", "export", "-O", str(start), "-S", str(size), "-u", "filesystem,other", name_of(raw)]
+    probed = run_confined(command, Reach((raw.fileno(),)))
     fields = dict(line.partition("=")[::2] for line in probed.text.splitlines())
     if probed.code != 0 or "TYPE" not in fields:
         return None
@@ -106,10 +117,10 @@ def _volume(raw: Path, start: int, size: int, partition: str) -> _Volume | None:
 
 
 def _is_root(raw: Path, volume: _Volume, at: Path) -> bool:
-    if volume.type in ("swap", "vfat") or volume.type.endswith("_member"):
+    if volume.type not in _MOUNTED or volume.type == "vfat":
         return False
     with _mounted(raw, volume, at):
-        return (at / "etc").is_dir() and looks_like_root(at)
+        return is_beneath(at, "etc/.") and looks_like_root(at)
 
 
 @contextmanager
@@ -124,11 +135,11 @@ def _mounted(raw: Path, volume: _Volume, at: Path) -> Iterator[None]:
 
 def _mount_points(root: Path) -> Sequence[tuple[str, str]]:
     """What the system's fstab mounts of its own disk beside its root: name of the file system, folder from the top."""
-    fstab = root / "etc/fstab"
-    if fstab.is_symlink() or not fstab.is_file():
+    try:
+        text = read_beneath(root, "etc/fstab", TREE_FILE).decode(errors="replace")
+    except OSError:
         return []
-    with fstab.open(encoding="utf-8", errors="replace") as file:
-        rows = [line.split() for line in file.read(_FSTAB_BYTES).splitlines() if not line.lstrip().startswith("#")]
+    rows = [line.split() for line in text.splitlines() if not line.lstrip().startswith("#")]
     own = [row for row in rows if len(row) > 2 and row[0].startswith(("UUID=", "LABEL=", "PARTUUID="))]
     return sorted(((row[0], row[1]) for row in own if row[1] not in _NOT_COPIED), key=lambda pair: pair[1])
 

@@ -7,7 +7,9 @@ which is set aside for tests (RFC 2544), and the host's side answers as the gate
 from __future__ import annotations
 
 import errno
+import grp
 import json
+import pwd
 import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -48,7 +50,7 @@ def dhcp_server(bridges: Sequence[str], scratch: Path) -> Iterator[None]:
         yield
         return
     command = ["dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--no-ping"]
-    command += ["--dhcp-authoritative", "--bind-interfaces", "--except-interface=lo", "--user=root", "--group=root"]
+    command += ["--dhcp-authoritative", "--bind-interfaces", "--except-interface=lo", *_as_nobody()]
     command += ["--pid-file=", f"--dhcp-leasefile={scratch / 'leases'}", f"--log-facility={scratch / 'dnsmasq.log'}"]
     for index, name in enumerate(bridges):
         net = _host(index).rpartition(".")[0]
@@ -58,6 +60,12 @@ def dhcp_server(bridges: Sequence[str], scratch: Path) -> Iterator[None]:
         yield
     finally:
         kill(server)
+
+
+def _as_nobody() -> list[str]:
+    """dnsmasq opens its ports, its file of leases and its log first, and then gives its rights up."""
+    nobody = pwd.getpwnam("nobody")
+    return ["--user=nobody", f"--group={grp.getgrgid(nobody.pw_gid).gr_name}"]
 
 
 def answer_as_gateway(ask: IpQuery, nics: Iterable[BridgedNic]) -> None:

@@ -24,6 +24,9 @@ TICK = 0.2
 """Seconds between two calls of what is called while a program runs."""
 
 Process = subprocess.Popen[bytes]
+SubprocessError = subprocess.SubprocessError
+"""What starting a program raises where its own preparation in the child fails."""
+
 TimeoutExpired = subprocess.TimeoutExpired
 """What Process.wait raises when its time is over."""
 
@@ -80,6 +83,12 @@ def start_with(fds: Sequence[int], argv: Sequence[Word], log: IO[bytes]) -> Proc
     """As `start`, with these file descriptors open in it under their numbers. log: takes both its streams."""
     streams = {"stdin": NULL, "stdout": log, "stderr": log}
     return _started(argv, env=environment(), pass_fds=tuple(fds), start_new_session=True, **streams)
+
+
+def start_so(argv: Sequence[Word], env: Mapping[str, str], options: Mapping[str, Any]) -> Process:
+    """Start a program with options of Popen's own and this environment alone (host.confined). Raises HostError as
+    `start`."""
+    return _started(argv, env=dict(env), start_new_session=True, **options)
 
 
 def run_on_terminal(argv: Sequence[Word]) -> None:

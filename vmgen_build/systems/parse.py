@@ -41,6 +41,11 @@ def host_arch() -> str:
     return _ARCHES.get(platform.machine().lower(), "amd64")
 
 
+def architectures() -> tuple[str, ...]:
+    """Those of machines, in Debian's words."""
+    return tuple(dict.fromkeys(_ARCHES.values()))
+
+
 def known_systems() -> tuple[str, ...]:
     """Names that a recipe may use, the ones that can be built first."""
     rows = [row for _, row in _distributions()]

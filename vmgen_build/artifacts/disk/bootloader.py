@@ -12,6 +12,8 @@ from pathlib import Path
 
 from vmgen_build.artifacts.disk.layout import SECTOR
 from vmgen_build.errors import BuildError
+from vmgen_build.host.beneath import read_beneath
+from vmgen_build.limits import BOOT_LOADER
 from vmgen_build.recipe.partitioning import MIB
 
 FOLDER = "boot/grub/i386-pc"
@@ -44,8 +46,8 @@ def install(image: Path, root: Path) -> None:
 
 
 def _read(root: Path, name: str) -> bytes:
-    path = root / FOLDER / name
+    """By the root's own links alone."""
     try:
-        return path.read_bytes()
+        return read_beneath(root, f"{FOLDER}/{name}", BOOT_LOADER)
     except OSError as error:
         raise BuildError(f"the image has no boot loader: /{FOLDER}/{name}: {error.strerror}") from error

@@ -105,21 +105,28 @@ def measure(folder: Path) -> Content:
 def _blocks(path: str, status: os.stat_result) -> int:
     if stat.S_ISREG(status.st_mode):
         sparse = status.st_blocks * 512 + (1 << 20) < status.st_size
-        return sum(_rounded(end - start) for start, end in extents(path)) if sparse else _rounded(status.st_size)
+        return _of_sparse(path) if sparse else _rounded(status.st_size)
     return BLOCK if stat.S_ISLNK(status.st_mode) and status.st_size >= 60 else 0
 
 
-def extents(path: str | Path) -> Iterator[tuple[int, int]]:
-    """Where a file has data: (start, end) in bytes, by SEEK_DATA and SEEK_HOLE (lseek(2))."""
-    with open(path, "rb", buffering=0) as file:
-        end, size = 0, os.fstat(file.fileno()).st_size
-        while end < size:
-            try:
-                start = file.seek(end, os.SEEK_DATA)
-            except OSError:
-                return
-            end = file.seek(start, os.SEEK_HOLE)
-            yield start, end
+def _of_sparse(path: str) -> int:
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        return sum(_rounded(end - start) for start, end in extents(fd))
+    finally:
+        os.close(fd)
+
+
+def extents(fd: int) -> Iterator[tuple[int, int]]:
+    """Where an open file has data: (start, end) in bytes, by SEEK_DATA and SEEK_HOLE (lseek(2))."""
+    end, size = 0, os.fstat(fd).st_size
+    while end < size:
+        try:
+            start = os.lseek(fd, end, os.SEEK_DATA)
+        except OSError:
+            return
+        end = os.lseek(fd, start, os.SEEK_HOLE)
+        yield start, end
 
 
 def _rounded(size: int) -> int:

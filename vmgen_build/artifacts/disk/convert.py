@@ -1,61 +1,106 @@
-"""Images of disks from one format to another, by qemu-img(1).
+"""Images of disks from one format to another, by qemu-img(1), which runs confined (host.confined).
 
-A format is known, never guessed from the content, which a guest has written."""
+A format is known, never guessed from the content, which a guest has written. What leads to other files is refused."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+import errno
+import os
+import stat
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import IO, BinaryIO
 
+from vmgen_build.artifacts.disk.qcow2 import check_qcow2
+from vmgen_build.artifacts.disk.tools import copy_data
 from vmgen_build.artifacts.result import Disk
-from vmgen_build.errors import BuildError
+from vmgen_build.artifacts.vmdk.alone import check_alone
+from vmgen_build.errors import BuildError, HostError
+from vmgen_build.host.confined import lent, name_of, output_confined, user
 from vmgen_build.host.files import Written, whole_file
-from vmgen_build.host.run import output, run
 
-_PATIENCE = 60.0
-"""Seconds that qemu-img may take to look at an image's head."""
+_CHECKS: Mapping[str, Callable[[IO[bytes]], int]] = {"qcow2": check_qcow2, "vmdk": check_alone}
 
 
 def convert(disk: Disk, goal: Path, form: str) -> Written:
-    """The disk as a new file of the format `form`, in which what is empty takes no room.
+    """The disk, which is ours, as a new file of the format `form`, in which what is empty takes no room.
 
     Raises BuildError (the image is damaged, or not one file alone), HostError (no qemu-img, folder not writable); then
     there is no new file.
     """
-    _check_alone(disk)
-    with whole_file(goal) as file:
-        _convert(disk, form, Path(file.name), f"cannot write {goal}")
+    with opened(disk.path) as source, whole_file(goal) as file, lent(source.fileno()):
+        _convert(source, disk, file, form, goal.parent)
     return Written.of(goal)
 
 
 def to_raw(disk: Disk, raw: Path) -> None:
     """The disk as the new sparse image `raw`, for use on this host. Raises BuildError as `convert`, HostError."""
-    _check_alone(disk)
-    _convert(disk, "raw", raw, f"cannot read {disk.path}")
+    with opened(disk.path) as source:
+        raw_of(source, disk, raw)
 
 
-def _convert(disk: Disk, form: str, goal: Path, failure: str) -> None:
-    output(["qemu-img", "convert", "-f", disk.format, "-O", form, "-S", "4k", disk.path, goal], failure)
+def raw_of(source: BinaryIO, disk: Disk, raw: Path) -> None:
+    """As `to_raw`, of an image that is open already."""
+    try:
+        fd = os.open(raw, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise HostError(f"cannot write {raw}: {error.strerror}; make room there, or choose another folder") from error
+    with os.fdopen(fd, "r+b", buffering=0) as file:
+        try:
+            if disk.format == "raw":
+                _copy(source, file, raw)
+            else:
+                with _readable(source, raw.parent) as readable:
+                    _convert(readable, disk, file, "raw", raw.parent)
+        except BaseException:
+            raw.unlink(missing_ok=True)
+            raise
 
 
-def _check_alone(disk: Disk) -> None:
-    """A foreign image may name other files of this host, as a backing file or as extents: such a one is not read."""
-    if disk.format == "raw":
+@contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """A disk image to read. Raises BuildError where it cannot be read, or is no file."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        with os.fdopen(fd, "rb") as file:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                raise OSError(errno.EINVAL, "it is no file")
+            yield file
+    except OSError as error:
+        raise BuildError(f"cannot read {path}: {error.strerror}; check the file and its permissions") from error
+
+
+def _convert(source: BinaryIO, disk: Disk, goal: IO[bytes], form: str, folder: Path) -> None:
+    """source: one that the confined program may open. folder: that of the goal."""
+    if disk.format in _CHECKS:
+        try:
+            _CHECKS[disk.format](source)
+        except ValueError as error:
+            raise BuildError(f"{disk.path} is not read: {error}") from error
+    fds = source.fileno(), goal.fileno()
+    with lent(goal.fileno()):
+        command = ["qemu-img", "convert", "-f", disk.format, "-O", form, "-S", "4k"]
+        output_confined([*command, *map(name_of, fds)], f"cannot read {disk.path}", fds, folder)
+
+
+@contextmanager
+def _readable(source: BinaryIO, folder: Path) -> Iterator[BinaryIO]:
+    """The image as the confined program may open it: itself where everybody may, else a copy without a name."""
+    if user() is None or os.fstat(source.fileno()).st_mode & stat.S_IROTH:
+        yield source
         return
-    asked = run(["qemu-img", "info", "-f", disk.format, "--output=json", disk.path], timeout=_PATIENCE)
-    if asked.code != 0:
-        raise BuildError(f"cannot read {disk.path}: {asked.reason}")
-    if others := [name for name in _files_of(json.loads(asked.text)) if Path(name) != disk.path]:
-        raise BuildError(f"{disk.path} is not a disk of one file: it leads to {', '.join(others)}; it is not read")
+    with TemporaryFile(dir=folder) as copy:
+        _copy(source, copy, folder)
+        with lent(copy.fileno()):
+            yield copy
 
 
-def _files_of(info: Mapping[str, Any]) -> Iterator[str]:
-    """The files that an image is made of, as `qemu-img info` lists them: qapi/block-core.json, ImageInfo."""
-    details = info.get("format-specific", {}).get("data", {})
-    for holder, key in ((info, "backing-filename"), (details, "data-file")):
-        if key in holder:
-            yield str(holder[key])
-    for extent in details.get("extents", ()):
-        yield str(extent["filename"])
+def _copy(source: IO[bytes], goal: IO[bytes], where: Path) -> None:
+    """Sparse, to a file that is empty. Raises HostError."""
+    try:
+        os.ftruncate(goal.fileno(), os.fstat(source.fileno()).st_size)
+        copy_data(source.fileno(), goal.fileno(), 0)
+    except OSError as error:
+        raise HostError(f"cannot write {where}: {error.strerror}; make room there") from error

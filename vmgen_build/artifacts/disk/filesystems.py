@@ -179,7 +179,8 @@ def _apart(making: Making, tools: Tools) -> Iterator[Path]:
     file = tools.folder / f"{making.drive.name}-{making.placed.volume.option}.fs"
     try:
         yield new_file(file, making.placed.size)
-        copy_data(file, making.image, making.placed.start)
+        with file.open("rb", buffering=0) as reader, making.image.open("r+b", buffering=0) as writer:
+            copy_data(reader.fileno(), writer.fileno(), making.placed.start)
     finally:
         file.unlink(missing_ok=True)
 

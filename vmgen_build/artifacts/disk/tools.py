@@ -83,17 +83,16 @@ def new_file(path: Path, size: int) -> Path:
     return path
 
 
-def copy_data(source: Path, image: Path, offset: int) -> None:
-    """Copy a file into an image that is all zero there: data only, no zeros. Raises OSError."""
-    with source.open("rb", buffering=0) as reader, image.open("r+b", buffering=0) as writer:
-        for start, end in extents(source):
-            while start < end:
-                chunk = os.pread(reader.fileno(), min(_CHUNK, end - start), start)
-                if not chunk:
-                    break
-                if chunk != _ZEROS[: len(chunk)]:
-                    _write_at(writer.fileno(), chunk, offset + start)
-                start += len(chunk)
+def copy_data(source: int, image: int, offset: int) -> None:
+    """Copy an open file into an image that is all zero there: data only, no zeros. Raises OSError."""
+    for at, end in extents(source):
+        while at < end:
+            chunk = os.pread(source, min(_CHUNK, end - at), at)
+            if not chunk:
+                break
+            if chunk != _ZEROS[: len(chunk)]:
+                _write_at(image, chunk, offset + at)
+            at += len(chunk)
 
 
 def _write_at(fd: int, data: bytes, offset: int) -> None:

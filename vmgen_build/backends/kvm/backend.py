@@ -70,7 +70,8 @@ class KvmBackend(Backend):
 
     def boot(self, artifact: Path, manifest: Mapping[str, object], boot: Boot) -> AbstractContextManager[Booted]:
         machine = vmdisks.machine_of_manifest(manifest)
-        return vmdisks.booted_disks(machine, vmdisks.copies(artifact, manifest, boot.scratch), boot)
+        disks = vmdisks.copies(artifact, manifest, boot.scratch)
+        return vmdisks.booted_disks(machine, disks, boot, vmdisks.listed_cds(artifact, manifest, boot.scratch))
 
 
 def _cds(plan: Plan, out: Path, stem: str) -> tuple[Written, ...]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from vmgen_build.backends.base import progress_on
 from vmgen_build.errors import BuildError, HostError
@@ -13,8 +14,10 @@ from vmgen_build.events import Bus
 from vmgen_build.host.programs import Requirement, needed
 from vmgen_build.plan.machine import Drive, Machine
 from vmgen_build.plan.model import Plan
+from vmgen_build.plan.readback import machine_read_back
 
 if TYPE_CHECKING:
+    from vmgen_build.artifacts.listed import ListedFile
     from vmgen_build.artifacts.result import Disk, Disks, Result
     from vmgen_build.boots.model import Boot, Booted
     from vmgen_build.host.files import Written
@@ -40,7 +43,12 @@ def machine_of_manifest(manifest: Mapping[str, object]) -> Machine:
     recipe = manifest.get("build_recipe")
     if not isinstance(recipe, Mapping) or MACHINE not in recipe:
         raise HostError("the manifest describes no virtual machine: build the image anew with this version")
-    return machine_in(recipe)
+    try:
+        return machine_read_back(str(recipe[MACHINE]))
+    except ValueError as error:
+        raise HostError(
+            f"the manifest describes a machine that no recipe can have: {error}; build the image anew"
+        ) from error
 
 
 def needs(plan: Plan) -> tuple[Requirement, ...]:
@@ -130,33 +138,65 @@ def pack_vmdk(drive: Drive, disk: Disk, goal: Path, bus: Bus) -> Written:
     return written
 
 
-def booted_disks(machine: Machine, disks: Sequence[Disk], boot: Boot) -> AbstractContextManager[Booted]:
+def booted_disks(
+    machine: Machine, disks: Sequence[Disk], boot: Boot, cds: Mapping[int, Path]
+) -> AbstractContextManager[Booted]:
+    """cds: by the number of its drive, an image that is ours."""
     from vmgen_build.boots.qemu.boot import booted_vm
 
-    return booted_vm(machine, disks, boot)
+    return booted_vm(machine, disks, boot, cds)
 
 
 def copies(artifact: Path, manifest: Mapping[str, object], scratch: Path) -> list[Disk]:
-    """The disks of a --format vmdk, qcow2 or raw artifact as raw images that may be written to. Raises BuildError."""
+    """The disks of a --format vmdk, qcow2 or raw artifact as raw images that may be written to: the files that the
+    manifest lists, beside the artifact. Raises BuildError, HostError."""
+    from vmgen_build.artifacts.listed import listed_files
     from vmgen_build.artifacts.result import Disk
 
-    machine, files = machine_of_manifest(manifest), manifest.get("files")
-    assert isinstance(files, list)
-    names = [str(f["name"]) for f in files if str(f["name"]).endswith((".vmdk", ".qcow2", ".raw"))]
-    if len(names) != len(machine.drives):
-        raise BuildError(f"the manifest has {len(names)} disks, and its machine {len(machine.drives)}; build it anew")
+    machine = machine_of_manifest(manifest)
+    files = [file for file in listed_files(artifact, manifest) if file.name.endswith((".vmdk", ".qcow2", ".raw"))]
+    if len(files) != len(machine.drives):
+        raise BuildError(f"the manifest has {len(files)} disks, and its machine {len(machine.drives)}; build it anew")
     raws = [Disk(drive.name, scratch / f"{drive.name}.raw") for drive in machine.drives]
-    for raw, name in zip(raws, names, strict=True):
-        _to_raw(artifact.parent / Path(name).name, raw.path)
+    for raw, file in zip(raws, files, strict=True):
+        _to_raw(file, raw.path)
     return raws
 
 
-def _to_raw(source: Path, goal: Path) -> None:
-    from vmgen_build.artifacts.disk.convert import to_raw
+def listed_cds(artifact: Path, manifest: Mapping[str, object], scratch: Path) -> dict[int, Path]:
+    """Copies of the CD images that lie beside the artifact under the names that its domain gives them. A drive whose
+    image is not among the files of the manifest is empty. Raises HostError."""
+    from vmgen_build.artifacts.listed import listed_files
+
+    machine = machine_of_manifest(manifest)
+    files = {file.name: file for file in listed_files(artifact, manifest)}
+    stem = f"{machine.name}-kvm-{machine.arch}"
+    found = {}
+    for number, cd in enumerate(machine.cds):
+        file = files.get(cd_name(stem, number))
+        if cd.connected and cd.image and file is not None:
+            found[number] = scratch / f"cd{number}.iso"
+            with file.opened() as source:
+                copy_to(source, found[number])
+    return found
+
+
+def copy_to(source: IO[bytes], goal: Path) -> None:
+    """Raises HostError."""
+    try:
+        with goal.open("xb") as file:
+            shutil.copyfileobj(source, file, 1 << 20)
+    except OSError as error:
+        raise HostError(f"cannot write {goal}: {error.strerror}; make room there, or choose another folder") from error
+
+
+def _to_raw(file: ListedFile, goal: Path) -> None:
+    from vmgen_build.artifacts.disk.convert import raw_of
     from vmgen_build.artifacts.result import Disk
     from vmgen_build.artifacts.vmdk import extract
 
-    if source.suffix == ".vmdk":
-        extract(source, goal)
-    else:
-        to_raw(Disk(source.stem, source, source.suffix[1:]), goal)
+    with file.opened() as source:
+        if file.path.suffix == ".vmdk":
+            extract(source, goal)
+        else:
+            raw_of(source, Disk(file.path.stem, file.path, file.path.suffix[1:]), goal)

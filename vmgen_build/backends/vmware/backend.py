@@ -73,10 +73,8 @@ class VmwareBackend(Backend):
     def boot(self, artifact: Path, manifest: Mapping[str, object], boot: Boot) -> AbstractContextManager[Booted]:
         machine = vmdisks.machine_of_manifest(manifest)
         if artifact.suffix == ".ova":
-            disks = _extracted(artifact, machine, boot.scratch)
-        else:
-            disks = vmdisks.copies(artifact, manifest, boot.scratch)
-        return vmdisks.booted_disks(machine, disks, boot)
+            return vmdisks.booted_disks(machine, *_extracted(artifact, machine, boot))
+        return vmdisks.booted_disks(machine, vmdisks.copies(artifact, manifest, boot.scratch), boot, {})
 
 
 def _ova(plan: Plan, result: Result, goal: Path, bus: Bus) -> Written:
@@ -98,15 +96,27 @@ def _ova(plan: Plan, result: Result, goal: Path, bus: Bus) -> Written:
     return write_ova(goal, completed(plan.build_recipe[f"{plan.name}.ovf"], described), files, epoch=plan.epoch)
 
 
-def _extracted(ova: Path, machine: Machine, scratch: Path) -> list[Disk]:
-    """The machine's disks as raw images. Raises BuildError where the OVA is not sound."""
+def _extracted(ova: Path, machine: Machine, boot: Boot) -> tuple[list[Disk], Boot, dict[int, Path]]:
+    """The machine's disks as raw images, and the images in its CD drives. Raises BuildError where the OVA is not sound,
+    or is not this machine's."""
     from vmgen_build.artifacts.ova import check_ova
+    from vmgen_build.artifacts.ova.tar import opened_member
     from vmgen_build.artifacts.result import Disk
 
-    content = check_ova(ova, folder=scratch)
+    content = check_ova(ova, folder=boot.scratch)
     if content.findings:
         raise BuildError(f"{ova} is not sound: {'; '.join(content.findings)}; build the image anew")
-    return [Disk(drive.name, content.raws[drive.file]) for drive in machine.drives]
+    if lacking := [drive.file for drive in machine.drives if drive.file not in content.raws]:
+        raise BuildError(f"{ova} lacks what its manifest says of it: {', '.join(lacking)}; build the image anew")
+    members = {member.name: member for member in content.members if member.name not in content.raws}
+    cds = {}
+    for number, cd in enumerate(machine.cds):
+        member = members.get(Path(cd.image).name) if cd.connected and cd.image else None
+        if member is not None:
+            cds[number] = boot.scratch / f"cd{number}.iso"
+            with opened_member(ova, member) as source:
+                vmdisks.copy_to(source, cds[number])
+    return [Disk(drive.name, content.raws[drive.file]) for drive in machine.drives], boot, cds
 
 
 BACKEND = VmwareBackend()

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from vmgen_build.errors import TIMED_OUT, BuildError
 from vmgen_build.guests.model import PATH, Communicator, Ran, no_answer
+from vmgen_build.limits import MACHINE_LINE
 from vmgen_build.plan.text.render import Renderer
 
 TAG = "@vmgen-verify"
@@ -153,7 +154,11 @@ class Agent(Communicator):
 
     def _line(self, deadline: float | None) -> str | None:
         """The next line without its end; None when the time is up."""
-        while b"\n" not in self._buffer:
+        searched = 0
+        while self._buffer.find(b"\n", searched) < 0:
+            searched = len(self._buffer)
+            if searched > MACHINE_LINE.amount:
+                raise BuildError(f"of an answer of the machine {MACHINE_LINE.exceeded}\n{self._console()}")
             left = None if deadline is None else deadline - time.monotonic()
             if left is not None and left <= 0:
                 return None

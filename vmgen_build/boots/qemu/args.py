@@ -12,13 +12,12 @@ What VMware has and QEMU lacks is replaced by its nearest kin:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from vmgen_build.catalogue.hardware import BUSES
 from vmgen_build.errors import BuildError
-from vmgen_build.plan.machine import CdDrive, Drive, Machine, Nic
+from vmgen_build.plan.machine import Drive, Machine, Nic
 
 CONTROLLERS = {
     "pvscsi": ("pvscsi", 64),
@@ -52,39 +51,62 @@ class Power:
 
 @dataclass(frozen=True, slots=True)
 class Wiring:
-    """The host's ends of a machine.
+    """The host's ends of a machine: open descriptors, each of them open in QEMU under its number.
 
-    disks: path and format ("raw", "qcow2") for each drive, in order. firmware: EFI's code and the machine's own copy of
-    its variables. taps: a tap device for each interface, in order. agent, control: connected sockets, open in QEMU, for
-    the second serial port and for QMP. console: a file that the first serial port is written to.
+    disks: a raw image for each drive, in order. cds: by the number of its drive, the image in it. firmware: EFI's code
+    and the machine's own copy of its variables. taps: a tap device for each interface, in order. agent, control:
+    connected sockets for the second serial port and for QMP. console: a file for the first serial port to write to.
     """
 
-    disks: tuple[tuple[Path, str], ...]
-    firmware: tuple[Path, Path] | None
-    taps: tuple[str, ...]
-    console: Path
+    disks: tuple[int, ...]
+    cds: Mapping[int, int]
+    firmware: tuple[int, int] | None
+    taps: tuple[int, ...]
+    console: int
     agent: int
     control: int
+
+    @property
+    def files(self) -> tuple[int, ...]:
+        """Those that QEMU opens by name."""
+        return (*self.disks, *self.cds.values(), *(self.firmware or ()), self.console)
+
+    @property
+    def fds(self) -> tuple[int, ...]:
+        return (*self.files, *self.taps, self.agent, self.control)
+
+
+SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
+"""QEMU's filter of system calls (seccomp): no other program is started, and no right gained."""
 
 
 def arguments(machine: Machine, wiring: Wiring, power: Power) -> list[str]:
     """Raises BuildError for what QEMU's boards have no place for."""
     board = board_of(machine)
-    words = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-name", _option(machine.name)]
+    words = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-sandbox", SANDBOX]
+    words += ["-name", _option(machine.name)]
     # graphics=off: SeaBIOS and GRUB's first stages write to the serial port too (SeaBIOS, sercon-port).
     words += ["-machine", f"{board},graphics=off", "-display", "none", "-vga", "std"]
     words += ["-accel", "kvm" if power.accel == "kvm" else "tcg,thread=multi,tb-size=256"]
     words += ["-cpu", "host" if power.accel == "kvm" else EMULATED]
     words += ["-smp", str(min(machine.cpus, power.cpus)), "-m", str(_memory(machine, power) // MIB)]
     words += ["-no-reboot", "-rtc", "base=utc"]
+    for number in wiring.files:
+        words += ["-add-fd", f"fd={number},set={number}"]
     if wiring.firmware is not None:
-        code, variables = map(_path, wiring.firmware)
+        code, variables = map(_file, wiring.firmware)
         words += ["-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={code}"]
-        words += ["-drive", f"if=pflash,unit=1,format=raw,file={variables}"]
-    words += ["-chardev", f"file,id=console,path={_path(wiring.console)}", "-serial", "chardev:console"]
+        words += ["-drive", f"if=pflash,unit=1,format=raw,auto-read-only=off,file={variables}"]
+    words += ["-chardev", f"file,id=console,append=on,path={_file(wiring.console)}", "-serial", "chardev:console"]
     words += ["-chardev", f"socket,id=agent,fd={wiring.agent}", "-serial", "chardev:agent"]
     words += ["-chardev", f"socket,id=control,fd={wiring.control}", "-mon", "chardev=control,mode=control"]
-    return [*words, *_drives(machine, wiring.disks), *_cds(machine, board), *_nics(machine.nics, wiring.taps)]
+    drives, cds = _drives(machine, wiring.disks), _cds(machine, board, wiring.cds)
+    return [*words, *drives, *cds, *_nics(machine.nics, wiring.taps)]
+
+
+def _file(number: int) -> str:
+    """The set of this one descriptor (qemu(1), -add-fd)."""
+    return f"/dev/fdset/{number}"
 
 
 def board_of(machine: Machine) -> str:
@@ -121,10 +143,10 @@ def _memory(machine: Machine, power: Power) -> int:
     return min(machine.ram, power.memory)
 
 
-def _drives(machine: Machine, disks: Sequence[tuple[Path, str]]) -> Iterator[str]:
+def _drives(machine: Machine, disks: Sequence[int]) -> Iterator[str]:
     controllers: set[str] = set()
-    for number, (drive, (path, form)) in enumerate(zip(machine.drives, disks, strict=True)):
-        yield from ("-drive", f"if=none,id=disk{number},format={form},cache=unsafe,file={_path(path)}")
+    for number, (drive, image) in enumerate(zip(machine.drives, disks, strict=True)):
+        yield from ("-drive", f"if=none,id=disk{number},format=raw,auto-read-only=off,cache=unsafe,file={_file(image)}")
         boot = ",bootindex=1" if drive.boot else ""
         if drive.bus == "ide":
             if not BUSES["ide"].holds((drive.index, drive.unit)):
@@ -158,19 +180,15 @@ def _place(kind: str, controller: str, place: int) -> str:
     return f"scsi-hd,bus={controller}.0,scsi-id={place},lun=0"
 
 
-def _cds(machine: Machine, board: str) -> Iterator[str]:
-    """A drive whose image this host does not have is empty."""
-    for number, (cd, place) in enumerate(zip(machine.cds, _cd_places(machine, board), strict=True)):
+def _cds(machine: Machine, board: str, images: Mapping[int, int]) -> Iterator[str]:
+    """A drive without an image is empty."""
+    for number, place in enumerate(_cd_places(machine, board)):
         medium = ""
-        if _has_image(cd):
-            source = _path(Path(cd.image or "").absolute())
+        if number in images:
+            source = _file(images[number])
             yield from ("-drive", f"if=none,id=cd{number},media=cdrom,readonly=on,format=raw,file={source}")
             medium = f",drive=cd{number}"
         yield from ("-device", f"ide-cd,{place}{medium}")
-
-
-def _has_image(cd: CdDrive) -> bool:
-    return cd.connected and cd.image is not None and Path(cd.image).is_file()
 
 
 def _cd_places(machine: Machine, board: str) -> list[str]:
@@ -184,15 +202,11 @@ def _cd_places(machine: Machine, board: str) -> list[str]:
     return [f"bus=ide.{port}" for port in range(len(machine.cds))]
 
 
-def _nics(nics: Sequence[Nic], taps: Sequence[str]) -> Iterator[str]:
+def _nics(nics: Sequence[Nic], taps: Sequence[int]) -> Iterator[str]:
     """romfile= : nothing is booted from a network."""
     for number, (nic, tap) in enumerate(zip(nics, taps, strict=True)):
-        yield from ("-netdev", f"tap,id=net{number},ifname={tap},script=no,downscript=no")
+        yield from ("-netdev", f"tap,id=net{number},fd={tap}")
         yield from ("-device", f"{nic.adapter},id=nic{number},netdev=net{number},mac={nic.hw_addr},romfile=")
-
-
-def _path(path: Path) -> str:
-    return _option(str(path))
 
 
 def _option(text: str) -> str:

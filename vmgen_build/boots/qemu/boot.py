@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from vmgen_build.artifacts.result import Disk
 from vmgen_build.boots.model import SKIPPED, Boot, Booted
@@ -17,12 +19,14 @@ from vmgen_build.boots.qemu.agent import Agent
 from vmgen_build.boots.qemu.args import Power, Wiring, arguments, reduced, replaced
 from vmgen_build.boots.qemu.console import Console
 from vmgen_build.boots.qemu.copies import give_agent, throwaway
-from vmgen_build.boots.qemu.host import ACCELERATORS, own_firmware, power
-from vmgen_build.boots.qemu.net import ip_of, joined, make_taps
+from vmgen_build.boots.qemu.host import ACCELERATORS, KVM, own_firmware, power
+from vmgen_build.boots.qemu.net import ip_of, joined, open_taps
 from vmgen_build.boots.up import NO_ANSWER, State, state_of, waits_for
 from vmgen_build.errors import BuildError, HostError
 from vmgen_build.guests.model import Communicator, Ran
-from vmgen_build.host.run import kill, start_with
+from vmgen_build.host.confined import Reach, start_confined
+from vmgen_build.host.run import kill
+from vmgen_build.limits import MACHINE_LINE, READER_OUTPUT
 from vmgen_build.plan.machine import Machine
 from vmgen_build.text import duration
 
@@ -73,12 +77,14 @@ class VmBooted(Booted):
 
 
 @contextmanager
-def booted_vm(machine: Machine, disks: Sequence[Disk], boot: Boot) -> Iterator[VmBooted]:
+def booted_vm(
+    machine: Machine, disks: Sequence[Disk], boot: Boot, cds: Mapping[int, Path] = MappingProxyType({})
+) -> Iterator[VmBooted]:
     """Copy, start, wait until the system is up; everything is gone after it.
 
     disks: one for each of machine.drives, in order. Raw ones below boot.scratch are throwaway and written to, others
-    are never changed. Raises BuildError with the console's last lines as soon as it is clear that the machine will not
-    be up; HostError.
+    are never changed. cds: by the number of its drive, the image in it, which is ours.
+    Raises BuildError with the console's last lines as soon as it is clear that the machine will not be up; HostError.
     """
     if machine.arch not in ARCHITECTURES:
         raise HostError(f"no {machine.arch} machine can be booted here: use --no-boot")
@@ -89,11 +95,12 @@ def booted_vm(machine: Machine, disks: Sequence[Disk], boot: Boot) -> Iterator[V
         bus.note(sentence, verbose=True)
     with ExitStack() as undo:
         copies = throwaway(machine, disks, boot.scratch)
-        reason = give_agent(machine, copies, boot.scratch)
+        reason = give_agent(machine, copies)
         nics = joined(machine.nics)
         undo.enter_context(dhcp_server(make_bridges(nics), boot.scratch))
         firmware = own_firmware(boot.scratch) if machine.firmware == "efi" else None
-        qemu = undo.enter_context(_Qemu(_Parts(machine, copies, firmware, make_taps(nics), given), boot))
+        taps = undo.enter_context(open_taps(nics))
+        qemu = undo.enter_context(_Qemu(_Parts(machine, copies, cds, firmware, taps, given), boot))
         seconds, state = qemu.wait_until_up(talks=not reason)
         bus.note(f"booted in {duration(seconds)} ({ACCELERATORS[given.accel]}): {state}")
         if reason:
@@ -112,10 +119,32 @@ class _Parts:
     """What a machine is started with; copies, firmware and taps as Wiring has them."""
 
     machine: Machine
-    copies: tuple[tuple[Path, str], ...]
+    copies: tuple[Path, ...]
+    cds: Mapping[int, Path]
     firmware: tuple[Path, Path] | None
-    taps: tuple[str, ...]
+    taps: tuple[int, ...]
     power: Power
+
+    def wiring(self, console: Path, agent: int, control: int, undo: ExitStack) -> Wiring:
+        """All files open, until `undo`. Raises OSError."""
+
+        def opened(path: Path, flags: int) -> int:
+            fd = os.open(path, flags | os.O_CLOEXEC, 0o600)
+            undo.callback(os.close, fd)
+            return fd
+
+        firmware = None
+        if self.firmware is not None:
+            firmware = opened(self.firmware[0], os.O_RDONLY), opened(self.firmware[1], os.O_RDWR)
+        return Wiring(
+            disks=tuple(opened(copy, os.O_RDWR) for copy in self.copies),
+            cds={number: opened(image, os.O_RDONLY) for number, image in self.cds.items()},
+            firmware=firmware,
+            taps=self.taps,
+            console=opened(console, os.O_WRONLY | os.O_CREAT | os.O_APPEND),
+            agent=agent,
+            control=control,
+        )
 
 
 class _Qemu:
@@ -127,18 +156,19 @@ class _Qemu:
         self.console = Console(console)
         self._wires = (*socket.socketpair(), *socket.socketpair())
         self.agent = Agent(self._wires[0], self.last_words)
-        theirs = self._wires[1].fileno(), self._wires[3].fileno()
-        wiring = Wiring(parts.copies, parts.firmware, parts.taps, console, *theirs)
-        self._arguments = arguments(parts.machine, wiring, parts.power)
 
     def __enter__(self) -> _Qemu:
         _, inner, control, inner_control = self._wires
-        with self._errors.open("wb") as errors:
-            fds = inner.fileno(), inner_control.fileno()
-            self._process = start_with(fds, self._arguments, errors)
+        parts = self._parts
+        with ExitStack() as undo:
+            errors = undo.enter_context(self._errors.open("wb"))
+            wiring = parts.wiring(self.console.file, inner.fileno(), inner_control.fileno(), undo)
+            command = arguments(parts.machine, wiring, parts.power)
+            devices = (KVM,) if parts.power.accel == "kvm" else ()
+            self._process = start_confined(command, Reach(wiring.fds, devices, memory=None), errors)
         inner.close()
         inner_control.close()
-        unplugged = [number for number, nic in enumerate(self._parts.machine.nics) if not nic.connected]
+        unplugged = [number for number, nic in enumerate(parts.machine.nics) if not nic.connected]
         try:
             if unplugged:
                 _unplug(control, unplugged)
@@ -154,7 +184,8 @@ class _Qemu:
 
     def last_words(self) -> str:
         """What QEMU wrote, and the end of the machine's console."""
-        lines = self._errors.read_text(errors="replace").strip().splitlines()[-5:]
+        with self._errors.open("rb") as file:
+            lines = file.read(READER_OUTPUT.amount).decode(errors="replace").strip().splitlines()[-5:]
         return "\n".join([*(f"QEMU said: {line}" for line in lines), self.console.tail()])
 
     def wait_until_up(self, talks: bool) -> tuple[float, str]:
@@ -199,12 +230,12 @@ def _unplug(control: socket.socket, numbers: Sequence[int]) -> None:
     """Take the cables out of these interfaces (QMP, set_link). Raises OSError, ValueError."""
     control.settimeout(PATIENCE)
     with control.makefile("rw", encoding="utf-8") as speech:
-        speech.readline()
+        speech.readline(MACHINE_LINE.amount)
         commands: list[dict[str, object]] = [{"execute": "qmp_capabilities"}]
         commands += [{"execute": "set_link", "arguments": {"name": f"nic{n}", "up": False}} for n in numbers]
         for command in commands:
             speech.write(json.dumps(command) + "\n")
             speech.flush()
-            while "return" not in (answer := json.loads(speech.readline())):
+            while "return" not in (answer := json.loads(speech.readline(MACHINE_LINE.amount))):
                 if "error" in answer:
                     raise ValueError(answer["error"].get("desc", answer["error"]))

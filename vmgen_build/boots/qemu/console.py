@@ -6,6 +6,7 @@ import re
 import time
 from pathlib import Path
 
+from vmgen_build.limits import CONSOLE
 from vmgen_build.text import clean
 
 ENDS = (
@@ -33,12 +34,13 @@ TAIL = 15
 
 class Console:
     def __init__(self, file: Path) -> None:
-        self._file = file
+        self.file = file
 
     def lines(self) -> list[str]:
         """All so far, as text for people. Cursor movements of firmware and GRUB end a line here."""
         try:
-            text = self._file.read_text(errors="replace")
+            with self.file.open("rb") as file:
+                text = file.read(CONSOLE.amount + 1).decode(errors="replace")
         except FileNotFoundError:
             return []
         moved = re.sub(r"\x1b\[\d*;?\d*[Hf]", "\n", text)
@@ -47,7 +49,9 @@ class Console:
     def end(self) -> str:
         """Why the machine will never be up; "" as long as it may."""
         lines = self.lines()
-        if lines and lines[-1].startswith(_HANDED_OVER) and time.time() - self._file.stat().st_mtime > STALL:
+        if self.file.exists() and self.file.stat().st_size > CONSOLE.amount:
+            return f"of what it shows on its console {CONSOLE.exceeded}"
+        if lines and lines[-1].startswith(_HANDED_OVER) and time.time() - self.file.stat().st_mtime > STALL:
             return f"its disk has no boot loader, or one that shows nothing for {STALL:g} s"
         text = "\n".join(lines)
         return next((wrong for wrong, words in ENDS if re.search(words, text)), "")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
+from vmgen_build.artifacts.disk.convert import to_raw
 from vmgen_build.artifacts.result import Disk
 from vmgen_build.boots.qemu.agent import agent_script, agent_unit
 from vmgen_build.errors import BuildError
-from vmgen_build.host.run import Word, output
+from vmgen_build.host.confined import lent, name_of, output_confined, text_file
 from vmgen_build.plan.machine import Drive, Machine, Volume
 
 UNITS = "/etc/systemd/system"
@@ -21,59 +23,62 @@ WRITABLE = ("ext2", "ext3", "ext4")
 """File systems that debugfs(8) writes to without mounting them."""
 
 
-def throwaway(machine: Machine, disks: Sequence[Disk], scratch: Path) -> tuple[tuple[Path, str], ...]:
-    """For each drive, a file that may be written to, and its format ("raw", "qcow2"). The boot drive's is raw.
+FAILURE = "cannot prepare a copy to boot"
+
+
+def throwaway(machine: Machine, disks: Sequence[Disk], scratch: Path) -> tuple[Path, ...]:
+    """For each drive, a raw image that may be written to.
 
     Raw images below `scratch` are throwaway already and taken as they are; all others stay as they are.
     """
     found = []
     for drive, disk in zip(machine.drives, disks, strict=True):
-        original, copy = disk.path.absolute(), scratch / f"boot-{drive.name}.img"
-        if disk.format == "raw" and original.is_relative_to(scratch.absolute()):
-            found.append((disk.path, "raw"))
-        elif drive.boot:
-            _run(["qemu-img", "convert", "-f", disk.format, "-O", "raw", "-S", "4k", original, copy], scratch)
-            found.append((copy, "raw"))
+        copy = scratch / f"boot-{drive.name}.img"
+        if disk.format == "raw" and disk.path.absolute().is_relative_to(scratch.absolute()):
+            copy = disk.path
         else:
-            backing: list[Word] = ["-F", disk.format, "-b", original]
-            _run(["qemu-img", "create", "-q", "-f", "qcow2", *backing, copy], scratch)
-            found.append((copy, "qcow2"))
+            to_raw(disk, copy)
+        found.append(copy)
     return tuple(found)
 
 
-def give_agent(machine: Machine, copies: Sequence[tuple[Path, str]], scratch: Path) -> str:
+def give_agent(machine: Machine, copies: Sequence[Path]) -> str:
     """Put the agent into the copy's root file system; "", or why that cannot be done. Raises BuildError."""
     number, volume = _root(machine)
     if volume.fs not in WRITABLE:
         return f"nothing on this host writes to a {volume.fs} file system without mounting it"
-    image, offset = copies[number][0], offset_of(copies[number][0], volume.number)
-    for name, text in ((UNIT, agent_unit(f"{UNITS}/{SCRIPT}")), (SCRIPT, agent_script())):
-        (scratch / name).write_text(text)
-    commands = [f"mkdir {UNITS}/{WANTS}", f"cd {UNITS}", *(f"write {name} {name}" for name in (UNIT, SCRIPT))]
-    commands += [f"cd {UNITS}/{WANTS}", f"symlink {UNIT} {UNITS}/{UNIT}"]
-    (scratch / "debugfs").write_text("".join(f"{line}\n" for line in commands))
-    place = f"{image.absolute()}?offset={offset}"
-    written = _run(["debugfs", "-w", "-f", "debugfs", place], scratch)
-    there = all(
-        _run(["debugfs", "-R", f"cat {UNITS}/{name}", place], scratch) == (scratch / name).read_text()
-        for name in (UNIT, SCRIPT)
-    )
-    if not there or UNIT not in _run(["debugfs", "-R", f"ls {UNITS}/{WANTS}", place], scratch):
-        raise BuildError(f"cannot write to the root file system of the machine's copy:\n{written.strip()}")
+    offset = offset_of(copies[number], volume.number)
+    texts = {UNIT: agent_unit(f"{UNITS}/{SCRIPT}"), SCRIPT: agent_script()}
+    with ExitStack() as undo:
+        image = undo.enter_context(copies[number].open("r+b", buffering=0))
+        undo.enter_context(lent(image.fileno()))
+        files = {name: undo.enter_context(text_file(text)) for name, text in texts.items()}
+        commands = [f"mkdir {UNITS}/{WANTS}", f"cd {UNITS}"]
+        commands += [f"write {name_of(file)} {name}" for name, file in files.items()]
+        commands += [f"cd {UNITS}/{WANTS}", f"symlink {UNIT} {UNITS}/{UNIT}"]
+        script = undo.enter_context(text_file("".join(f"{line}\n" for line in commands)))
+        fds = [image.fileno(), script.fileno(), *(file.fileno() for file in files.values())]
+
+        def debugfs(*words: str) -> str:
+            return output_confined(["debugfs", *words, f"{name_of(image)}?offset={offset}"], FAILURE, fds)
+
+        written = debugfs("-w", "-f", name_of(script))
+        there = all(debugfs("-R", f"cat {UNITS}/{name}") == text for name, text in texts.items())
+        if not there or UNIT not in debugfs("-R", f"ls {UNITS}/{WANTS}"):
+            raise BuildError(f"cannot write to the root file system of the machine's copy:\n{written.strip()}")
     return ""
 
 
 def offset_of(image: Path, number: int) -> int:
     """Where a raw image's partition begins, in bytes. Raises BuildError."""
-    table = json.loads(_run(["sfdisk", "--json", str(image.absolute())], image.parent))["partitiontable"]
+    with image.open("rb") as file, lent(file.fileno()):
+        text = output_confined(["sfdisk", "--json", name_of(file)], FAILURE, [file.fileno()])
+        node = name_of(file)
+    table = json.loads(text)["partitiontable"]
     for partition in table["partitions"]:
-        if str(partition["node"]).endswith((f"{image.name}{number}", f"{image.name}p{number}")):
+        if str(partition["node"]).removeprefix(node).removeprefix("p") == str(number):
             return int(partition["start"]) * int(table.get("sectorsize", 512))
     raise BuildError(f"{image.name} has no partition {number}, which should hold the root file system")
-
-
-def _run(command: Sequence[Word], folder: Path) -> str:
-    return output(command, "cannot prepare a copy to boot", cwd=folder)
 
 
 def _root(machine: Machine) -> tuple[int, Volume]:

@@ -13,6 +13,8 @@ from vmgen_build.errors import HostError
 from vmgen_build.host.memory import available
 from vmgen_build.host.system import how_to_get
 
+KVM = Path("/dev/kvm")
+
 KVM_CREATE_VM = 0xAE01
 """ioctl of /dev/kvm (linux/kvm.h)."""
 
@@ -48,7 +50,7 @@ def own_firmware(scratch: Path) -> tuple[Path, Path]:
     raise HostError(f"this host lacks OVMF (EFI firmware for the machine that boots); {how_to_get(['ovmf'])}")
 
 
-def _has_kvm(cpuinfo: Path = Path("/proc/cpuinfo"), device: Path = Path("/dev/kvm")) -> bool:
+def _has_kvm(cpuinfo: Path = Path("/proc/cpuinfo"), device: Path = KVM) -> bool:
     """Whether a processor's own virtualisation is there. A /dev/kvm without it (a PVM kernel's, in a guest of a cloud)
     makes machines, but slower ones than TCG does."""
     if re.search(r"^flags\s*:.*\b(vmx|svm)\b", cpuinfo.read_text(), re.MULTILINE) is None:
@@ -59,8 +61,14 @@ def _has_kvm(cpuinfo: Path = Path("/proc/cpuinfo"), device: Path = Path("/dev/kv
         return False
     try:
         os.close(fcntl.ioctl(fd, KVM_CREATE_VM, 0))
+        return _opens_for_others(os.fstat(fd))
     except OSError:
         return False
     finally:
         os.close(fd)
-    return True
+
+
+def _opens_for_others(status: os.stat_result) -> bool:
+    """Whether QEMU, which does not run as root, may open the device: as its group, or as everybody."""
+    by_group = status.st_gid != 0 and status.st_mode & 0o060 == 0o060
+    return os.geteuid() != 0 or by_group or status.st_mode & 0o006 == 0o006

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import fcntl
+import os
+import struct
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from vmgen_build.artifacts.lxc import BridgedNic
 from vmgen_build.boots.network import IpQuery, ip_entries, set_up
-from vmgen_build.errors import BuildError
+from vmgen_build.errors import BuildError, HostError
 from vmgen_build.guests.model import Communicator
 from vmgen_build.plan.machine import Nic
 
 PATIENCE = 30.0
+
+TUNSETIFF = 0x400454CA
+IFF_TAP, IFF_NO_PI, IFF_VNET_HDR = 0x0002, 0x1000, 0x4000
+"""linux/if_tun.h."""
 
 
 def joined(nics: Sequence[Nic]) -> list[BridgedNic]:
@@ -25,13 +33,28 @@ def joined(nics: Sequence[Nic]) -> list[BridgedNic]:
     return found
 
 
-def make_taps(nics: Sequence[BridgedNic]) -> tuple[str, ...]:
-    """A tap device for each interface, in its bridge. They end with the worker's network."""
-    names = tuple(f"vmgentap{nic.index}" for nic in nics)
-    for name, nic in zip(names, nics, strict=True):
-        set_up("tuntap", "add", "dev", name, "mode", "tap")
-        set_up("link", "set", name, "master", nic.bridge, "up")
-    return names
+@contextmanager
+def open_taps(nics: Sequence[BridgedNic]) -> Iterator[tuple[int, ...]]:
+    """A tap device for each interface, in its bridge, as an open descriptor; each ends with its descriptor.
+
+    Linux, Documentation/networking/tuntap.rst. Raises HostError.
+    """
+    with ExitStack() as undo:
+        found = []
+        for nic in nics:
+            name = f"vmgentap{nic.index}"
+            try:
+                fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+                undo.callback(os.close, fd)
+                flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR
+                fcntl.ioctl(fd, TUNSETIFF, struct.pack("16sH22x", name.encode(), flags))
+            except OSError as error:
+                raise HostError(
+                    f"cannot make a tap device: /dev/net/tun: {error.strerror}; load the module tun"
+                ) from error
+            set_up("link", "set", name, "master", nic.bridge, "up")
+            found.append(fd)
+        yield tuple(found)
 
 
 def ip_of(communicator: Communicator) -> IpQuery:

@@ -43,7 +43,7 @@ class Disk(Section):
     filename: str | None = option(
         t.file_name, default=None, key="name", doc="Name of the disk's file.", example="hdd.vmdk"
     )
-    partitions: dict[str, Partition] = named(Partition, doc="The disk's partitions, in order.")
+    partitions: dict[str, Partition] = named(Partition, names=t.device_name, doc="The disk's partitions, in order.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,8 +85,8 @@ class Hardware(Section):
     ram: int | None = option(t.size, default=None, doc="Memory; a bare number is MB.", example="1024")
     firmware: str = option(t.choice("bios", "efi"), default="bios", doc="Firmware of a virtual machine.")
     hw_version: int = option(t.integer(4, 30), default=13, doc="VMware's virtual hardware version.")
-    hdds: dict[str, Disk] = named(Disk, doc="Hard disks.")
-    cds: dict[str, Cd] = named(Cd, doc="CD drives.")
+    hdds: dict[str, Disk] = named(Disk, names=t.device_name, doc="Hard disks.")
+    cds: dict[str, Cd] = named(Cd, names=t.device_name, doc="CD drives.")
     eths: dict[str, Adapter] = named(
         Adapter, names=t.interface_name, doc="Network adapters; an lxc machine without any gets eth0."
     )

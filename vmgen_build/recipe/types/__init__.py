@@ -4,6 +4,7 @@ from vmgen_build.recipe.types.base import Context, Type, choice
 from vmgen_build.recipe.types.basic import (
     boolean,
     bus_position,
+    device_name,
     file_name,
     integer,
     paths,
@@ -52,6 +53,7 @@ __all__ = [
     "bus_position",
     "choice",
     "crypt_hash",
+    "device_name",
     "file_mode",
     "file_name",
     "gecos",

@@ -119,6 +119,17 @@ def section_name(value: str) -> str:
     return value
 
 
+@of_text("letters, digits, dots, _ and -")
+def device_name(value: str) -> str:
+    """A disk's, a partition's or a drive's name, of which files on the way get theirs."""
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,62}", value):
+        raise ValueError(
+            f"{shown(value)} cannot be the name of a disk, partition or drive; write up to 63 letters, digits, dots, _"
+            " and -, beginning with a letter, digit or _"
+        )
+    return value
+
+
 _PROGRAM = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]*")
 
 

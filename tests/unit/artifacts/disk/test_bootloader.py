@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import struct
 from pathlib import Path
 
@@ -40,3 +41,32 @@ def test_what_is_no_boot_loader_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BuildError, match="not what grub-mkimage makes"):
         install(image, root(tmp_path / "empty", b""))
     assert image.read_bytes() == bytes(MIB)
+
+
+@pytest.mark.parametrize("name", ["boot", "boot/grub", "boot/grub/i386-pc", "boot/grub/i386-pc/core.img"])
+def test_issue_8_3_a_link_out_of_the_root_puts_no_file_of_the_host_into_the_image(tmp_path: Path, name: str) -> None:
+    """Each part of the path may be the link: absolute, or up and out."""
+    image, secret = tmp_path / "disk", b"secret" * 200
+    image.write_bytes(bytes(MIB))
+    outside = root(tmp_path / "outside", secret)
+    for number, target in enumerate((str(outside / name), "../" * 9 + str(outside / name).lstrip("/"))):
+        inside = root(tmp_path / f"root{number}", bytes(1000))
+        place = inside / name
+        place.unlink() if place.is_file() else shutil.rmtree(place)
+        place.symlink_to(target)
+        with pytest.raises(BuildError, match=r"no boot loader: .*No such file"):
+            install(image, inside)
+    assert b"secret" not in image.read_bytes()
+
+
+def test_issue_8_3_a_boot_loader_may_be_a_link_within_the_root_and_has_a_limit(tmp_path: Path) -> None:
+    image = tmp_path / "disk"
+    image.write_bytes(bytes(MIB))
+    inside = root(tmp_path / "root", b"core" * 200)
+    (inside / FOLDER / "core.img").rename(inside / "core")
+    (inside / FOLDER / "core.img").symlink_to("/core")
+    install(image, inside)
+    assert b"core" * 100 in image.read_bytes()
+    (inside / "core").write_bytes(bytes(5 * 10**6))
+    with pytest.raises(BuildError, match="the limit 'boot-loader'"):
+        install(image, inside)

@@ -154,7 +154,7 @@ def test_an_image_that_leads_to_files_of_this_host_is_not_read(
     else:
         head = '# Disk DescriptorFile\nversion=1\nCID=1\nparentCID=ffffffff\ncreateType="monolithicFlat"\n'
         foreign.write_text(f'{head}RW {8 * MIB // 512} FLAT "{secret}" 0\n')
-    with pytest.raises(BuildError, match=f"is not a disk of one file: it leads to .*{secret}"):
+    with pytest.raises(BuildError, match=r"is not read: it .*leads? to (another|other) file"):
         pack(plan("kvm"), disks, out, "qcow2")
     assert list(out.iterdir()) == []
 
@@ -162,7 +162,7 @@ def test_an_image_that_leads_to_files_of_this_host_is_not_read(
 def test_a_damaged_image_is_named(plan: Make, tmp_path: Path, out: Path) -> None:
     disks, _ = home(tmp_path, "qcow2", "raw")
     disks.disks[0].path.write_bytes(b"no image" * 1000)
-    with pytest.raises(BuildError, match=r"cannot read .*first\.img: .*not in qcow2 format"):
+    with pytest.raises(BuildError, match=r"first\.img is not read: it is no qcow2 image"):
         pack(plan("vmware"), disks, out, "ova")
 
 
