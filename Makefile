@@ -11,7 +11,7 @@ STAMP := $(VENV)/.installed
 RECIPE := recipes/lab.ini
 OUTPUT := output
 TEST_PACKAGES := shellcheck dash iptables fdisk e2fsprogs qemu-utils btrfs-progs dosfstools mtools ntfs-3g xfsprogs \
-    qemu-system-x86 ovmf seabios ipxe-qemu libvmdk-utils virt-v2v libvirt-clients libxml2-utils \
+    qemu-system-x86 ovmf seabios ipxe-qemu libvmdk-utils faketime virt-v2v libvirt-clients libxml2-utils \
     golang-go golang-github-vmware-govmomi-dev p7zip-full python3-libvmdk openssh-server gnupg gpgv util-linux grub-common git rsync
 
 # What a build needs: a program or file (- for none to be looked for), Debian's package that brings it, and why.
@@ -68,7 +68,7 @@ missing=; while read -r what package why; do \
 	fi >&2
 endef
 
-.PHONY: help setup image check lint unit integration containers machines nodes hosts test limits clean distclean
+.PHONY: help setup image check lint unit integration containers machines nodes hosts test chaos limits clean distclean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -121,6 +121,12 @@ hosts:
 	VMGEN_TEST_CACHE=cache/hosts nice -n 15 $(BIN)/pytest -q --durations=10 -m 'integration and host'
 
 test: lint unit integration ## lint and all tests
+
+RUNS := 500
+SEED :=
+ONLY :=
+chaos: setup test-packages ## RUNS builds that are killed, starved or lied to, and what they leave; SEED and ONLY repeat one; root
+	$(BIN)/python -m tests.chaos --runs $(RUNS) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY))
 
 limits: setup ## write the table of limits into docs/security.md
 	$(BIN)/python -c 'import pathlib, re; from vmgen_build import limits; page = pathlib.Path("docs/security.md"); \

@@ -123,3 +123,24 @@ def test_kill_9_leaves_no_mount_and_no_process(tmp_path: Path) -> None:
         time.sleep(0.05)
     assert sleepers() == ""
     assert str(tmp_path) not in Path("/proc/self/mountinfo").read_text()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_the_worker_is_being_made_is_not_lost(number: int) -> None:
+    """It goes to the process that makes it, as one of a terminal's Ctrl-C does. Found by the campaign of issue 8."""
+    script = (
+        "import os, signal, sys, time\n"
+        "from vmgen_build.events import Bus\n"
+        "from vmgen_build.host import namespaces\n"
+        "real = namespaces.sc.unshare\n"
+        "def unshare(flags):\n"
+        f"    os.kill(os.getpid(), {int(number)})\n"
+        "    real(flags)\n"
+        "namespaces.sc.unshare = unshare\n"
+        "try:\n"
+        "    namespaces.run_isolated(lambda bus: time.sleep(20), Bus())\n"
+        "except KeyboardInterrupt:\n"
+        "    print('interrupted')\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert ran.stdout == "interrupted\n", ran.stderr

@@ -17,7 +17,8 @@ from vmgen_build.errors import BuildError, StepFailed
 from vmgen_build.events import Bus, StepFinished, StepOutput, StepStarted
 from vmgen_build.guests.model import Guest, Output, StepResult, Workshop
 from vmgen_build.host.files import Written
-from vmgen_build.host.namespaces import STOP_SIGNALS, interrupt_once, run_isolated
+from vmgen_build.host.namespaces import run_isolated
+from vmgen_build.host.stops import STOP_SIGNALS, interrupt_once
 from vmgen_build.installers import installer_for
 from vmgen_build.plan.model import Step
 

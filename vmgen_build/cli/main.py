@@ -15,6 +15,7 @@ import click
 from vmgen_build import __version__
 from vmgen_build.cli.common import CONTEXT, error_text
 from vmgen_build.errors import VmgenError
+from vmgen_build.host.stops import STOP_SIGNALS, ignore_stops, interrupt_once
 
 INTERRUPTED = 128 + signal.SIGINT
 BROKEN_PIPE = 128 + signal.SIGPIPE
@@ -148,16 +149,15 @@ def _prepare_streams() -> None:
 
 
 def _catch_signals() -> None:
-    """SIGTERM and SIGHUP undo what was begun; a SIGHUP that nohup(1) switched off stays so."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    """They undo what was begun; a SIGHUP that nohup(1) switched off stays so."""
+    for number in STOP_SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _terminate)
+            signal.signal(number, interrupt_once if number == signal.SIGINT else _terminate)
 
 
 def _terminate(number: int, _frame: FrameType | None) -> None:
     """The first signal alone: a second one must not cut the undoing short."""
-    for other in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(other, signal.SIG_IGN)
+    ignore_stops()
     raise Terminated(number)
 
 

@@ -15,17 +15,15 @@ import struct
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import Any, TypeVar
 
 from vmgen_build.errors import HostError, VmgenError
 from vmgen_build.events import Bus, Event
 from vmgen_build.host import syscalls as sc
 from vmgen_build.host.programs import require_root
+from vmgen_build.host.stops import STOP_SIGNALS, ignore_stops, interrupt_once, undisturbed
 
 T = TypeVar("T")
-
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class WorkerBus(Bus):
@@ -55,30 +53,34 @@ def run_isolated(work: Callable[[WorkerBus], T], bus: Bus, *, net: bool = False)
     sys.stdout.flush()
     sys.stderr.flush()
     ours, theirs = socket.socketpair()
-    middle = os.fork()
-    if middle == 0:
-        ours.close()
-        _launch(work, theirs, net)
-    theirs.close()
-    with ours:
-        result: T = _listen(ours, middle, bus)
-        return result
+    with undisturbed():
+        middle = os.fork()
+        if middle == 0:
+            ours.close()
+            _launch(work, theirs, net)
+        theirs.close()
+        with ours:
+            result: T = _listen(ours, middle, bus)
+            return result
 
 
 def _launch(work: Callable[[WorkerBus], Any], channel: socket.socket, net: bool) -> None:
-    """Unshare, fork the worker as PID 1, hand on stop signals to it and end as it ends. Never returns."""
+    """Unshare, fork the worker as PID 1, hand on stop signals to it and end as it ends. Never returns.
+
+    Stop signals are blocked from before the first fork on, until the worker knows what to do with them: none is lost,
+    and none meets a handler of the parent's.
+    """
     code = 1
     try:
         sc.set_death_signal(signal.SIGKILL)
-        for number in STOP_SIGNALS:
-            signal.signal(number, signal.SIG_IGN)
         sc.unshare(sc.CLONE_NEWNS | sc.CLONE_NEWPID | (sc.CLONE_NEWNET if net else 0))
         worker = os.fork()
         if worker == 0:
             _work(work, channel, net)
         channel.close()
         for number in STOP_SIGNALS:
-            signal.signal(number, lambda n, _frame: os.kill(worker, n))
+            signal.signal(number, lambda n, _frame: _forward(worker, n))
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
         code = os.waitstatus_to_exitcode(os.waitpid(worker, 0)[1])
     except OSError as error:
         _send(channel, ("error", _frozen(HostError(f"cannot make namespaces: {error}; run it as real root"))))
@@ -93,8 +95,7 @@ def _work(work: Callable[[WorkerBus], Any], channel: socket.socket, net: bool) -
         signal.signal(number, interrupt_once)
     os.umask(0o022)
     try:
-        _set_up_mounts(net)
-        message: tuple[str, Any] = ("result", work(WorkerBus(channel)))
+        message = ("result", _disturbed(work, channel, net))
     except KeyboardInterrupt:
         message = ("interrupted", None)
     except VmgenError as error:
@@ -107,11 +108,14 @@ def _work(work: Callable[[WorkerBus], Any], channel: socket.socket, net: bool) -
     os._exit(0 if message[0] == "result" else 1)
 
 
-def interrupt_once(number: int, frame: FrameType | None) -> None:
-    """The first signal interrupts; the undoing that follows is left in peace."""
-    for each in STOP_SIGNALS:
-        signal.signal(each, signal.SIG_IGN)
-    raise KeyboardInterrupt
+def _disturbed(work: Callable[[WorkerBus], T], channel: socket.socket, net: bool) -> T:
+    """Stop signals reach the work, and neither what comes before nor what is sent after."""
+    try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+        _set_up_mounts(net)
+        return work(WorkerBus(channel))
+    finally:
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
 
 
 def _set_up_mounts(net: bool) -> None:
@@ -131,6 +135,7 @@ def _listen(channel: socket.socket, middle: int, bus: Bus) -> Any:
     previous = {n: signal.signal(n, lambda n, _frame: _forward(middle, n)) for n in STOP_SIGNALS}
     kind: str = "died"
     value: Any = None
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
     try:
         while (message := _receive(channel)) is not None:
             if message[0] == "event":
@@ -141,8 +146,11 @@ def _listen(channel: socket.socket, middle: int, bus: Bus) -> Any:
                 kind, value = message
     finally:
         status = os.waitstatus_to_exitcode(os.waitpid(middle, 0)[1])
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        if kind == "interrupted":
+            ignore_stops()
+        else:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
     if kind == "result":
         return value
     if kind == "interrupted":

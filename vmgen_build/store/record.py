@@ -6,11 +6,10 @@ cache/records/PLAN-PACKING.json   packing: what tells artifacts of one plan apar
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vmgen_build.host.files import Written, sha256_of
+from vmgen_build.host.files import Written, sha256_of, write_whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +52,12 @@ def read_record(cache: Path, plan_id: str, packing: str) -> Record | None:
 
 
 def write_record(cache: Path, plan_id: str, packing: str, record: Record) -> None:
+    """Raises HostError where it cannot be written."""
     path = _path(cache, plan_id, packing)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".part-{os.getpid()}")
     files = [(f.written.path.name, f.written.size, f.written.sha256, f.stamp) for f in record.files]
     data = {"files": files, "packages": record.packages}
-    part.write_text(json.dumps(data) + "\n")
-    part.replace(path)
+    write_whole(path, json.dumps(data) + "\n")
 
 
 def is_there(folder: Path, made: RecordedFile) -> bool:

@@ -42,7 +42,7 @@ def test_help_loads_nothing_heavy() -> None:
         "print(code, sorted(heavy), own, file=sys.stderr)"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    light = ["errors", "events", "host", "host.system", "text"]
+    light = ["errors", "events", "host", "host.stops", "host.system", "text"]
     assert ran.stderr == f"0 [] {[f'vmgen_build.{name}' for name in light]}\n"
 
 
@@ -138,24 +138,31 @@ def test_the_traceback_shows_for_developers(
     assert "ZeroDivisionError: zero" in capsys.readouterr().err
 
 
-def test_sigterm_reaches_the_work_as_an_interrupt() -> None:
-    code = (
+@pytest.mark.parametrize(
+    ("first", "second", "code"),
+    [("SIGTERM", "SIGTERM", 143), ("SIGINT", "SIGINT", 130), ("SIGINT", "SIGTERM", 130), ("SIGTERM", "SIGINT", 143)],
+)
+def test_the_first_signal_reaches_the_work_as_an_interrupt_and_the_second_one_cuts_no_undoing_short(
+    first: str, second: str, code: int
+) -> None:
+    """Found by the campaign of issue 8."""
+    script = (
         "import os, signal, sys, time\n"
         "from vmgen_build.cli import main\n"
         "import click\n"
         "@click.command('check')\n"
         "def command():\n"
         "    try:\n"
-        "        os.kill(os.getpid(), signal.SIGTERM)\n"
+        f"        os.kill(os.getpid(), signal.{first})\n"
         "        time.sleep(10)\n"
         "    finally:\n"
-        "        os.kill(os.getpid(), signal.SIGTERM)\n"
+        f"        os.kill(os.getpid(), signal.{second})\n"
         "        print('undone')\n"
         "main.Door.get_command = lambda *_: command\n"
         "sys.exit(main.run(['check']))\n"
     )
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert (ran.returncode, ran.stdout) == (143, "undone\n")
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (ran.returncode, ran.stdout) == (code, "undone\n")
 
 
 @pytest.mark.parametrize(
