@@ -11,7 +11,7 @@ settings.register_profile("any machine", deadline=None, suppress_health_check=[H
 settings.load_profile("any machine")
 
 GROUPS = {
-    "host": ("test_hosts.py",),
+    "host": ("test_chaos.py", "test_hosts.py"),
     "machine": ("test_disk.py", "test_import.py", "test_ova.py", "test_qemuboot.py", "test_vm.py", "test_vm_faults.py"),
     "node": ("test_node.py", "test_onnode.py", "test_openvz.py", "test_runners.py"),
 }

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import random
+import resource
 import subprocess
 import sys
 import time
@@ -26,8 +28,9 @@ def main() -> int:
         return subprocess.run(command, env=os.environ | {_INSIDE: "1"}).returncode
     del os.environ[_INSIDE]
     seed = words.seed if words.seed is not None else random.randrange(1 << 20)
-    numbers = [words.only] if words.only else range(1, words.runs + 1)
-    scenarios = [draw(seed, number, quick=words.quick) for number in numbers]
+    drawn = (draw(seed, number, quick=words.quick) for number in itertools.count(1))
+    chosen = (s for s in drawn if words.on in (s.backend, None) and words.only in (s.number, None))
+    scenarios = list(itertools.islice(chosen, 1 if words.only else words.runs))
     adopt_orphans()
     print(f"SEED={seed}", flush=True)
     wanted = {s.backend for s in scenarios} | ({"lxc"} if any("neighbour" in s.fault for s in scenarios) else set())
@@ -44,7 +47,9 @@ def main() -> int:
             _print(outcomes[-1])
     finally:
         world.end()
-    print(f"\nmake chaos RUNS={len(scenarios)} SEED={seed}: {time.monotonic() - began:.0f} s\n\n{table(outcomes)}")
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    spent = f"{time.monotonic() - began:.0f} s, at least {used.ru_utime + used.ru_stime:.0f} s of CPU"
+    print(f"\nmake chaos RUNS={len(scenarios)} SEED={seed}: {spent}\n\n{table(outcomes)}")
     return int(any(outcome.wrong for outcome in outcomes))
 
 
@@ -53,7 +58,8 @@ def _words() -> argparse.Namespace:
     parser.add_argument("--runs", type=int, default=500)
     parser.add_argument("--seed", type=int)
     parser.add_argument("--only", type=int, help="the number of one run, to do it again")
-    parser.add_argument("--quick", action="store_true", help="few virtual machines and no node")
+    parser.add_argument("--on", choices=BACKENDS, help="the runs on this backend alone")
+    parser.add_argument("--quick", action="store_true", help="containers of this host alone, with a small base")
     cache = ROOT / (os.environ.get("VMGEN_TEST_CACHE") or "cache/chaos")
     parser.add_argument("--cache", type=Path, default=cache, help="a cache that stays for the next campaign")
     parser.add_argument("--folder", type=Path, help="where the campaign works; new")
