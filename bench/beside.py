@@ -1,8 +1,8 @@
 """Two checkouts of this tool on the same work, one after the other in each round: medians of N and their ratio.
 
 The work is W1 (bench/w1.py) as a container tarball, and as an OVA: a first build with an empty layer cache, again with
-nothing changed, again with another user name. `steps` are the seconds of all steps but the packing. Run as root on an
-otherwise idle machine, from the checkout that is to be compared:
+nothing changed, again with another user name. `steps` are the seconds of all steps but the packing. Then the tarball is
+verified, and the OVA's file alone. Run as root on an otherwise idle machine, from the checkout that is to be compared:
 
     .venv/bin/python bench/beside.py OTHER_CHECKOUT [--runs 3] [--work DIR]
 """
@@ -39,6 +39,22 @@ class Checkout:
         words = [str(recipe), "-b", backend, "-o", str(self.work / "out"), "--cache", str(self.cache), "--json"]
         settle()
         start = time.monotonic()
+        printed = self._run(*words)
+        taken = time.monotonic() - start
+        events = [json.loads(line) for line in printed.splitlines()]
+        finished = [e for e in events if e["event"] == "step-finished" and e["step"] != "pack"]
+        return taken, sum(e["seconds"] for e in finished)
+
+    def verify(self, pattern: str, *more: str) -> float:
+        """Seconds that verifying the one artifact of that name takes."""
+        (artifact,) = (self.work / "out").glob(pattern)
+        settle()
+        start = time.monotonic()
+        self._run("verify", str(artifact), "--cache", str(self.cache), *more)
+        return time.monotonic() - start
+
+    def _run(self, *words: str) -> str:
+        """What the tool prints. Ends the benchmark where it fails."""
         done = subprocess.run(
             [sys.executable, "-m", "vmgen_build", *words],
             cwd=self.code,
@@ -46,12 +62,9 @@ class Checkout:
             capture_output=True,
             text=True,
         )
-        taken = time.monotonic() - start
         if done.returncode != 0:
-            sys.exit(f"{self.code}: the build failed:\n{done.stderr[-3000:]}")
-        events = [json.loads(line) for line in done.stdout.splitlines()]
-        finished = [e for e in events if e["event"] == "step-finished" and e["step"] != "pack"]
-        return taken, sum(e["seconds"] for e in finished)
+            sys.exit(f"{self.code}: {' '.join(words)} failed:\n{done.stdout[-1000:]}{done.stderr[-3000:]}")
+        return done.stdout
 
     def forget(self) -> None:
         for name in ("layers", "records"):
@@ -62,7 +75,9 @@ class Checkout:
         self.forget()
         row = {"W1 first": self.build("lxc")[0], "W1 unchanged": self.build("lxc")[0]}
         row["W1 user"], row["W1 user, steps"] = self.build("lxc", f"user{number}")
+        row["verify W1"] = self.verify("*.tar.zst")
         row["OVA after W1"] = self.build("vmware")[0]
+        row["verify OVA, file"] = self.verify("*.ova", "--no-boot")
         row["OVA user"], row["OVA user, steps"] = self.build("vmware", f"other{number}")
         return row
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 import shutil
 import subprocess
 import time
@@ -110,6 +111,49 @@ def check_too_long(outcome: tuple[StepResult, float, list[str], StepResult]) -> 
 
 def codes(guest: StepExecutor) -> list[bool]:
     return [guest.run_step(step("three", "exit 3", success=wanted), ignore).ok for wanted in ((0,), (0, 3))]
+
+
+ESCAPES = {
+    "writes a setting of the host's kernel": "echo x >/proc/sys/kernel/core_pattern",
+    "makes /proc/sys writable": "mount -o remount,rw,bind /proc/sys",
+    "mounts proc anew": "mount -t proc proc /mnt",
+    "mounts a file system": "mount -t tmpfs none /mnt",
+    "makes /sys writable": "mount -o remount,rw /sys",
+    "writes below /sys": "echo x >/sys/kernel/profiling",
+    "writes the host's cgroups": "mkdir /sys/fs/cgroup/mine",
+    "asks the kernel to do something at once": "echo h >/proc/sysrq-trigger",
+    "reads the host's disk by a node in its root": "mknod /tmp/disk b $disk && head -c 1 /tmp/disk",
+    "reads the host's disk by a node in /dev": "mknod /dev/disk b $disk && head -c 1 /dev/disk",
+    "reads the kernel's memory": "test -s /proc/kcore",
+    "becomes root of a user namespace": "unshare --user true",
+    "becomes root of a user namespace by clone": "unshare --fork --user true",
+    "may administer the system": "test $((0x$(sed -n 's/CapBnd:.//p' /proc/self/status) >> 21 & 1)) = 1",
+    "changes the clock": "date -s 2001-01-01",
+    "opens a file by its handle": "perl -e 'exit(syscall(304, 0, pack(q(Iiq), 8, 1, 2), 0) < 0 && $!{EPERM} ? 1 : 0)'",
+    "sees the host's processes": "test $(ls -d /proc/[0-9]* | wc -l) -gt 30",
+}
+"""What a step must not be able to do to this host, and the shell line that would do it."""
+
+
+def escaped(guest: StepExecutor, *, network: bool) -> list[str]:
+    """Which of the escapes work in a step, and that a step does what package managers do."""
+    disk = os.stat("/dev/vda" if os.path.exists("/dev/vda") else "/dev/sda").st_rdev
+    lines = [f"disk='{os.major(disk)} {os.minor(disk)}'", "exec 2>/dev/null"]
+    lines += [f"if ( {line} ) >/dev/null; then echo {shlex.quote(name)}; fi" for name, line in ESCAPES.items()]
+    lines += ["install -o 1000 -g 1000 -m 4755 /bin/true /tmp/own", "chroot / su -s /bin/sh nobody -c /tmp/own"]
+    lines += ["echo works"]
+    found: list[str] = []
+    result = guest.run_step(step("escape", "\n".join(lines), network=network), found.append)
+    assert result.ok, found
+    return found
+
+
+def test_issue_8_2_a_step_has_a_wall_around_it(cache: Path, plan: Plan) -> None:
+    def work(workshop: LxcWorkshop) -> list[list[str]]:
+        with workshop.guest(plan, [plan.base.id]) as guest:
+            return [escaped(guest, network=network) for network in (False, True)]
+
+    assert here(cache, plan, work) == [["works"], ["works"]]
 
 
 def test_a_step_that_takes_too_long_is_ended_here(cache: Path, plan: Plan) -> None:

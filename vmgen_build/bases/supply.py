@@ -118,8 +118,8 @@ class Supply(ABC):
         """The folder of the cache that holds downloaded packages, which all builds share."""
 
     @abstractmethod
-    def keep(self, new: Path, packages: Path) -> None:
-        """Take packages over that a guest downloaded."""
+    def keep(self, new: Path, packages: Path, indexes: Path) -> None:
+        """Take packages over that a guest downloaded, those alone that the indexes name with their digest."""
 
     @abstractmethod
     def bootstrap(self, base: Bootstrapped, making: Making) -> None:

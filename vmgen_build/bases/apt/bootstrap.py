@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vmgen_build.bases.apt.archive import AptSource
-from vmgen_build.bases.apt.cache import keep_packages
+from vmgen_build.bases.apt.cache import keep_packages, package_lists
 from vmgen_build.bases.supply import COMPLETE, Making
 from vmgen_build.errors import HostError, StepFailed
 from vmgen_build.host.run import run_lines
@@ -92,7 +92,7 @@ def bootstrap(
     tail = LastLines(making.output)
     env = {"SOURCE_DATE_EPOCH": str(base.epoch), "TMPDIR": str(making.scratch)}
     code = run_lines(mmdebstrap_command(base, making, sources, options, packages), tail, env=env)
-    keep_packages(new, packages)
+    keep_packages(new, packages, package_lists(making.indexes, sources))
     shutil.rmtree(new)
     if code != 0:
         raise StepFailed("base", code, tail.lines, None)

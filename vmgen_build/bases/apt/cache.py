@@ -7,12 +7,18 @@ cache/downloads/lists-KEY/          indexes of one set of sources at one state o
 from __future__ import annotations
 
 import os
+import re
 import shutil
-from collections.abc import Sequence
+import stat
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from vmgen_build.bases.apt.archive import AptSource
+from vmgen_build.host.files import sha256_of
 from vmgen_build.plan.digests import digest_of
+
+_SHA256 = re.compile(rb"^SHA256: ([0-9a-f]{64})$", re.MULTILINE)
+_BAD = re.compile(r"[:_%]")
 
 
 def packages_folder(cache: Path, distribution: str) -> Path:
@@ -30,18 +36,61 @@ def lists_folder(cache: Path, sources: Sequence[AptSource], arch: str, state: st
     return folder
 
 
-def keep_packages(found: Path, kept: Path) -> int:
-    """Take new .deb files over by link, whole ones only (apt moves them out of partial/ when they are). How many."""
-    new = 0
-    for deb in found.glob("*.deb"):
-        goal = kept / deb.name
-        if goal.exists() or deb.stat().st_size == 0:
-            continue
-        part = kept / "partial" / f".{deb.name}.{os.getpid()}"
+def package_lists(indexes: Path, sources: Sequence[AptSource]) -> list[Path]:
+    """The Packages files that apt fetched of these sources, and not those of a recipe's own repositories."""
+    heads = tuple(_list_name(source.release_url().removesuffix("InRelease")) for source in sources)
+    return [path for path in sorted((indexes / "lists").glob("*_Packages")) if path.name.startswith(heads)]
+
+
+def _list_name(url: str) -> str:
+    """What apt makes of a URL for a file's name: without scheme and login, _ as %5f, / as _ (URItoFileName of apt)."""
+    place = url.partition("://")[2].rpartition("@")[2]
+    return place.replace("_", "%5f").replace("/", "_")
+
+
+def keep_packages(found: Path, kept: Path, lists: Sequence[Path]) -> int:
+    """Take new .deb files over by link, those alone that `lists` name with the digest that they have. How many.
+
+    apt takes a file of the cache for the package by its name and size. A guest may leave any file in `found`.
+    """
+    new = {deb.name: deb for deb in found.glob("*.deb") if _is_file(deb) and not (kept / deb.name).exists()}
+    digests = {name: sha256_of(deb) for name, deb in new.items()}
+    known = _names(lists, set(digests.values())) if digests else set()
+    right = [name for name, digest in digests.items() if (name, digest) in known]
+    for name in right:
+        part = kept / "partial" / f".{name}.{os.getpid()}"
         try:
-            os.link(deb, part)
+            os.link(new[name], part, follow_symlinks=False)
         except OSError:
-            shutil.copyfile(deb, part)
-        part.replace(goal)
-        new += 1
-    return new
+            shutil.copyfile(new[name], part, follow_symlinks=False)
+        part.replace(kept / name)
+    return len(right)
+
+
+def _is_file(path: Path) -> bool:
+    return stat.S_ISREG(path.lstat().st_mode)
+
+
+def _names(lists: Iterable[Path], digests: set[str]) -> set[tuple[str, str]]:
+    """The names that apt gives to the packages of these digests, each with its digest."""
+    found: set[tuple[str, str]] = set()
+    for path in lists:
+        data = path.read_bytes()
+        for match in _SHA256.finditer(data):
+            digest = match[1].decode()
+            if digest in digests:
+                found.add((_file_name(_stanza(data, match.start())), digest))
+    return found
+
+
+def _stanza(data: bytes, at: int) -> bytes:
+    """The paragraph that `at` lies in."""
+    begin, end = data.rfind(b"\n\n", 0, at), data.find(b"\n\n", at)
+    return data[begin + 1 : end if end >= 0 else len(data)]
+
+
+def _file_name(stanza: bytes) -> str:
+    """NAME_VERSION_ARCH.deb, as pkgAcqArchive of apt writes it: a colon of the version as %3a."""
+    fields = dict(line.split(": ", 1) for line in stanza.decode(errors="replace").splitlines() if ": " in line)
+    parts = (fields.get(name, "") for name in ("Package", "Version", "Architecture"))
+    return "_".join(_BAD.sub(lambda bad: f"%{ord(bad[0]):02x}", part) for part in parts) + ".deb"

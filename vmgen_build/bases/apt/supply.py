@@ -21,7 +21,7 @@ from vmgen_build.bases.apt.archive import (
     sources_of,
 )
 from vmgen_build.bases.apt.bootstrap import bootstrap
-from vmgen_build.bases.apt.cache import keep_packages, lists_folder, packages_folder
+from vmgen_build.bases.apt.cache import keep_packages, lists_folder, package_lists, packages_folder
 from vmgen_build.bases.supply import Ask, Making, Request, Supply
 from vmgen_build.host.programs import Requirement, needed
 from vmgen_build.host.system import parse_os_release
@@ -123,8 +123,8 @@ class AptSupply(Supply):
     def packages(self, cache: Path) -> Path:
         return packages_folder(cache, self.request.system.distribution)
 
-    def keep(self, new: Path, packages: Path) -> None:
-        keep_packages(new, packages)
+    def keep(self, new: Path, packages: Path, indexes: Path) -> None:
+        keep_packages(new, packages, package_lists(indexes, self.sources))
 
     def bootstrap(self, base: Bootstrapped, making: Making) -> None:
         bootstrap(base, making, self.sources, self.options, self.packages(making.cache))

@@ -10,12 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from vmgen_build.guests.lxc import wall
 from vmgen_build.guests.model import Output
 from vmgen_build.host.run import run_lines, run_on_terminal
 from vmgen_build.store.lease import CGROUPS, remove_cgroups
-
-DROPPED = "mac_admin mac_override sys_time sys_module sys_rawio sys_boot"
-"""Capabilities that no step needs; a step that shares the host's network loses net_admin too, which would change it."""
 
 ENDING = 10.0
 """Seconds that the kernel has to end what was killed."""
@@ -67,28 +65,27 @@ class Container:
         return f"vmgen-{self.tag}-{self.folder.name}"
 
     def _argv(self, command: Sequence[str], network: bool) -> list[str]:
-        config = self.folder / "config"
-        config.write_text(self._config(network))
+        config, seccomp = self.folder / "config", self.folder / "seccomp"
+        seccomp.write_text(wall.SECCOMP)
+        config.write_text(self._config(network, seccomp))
         variables = [f"{name}={value}" for name, value in self.environment.items()]
         head = ["lxc-execute", "-P", str(self._lxc_path), "-n", self._name, "-f", str(config)]
         return [*head, "--", "/usr/bin/env", "-i", *variables, *command]
 
-    def _config(self, network: bool) -> str:
+    def _config(self, network: bool, seccomp: Path) -> str:
         """lxc.container.conf(5). The host's name servers are seen by steps that use the network alone."""
         resolv = Path("/etc/resolv.conf").resolve()
         group = f"{CGROUPS}/{self._cgroup}"
         lines = [
-            "lxc.include = /usr/share/lxc/config/common.conf",
             "lxc.uts.name = localhost",
             f"lxc.rootfs.path = dir:{self.root}",
-            "lxc.apparmor.profile = unconfined",
+            *wall.lines(seccomp, network=network),
             f"lxc.cgroup.dir.container = {group}/guest",
             f"lxc.cgroup.dir.monitor = {group}/monitor",
             f"lxc.cgroup.dir.monitor.pivot = {group}/pivot",
             "lxc.mount.entry = tmpfs run tmpfs nosuid,nodev,mode=0755 0 0",
             f"lxc.mount.entry = {self.inside} {self.step_folder.lstrip('/')} none rbind,create=dir 0 0",
             f"lxc.net.0.type = {'none' if network else 'empty'}",
-            f"lxc.cap.drop = {DROPPED}{' net_admin' if network else ''}",
         ]
         if network and resolv.exists():
             lines.append(f"lxc.mount.entry = {resolv} etc/resolv.conf none bind,ro,create=file 0 0")

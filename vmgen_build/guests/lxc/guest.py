@@ -9,8 +9,8 @@ from pathlib import Path
 
 from vmgen_build.bases.supply import COMPLETE
 from vmgen_build.guests.delivery import environment, items_of, write_items
-from vmgen_build.guests.lxc import overlay
-from vmgen_build.guests.lxc.container import DROPPED, Container
+from vmgen_build.guests.lxc import overlay, wall
+from vmgen_build.guests.lxc.container import Container
 from vmgen_build.guests.lxc.site import Site
 from vmgen_build.guests.model import Guest, Output, StepExecutor
 from vmgen_build.host import syscalls as sc
@@ -71,23 +71,28 @@ class RootExecutor(StepExecutor):
             yield
 
     def _bind_downloads(self, inside: Path, undo: ExitStack) -> None:
-        """The indexes, and the packages: shared below, the guest's own above."""
+        """The indexes, and the packages: shared below, the guest's own above. Indexes that are not complete are the
+        shared ones themselves, for the step that fetches them."""
         supply = self.site.supply
-        indexes = self.site.indexes(self.after)
+        indexes, shared = self.site.indexes(self.after), supply.packages(self.site.store.cache)
         for name in supply.index_folders:
-            (inside / name).mkdir()
-            sc.mount(str(indexes / name), inside / name, flags=sc.MS_BIND)
-            undo.callback(sc.unmount, inside / name, sc.MNT_DETACH)
-        shared = supply.packages(self.site.store.cache)
-        own = self.folder / "packages"
-        for name in ("upper", "work"):
-            (own / name).mkdir(parents=True, exist_ok=True)
-        packages = inside / supply.package_folder
-        packages.mkdir()
+            if (indexes / COMPLETE).exists():
+                self._mount_over(indexes / name, inside / name, undo)
+            else:
+                (inside / name).mkdir()
+                sc.mount(str(indexes / name), inside / name, flags=sc.MS_BIND)
+                undo.callback(sc.unmount, inside / name, sc.MNT_DETACH)
+        undo.callback(supply.keep, self.folder / supply.package_folder / "upper", shared, indexes)
+        self._mount_over(shared, inside / supply.package_folder, undo)
+
+    def _mount_over(self, shared: Path, target: Path, undo: ExitStack) -> None:
+        """`shared` at `target`, with all that is written there in this guest's own folder."""
+        own = self.folder / target.name
+        for folder in (own / "upper", own / "work", target):
+            folder.mkdir(parents=True, exist_ok=True)
         options = f"lowerdir={shared},upperdir={own / 'upper'},workdir={own / 'work'}"
-        sc.mount("overlay", packages, "overlay", options=options)
-        undo.callback(supply.keep, own / "upper", shared)
-        undo.callback(sc.unmount, packages, sc.MNT_DETACH)
+        sc.mount("overlay", target, "overlay", options=options)
+        undo.callback(sc.unmount, target, sc.MNT_DETACH)
 
 
 class LxcGuest(RootExecutor, Guest):
@@ -117,13 +122,13 @@ class LxcGuest(RootExecutor, Guest):
         (self.folder / "layer").rename(kept)
         lower = ":".join(str(store.tree(layer_id)) for layer_id in reversed(self.after))
         (kept / "step.sh").write_text(step.script)
+        (kept / "seccomp").write_text(wall.SECCOMP)
+        wall_lines = "".join(f"{line}\n" for line in wall.lines(kept / "seccomp", network=True))
         (kept / "config").write_text(
-            "lxc.include = /usr/share/lxc/config/common.conf\n"
+            f"{wall_lines}"
             f"lxc.uts.name = {self.site.plan.name}\n"
             f"lxc.rootfs.path = overlay:{lower}:{kept / TREE}\n"
             "lxc.net.0.type = none\n"
-            "lxc.apparmor.profile = unconfined\n"
-            f"lxc.cap.drop = {DROPPED} net_admin\n"
             f"lxc.mount.entry = {kept / 'step.sh'} tmp/vmgen-step.sh none bind,create=file 0 0\n"
         )
         return (

@@ -17,19 +17,19 @@ _OPTIONS = "redirect_dir=off,metacopy=off,index=off"
 def writable(layers: Path, lower: Sequence[str], work: Path, target: Path) -> Iterator[Path]:
     """Mount `layers/NAME/data/fs` of each name in `lower` (lowest first) under a new writable layer, `work/fs`.
 
-    No write is synced ("volatile"): whoever keeps the layer must see to that.
+    No write is synced ("volatile"): whoever keeps the layer must see to that. No device node in it can be opened.
     """
     for name in ("fs", "work"):
         (work / name).mkdir(parents=True)
     options = f"{_lower(lower)},upperdir={work / 'fs'},workdir={work / 'work'},volatile,{_OPTIONS}"
-    with _mounted(layers, options, target):
+    with _mounted(layers, options, target, sc.MS_NODEV):
         yield target
 
 
 @contextmanager
 def readable(layers: Path, lower: Sequence[str], target: Path) -> Iterator[Path]:
-    """Mount the layers (lowest first) read-only."""
-    with _mounted(layers, f"{_lower(lower)},{_OPTIONS}", target, sc.MS_RDONLY):
+    """Mount the layers (lowest first) read-only, so that no program of theirs gets rights, and no device is opened."""
+    with _mounted(layers, f"{_lower(lower)},{_OPTIONS}", target, sc.MS_RDONLY | sc.MS_NODEV | sc.MS_NOSUID):
         yield target
 
 
@@ -39,7 +39,7 @@ def _lower(names: Sequence[str]) -> str:
 
 
 @contextmanager
-def _mounted(layers: Path, options: str, target: Path, flags: int = 0) -> Iterator[None]:
+def _mounted(layers: Path, options: str, target: Path, flags: int) -> Iterator[None]:
     target.mkdir(parents=True, exist_ok=True)
     before = Path.cwd()
     os.chdir(layers)

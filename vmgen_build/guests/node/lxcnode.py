@@ -7,31 +7,28 @@ from contextlib import contextmanager
 from typing import ClassVar
 
 from vmgen_build.errors import BuildError
-from vmgen_build.guests.lxc.container import DROPPED
+from vmgen_build.guests.lxc import wall
 from vmgen_build.guests.node.driver import MARK, SUFFIX, TAR, Driver, Setup, last_line
 from vmgen_build.guests.runners import Done
 
 HOME = "/var/lib/vmgen-build"
 CONTAINERS = f"{HOME}/lxc"
 
-_CONFIG = f"""\
-lxc.include = /usr/share/lxc/config/common.conf
-lxc.uts.name = localhost
-lxc.rootfs.path = dir:%(root)s
-lxc.apparmor.profile = unconfined
-lxc.mount.entry = tmpfs run tmpfs nosuid,nodev,mode=0755 0 0
-lxc.cap.drop = {DROPPED}
-"""
-"""lxc.container.conf(5)."""
+_RESOLV = "lxc.mount.entry = /etc/resolv.conf etc/resolv.conf none bind,ro,optional,create=file 0 0"
 
-_ALONE = "lxc.net.0.type = empty\n"
 
-_NETWORK = """\
-lxc.mount.entry = /etc/resolv.conf etc/resolv.conf none bind,ro,optional,create=file 0 0
-lxc.net.0.type = none
-lxc.cap.drop = net_admin
-"""
-"""The network is the node's own, which the container may use and not change."""
+def _config(folder: str, *, network: bool) -> str:
+    """lxc.container.conf(5). network: the node's own, which the container may use and not change."""
+    lines = [
+        "lxc.uts.name = localhost",
+        f"lxc.rootfs.path = dir:{folder}/rootfs",
+        "lxc.mount.entry = tmpfs run tmpfs nosuid,nodev,mode=0755 0 0",
+        *wall.lines(f"{folder}/seccomp", network=network),
+        f"lxc.net.0.type = {'none' if network else 'empty'}",
+        *([_RESOLV] if network else []),
+    ]
+    return "\n".join(lines) + "\n"
+
 
 _CREATE = f"""\
 set -eu
@@ -40,6 +37,7 @@ mkdir -p -- "$1/rootfs"
 chmod 0700 -- "$1"
 printf %s "$3" >"$1/config"
 printf %s "$4" >"$1/network"
+printf %s "$5" >"$1/seccomp"
 {TAR}
 tar $options -xpf "$2" -C "$1/rootfs"
 """
@@ -70,7 +68,6 @@ remove() {{  # ID TAG
     def create(self, ct: str, os_template: str, setup: Setup) -> None:
         """Limits of memory, disk and CPUs are left to the image: a build that runs into them helps nobody."""
         folder = f"{CONTAINERS}/{ct}"
-        config = _CONFIG % {"root": f"{folder}/rootfs"}
         words = [
             "sh",
             "-c",
@@ -78,8 +75,9 @@ remove() {{  # ID TAG
             "sh",
             folder,
             f"{self.cache}/{os_template}{SUFFIX}",
-            config + _ALONE,
-            config + _NETWORK,
+            _config(folder, network=False),
+            _config(folder, network=True),
+            wall.SECCOMP,
         ]
         done = self.runner.run(words)
         if done.code != 0:

@@ -1,0 +1,70 @@
+"""What a step of a build cannot do to this host, though its root is the host's: lines of lxc.container.conf(5).
+
+A step keeps what package managers need: owners and modes of files, other users' ids, chroot, file capabilities, device
+nodes (which it cannot open), and a network of its own. The rest goes: with CAP_SYS_ADMIN all mounting, so that what is
+read-only stays so. capabilities(7), seccomp(2).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+KEPT = (
+    "chown dac_override fowner fsetid kill setgid setuid setpcap net_bind_service sys_chroot mknod audit_write setfcap"
+    " linux_immutable"
+)
+"""Capabilities of every step."""
+
+KEPT_ALONE = "net_admin net_raw"
+"""Of one that has no other network than its own, which is empty."""
+
+_NEW_USER_NAMESPACE = 0x10000000
+_MASKED = f"[0,{_NEW_USER_NAMESPACE},SCMP_CMP_MASKED_EQ,{_NEW_USER_NAMESPACE}]"
+
+SECCOMP = f"""\
+2
+denylist
+reject_force_umount
+[all]
+kexec_load errno 1
+kexec_file_load errno 1
+open_by_handle_at errno 1
+init_module errno 1
+finit_module errno 1
+delete_module errno 1
+bpf errno 1
+perf_event_open errno 1
+userfaultfd errno 1
+add_key errno 38
+request_key errno 38
+keyctl errno 38
+io_uring_setup errno 38
+unshare errno 1 {_MASKED}
+clone errno 1 {_MASKED}
+clone3 errno 38
+"""
+"""lxc's policy format 2. ENOSYS (38) where a program then takes another way: clone3 hides its flags from a filter, and
+the C library falls back to clone. A new user namespace would give back all capabilities within it."""
+
+_DEVICES = (
+    "c *:* m",
+    "b *:* m",
+    *(f"c {n} rwm" for n in ("1:3", "1:5", "1:7", "1:8", "1:9", "5:0", "5:1", "5:2", "136:*")),
+)
+"""Any device node can be made; null, zero, full, random, urandom and terminals can be opened."""
+
+
+def lines(seccomp: Path | str, *, network: bool) -> list[str]:
+    """Lines of a configuration. seccomp: a file on the host of the container that holds SECCOMP. network: it has that
+    of its host."""
+    return [
+        "lxc.apparmor.profile = unconfined",
+        "lxc.tty.max = 0",
+        "lxc.pty.max = 1024",
+        f"lxc.cap.keep = {KEPT}{'' if network else f' {KEPT_ALONE}'}",
+        f"lxc.seccomp.profile = {seccomp}",
+        "lxc.mount.auto = proc:mixed sys:ro cgroup:ro",
+        "lxc.cgroup2.devices.deny = a",
+        *(f"lxc.cgroup2.devices.allow = {device}" for device in _DEVICES),
+        *(f"lxc.mount.entry = /dev/null {path} none bind,optional 0 0" for path in ("proc/kcore", "proc/keys")),
+    ]
