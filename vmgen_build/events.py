@@ -100,13 +100,38 @@ class ArtifactWritten(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class ProbeDone(Event):
-    """One setting of the recipe looked at in the booted machine. outcome: "holds", "fails" or "skipped"."""
+    """One setting of the recipe looked at in the booted machine. outcome: "holds", "fails" or "skipped". origin: whose
+    question it is, as VerifyFinished.asked."""
 
     kind = "probe"
     probe: str
     setting: str
     outcome: str
     found: str = ""
+    origin: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifyStarted(Event):
+    kind = "verify-started"
+    artifact: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifyFinished(Event):
+    """outcome: "passes" or "fails". asked: whose questions, "" where it did not get that far: "lab.ini", "its own
+    manifest". holds, fails, skipped: numbers of probes. error: why it ended before all were asked, "" where it did
+    not."""
+
+    kind = "verify-finished"
+    artifact: Path
+    outcome: str
+    asked: str
+    holds: int
+    fails: int
+    skipped: int
+    error: str
+    seconds: float
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -110,6 +110,12 @@ def put_manifest(path: Path, data: Mapping[str, Any]) -> None:
         update_sums(path.parent, sums)
 
 
+def form_of(artifact: Path) -> str:
+    """What the name says that it is, one of the backends' formats: "tar", "ova", "qcow2"; "" for none of them."""
+    match = _SUFFIX.search(artifact.name)
+    return match[0].split(".")[1] if match else ""
+
+
 def manifest_there(artifact: Path) -> Mapping[str, Any]:
     """The manifest beside an artifact, whatever file it describes; empty where there is none that can be read."""
     try:
@@ -132,41 +138,58 @@ def _text_of(path: Path) -> str | None:
 
 def read_manifest(artifact: Path) -> dict[str, Any]:
     """The manifest beside an artifact that it truly describes: same size, same sha256. Raises HostError."""
-    data = _read(artifact)
-    entry = next((f for f in data["files"] if f["name"] == artifact.name), None)
+    if not artifact.is_file():
+        raise HostError(f"there is no file {artifact}; name an artifact that vmgen-build made")
+    path = manifest_path(artifact)
+    try:
+        data = manifest_in(manifest_bytes(path), path)
+    except FileNotFoundError as error:
+        raise HostError(
+            f"{artifact} has no manifest: there is no {path.name} beside it, which says what to verify;"
+            " keep the two together, or build the image anew"
+        ) from error
+    check_described(artifact, data, path)
+    return data
+
+
+def manifest_bytes(path: Path) -> bytes:
+    """What a manifest's file holds. Raises FileNotFoundError where there is none, HostError where it is unreadable."""
+    try:
+        return read_regular(path, MANIFEST)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise _unusable(path, f"it cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise _unusable(path, str(error)) from error
+
+
+def manifest_in(data: bytes, path: Path) -> dict[str, Any]:
+    """As parse_manifest, of the bytes read from `path`. Raises HostError."""
+    try:
+        return parse_manifest(data)
+    except ValueError as error:
+        raise _unusable(path, str(error)) from error
+
+
+def check_described(artifact: Path, data: Mapping[str, Any], path: Path) -> None:
+    """Raises HostError where the manifest `data` of `path` describes no such file, or one of another digest."""
+    entry = next((file for file in data["files"] if file["name"] == artifact.name), None)
     if entry is None:
-        raise _unusable(manifest_path(artifact), f"it does not describe {artifact.name}")
+        raise _unusable(path, f"it does not describe {artifact.name}")
     try:
         same = artifact.stat().st_size == entry["size"] and sha256_of(artifact) == entry["sha256"]
     except OSError as error:
         raise HostError(f"cannot read {artifact}: {error.strerror}") from error
     if not same:
         raise HostError(
-            f"{artifact} is not the file that {manifest_path(artifact).name} describes: its size or sha256 differs;"
+            f"{artifact} is not the file that {path.name} describes: its size or sha256 differs;"
             " build it anew, or fetch both files again"
         )
-    return data
 
 
 def probes_of(manifest: Mapping[str, Any]) -> tuple[Probe, ...]:
     return tuple(Probe.from_dict(probe) for probe in manifest["probes"])
-
-
-def _read(artifact: Path) -> dict[str, Any]:
-    path = manifest_path(artifact)
-    if not artifact.is_file():
-        raise HostError(f"there is no file {artifact}; name an artifact that vmgen-build made")
-    try:
-        return parse_manifest(read_regular(path, MANIFEST))
-    except FileNotFoundError as error:
-        raise HostError(
-            f"{artifact} has no manifest: there is no {path.name} beside it, which says what to verify;"
-            " keep the two together, or build the image anew"
-        ) from error
-    except OSError as error:
-        raise _unusable(path, f"it cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise _unusable(path, str(error)) from error
 
 
 def _unusable(path: Path, why: str) -> HostError:

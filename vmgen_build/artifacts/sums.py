@@ -24,7 +24,7 @@ def update_sums(folder: Path, entries: Mapping[str, str]) -> Path:
     Builds that write to one folder at the same time wait for each other. Raises HostError.
     """
     path = folder / NAME
-    with _locked(folder):
+    with locked(folder):
         lines = read_sums(folder) | dict(entries)
         write_whole(path, "".join(f"{digest}  {name}\n" for name, digest in sorted(lines.items())))
     return path
@@ -43,8 +43,9 @@ def read_sums(folder: Path) -> dict[str, str]:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """The folder itself is what is locked (flock), so that no lock file is left in it."""
+def locked(folder: Path) -> Iterator[None]:
+    """While others do not change the folder's SHA256SUMS. The folder itself is what is locked (flock), so that no lock
+    file is left in it. Raises HostError."""
     try:
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     except OSError as error:

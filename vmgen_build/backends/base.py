@@ -65,6 +65,11 @@ class Backend(ABC):
     def pack(self, plan: Plan, result: Result, out: Path, options: PackOptions, bus: Bus) -> tuple[Written, ...]:
         """Make the artifacts, the main one first. Raises BuildError where this backend cannot pack such a result."""
 
+    def files_of(self, artifact: Path, manifest: Mapping[str, object]) -> tuple[str, ...]:
+        """Names of the files, beside each other, of which an artifact of the described machine consists: its own
+        first."""
+        return (artifact.name,)
+
     def inspect(self, artifact: Path, manifest: Mapping[str, object]) -> list[ProbeDone]:
         """What the file itself shows without being booted, beyond its digest."""
         return []

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote
 
 from vmgen_build.errors import HostError
 from vmgen_build.host.programs import needed, require_programs
@@ -25,12 +26,14 @@ class Verdict:
     """good: made by a key of the keyrings, over these bytes. expired: by one that has expired since.
 
     signer: the key's fingerprint or id, "" if unknown. reason: for a person, why it is not good; "" if it is.
+    user: whose key made a good one, "Ana <ana@example.org>".
     """
 
     good: bool
     signer: str
     reason: str = ""
     expired: bool = False
+    user: str = ""
 
 
 def require_gpgv() -> None:
@@ -96,8 +99,12 @@ def _verdict(code: int, status: str, errors: str) -> Verdict:
     found = dict(re.findall(r"^\[GNUPG:\] ([A-Z_]+) ?(.*)$", status, re.MULTILINE))
     if "REVKEYSIG" in found:
         return Verdict(False, found["REVKEYSIG"].split()[0], "its key was revoked")
+    if "EXPSIG" in found:
+        return Verdict(False, found["EXPSIG"].split()[0], "the signature has expired")
     if code == 0 and "VALIDSIG" in found:
-        return Verdict(True, found["VALIDSIG"].split()[0], expired="EXPKEYSIG" in found)
+        words = found.get("GOODSIG") or found.get("EXPKEYSIG") or ""
+        user = unquote(words.partition(" ")[2])
+        return Verdict(True, found["VALIDSIG"].split()[0], expired="EXPKEYSIG" in found, user=user)
     if "BADSIG" in found:
         key, _, user = found["BADSIG"].partition(" ")
         return Verdict(False, key, clean(f"key {key} ({user}) signed other bytes than these"))

@@ -19,6 +19,7 @@ from vmgen_build.build.places.registry import place_at
 from vmgen_build.build.results import publish, take_again, unchanged
 from vmgen_build.errors import HostError, UsageError
 from vmgen_build.events import ArtifactWritten, BuildFinished, BuildStarted, Bus, StepFinished
+from vmgen_build.host.gpg import require_signing_key
 from vmgen_build.host.programs import require_programs, require_root
 from vmgen_build.plan.context import Facts
 from vmgen_build.plan.model import Plan
@@ -59,6 +60,8 @@ def build(recipe: Recipe, options: BuildOptions, bus: Bus) -> tuple[BuildResult,
         "a build needs root, for its containers and mounts",
         "check, compile, options, programs, cache ls and --dry-run need none",
     )
+    if options.sign:
+        require_signing_key(options.sign)
     _prepare(options, bus)
     facts = facts_for(recipe, options.cache, offline=options.offline)
     planned = [call.planned(name, facts) for name in options.backends]

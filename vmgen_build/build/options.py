@@ -20,6 +20,7 @@ class BuildOptions:
     templates: the folder of Jinja templates that stand for the shipped ones.
     ostemplate: the OS template that a node's container is created from.
     host: where the plan runs, as build.places.registry takes it; "" is in namespaces of this host.
+    sign: the key that signs what was made, as gpg(1) takes it for --local-user; "" for none.
     build_address: of the node's container while the plan runs; "" for the recipe's own."""
 
     cache: Path
@@ -37,6 +38,7 @@ class BuildOptions:
     host: str = ""
     accept_new_host_key: bool = False
     build_address: str = ""
+    sign: str = ""
 
     def packing(self, backend: str) -> PackOptions:
         return PackOptions(self.compression, self.format or backend_named(backend).formats[0])

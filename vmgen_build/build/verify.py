@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from vmgen_build.artifacts.manifest import probes_of, read_manifest
-from vmgen_build.backends.base import Backend
-from vmgen_build.backends.registry import backend_named
 from vmgen_build.boots import up
 from vmgen_build.boots.model import SKIPPED, Boot, Booted
-from vmgen_build.events import Bus, ProbeDone
+from vmgen_build.build.questions import Asker, Questions, own_questions, refuse_empty
+from vmgen_build.errors import VmgenError
+from vmgen_build.events import Bus, ProbeDone, VerifyFinished, VerifyStarted
 from vmgen_build.host.programs import require_programs, require_root
 from vmgen_build.plan.model import Probe
 from vmgen_build.store.lease import lease, reap
@@ -20,54 +20,124 @@ from vmgen_build.store.lease import lease, reap
 if TYPE_CHECKING:
     from vmgen_build.host.namespaces import WorkerBus
 
+THE_FILE = "the file itself"
+
 PATIENCE = 30.0
 """Seconds that a single probe's script may take."""
 
 PAUSE = 0.25
 """Seconds between two rounds of asking what does not hold yet."""
 
-DIGEST = Probe("digest", "the file", "", "as its manifest says")
+
+@dataclass(frozen=True, slots=True)
+class VerifyOptions:
+    """timeout: seconds that a boot may take, None for the backend's own measure. boot: else the file alone is looked
+    at."""
+
+    cache: Path
+    timeout: float | None = None
+    boot: bool = True
 
 
-def verify(
-    artifact: Path, bus: Bus, *, cache: Path, timeout: float | None = None, boot: bool = True
-) -> list[ProbeDone]:
-    """Look at the file, then boot a copy and run the manifest's probes; each result goes to `bus` as it is known.
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """asked: whose questions, as Questions.whose; "" where it did not get that far. error: what ended it, None where
+    all was asked."""
 
-    timeout: seconds that the boot may take, the backend's own measure by default. The results in order.
-    Raises HostError (no root for booting, no or another's manifest), BuildError (it does not boot).
+    artifact: Path
+    asked: str
+    done: tuple[ProbeDone, ...] = ()
+    error: VmgenError | None = None
+
+    @property
+    def passes(self) -> bool:
+        return self.error is None and not self.count("fails")
+
+    def count(self, outcome: str) -> int:
+        return sum(probe.outcome == outcome for probe in self.done)
+
+
+def verify(artifact: Path, bus: Bus, options: VerifyOptions, ask: Asker = own_questions) -> Verified:
+    """Look at the file, then boot a copy and ask; each result goes to `bus` as it is known.
+
+    What is wrong with this artifact is in the result, whatever it is. Raises HostError where no artifact can be booted
+    here, for want of root.
     """
-    if boot:
+    if options.boot:
         require_root("verifying boots the image, which needs root", "--no-boot looks at the file alone, without")
-    manifest = read_manifest(artifact)
-    backend = backend_named(str(manifest.get("backend")))
-    done = [_done(DIGEST, "holds", "the sha256 of its manifest"), *backend.inspect(artifact, manifest)]
+    start = time.monotonic()
+    bus.emit(VerifyStarted(artifact=artifact))
+    verified = Verified(artifact, "")
+    try:
+        questions = ask(artifact)
+        verified = replace(verified, asked=_asked(questions, options))
+        verified = replace(verified, done=tuple(_look_and_boot(artifact, questions, options, bus)))
+    except VmgenError as error:
+        verified = replace(verified, error=error)
+    except Exception as bug:
+        bus.emit(_finished(verified, start, f"unexpected: {bug!r}"))
+        raise
+    bus.emit(_finished(verified, start, str(verified.error or "")))
+    return verified
+
+
+def _asked(questions: Questions, options: VerifyOptions) -> str:
+    if options.boot:
+        return questions.asked
+    return f"{THE_FILE}, its manifest signed by {questions.signer}" if questions.signer else THE_FILE
+
+
+def _finished(verified: Verified, start: float, error: str) -> VerifyFinished:
+    return VerifyFinished(
+        artifact=verified.artifact,
+        outcome="passes" if verified.passes and not error else "fails",
+        asked=verified.asked,
+        holds=verified.count("holds"),
+        fails=verified.count("fails"),
+        skipped=verified.count("skipped"),
+        error=error,
+        seconds=time.monotonic() - start,
+    )
+
+
+def _look_and_boot(artifact: Path, questions: Questions, options: VerifyOptions, bus: Bus) -> list[ProbeDone]:
+    backend = questions.backend
+    inspected = backend.inspect(artifact, questions.manifest)
+    done = [questions.digest, *(replace(result, origin=THE_FILE) for result in inspected)]
     for result in done:
         bus.emit(result)
-    if not boot:
+    if not options.boot:
         return done
+    refuse_empty(questions)
     require_programs(backend.boot_requirements)
-    up_script = up.up_script(str(manifest.get("os")))
+    up_script = up.up_script(str(questions.manifest.get("os")))
     from vmgen_build.host.namespaces import run_isolated
 
-    reap(cache)
-    with lease(cache) as folder:
+    reap(options.cache)
+    with lease(options.cache) as folder:
         scratch = folder.absolute() / "verify"
         scratch.mkdir()
 
         def work(worker_bus: WorkerBus) -> list[ProbeDone]:
-            boot = Boot(worker_bus, scratch, timeout or backend.boot_timeout, up_script)
-            return _in_worker(backend, artifact, manifest, boot)
+            boot = Boot(worker_bus, scratch, options.timeout or backend.boot_timeout, up_script)
+            return _in_worker(artifact, questions, boot)
 
         return [*done, *run_isolated(work, bus, net=True)]
 
 
-def _in_worker(backend: Backend, artifact: Path, manifest: Mapping[str, Any], boot: Boot) -> list[ProbeDone]:
-    with backend.boot(artifact, manifest, boot) as machine:
-        return ask_all(machine, (up.probe(boot.up), *probes_of(manifest)), boot.bus)
+def _in_worker(artifact: Path, questions: Questions, boot: Boot) -> list[ProbeDone]:
+    asked = (up.probe(boot.up), *questions.probes)
+    with questions.backend.boot(artifact, questions.manifest, boot) as machine:
+        answers = ask_all(machine, asked, boot.bus, questions.asked)
+    if questions.own or any(answer.outcome != "skipped" for answer in answers[1:]):
+        return answers
+    found = f"none of the {len(questions.probes)} questions of {questions.whose} was answered"
+    answers.append(_done(Probe("answers", "the answers", ""), "fails", found, questions.asked))
+    boot.bus.emit(answers[-1])
+    return answers
 
 
-def ask_all(machine: Booted, probes: Sequence[Probe], bus: Bus) -> list[ProbeDone]:
+def ask_all(machine: Booted, probes: Sequence[Probe], bus: Bus, origin: str = "") -> list[ProbeDone]:
     """Ask every probe, those that do not hold again until their time is up. The results in the order of the probes."""
     start = time.monotonic()
     results: dict[int, ProbeDone] = {}
@@ -76,7 +146,7 @@ def ask_all(machine: Booted, probes: Sequence[Probe], bus: Bus) -> list[ProbeDon
             if index in results:
                 continue
             last = time.monotonic() - start >= probe.retry
-            result = _ask(machine, probe)
+            result = _ask(machine, probe, origin)
             if last or result.outcome != "fails":
                 results[index] = result
                 bus.emit(result)
@@ -85,7 +155,7 @@ def ask_all(machine: Booted, probes: Sequence[Probe], bus: Bus) -> list[ProbeDon
     return [results[index] for index in range(len(probes))]
 
 
-def _ask(machine: Booted, probe: Probe) -> ProbeDone:
+def _ask(machine: Booted, probe: Probe, origin: str) -> ProbeDone:
     if probe.kind == "guest":
         ran = machine.communicator.run(probe.script, PATIENCE)
         found = next(iter(ran.out.splitlines()), "")
@@ -96,7 +166,7 @@ def _ask(machine: Booted, probe: Probe) -> ProbeDone:
         outcome = "holds" if found == probe.kind.removeprefix("tcp-") else "fails"
     else:
         outcome, found = "skipped", f"this version knows no probe of the kind '{probe.kind}'"
-    return _done(probe, outcome, _answer(probe, outcome, found))
+    return _done(probe, outcome, _answer(probe, outcome, found), origin)
 
 
 def _answer(probe: Probe, outcome: str, found: str) -> str:
@@ -105,5 +175,5 @@ def _answer(probe: Probe, outcome: str, found: str) -> str:
     return f"{found or 'nothing'}, not {probe.expected}"
 
 
-def _done(probe: Probe, outcome: str, found: str) -> ProbeDone:
-    return ProbeDone(probe=probe.name, setting=probe.setting, outcome=outcome, found=found)
+def _done(probe: Probe, outcome: str, found: str, origin: str) -> ProbeDone:
+    return ProbeDone(probe=probe.name, setting=probe.setting, outcome=outcome, found=found, origin=origin)

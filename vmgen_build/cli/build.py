@@ -63,6 +63,12 @@ if TYPE_CHECKING:
     show_default=True,
     help="After a failed step: remove the container, keep it and say how to enter it, or open a shell in it.",
 )
+@click.option(
+    "--sign",
+    default="",
+    metavar="KEY",
+    help="Sign each manifest and SHA256SUMS with this key of gpg: NAME.manifest.json.asc, SHA256SUMS.asc.",
+)
 @common.offline_option
 @common.host_options
 @common.build_address_option

@@ -1,20 +1,116 @@
-"""vmgen-build verify: boot an artifact and look whether it is what its recipe asked for."""
+"""vmgen-build verify: boot artifacts and look whether they are what a recipe asked for."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from vmgen_build.cli import common
-from vmgen_build.events import ProbeDone
+from vmgen_build.errors import UsageError, VmgenError
 from vmgen_build.text import clean, table
+
+if TYPE_CHECKING:
+    from vmgen_build.build.questions import Asker
+    from vmgen_build.build.verify import Verified
+    from vmgen_build.cli.plain import Plain
 
 COLOURS = {"holds": "green", "fails": "red", "skipped": "yellow"}
 
 
-@click.command("verify", context_settings=common.CONTEXT, short_help="Boot an image and check it against its recipe.")
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Whose questions are asked, as the options say: those of each artifact's own manifest where neither a recipe nor a
+    manifest is named."""
+
+    recipe: Path | None
+    manifest: Path | None
+    keyring: Path | None
+    backend: str
+    sets: tuple[str, ...]
+    templates: Path | None
+
+    def check(self, *, boot: bool) -> None:
+        """Raises UsageError for options that mean nothing together."""
+        if self.recipe and self.manifest:
+            raise UsageError("--recipe and --manifest: both ask; name one of them")
+        if self.recipe and self.keyring:
+            raise UsageError("--keyring is for manifests, and --recipe asks by none: leave one of them out")
+        if not boot and (self.recipe or self.manifest):
+            raise UsageError("--no-boot asks no questions: leave out --recipe and --manifest, or --no-boot")
+        alone = {"--backend": self.backend, "--set": self.sets, "--templates": self.templates}
+        for option, value in alone.items():
+            if value and not self.recipe:
+                raise UsageError(f"{option} is for a recipe's questions: name the recipe by --recipe")
+
+    def asker(self, cache: Path) -> Asker:
+        """Raises RecipeError, HostError where what is named cannot be asked by."""
+        from vmgen_build.build import questions
+
+        if self.manifest:
+            return questions.manifest_questions(self.manifest, self.keyring)
+        if self.recipe is None:
+            return questions.signed_questions(self.keyring) if self.keyring else questions.own_questions
+        from vmgen_build.build.options import BuildOptions
+        from vmgen_build.recipe.load import load
+
+        recipe = load(self.recipe, self.sets)
+        common.show_problems(recipe.warnings)
+        options = BuildOptions(cache=cache, templates=self.templates, sets=self.sets, offline=True)
+        return questions.recipe_questions(recipe, options, self.backend)
+
+
+def source_options(command: common.Command) -> common.Command:
+    """--recipe, --manifest and what belongs to them."""
+    for option in reversed(
+        (
+            click.option(
+                "--recipe",
+                type=common.recipe_path,
+                default=None,
+                metavar="FILE",
+                help="Ask what this recipe asks for, passwords too, in place of what the artifact's manifest says.",
+            ),
+            click.option(
+                "--manifest",
+                type=click.Path(path_type=Path),
+                default=None,
+                metavar="FILE",
+                help="Ask what this manifest asks, such as that of a reference image of yours.",
+            ),
+            click.option(
+                "--keyring",
+                type=click.Path(path_type=Path),
+                default=None,
+                metavar="FILE",
+                help="Take a manifest only where a key of this keyring has signed it (NAME.manifest.json.asc).",
+            ),
+            click.option(
+                "-b",
+                "--backend",
+                default="",
+                metavar="NAME",
+                callback=_check_backend,
+                help="With --recipe: what the artifacts are; by default each one's manifest, or its name, says so.",
+            ),
+            common.sets_option,
+            common.templates_option,
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def _check_backend(_context: click.Context, _option: click.Parameter, value: str) -> str:
+    return common.parse_backends(_context, _option, (value,))[0] if value else ""
+
+
+@click.command("verify", context_settings=common.CONTEXT, short_help="Boot images and check them against a recipe.")
 @click.argument("artifacts", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="ARTIFACT...")
+@source_options
 @click.option(
     "--timeout",
     type=click.FloatRange(min=1),
@@ -26,47 +122,85 @@ COLOURS = {"holds": "green", "fails": "red", "skipped": "yellow"}
 @common.cache_option
 @common.display_options
 def verify_command(
-    artifacts: tuple[Path, ...], timeout: float | None, no_boot: bool, cache: Path, **display: bool
+    artifacts: tuple[Path, ...], timeout: float | None, no_boot: bool, cache: Path, **values: object
 ) -> None:
     """Boot a throwaway copy of every ARTIFACT and check each setting that its recipe asked for.
 
-    The manifest must lie beside the artifact. Exit code 0 where all settings hold, else 1.
+    Images of others are asked by --recipe or --manifest: their own manifest says only that the file is whole. Without
+    these, the manifest must lie beside the artifact. Exit code 0 where all artifacts pass, else 1.
     \f
-    display: what common.open_display takes.
+    values: the fields of Source, and what common.open_display takes.
     """
-    from vmgen_build.build.verify import verify
+    from vmgen_build.build.verify import VerifyOptions, verify
 
+    display = {name: bool(values.pop(name)) for name in ("as_json", "quiet", "verbose")}
+    source = Source(**values)  # type: ignore[arg-type]
+    source.check(boot=not no_boot)
     screen, bus = common.open_display(**display)
-    failed = False
     with screen:
+        ask = source.asker(cache)
+        options = VerifyOptions(cache, timeout, boot=not no_boot)
+        done = []
         for artifact in artifacts:
             screen.activity(f"verifying {artifact.name}")
-            done = verify(artifact, bus, cache=cache, timeout=timeout, boot=not no_boot)
-            screen.close()
-            failed = failed or any(probe.outcome == "fails" for probe in done)
+            done.append(_verified(artifact, screen, lambda one: verify(one, bus, options, ask)))
+            if (error := done[-1].error) is not None:
+                named = f"{artifact}: " if len(artifacts) > 1 else ""
+                bus.note(f"{named}{common.error_text(error)}", "error")
             if not display["as_json"]:
-                show_probes(artifact, done, display["quiet"])
-    click.get_current_context().exit(1 if failed else 0)
+                brief = len(artifacts) > 1 and not display["verbose"]
+                show_verified(done[-1], quiet=display["quiet"], brief=brief)
+    if len(done) > 1 and not display["as_json"]:
+        show_summary(done)
+    click.get_current_context().exit(0 if all(verified.passes for verified in done) else 1)
 
 
-def show_probes(artifact: Path, done: list[ProbeDone], quiet: bool) -> None:
-    """The table of what was looked at; with -q only what fails."""
-    shown = [probe for probe in done if not quiet or probe.outcome == "fails"]
+def _verified(artifact: Path, screen: Plain, verify: Callable[[Path], Verified]) -> Verified:
+    """What came of one artifact. A bug that it meets is reported, and fails this artifact alone."""
+    from vmgen_build.build.verify import Verified
+
+    try:
+        return verify(artifact)
+    except Exception as bug:
+        from vmgen_build.cli.crash import report
+
+        screen.close()
+        report(bug)
+        return Verified(artifact, "", error=VmgenError("it was not verified to its end"))
+    finally:
+        screen.close()
+
+
+def show_verified(verified: Verified, *, quiet: bool, brief: bool) -> None:
+    """The table of what was looked at, and a line of the whole. quiet: only what fails. brief: the table has only what
+    fails."""
+    shown = [probe for probe in verified.done if not (quiet or brief) or probe.outcome == "fails"]
     rows = [(probe.outcome, clean(probe.setting), clean(probe.found)) for probe in shown]
     for probe, line in zip(shown, table(rows), strict=True):
         common.show(line, fg=COLOURS.get(probe.outcome))
     if not quiet:
-        common.show(f"{artifact}: {_summary(done)}", bold=True)
+        asked = f"; asked: {clean(verified.asked)}" if verified.asked else ""
+        common.show(f"{clean(str(verified.artifact))}: {_outcome(verified)}{asked}", bold=True)
 
 
-def _summary(done: list[ProbeDone]) -> str:
-    counts = {outcome: sum(probe.outcome == outcome for probe in done) for outcome in COLOURS}
-    if counts["holds"] == len(done):
-        return f"all {len(done)} settings hold"
-    parts = [f"{counts['holds']} of {len(done)} settings hold"]
+def _outcome(verified: Verified) -> str:
+    if verified.error is not None:
+        return "fails: it could not be asked"
+    counts = {outcome: verified.count(outcome) for outcome in COLOURS}
+    if counts["holds"] == len(verified.done):
+        return f"all {len(verified.done)} settings hold"
+    parts = [f"{counts['holds']} of {len(verified.done)} settings hold"]
     parts += [
         f"{counts[outcome]} {word}"
         for outcome, word in (("fails", "do not"), ("skipped", "skipped"))
         if counts[outcome]
     ]
     return ", ".join(parts)
+
+
+def show_summary(done: list[Verified]) -> None:
+    """How many pass, and which do not."""
+    failed = [verified for verified in done if not verified.passes]
+    common.show(f"{len(done) - len(failed)} of {len(done)} artifacts pass", bold=True)
+    for verified in failed:
+        common.show(f"  fails: {clean(str(verified.artifact))}", fg="red")

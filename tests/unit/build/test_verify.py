@@ -92,4 +92,4 @@ def test_ports_from_outside() -> None:
 def test_root_is_needed_and_asked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(HostError, match="needs root: run it with sudo"):
-        v.verify(tmp_path / "x.tar", Bus(), cache=tmp_path)
+        v.verify(tmp_path / "x.tar", Bus(), v.VerifyOptions(tmp_path))

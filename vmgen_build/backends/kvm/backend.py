@@ -68,6 +68,12 @@ class KvmBackend(Backend):
         write_whole(domain, plan.build_recipe[DOMAIN])
         return (*disks, *cds, Written.of(domain))
 
+    def files_of(self, artifact: Path, manifest: Mapping[str, object]) -> tuple[str, ...]:
+        cds = range(len(vmdisks.machine_of_manifest(manifest).cds))
+        images = [vmdisks.cd_name(artifact.stem, number) for number in cds]
+        there = [name for name in images if artifact.with_name(name).is_file()]
+        return (*vmdisks.files_of(artifact, manifest), *there)
+
     def boot(self, artifact: Path, manifest: Mapping[str, object], boot: Boot) -> AbstractContextManager[Booted]:
         machine = vmdisks.machine_of_manifest(manifest)
         disks = vmdisks.copies(artifact, manifest, boot.scratch)

@@ -111,6 +111,13 @@ def cd_name(stem: str, number: int) -> str:
     return f"{stem}-cd{number}.iso"
 
 
+def files_of(artifact: Path, manifest: Mapping[str, object]) -> tuple[str, ...]:
+    """Names of a machine's disks, as pack_disks gives them to those beside the first. Raises HostError as
+    machine_of_manifest."""
+    drives = [drive.name for drive in machine_of_manifest(manifest).drives]
+    return tuple(disk_names(artifact.stem, drives, artifact.suffix.removeprefix(".")))
+
+
 def pack_disks(plan: Plan, result: Result, goal: Path, bus: Bus) -> tuple[Written, ...]:
     """Each of the machine's disks as a file of its own. goal: of the first; it ends in ".vmdk", ".qcow2" or ".raw", as
     all others then do."""
@@ -170,10 +177,9 @@ def listed_cds(artifact: Path, manifest: Mapping[str, object], scratch: Path) ->
 
     machine = machine_of_manifest(manifest)
     files = {file.name: file for file in listed_files(artifact, manifest)}
-    stem = f"{machine.name}-kvm-{machine.arch}"
     found = {}
     for number, cd in enumerate(machine.cds):
-        file = files.get(cd_name(stem, number))
+        file = files.get(cd_name(artifact.stem, number))
         if cd.connected and cd.image and file is not None:
             found[number] = scratch / f"cd{number}.iso"
             with file.opened() as source:

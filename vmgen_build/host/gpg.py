@@ -1,0 +1,59 @@
+"""OpenPGP signatures made by gpg(1) with a key of the caller's own keyring; its agent asks for the passphrase."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from pathlib import Path
+
+from vmgen_build.errors import BuildError, HostError
+from vmgen_build.host.programs import needed, require_programs
+from vmgen_build.host.run import Finished, run
+
+_SIGNS = "S"
+"""Among the capabilities of a key (doc/DETAILS of GnuPG, field 12): the key as a whole, as it now is, can sign."""
+
+
+def require_signing_key(key: str) -> None:
+    """key: as --local-user of gpg(1) takes it. Raises HostError where gpg has no such key that can sign now."""
+    require_programs([needed("gpg", "signs")])
+    listed = _gpg("--list-secret-keys", "--with-colons", "--", key)
+    secret = [line.split(":") for line in listed.text.splitlines() if line.startswith("sec:")]
+    if not any(len(fields) > 11 and _SIGNS in fields[11] for fields in secret):
+        home = os.environ.get("GNUPGHOME") or str(Path("~/.gnupg").expanduser())
+        why = "is expired, revoked or not for signing" if secret else f"is not among the secret keys of {home}"
+        raise HostError(
+            f"cannot sign: the key '{key}' {why}; 'gpg --list-secret-keys' shows yours, of the folder GNUPGHOME"
+        )
+
+
+def signed(data: bytes, key: str) -> bytes:
+    """A detached, armoured signature over `data`. Raises BuildError."""
+    words = ("--armor", "--digest-algo", "SHA512", "--local-user", key, "--output", "-", "--detach-sign")
+    done = _gpg(*words, data=data)
+    if done.code != 0:
+        raise BuildError(f"cannot sign with the key '{key}': {done.reason}")
+    return done.out
+
+
+def is_signed(data: bytes, signature: bytes, key: str) -> bool:
+    """Whether `signature` is one over `data` that the key made and that still holds."""
+    with tempfile.TemporaryDirectory(prefix="vmgen-build-") as scratch:
+        path = Path(scratch, "signature.asc")
+        path.write_bytes(signature)
+        done = _gpg("--status-fd", "1", "--verify", str(path), "-", data=data)
+    status = dict(re.findall(r"^\[GNUPG:\] ([A-Z_]+) ?(.*)$", done.text, re.MULTILINE))
+    if done.code != 0 or not {"GOODSIG", "VALIDSIG"} <= status.keys():
+        return False
+    listed = _gpg("--list-secret-keys", "--with-colons", "--", key).text
+    own = set(re.findall(r"^fpr:+([0-9A-F]+):", listed, re.MULTILINE))
+    return status["VALIDSIG"].split()[0] in own
+
+
+def _gpg(*words: str, data: bytes = b"") -> Finished:
+    """The passphrase is asked for on the caller's terminal (gpg-agent(1), GPG_TTY)."""
+    env = {name: os.environ[name] for name in ("GNUPGHOME", "GPG_TTY") if name in os.environ}
+    if os.isatty(0):
+        env.setdefault("GPG_TTY", os.ttyname(0))
+    return run(["gpg", "--batch", "--no-tty", *words], data=data, env=env)
