@@ -6,6 +6,7 @@ parent: such a one is refused before any program reads it.
 
 from __future__ import annotations
 
+import os
 import re
 import struct
 from typing import IO
@@ -38,6 +39,8 @@ def check_alone(file: IO[bytes]) -> int:
         raise ValueError("it is an extent without a descriptor; give a VMDK of one file (qemu-img convert makes one)")
     if sectors * SECTOR > VMDK_DESCRIPTOR.amount:
         raise ValueError(f"its descriptor has {sectors} sectors: {VMDK_DESCRIPTOR.exceeded}")
+    if offset * SECTOR > os.fstat(file.fileno()).st_size:
+        raise ValueError("it ends before its descriptor")
     file.seek(offset * SECTOR)
     _check_descriptor(file.read(sectors * SECTOR).partition(b"\0")[0].decode("utf-8", "replace"))
     return int(capacity) * SECTOR

@@ -7,12 +7,15 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from vmgen_build.artifacts.disk.convert import convert, to_raw
 from vmgen_build.artifacts.disk.qcow2 import check_qcow2
 from vmgen_build.artifacts.result import Disk
 from vmgen_build.artifacts.vmdk.alone import check_alone
 from vmgen_build.errors import BuildError
+from vmgen_build.limits import DISK_SIZE
 
 MIB = 1 << 20
 
@@ -124,3 +127,28 @@ def test_issue_8_8_what_is_no_file_is_not_waited_for(tmp_path: Path, form: str) 
 
     os.mkfifo(tmp_path / "d")
     assert "it is no file" in refusal(tmp_path / "d", form)
+
+
+@pytest.mark.parametrize("form", ["qcow2", "vmdk"])
+def test_issue_8_8_any_damage_to_a_header_is_a_refusal_or_none(
+    tmp_path_factory: pytest.TempPathFactory, form: str
+) -> None:
+    folder = tmp_path_factory.mktemp(form)
+    whole, damaged = made(folder / "d", form).read_bytes()[: 2 * MIB], folder / "damaged"
+    check = {"qcow2": check_qcow2, "vmdk": check_alone}[form]
+
+    @given(st.integers(0, 160), st.binary(min_size=1, max_size=16), st.integers(0, 4096))
+    @settings(max_examples=300, suppress_health_check=list(HealthCheck))
+    def damage(at: int, data: bytes, cut: int) -> None:
+        damaged.write_bytes((whole[:at] + data + whole[at + len(data) :])[: len(whole) - cut * 512])
+        with damaged.open("rb") as file:
+            try:
+                assert 0 < check(file) <= DISK_SIZE.amount
+            except ValueError as error:
+                assert str(error)
+
+    damage()
+
+
+def test_issue_8_8_a_descriptor_behind_the_end_is_refused(tmp_path: Path) -> None:
+    assert "ends before its descriptor" in refusal(patched(made(tmp_path / "d", "vmdk"), 28, "<Q", 1 << 62), "vmdk")
