@@ -73,6 +73,15 @@ READER_OUTPUT = Limit("reader-output", "what a program that reads a foreign disk
 
 CONSOLE = Limit("console", "what a booted machine shows on its console", 16 * MB)
 MACHINE_LINE = Limit("machine-line", "a line of a booted machine's answers, in base64", 16 * MB)
+UNPACKED = Limit("image-unpacked", "what an image of a container holds, unpacked, and each file of it", 64 * GB)
+UNPACKED_ENTRIES = Limit("image-entries", "files, links and folders of an image", 2_000_000, "entries")
+UNPACK_MEMORY = Limit("unpack-memory", "memory of each program that unpacks an image", 2 * GB)
+UNPACK_TIME = Limit("unpack-time", "the unpacking of an image", 3600, "s")
+GUEST_MEMORY = Limit("guest-memory", "memory of a booted container; never more than half of what is available", 16 * GB)
+GUEST_PROCESSES = Limit("guest-processes", "processes and threads of a booted container", 4096, "processes")
+GUEST_TIME = Limit("guest-time", "how long a booted container runs", 3600, "s")
+GUEST_CONSOLE = Limit("guest-console", "what is kept of a booted container's console", MB)
+ANSWER = Limit("answer", "what a probe, or another question to a booted container, prints", MB)
 
 # Nodes, ssh and other machines' answers.
 

@@ -6,8 +6,10 @@ with # is a comment; nothing is escaped.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+import re
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 
 from vmgen_build.plan.text.quote import Dialect, refuse_unsayable, shown
 
@@ -78,23 +80,69 @@ def nics_of(entries: Iterable[ENTRY]) -> list[BridgedNic]:
     ]
 
 
-def throwaway(entries: Iterable[ENTRY], controllers: Collection[str], own: Iterable[ENTRY]) -> str:
-    """The configuration that boots a copy of the artifact in a worker's namespaces.
+def taken_over(entries: Iterable[ENTRY]) -> list[ENTRY]:
+    """Of a foreign configuration what a copy of the artifact is booted with: its name, its processor, its network and
+    its limits. All else is left out: hooks, mounts, includes, the root's place, logs, capabilities.
 
-    controllers: those of cgroup v2 that the host offers; limits of others, and of v1, are left out. The place of the
-    root and of the logs, and the host's side of the network, are `own`.
+    Raises ValueError naming an entry of those whose value is none for it.
     """
-    replaced = ("lxc.rootfs.", "lxc.apparmor.", "lxc.cgroup.", "lxc.console.", "lxc.log.")
+    found = []
+    for key, value in entries:
+        for known, check, what in _TAKEN:
+            if known.fullmatch(key):
+                if not _holds(check, value):
+                    raise ValueError(f"{key} = {shown(value)}: write {what}")
+                found.append((key, value))
+    return found
 
-    def stays(key: str) -> bool:
-        if key.startswith("lxc.cgroup2."):
-            controller = key.split(".")[2]
-            return controller == "devices" or controller in controllers
-        return not key.startswith(replaced)
 
-    lines = [entry for entry in entries if stays(entry[0])]
-    lines += [(f"lxc.net.{nic.index}.link", nic.bridge) for nic in nics_of(lines)]
-    return "".join(f"{key} = {value}\n" for key, value in [*lines, *own])
+def for_this_host(entries: Iterable[ENTRY], controllers: Collection[str]) -> list[ENTRY]:
+    """What taken_over gave, with a bridge for each network device, and without limits that this host cannot set.
+
+    controllers: those of cgroup v2 that the host offers.
+    """
+    lines = [(k, v) for k, v in entries if not k.startswith("lxc.cgroup2.") or k.split(".")[2] in controllers]
+    return lines + [(f"lxc.net.{nic.index}.link", nic.bridge) for nic in nics_of(lines)]
+
+
+def config_text(entries: Iterable[ENTRY]) -> str:
+    return "".join(f"{key} = {value}\n" for key, value in entries)
+
+
+def _holds(check: Callable[[str], object], value: str) -> bool:
+    try:
+        return bool(check(value)) and value.isascii() and "%" not in value
+    except ValueError:
+        return False
+
+
+def _key(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern.replace(".", r"\.").replace("N", "[0-9]{1,2}"), re.ASCII)
+
+
+def _like(pattern: str) -> Callable[[str], object]:
+    return re.compile(pattern, re.ASCII).fullmatch
+
+
+_DEVICE = _like(r"(?!\.\.?$)[A-Za-z0-9_.-]{1,15}")
+
+_TAKEN: tuple[tuple[re.Pattern[str], Callable[[str], object], str], ...] = (
+    (_key("lxc.arch"), _like(r"[a-z0-9_]{1,16}"), "an architecture, as x86_64"),
+    (_key("lxc.uts.name"), _like(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"), "a host name"),
+    (_key("lxc.net.N.type"), _like("veth|empty"), "veth or empty: verify makes no other network devices"),
+    (_key("lxc.net.N.name"), _DEVICE, "the name of a network device, as eth0"),
+    (_key("lxc.net.N.link"), _DEVICE, "the name of a bridge, as lxcbr0"),
+    (_key("lxc.net.N.hwaddr"), _like("(?:[0-9A-Fa-fx]{2}:){5}[0-9A-Fa-fx]{2}"), "six pairs of hexadecimal digits"),
+    (_key("lxc.net.N.flags"), _like("up"), "up"),
+    (_key("lxc.net.N.mtu"), _like("[0-9]{2,5}"), "a number of bytes"),
+    (_key("lxc.net.N.ipv4.address"), IPv4Interface, "an IPv4 address, as 192.0.2.7/24"),
+    (_key("lxc.net.N.ipv6.address"), IPv6Interface, "an IPv6 address, as 2001:db8::7/64"),
+    (_key("lxc.net.N.ipv4.gateway"), lambda text: text == "dev" or IPv4Address(text), "an IPv4 address, or dev"),
+    (_key("lxc.net.N.ipv6.gateway"), lambda text: text == "dev" or IPv6Address(text), "an IPv6 address, or dev"),
+    (_key("lxc.cgroup2.memory.max"), _like("[0-9]{1,18}"), "a number of bytes"),
+    (_key("lxc.cgroup2.cpu.max"), _like("[0-9]{1,12} [0-9]{1,12}"), "two numbers of microseconds"),
+)
+"""Keys (lxc.container.conf(5)), what their values are checked by, and what to write."""
 
 
 def _unquoted(value: str) -> str:

@@ -9,31 +9,42 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from vmgen_build.artifacts.compression import decompressor
-from vmgen_build.artifacts.lxc import ENTRY, nics_of, parse_config, throwaway
+from vmgen_build.artifacts.lxc import ENTRY, config_text, for_this_host, nics_of, parse_config, taken_over
+from vmgen_build.boots import jail
+from vmgen_build.boots.groups import Limits, limited
 from vmgen_build.boots.model import Boot, Booted
 from vmgen_build.boots.network import answer_as_gateway, dhcp_server, ip_inside, knock, make_bridges
+from vmgen_build.boots.tree import PLACE, Tree
 from vmgen_build.boots.up import NO_ANSWER, state_of, waits_for
+from vmgen_build.boots.watch import Watch
 from vmgen_build.errors import TIMED_OUT, BuildError
 from vmgen_build.guests.model import PATH, Communicator, Ran, no_answer
-from vmgen_build.host import memory
-from vmgen_build.host import syscalls as sc
-from vmgen_build.host.pipeline import pipeline
-from vmgen_build.host.run import NULL, PIPE, TOGETHER, finish, run, start
+from vmgen_build.host.beneath import read_beneath
+from vmgen_build.host.bounded import TOO_MUCH, finish_within
+from vmgen_build.host.namespaces import reap_guests
+from vmgen_build.host.programs import find_program
+from vmgen_build.host.run import NULL, PIPE, TOGETHER, finish, kill, run, start
+from vmgen_build.host.usernamespace import user_namespace
+from vmgen_build.limits import ANSWER, GUEST_TIME, TREE_FILE
 from vmgen_build.store.lease import CGROUPS
 from vmgen_build.text import clean
 
 NAME = "guest"
+LXC = Path("/run/lxc/vmgen")
+"""Where lxc finds the configuration: as boots.tree.PLACE, since the container's root must get there."""
 CGROUP_ROOT = Path("/sys/fs/cgroup")
 
 POLL = 0.1
 ATTACH_TIMEOUT = 20.0
-
-LIKELY_RATIO = 12
-"""Compressed to unpacked size: few images are compressed better than that."""
+ENDING = 10.0
+"""Seconds that a machine may take to end once it is killed."""
 
 _LXC_ERROR = re.compile(r"\S+ \S+ \S+ +ERROR +\S+ - \S+ - (.*)")
 """A line of lxc's log: program, container, time, level, part, place in lxc's source, and what is wrong."""
+
+_NO_PROGRAMS = "PATH=/nonexistent"
+"""All that lxc-start, and so the machine's init, gets of an environment: lxc finds no newuidmap, which would ask for
+an entry in /etc/subuid that root does not need."""
 
 _EVAL = 'script=$(cat) && exec </dev/null && eval "$script"'
 """The script comes by standard input, which its own commands then do not see."""
@@ -42,7 +53,8 @@ _EVAL = 'script=$(cat) && exec </dev/null && eval "$script"'
 class Attached(Communicator):
     """lxc-attach(1) into the booted container."""
 
-    def __init__(self, lxc: Path) -> None:
+    def __init__(self, lxc: Path, limits: Limits) -> None:
+        self._limits = limits
         self._head = ["lxc-attach", "-P", str(lxc), "-n", NAME, "--clear-env", "-v", f"PATH={PATH}", "-v", "HOME=/root"]
 
     def run(self, script: str, timeout: float | None = None) -> Ran:
@@ -54,10 +66,12 @@ class Attached(Communicator):
         self._or_fail(["/bin/sh", "-c", script, "sh", remote, f"{mode:04o}"], local.read_bytes())
 
     def get(self, remote: str, local: Path) -> None:
-        with local.open("wb") as file:
-            process = start([*self._head, "--", "/bin/cat", "--", remote], stdout=file, stderr=PIPE)
-            if finish(process).code != 0:
-                raise BuildError(f"cannot read {remote} in the booted machine")
+        with self._limits():
+            process = start([*self._head, "--", "/bin/cat", "--", remote], stderr=NULL)
+        ended = finish_within(process, TREE_FILE)
+        if ended.code != 0:
+            raise BuildError(f"cannot read {remote} in the booted machine: {ended.reason}")
+        local.write_bytes(ended.out)
 
     def delete(self, remote: str) -> None:
         self._or_fail(["/bin/rm", "-rf", "--", remote], b"")
@@ -68,16 +82,19 @@ class Attached(Communicator):
             raise BuildError(f"in the booted machine: {ran.out.strip()}")
 
     def _attach(self, command: Sequence[str], data: bytes, timeout: float | None) -> Ran:
-        process = start([*self._head, "--", *command], stdin=PIPE, stderr=TOGETHER)
-        ended = finish(process, data, timeout)
+        with self._limits():
+            process = start([*self._head, "--", *command], stdin=PIPE, stderr=TOGETHER)
+        ended = finish_within(process, ANSWER, data, timeout)
         if ended.code == TIMED_OUT and not ended.out:
             return no_answer(timeout)
+        if ended.code == TOO_MUCH:
+            return Ran(TOO_MUCH, f"it prints too much: {ended.reason}")
         return Ran(ended.code, ended.text)
 
 
 class LxcBooted(Booted):
-    def __init__(self, lxc: Path) -> None:
-        self._communicator = Attached(lxc)
+    def __init__(self, lxc: Path, limits: Limits) -> None:
+        self._communicator = Attached(lxc, limits)
 
     @property
     def communicator(self) -> Communicator:
@@ -87,16 +104,16 @@ class LxcBooted(Booted):
         return knock(address, port)
 
 
-Content = Callable[[Path, ExitStack], list[ENTRY]]
-"""Takes the container's empty folder; puts the root file system there as "rootfs", and gives its configuration."""
+Content = Callable[[Tree], list[ENTRY]]
+"""Unpacks the image so that its root is the tree's folder "rootfs", and gives its configuration."""
 
 
 def booted(artifact: Path, boot: Boot) -> AbstractContextManager[LxcBooted]:
     """The copy of an lxc artifact, as booted_from gives it."""
 
-    def content(folder: Path, undo: ExitStack) -> list[ENTRY]:
-        unpack(artifact, folder, undo)
-        return _entries(folder / "config", artifact)
+    def content(tree: Tree) -> list[ENTRY]:
+        tree.unpack(artifact)
+        return _entries(artifact)
 
     return booted_from(content, boot)
 
@@ -105,64 +122,76 @@ def booted(artifact: Path, boot: Boot) -> AbstractContextManager[LxcBooted]:
 def booted_from(content: Content, boot: Boot) -> Iterator[LxcBooted]:
     """Unpack, start, wait until the system is up. Raises BuildError or HostError; everything is gone after it."""
     with ExitStack() as undo:
-        lxc = boot.scratch / "lxc"
+        lxc = LXC
         folder = lxc / NAME
         folder.mkdir(parents=True)
-        entries = content(folder, undo)
+        enter = () if boot.trusted else tuple(undo.enter_context(user_namespace()))
+        tree = Tree(boot.scratch / "tree", enter, undo)
+        entries = _taken_over(content(tree), boot)
+        tree.mount_root()
         nics = nics_of(entries)
         undo.enter_context(dhcp_server(make_bridges(nics), boot.scratch))
         group = f"{CGROUPS}/{boot.scratch.parent.name}"
         undo.callback(_remove_groups, CGROUP_ROOT / group)
-        controllers = (CGROUP_ROOT / "cgroup.controllers").read_text().split()
-        (folder / "config").write_text(throwaway(entries, controllers, _own_entries(folder, boot.scratch, group)))
-        started = undo.enter_context(_Start(lxc, boot.scratch))
-        machine = LxcBooted(lxc)
+        limits = undo.enter_context(limited(group, boot.scratch))
+        entries = for_this_host(entries, (CGROUP_ROOT / "cgroup.controllers").read_text().split())
+        own = jail.entries(boot.scratch, group, trusted=boot.trusted)
+        (folder / "config").write_text(config_text([*entries, *own]))
+        started = undo.enter_context(_Start(lxc, boot.scratch, limits))
+        undo.enter_context(Watch("the booted machine", PLACE, GUEST_TIME, started.stop, tree.kept_free))
+        machine = LxcBooted(lxc, limits)
         started.wait_until_up(machine.communicator, boot)
         answer_as_gateway(ip_inside(started.init_pid()), nics)
         yield machine
 
 
-def unpack(artifact: Path, folder: Path, undo: ExitStack, inside: str = ".") -> None:
-    """Untar into `folder`, or a new one `inside` it: into memory where it surely fits and the kernel allows, else on
-    the disk."""
-    room = memory.available() // 2
-    if artifact.stat().st_size * LIKELY_RATIO < room:
-        with ExitStack() as attempt:
-            sc.mount("tmpfs", folder, "tmpfs", options=f"size={room},mode=0755")
-            attempt.callback(sc.unmount, folder, sc.MNT_DETACH)
-            with suppress(BuildError):
-                _untar(artifact, folder / inside)
-                undo.push(attempt.pop_all())
-                return
-    _untar(artifact, folder / inside)
+def _entries(artifact: Path) -> list[ENTRY]:
+    try:
+        return parse_config(read_beneath(PLACE, "config", TREE_FILE).decode())
+    except (OSError, ValueError) as error:
+        raise BuildError(f"{artifact}: its lxc configuration is unusable: {error}; build the image anew") from error
 
 
-def _untar(artifact: Path, folder: Path) -> None:
-    folder.mkdir(exist_ok=True)
-    command = ["tar", "--extract", "--file=-", "--numeric-owner", "--same-permissions", "--acls", "--xattrs"]
-    command += ["--xattrs-include=*", "--warning=no-timestamp", f"--directory={folder}"]
-    decompress = decompressor(artifact)
-    commands = ({decompress[0]: decompress} if decompress else {}) | {"tar": command}
-    with artifact.open("rb") as source, pipeline(commands, stdin=source) as running:
-        if failure := running.failure():
-            raise BuildError(f"cannot unpack {artifact}: {'; '.join(failure.splitlines()[:3])}")
+def _taken_over(entries: list[ENTRY], boot: Boot) -> list[ENTRY]:
+    try:
+        taken = taken_over(entries)
+    except ValueError as error:
+        raise BuildError(f"the image's lxc configuration is unusable: {error}; build the image anew") from error
+    if others := sorted({key for key, _ in entries} - {key for key, _ in taken}):
+        boot.bus.note(f"of the image's configuration not taken over: {clean(', '.join(others))[:400]}", verbose=True)
+    return taken
 
 
 class _Start:
     """lxc-start(1) in the foreground; leaving the context kills the container."""
 
-    def __init__(self, lxc: Path, scratch: Path) -> None:
-        self._lxc, self._scratch = lxc, scratch
+    def __init__(self, lxc: Path, scratch: Path, limits: Limits) -> None:
+        self._lxc, self._scratch, self._limits = lxc, scratch, limits
 
     def __enter__(self) -> _Start:
         command = ["lxc-start", "-P", str(self._lxc), "-n", NAME, "-F", "-o", str(self._scratch / "log"), "-l", "ERROR"]
-        self._process = start(command, stdout=NULL, stderr=NULL)
+        with self._limits():
+            self._process = start(
+                ["env", "-i", _NO_PROGRAMS, find_program(command[0]) or "", *command[1:]], stdout=NULL, stderr=NULL
+            )
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._process.poll() is None:
-            run(["lxc-stop", "-P", self._lxc, "-n", NAME, "--kill"])
+        self.stop()
         finish(self._process, timeout=10)
+
+    def stop(self) -> None:
+        """Kill the machine. Its init ends when all of its processes are reaped, those too whose lxc-attach was killed:
+        the worker has these then."""
+        if self._process.poll() is not None:
+            return
+        stopping = start(["lxc-stop", "-P", self._lxc, "-n", NAME, "--kill"], stdout=NULL, stderr=NULL)
+        end = time.monotonic() + ENDING
+        while self._process.poll() is None and time.monotonic() < end:
+            reap_guests()
+            time.sleep(0.02)
+        kill(stopping)
+        kill(self._process)
 
     def init_pid(self) -> int:
         """Of the container's init, as the worker sees it."""
@@ -205,24 +234,6 @@ def _lines(path: Path) -> list[str]:
         return path.read_text(errors="replace").splitlines()
     except FileNotFoundError:
         return []
-
-
-def _entries(config: Path, artifact: Path) -> list[ENTRY]:
-    try:
-        return parse_config(config.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise BuildError(f"{artifact}: its lxc configuration is unusable: {error}; build the image anew") from error
-
-
-def _own_entries(folder: Path, scratch: Path, group: str) -> list[ENTRY]:
-    return [
-        ("lxc.rootfs.path", f"dir:{folder / 'rootfs'}"),
-        ("lxc.apparmor.profile", "unconfined"),
-        ("lxc.console.logfile", str(scratch / "console")),
-        ("lxc.cgroup.dir.container", f"{group}/guest"),
-        ("lxc.cgroup.dir.monitor", f"{group}/monitor"),
-        ("lxc.cgroup.dir.monitor.pivot", f"{group}/pivot"),
-    ]
 
 
 def _remove_groups(top: Path) -> None:

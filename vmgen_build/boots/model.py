@@ -18,13 +18,14 @@ class Boot:
     """One boot, inside a worker (host.namespaces) that has a network of its own.
 
     scratch: an empty folder whose parent's name is the lease's tag. timeout: seconds that the boot may take. up: script
-    that ends with 0 once the system is up, and prints its state.
+    that ends with 0 once the system is up, and prints its state. trusted: a container may be root of this host.
     """
 
     bus: Bus
     scratch: Path
     timeout: float
     up: str
+    trusted: bool = False
 
 
 class Booted(ABC):

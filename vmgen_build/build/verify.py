@@ -32,11 +32,12 @@ PAUSE = 0.25
 @dataclass(frozen=True, slots=True)
 class VerifyOptions:
     """timeout: seconds that a boot may take, None for the backend's own measure. boot: else the file alone is looked
-    at."""
+    at. trusted: as of boots.model.Boot."""
 
     cache: Path
     timeout: float | None = None
     boot: bool = True
+    trusted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,7 @@ def _look_and_boot(artifact: Path, questions: Questions, options: VerifyOptions,
         scratch.mkdir()
 
         def work(worker_bus: WorkerBus) -> list[ProbeDone]:
-            boot = Boot(worker_bus, scratch, options.timeout or backend.boot_timeout, up_script)
+            boot = Boot(worker_bus, scratch, options.timeout or backend.boot_timeout, up_script, options.trusted)
             return _in_worker(artifact, questions, boot)
 
         return [*done, *run_isolated(work, bus, net=True)]

@@ -119,10 +119,15 @@ def _check_backend(_context: click.Context, _option: click.Parameter, value: str
     help="How long the machine may take to boot; by default 180, or more where a processor is emulated.",
 )
 @click.option("--no-boot", is_flag=True, help="Check the file alone; needs no root.")
+@click.option(
+    "--trusted",
+    is_flag=True,
+    help="Boot a container as root of this host, not in a user namespace; for images of your own alone.",
+)
 @common.cache_option
 @common.display_options
 def verify_command(
-    artifacts: tuple[Path, ...], timeout: float | None, no_boot: bool, cache: Path, **values: object
+    artifacts: tuple[Path, ...], timeout: float | None, no_boot: bool, trusted: bool, cache: Path, **values: object
 ) -> None:
     """Boot a throwaway copy of every ARTIFACT and check each setting that its recipe asked for.
 
@@ -139,7 +144,7 @@ def verify_command(
     screen, bus = common.open_display(**display)
     with screen:
         ask = source.asker(cache)
-        options = VerifyOptions(cache, timeout, boot=not no_boot)
+        options = VerifyOptions(cache, timeout, boot=not no_boot, trusted=trusted)
         done = []
         for artifact in artifacts:
             screen.activity(f"verifying {artifact.name}")

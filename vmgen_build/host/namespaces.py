@@ -14,6 +14,7 @@ import socket
 import struct
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -116,6 +117,18 @@ def _disturbed(work: Callable[[WorkerBus], T], channel: socket.socket, net: bool
         return work(WorkerBus(channel))
     finally:
         signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+
+
+def reap_guests() -> None:
+    """In a worker: reap ended processes of containers within it whose own parents are gone, so that those can end.
+
+    They have a number in a PID namespace below ours: NSpid of proc_pid_status(5).
+    """
+    for status in Path("/proc").glob("[0-9]*/status"):
+        with suppress(OSError, ValueError, KeyError):
+            fields = dict(line.split(":\t", 1) for line in status.read_text().splitlines() if ":\t" in line)
+            if fields["State"][0] == "Z" and int(fields["PPid"]) == os.getpid() and len(fields["NSpid"].split()) > 1:
+                os.waitpid(int(status.parent.name), os.WNOHANG)
 
 
 def _set_up_mounts(net: bool) -> None:

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO
 
 from vmgen_build.host.run import NULL, PIPE, Process, Stream, Word, kill, start
@@ -35,6 +36,10 @@ class Pipeline:
     def first_pid(self) -> int:
         return self.links[0].process.pid
 
+    def end(self) -> None:
+        for link in self.links:
+            kill(link.process)
+
     def failure(self) -> str:
         """Wait for all; "" or which one failed, and what it wrote: of several the last, whose end ended the others."""
         codes = [link.process.wait() for link in self.links]
@@ -48,18 +53,22 @@ class Pipeline:
 
 @contextmanager
 def pipeline(
-    commands: Mapping[str, Sequence[Word]], *, stdin: Stream = NULL, env: Mapping[str, str] | None = None
+    commands: Mapping[str, Sequence[Word]],
+    *,
+    stdin: Stream = NULL,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
 ) -> Iterator[Pipeline]:
     """The commands, running; leaving the context ends them.
 
-    commands: in order, each under the name that messages give it. env: as of `start`. Raises HostError as that.
+    commands: in order, each under the name that messages give it. env, cwd: as of `start`. Raises HostError as that.
     """
     links: list[_Link] = []
     with ExitStack() as undo:
         source: Stream = stdin
         for name, command in commands.items():
             errors = undo.enter_context(tempfile.TemporaryFile())
-            process = start(command, stdin=source, stdout=PIPE, stderr=errors, env=env)
+            process = start(command, stdin=source, stdout=PIPE, stderr=errors, env=env, cwd=cwd)
             assert process.stdout is not None
             output: IO[bytes] = process.stdout
             undo.callback(kill, process)

@@ -15,8 +15,9 @@ from vmgen_build.errors import BuildError
 CGROUPS = "vmgen-build"
 """Every cgroup of a guest of ours lies under a folder of this name and then its lease's tag."""
 
-CGROUP_ROOTS = (Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/unified"))
-"""Where cgroup v2 lies, on a pure and on a hybrid host: systemd.io/CGROUP_DELEGATION."""
+CGROUP_ROOTS = tuple(Path("/sys/fs/cgroup", name) for name in (".", "unified", "memory", "pids"))
+"""Where cgroup v2 lies, on a pure and on a hybrid host: systemd.io/CGROUP_DELEGATION; and the hierarchies of v1 that
+booted containers have limits in."""
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from vmgen_build.artifacts.lxc import ENTRY
     from vmgen_build.artifacts.result import Result
     from vmgen_build.boots.model import Boot, Booted
+    from vmgen_build.boots.tree import Tree
     from vmgen_build.host.files import Written
 
 EMPTY = ("dev", "proc", "sys", "run")
 ENTRIES = (
-    ("lxc.include", "/usr/share/lxc/config/common.conf"),
     ("lxc.uts.name", "plain"),
     ("lxc.net.0.type", "veth"),
     ("lxc.net.0.name", "eth0"),
@@ -54,10 +54,10 @@ class PlainBackend(Backend):
         )
 
     def boot(self, artifact: Path, manifest: Mapping[str, object], boot: Boot) -> AbstractContextManager[Booted]:
-        from vmgen_build.boots.lxc import booted_from, unpack
+        from vmgen_build.boots.lxc import booted_from
 
-        def content(folder: Path, undo: ExitStack) -> list[ENTRY]:
-            unpack(artifact, folder, undo, "rootfs")
+        def content(tree: Tree) -> list[ENTRY]:
+            tree.unpack(artifact, "rootfs")
             return list(ENTRIES)
 
         return booted_from(content, boot)
