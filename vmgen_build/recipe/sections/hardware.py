@@ -85,7 +85,7 @@ class Hardware(Section):
     ram: int | None = option(t.size, default=None, doc="Memory; a bare number is MB.", example="1024")
     firmware: str = option(t.choice("bios", "efi"), default="bios", doc="Firmware of a virtual machine.")
     hw_version: int = option(t.integer(4, 30), default=13, doc="VMware's virtual hardware version.")
-    hdds: dict[str, Disk] = named(Disk, names=t.device_name, doc="Hard disks.")
+    hdds: dict[str, Disk] = named(Disk, doc="Hard disks.")
     cds: dict[str, Cd] = named(Cd, names=t.device_name, doc="CD drives.")
     eths: dict[str, Adapter] = named(
         Adapter, names=t.interface_name, doc="Network adapters; an lxc machine without any gets eth0."
