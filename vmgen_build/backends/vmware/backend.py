@@ -100,9 +100,8 @@ def _ova(plan: Plan, result: Result, goal: Path, bus: Bus) -> Written:
 
 
 def _extracted(ova: Path, machine: Machine, boot: Boot) -> tuple[list[Disk], Boot, dict[int, Path]]:
-    """The machine's disks as raw images, and the images in its CD drives. The disks are found by their files' names, or
-    by their order where a machine of another name was packed. Raises BuildError where the OVA is not sound, or is not
-    this machine's."""
+    """The machine's disks as raw images, and the images in its CD drives. Raises BuildError where the OVA is not sound,
+    or is not this machine's."""
     from vmgen_build.artifacts.ova import check_ova
     from vmgen_build.artifacts.ova.tar import opened_member
     from vmgen_build.artifacts.result import Disk
@@ -110,11 +109,8 @@ def _extracted(ova: Path, machine: Machine, boot: Boot) -> tuple[list[Disk], Boo
     content = check_ova(ova, folder=boot.scratch)
     if content.findings:
         raise BuildError(f"{ova} is not sound: {'; '.join(content.findings)}; build the image anew")
-    named = [content.raws[drive.file] for drive in machine.drives if drive.file in content.raws]
-    raws = named if len(named) == len(machine.drives) else list(content.raws.values())
-    if len(raws) != len(machine.drives):
-        lacking = ", ".join(drive.file for drive in machine.drives if drive.file not in content.raws)
-        raise BuildError(f"{ova} lacks disks of the machine that was asked for: {lacking}; build the image anew")
+    if lacking := [drive.file for drive in machine.drives if drive.file not in content.raws]:
+        raise BuildError(f"{ova} lacks what its manifest says of it: {', '.join(lacking)}; build the image anew")
     members = {member.name: member for member in content.members if member.name not in content.raws}
     cds = {}
     for number, cd in enumerate(machine.cds):
@@ -123,7 +119,7 @@ def _extracted(ova: Path, machine: Machine, boot: Boot) -> tuple[list[Disk], Boo
             cds[number] = boot.scratch / f"cd{number}.iso"
             with opened_member(ova, member) as source:
                 vmdisks.copy_to(source, cds[number])
-    return [Disk(drive.name, raw) for drive, raw in zip(machine.drives, raws, strict=True)], boot, cds
+    return [Disk(drive.name, content.raws[drive.file]) for drive in machine.drives], boot, cds
 
 
 BACKEND = VmwareBackend()

@@ -151,8 +151,8 @@ def test_this_host_is_asked_for_what_is_used_here_alone(recipe: Recipe, tmp_path
     nothing = Look(Facts())
     base = f"debian-12-x86_64-vmgen-{plan.base.id[:16]}"
 
-    assert commands(here, plan, nothing) == {"lxc-execute", "mmdebstrap", "tar"}
-    assert commands(node, plan, nothing) == {"mmdebstrap", "tar", "bash", "gzip"}
+    assert commands(here, plan, nothing) == {"lxc-execute", "mmdebstrap", "gpgv", "tar"}
+    assert commands(node, plan, nothing) == {"mmdebstrap", "gpgv", "tar", "bash", "gzip"}
     assert commands(node, plan, Look(Facts(), frozenset({base}))) == {"tar", "bash", "gzip"}
     os_template = OsTemplate("debian-12-x86_64", "0" * 64, "debian", "bookworm", "amd64", (), 0)
     others = replace(plan, base=os_template)
