@@ -45,6 +45,11 @@ class VmgenError(Exception):
     """Any failure that a user can cause or must know of; its text is the whole message."""
 
     exit_code = 1
+    not_undone: tuple[str, ...] = ()
+    """What went wrong while the work was undone, after this error."""
+
+    def __str__(self) -> str:
+        return "\n".join([super().__str__(), *(f"and what was begun is not all undone: {e}" for e in self.not_undone)])
 
 
 class RecipeError(VmgenError):
@@ -94,7 +99,11 @@ class StepFailed(BuildError):
 
     def with_log(self, log: Path | None, hint: str) -> StepFailed:
         """The same failure, once it is known where its log is."""
-        return StepFailed(self.step, self.code, self.tail, log, hint)
+        return self._again(StepFailed(self.step, self.code, self.tail, log, hint))
+
+    def _again(self, error: StepFailed) -> StepFailed:
+        error.not_undone = self.not_undone
+        return error
 
     def _what_happened(self) -> str:
         return f"failed with exit code {self.code}"
@@ -108,7 +117,7 @@ class StepTimedOut(StepFailed):
         super().__init__(step, TIMED_OUT, tail, log, hint)
 
     def with_log(self, log: Path | None, hint: str) -> StepFailed:
-        return StepTimedOut(self.step, self.limit, self.tail, log, hint)
+        return self._again(StepTimedOut(self.step, self.limit, self.tail, log, hint))
 
     def _what_happened(self) -> str:
         return f"took longer than {self.limit:g} s and was ended"

@@ -87,6 +87,9 @@ def test_on_error_keep_leaves_a_container_that_can_be_entered(vmgen: Run, cache:
         [*words[: words.index("--") + 1], "/bin/cat", "/srv/half"], capture_output=True, text=True, timeout=60
     )
     assert entered.stdout == "made\n", entered.stderr
+    kept = Path(words[2]) / words[4]
+    modes = [path.stat().st_mode & 0o777 for path in (kept.parent, kept, kept / "data")]
+    assert modes == [0o700] * 3, "issue 8, item 11: a guest's setuid programs are for nobody else to start"
     shutil.rmtree(Path(words[2]) / words[4])
     assert_nothing_left(cache, tmp_path)
 

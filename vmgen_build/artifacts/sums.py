@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from vmgen_build.errors import HostError
 from vmgen_build.host.files import write_whole
+from vmgen_build.host.locks import folder_lock
+from vmgen_build.host.regular import open_regular
 
 NAME = "SHA256SUMS"
 
@@ -33,7 +33,8 @@ def update_sums(folder: Path, entries: Mapping[str, str]) -> Path:
 def read_sums(folder: Path) -> dict[str, str]:
     """File name -> sha256; empty where there is no such file. Lines of any other form are left out."""
     try:
-        text = (folder / NAME).read_text(encoding="utf-8", errors="replace")
+        with open_regular(folder / NAME) as file:
+            text = file.read().decode(errors="replace")
     except FileNotFoundError:
         return {}
     except OSError as error:
@@ -44,14 +45,12 @@ def read_sums(folder: Path) -> dict[str, str]:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """While others do not change the folder's SHA256SUMS. The folder itself is what is locked (flock), so that no lock
-    file is left in it. Raises HostError."""
-    try:
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError as error:
-        raise HostError(f"cannot use the folder {folder}: {error.strerror}; choose another with --output") from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+    """While others do not change the folder's SHA256SUMS. Nobody else can hold the lock. Raises HostError."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(folder_lock(folder))
+        except OSError as error:
+            raise HostError(
+                f"cannot use the folder {folder}: {error.strerror}; choose another with --output"
+            ) from error
         yield
-    finally:
-        os.close(handle)

@@ -6,12 +6,11 @@ from vmgen_build.build.job import Build
 from vmgen_build.events import Bus, StepOutput
 from vmgen_build.guests.lxc.workshop import LxcWorkshop
 from vmgen_build.host.namespaces import run_isolated
-from vmgen_build.store.layers import Store
 
 
 def make_base_here(build: Build) -> None:
     """Put the layer of the plan's base into the cache, where it is not there. For a place that takes it from there."""
-    plan, store = build.plan, Store(build.options.cache)
+    plan, store = build.plan, build.options.store()
     if store.holds(plan.base.id):
         return
     build.bus.note("making the base system here", verbose=True)

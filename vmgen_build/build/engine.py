@@ -19,12 +19,14 @@ from vmgen_build.build.places.registry import place_at
 from vmgen_build.build.results import publish, take_again, unchanged
 from vmgen_build.errors import HostError, UsageError
 from vmgen_build.events import ArtifactWritten, BuildFinished, BuildStarted, Bus, StepFinished
+from vmgen_build.host.files import require_own_output
 from vmgen_build.host.gpg import require_signing_key
 from vmgen_build.host.programs import require_programs, require_root
 from vmgen_build.plan.context import Facts
 from vmgen_build.plan.model import Plan
 from vmgen_build.plan.planner import make_plan, refuse_unbuildable
 from vmgen_build.recipe.recipe import Recipe
+from vmgen_build.store.cachedir import READABLE, check_cache, own_folder
 from vmgen_build.store.lease import lease, reap
 
 
@@ -196,10 +198,12 @@ def _checked_place(options: BuildOptions) -> Place:
 
 def _prepare(options: BuildOptions, bus: Bus) -> None:
     """Make the folders, and clear away what a crashed run left on this host."""
-    for folder in (options.output, options.cache / "layers"):
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise HostError(f"cannot make the folder {folder}: {error.strerror}") from error
+    check_cache(options.cache, shared=options.shared_cache)
+    own_folder(options.cache, "layers", READABLE)
+    try:
+        options.output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise HostError(f"cannot make the folder {options.output}: {error.strerror}") from error
+    require_own_output(options.output)
     for tag in reap(options.cache):
         bus.note(f"cleared away what a run that was killed left: {tag}")

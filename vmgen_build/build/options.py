@@ -11,6 +11,7 @@ from vmgen_build.backends.registry import backend_named
 from vmgen_build.bases.ostemplate import DEFAULT_CHOICE, OsTemplateChoice
 from vmgen_build.host.files import Written
 from vmgen_build.plan.model import Plan
+from vmgen_build.store.layers import Store
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +22,8 @@ class BuildOptions:
     ostemplate: the OS template that a node's container is created from.
     host: where the plan runs, as build.places.registry takes it; "" is in namespaces of this host.
     sign: the key that signs what was made, as gpg(1) takes it for --local-user; "" for none.
-    build_address: of the node's container while the plan runs; "" for the recipe's own."""
+    build_address: of the node's container while the plan runs; "" for the recipe's own.
+    shared_cache: the cache may be one that others can change; its layers are checked before they are used."""
 
     cache: Path
     output: Path = Path("output")
@@ -39,6 +41,10 @@ class BuildOptions:
     accept_new_host_key: bool = False
     build_address: str = ""
     sign: str = ""
+    shared_cache: bool = False
+
+    def store(self) -> Store:
+        return Store(self.cache, shared=self.shared_cache)
 
     def packing(self, backend: str) -> PackOptions:
         return PackOptions(self.compression, self.format or backend_named(backend).formats[0])

@@ -19,6 +19,7 @@ from vmgen_build.guests.model import Guest, Output, StepResult, Workshop
 from vmgen_build.host.files import Written
 from vmgen_build.host.namespaces import run_isolated
 from vmgen_build.host.stops import STOP_SIGNALS, interrupt_once
+from vmgen_build.host.undo import Undo
 from vmgen_build.installers import installer_for
 from vmgen_build.plan.model import Step
 
@@ -96,7 +97,7 @@ class PlanRunner:
     @contextmanager
     def steps_done(self) -> Iterator[None]:
         """The state after the last step; what it stands on is in use meanwhile."""
-        with ExitStack() as undo:
+        with Undo() as undo:
             base, stages = self.plan.base, self.build.stages
             self._stage(stages[0], lambda output: self.workshop.make_base(base, self.plan, output), undo)
             for stage, step in zip(stages[1:], self.plan.steps, strict=False):
@@ -124,16 +125,25 @@ class PlanRunner:
         self.done.append(stage.id)
 
     def _take_or_make(self, stage: Stage, make: Callable[[Output], None], undo: ExitStack) -> tuple[None, str]:
-        if self._usable(stage.id):
-            undo.enter_context(self.workshop.in_use(stage.id))
+        if self._taken(stage.id, undo):
             return None, "cached"
-        outcome = "cached"
         with self.workshop.claim(stage.id):
-            if not self._usable(stage.id):
-                outcome = "built"
-                self._make(stage, make)
+            if self._taken(stage.id, undo):
+                return None, "cached"
+            self._make(stage, make)
             undo.enter_context(self.workshop.in_use(stage.id))
-        return None, outcome
+        return None, "built"
+
+    def _taken(self, layer_id: str, undo: ExitStack) -> bool:
+        """Whether the layer is there, and in use from now on. Before it is in use, a prune may still take it."""
+        if not self._usable(layer_id):
+            return False
+        with ExitStack() as use:
+            use.enter_context(self.workshop.in_use(layer_id))
+            if not self._usable(layer_id):
+                return False
+            undo.push(use.pop_all())
+        return True
 
     def _usable(self, layer_id: str) -> bool:
         wanted = self.build.options.use_cache or layer_id in self.build.fresh

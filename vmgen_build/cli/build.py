@@ -87,7 +87,7 @@ def build_command(
     """
     from vmgen_build.build.options import BuildOptions
 
-    options = BuildOptions(**values)
+    options = BuildOptions(**values, shared_cache=common.shared_cache())
     screen, bus = common.open_display(as_json=as_json, quiet=quiet, verbose=verbose)
     with screen:
         for path in recipes:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+SHARED = "vmgen_build.shared_cache"
+"""Key of click's Context.meta: --cache is looked at in its light."""
+
 CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
@@ -53,14 +56,52 @@ def parse_backends(_context: click.Context, _option: click.Parameter, values: tu
     return tuple(dict.fromkeys(values))
 
 
-cache_option = click.option(
-    "--cache",
-    type=click.Path(file_okay=False, path_type=Path, resolve_path=True),
-    default=default_cache,
-    metavar="DIR",
-    help="Where results of steps and downloads are kept: $VMGEN_CACHE by default, else cache/ of the checkout, else"
-    " ~/.cache/vmgen-build.",
+def check_cache_option(context: click.Context, _option: click.Parameter, value: Path) -> Path:
+    """The folder as given. Raises HostError where it may not serve as a cache."""
+    from vmgen_build.store.cachedir import check_cache
+
+    check_cache(value, shared=bool(context.meta.get(SHARED)))
+    return value
+
+
+def note_shared_cache(context: click.Context, _option: click.Parameter, value: bool) -> None:
+    context.meta[SHARED] = value
+
+
+def shared_cache() -> bool:
+    """Whether --shared-cache was given to the command at work."""
+    return bool(click.get_current_context().meta.get(SHARED))
+
+
+def _cache_option(callback: Callable[[click.Context, click.Parameter, Path], Path] | None) -> Callable[[Any], Any]:
+    return click.option(
+        "--cache",
+        type=click.Path(file_okay=False, path_type=Path, resolve_path=True),
+        default=default_cache,
+        metavar="DIR",
+        callback=callback,
+        help="Where results of steps and downloads are kept: $VMGEN_CACHE by default, else cache/ of the checkout, else"
+        " ~/.cache/vmgen-build.",
+    )
+
+
+unchecked_cache_option = _cache_option(None)
+_checked_cache_option = _cache_option(check_cache_option)
+_shared_cache_option = click.option(
+    "--shared-cache",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=note_shared_cache,
+    help="Use a cache that others can change; each layer's owner and digest are checked before it is used.",
 )
+
+
+def cache_option(command: Command) -> Command:
+    """--cache, which the command gets as `cache`, and --shared-cache: see `shared_cache`."""
+    return cast(Command, _shared_cache_option(_checked_cache_option(command)))
+
+
 sets_option = click.option(
     "--set",
     "sets",

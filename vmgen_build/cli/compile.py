@@ -39,7 +39,7 @@ def compile_command(recipe: Path, **values: Any) -> None:
     from vmgen_build.plan.export import export
     from vmgen_build.recipe.load import load
 
-    options = BuildOptions(**values)
+    options = BuildOptions(**values, shared_cache=common.shared_cache())
     loaded = load(recipe, options.sets, options.strict)
     common.show_problems(loaded.warnings)
     for backend in options.backends:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command("doctor", context_settings=common.CONTEXT, short_help="Say what this host lacks, and how to mend it.")
-@common.cache_option
+@common.unchecked_cache_option
 @common.host_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
 def doctor_command(cache: Path, host: str, accept_new_host_key: bool, as_json: bool) -> None:

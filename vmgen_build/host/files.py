@@ -6,9 +6,9 @@ import errno
 import fcntl
 import hashlib
 import os
+import re
 import secrets
 import shutil
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import IO, BinaryIO
 
 from vmgen_build.errors import HostError
+from vmgen_build.host.owners import changed_by_others
+from vmgen_build.host.regular import open_regular
 from vmgen_build.text import size as in_words
 
 _CHUNK = 1 << 20
@@ -49,20 +51,13 @@ def sha256_in(file: IO[bytes]) -> str:
     return digest.hexdigest()
 
 
-def open_regular(path: Path, *, follow: bool = True) -> BinaryIO:
-    """A regular file, open for reading. follow: whether a link of that name is followed.
-
-    Raises OSError; EINVAL for what is no regular file, such as a FIFO, which would be waited for.
-    """
-    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
-    descriptor = os.open(path, flags)
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "not a regular file", str(path))
-        return os.fdopen(descriptor, "rb")
-    except BaseException:
-        os.close(descriptor)
-        raise
+def require_own_output(folder: Path) -> None:
+    """Raises HostError where users beside its owner can exchange files in a folder, by its mode or of those above."""
+    if reason := changed_by_others(folder, above=True):
+        raise HostError(
+            f"what is written to {folder} could be exchanged by others: {reason}, and it is not sticky."
+            " Take their right away (chmod go-w), make it sticky (chmod +t), or choose another folder with --output"
+        )
 
 
 @contextmanager
@@ -111,31 +106,41 @@ def no_room(goal: Path, need: int, *, at_most: bool = False) -> HostError:
 
 
 def _create(goal: Path) -> tuple[Path, BinaryIO]:
-    """A locked part file. One that another process took for an orphan before it was locked is made anew."""
+    """A new part file, locked. One that another process took for an orphan before it was locked is made anew."""
     while True:
-        part = goal.with_name(f".{goal.name}.part-{secrets.token_hex(4)}")
+        part = goal.with_name(f".{goal.name}.part-{secrets.token_hex(8)}")
         try:
-            file = part.open("xb")
+            file = open(part, "wb", opener=_new)  # noqa: SIM115
         except OSError as error:
             raise HostError(
                 f"cannot write to the folder {goal.parent}: {error.strerror}; choose another with --output"
             ) from error
-        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            continue
         if os.fstat(file.fileno()).st_nlink:
-            part.chmod(0o644)
+            os.fchmod(file.fileno(), 0o644)
             return part, file
         file.close()
 
 
+def _new(name: str, _flags: int) -> int:
+    return os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+
+
 def _reap(goal: Path) -> None:
-    head = f".{goal.name}.part-"
+    """Part files of this user's dead processes, and nothing else that has such a name."""
+    form = re.compile(rf"\.{re.escape(goal.name)}\.part-[0-9a-f]+")
     for old in goal.parent.glob(".*.part-*"):
-        if not old.name.startswith(head):
+        if not form.fullmatch(old.name):
             continue
         try:
-            with old.open("rb") as file:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                old.unlink(missing_ok=True)
+            with open_regular(old, follow=False) as file:
+                if os.fstat(file.fileno()).st_uid == os.geteuid():
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    old.unlink(missing_ok=True)
         except OSError:
             continue
 

@@ -16,14 +16,20 @@ _KINDS = {
     stat.S_IFBLK: "a device",
     stat.S_IFIFO: "a pipe",
     stat.S_IFSOCK: "a socket",
+    stat.S_IFLNK: "a link",
 }
 
 
-def open_regular(path: Path) -> BinaryIO:
-    """The file, open for reading. Raises OSError: that of open(2), IsADirectoryError, or EINVAL for what is no file."""
-    status = path.stat()
+def open_regular(path: Path, *, follow: bool = True) -> BinaryIO:
+    """The file, open for reading. follow: whether a link of that name is followed.
+
+    Raises OSError: that of open(2), IsADirectoryError, or EINVAL for what is no file.
+    """
+    status = path.stat(follow_symlinks=follow)
     _check(status.st_mode, path)
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    descriptor = os.open(
+        path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
+    )
     try:
         _check(os.fstat(descriptor).st_mode, path)
         return os.fdopen(descriptor, "rb")

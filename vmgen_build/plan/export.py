@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from vmgen_build.errors import HostError
 from vmgen_build.filenames import wrong_file_name
-from vmgen_build.host.files import open_regular
+from vmgen_build.host.regular import open_regular
 from vmgen_build.host.remove import open_folder, remove_tree
 from vmgen_build.plan.model import Plan, StepFile
 

@@ -15,18 +15,33 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import shutil
+import re
+import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from vmgen_build.errors import HostError
+from vmgen_build.filenames import require_file_name
+from vmgen_build.host.regular import open_regular
+from vmgen_build.host.remove import open_folder
+from vmgen_build.store.cachedir import READABLE, is_cache, own_folder
+from vmgen_build.store.content import is_ours_alone, tree_digest
+from vmgen_build.store.lease import lease
 
 TREE = "data/fs"
 """Of a layer's folder: the root of its files."""
+
+_LAYER = re.compile(r"[0-9a-f]{32,64}")
+_KINDS = {
+    "layer": ("layers", re.compile(r"[0-9a-f]{32}")),
+    "download": ("downloads", re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")),
+    "kept": ("kept", re.compile(r".+-[0-9]+-[0-9a-f]{8}")),
+}
+"""Kind of entry -> the folder that holds it, and the form of its name. What has another form is not ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +57,15 @@ class Entry:
 
 
 class Store:
-    """The layers under one cache folder. Safe for several processes at once."""
+    """The layers under one cache folder. Safe for several processes at once.
 
-    def __init__(self, cache: Path) -> None:
+    shared: others may be able to change the folder. Layers then carry a digest of their content, and one counts as
+    there only where it is root's or the caller's and still has that digest.
+    """
+
+    def __init__(self, cache: Path, *, shared: bool = False) -> None:
+        self.shared = shared
+        self._sound: set[str] = set()
         self.cache = Path(cache).absolute()
         if any(mark in str(self.cache) for mark in ":,\\\n"):
             raise HostError(
@@ -56,6 +77,8 @@ class Store:
 
     def folder(self, layer_id: str) -> Path:
         """Half of the id names it: mount(2) takes one page of options, and each layer of a guest stands in them."""
+        if not _LAYER.fullmatch(layer_id):
+            raise ValueError(f"{layer_id[:80]!r} is no id of a layer")
         return self.layers / layer_id[:32]
 
     def tree(self, layer_id: str) -> Path:
@@ -68,18 +91,31 @@ class Store:
         machine has not gone down since it was made.
         """
         folder = self.folder(layer_id)
-        if not self.tree(layer_id).is_dir():
-            return False
-        if (folder / "synced").exists():
-            return True
         try:
-            return bool(json.loads((folder / "meta.json").read_text())["boot"] == boot_id())
+            with suppress(PermissionError):  # an ordinary user sees that root's layer is there, and not what it holds
+                if not stat.S_ISDIR(self.tree(layer_id).lstat().st_mode):
+                    return False
+            whole = (folder / "synced").exists() or self.meta(layer_id)["boot"] == boot_id()
+            return whole and (not self.shared or self._is_trusted(layer_id))
         except (OSError, ValueError, KeyError):
             return False
 
     def meta(self, layer_id: str) -> dict[str, Any]:
-        data: dict[str, Any] = json.loads((self.folder(layer_id) / "meta.json").read_text())
+        with open_regular(self.folder(layer_id) / "meta.json", follow=False) as file:
+            data: dict[str, Any] = json.load(file)
         return data
+
+    def _is_trusted(self, layer_id: str) -> bool:
+        """Whether a layer of a shared cache is what was kept under its id. Its content is read once for each Store."""
+        if layer_id not in self._sound:
+            own_folder(self.cache, "layers", READABLE)
+            if not is_ours_alone(self.folder(layer_id), ("meta.json", "data")):
+                return False
+            meta = self.meta(layer_id)
+            if meta["id"] != layer_id or meta["content"] != tree_digest(self.tree(layer_id)):
+                return False
+            self._sound.add(layer_id)
+        return True
 
     def add(self, layer_id: str, scratch: Path, *, name: str, parents: Sequence[str], extra: dict[str, Any]) -> None:
         """Take `scratch/data/fs` in as a layer, whole or not at all. `scratch` lies on the cache's file system.
@@ -89,9 +125,11 @@ class Store:
         meta = {"id": layer_id, "name": name, "parents": list(parents), "created": time.time(), "boot": boot_id()}
         (scratch / TREE).parent.chmod(0o700)
         meta["size"] = tree_size(scratch / TREE)
+        if self.shared:
+            meta["content"] = tree_digest(scratch / TREE)
         (scratch / "meta.json").write_text(json.dumps(meta | extra, sort_keys=True) + "\n")
         (scratch / "used").touch()
-        self.layers.mkdir(parents=True, exist_ok=True)
+        own_folder(self.cache, "layers", READABLE)
         goal = self.folder(layer_id)
         if goal.exists():
             with self._lock(layer_id, "use", fcntl.LOCK_EX):
@@ -129,9 +167,14 @@ class Store:
     @contextmanager
     def _lock(
         self, layer_id: str, purpose: str, mode: int, waiting: Callable[[], None] | None = None
-    ) -> Iterator[IO[str]]:
-        self.locks.mkdir(parents=True, exist_ok=True)
-        with (self.locks / f"{layer_id[:32]}.{purpose}").open("a") as lock:
+    ) -> Iterator[None]:
+        """In a folder that nobody else can enter: no neighbour holds a build up by a lock of his own."""
+        require_file_name(layer_id, "a lock")
+        path = own_folder(self.cache, "locks") / f"{layer_id[:32]}.{purpose}"
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+        try:
+            if not stat.S_ISREG(os.fstat(lock).st_mode):
+                raise HostError(f"the lock {path} is no regular file; remove it")
             try:
                 fcntl.flock(lock, mode | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -140,65 +183,82 @@ class Store:
                 if waiting is not None:
                     waiting()
                 fcntl.flock(lock, mode)
-            yield lock
+            yield
+        finally:
+            os.close(lock)
 
     def entries(self) -> list[Entry]:
-        """All that the cache holds, last used first."""
-        found = [entry for entry in map(self._layer_entry, sorted(self.layers.glob("*"))) if entry is not None]
-        for kind, folder in (("download", "downloads"), ("kept", "kept")):
-            for path in sorted((self.cache / folder).glob("*")):
-                stamp = path.stat().st_mtime
-                found.append(Entry(path.name, path.name, kind, tree_size(path), stamp, stamp))
+        """All that the cache holds under names of our form, last used first; nothing where it is no cache of ours."""
+        if not is_cache(self.cache):
+            return []
+        found = [entry for kind in _KINDS for name in self._names(kind) if (entry := self._entry(kind, name))]
         return sorted(found, key=lambda e: e.used, reverse=True)
 
-    def _layer_entry(self, folder: Path) -> Entry | None:
+    def _names(self, kind: str) -> list[str]:
+        """Folders of our form of name, and no links."""
+        place, form = _KINDS[kind]
         try:
-            meta = json.loads((folder / "meta.json").read_text())
-            used = (folder / "used").stat().st_mtime
-        except (OSError, ValueError):
+            folder = open_folder(self.cache / place)
+        except OSError:
+            return []
+        try:
+            with os.scandir(folder) as entries:
+                return sorted(e.name for e in entries if form.fullmatch(e.name) and e.is_dir(follow_symlinks=False))
+        finally:
+            os.close(folder)
+
+    def _entry(self, kind: str, name: str) -> Entry | None:
+        """None for a layer that is not whole, and for what another process has just removed."""
+        path = self.cache / _KINDS[kind][0] / name
+        try:
+            if kind != "layer":
+                stamp = path.lstat().st_mtime
+                return Entry(name, name, kind, tree_size(path), stamp, stamp)
+            meta = self.meta(name)
+            used = (path / "used").lstat().st_mtime
+            return Entry(name, str(meta["name"]), "layer", int(meta["size"]), float(meta["created"]), used)
+        except (OSError, ValueError, KeyError, TypeError):
             return None
-        return Entry(folder.name, str(meta["name"]), "layer", int(meta["size"]), float(meta["created"]), used)
 
     def prune(self, keep: int | None = None, older: float | None = None, dry: bool = False) -> list[Entry]:
         """Remove what was not used for `older` seconds, then the least recently used until `keep` bytes are left.
 
         Neither given: everything. What a running build stands on is left alone. What was (or with `dry` would be)
-        removed.
+        removed. What goes is moved into a scratch folder of this process first, where nobody else looks for it.
         """
         entries = self.entries()
         left = sum(entry.size for entry in entries)
         removed = []
-        for entry in sorted(entries, key=self._oldest_first):
-            stale = older is not None and time.time() - entry.used > older
-            excess = keep is not None and left > keep
-            if not (stale or excess or (keep is None and older is None)):
-                continue
-            if dry or self._remove(entry):
-                removed.append(entry)
-                left -= entry.size
+        with ExitStack() as stack:
+            grave = None if dry or not entries else stack.enter_context(lease(self.cache))
+            for entry in sorted(entries, key=self._oldest_first):
+                stale = older is not None and time.time() - entry.used > older
+                excess = keep is not None and left > keep
+                if not (stale or excess or (keep is None and older is None)):
+                    continue
+                if grave is None or self._bury(entry, grave):
+                    removed.append(entry)
+                    left -= entry.size
         return removed
 
     def _oldest_first(self, entry: Entry) -> tuple[float, int]:
         """A layer is removed before the layers it stands on, which are used whenever it is."""
-        depth = len(self.meta(entry.id)["parents"]) if entry.kind == "layer" else 0
+        depth = 0
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            depth = len(self.meta(entry.id)["parents"]) if entry.kind == "layer" else 0
         return (round(entry.used), -depth)
 
-    def _remove(self, entry: Entry) -> bool:
-        if entry.kind != "layer":
-            try:
-                with self._lock(entry.id, "use", fcntl.LOCK_EX | fcntl.LOCK_NB):
-                    shutil.rmtree(self.cache / ("downloads" if entry.kind == "download" else "kept") / entry.id)
-            except BlockingIOError:
-                return False
-            return True
-        grave = self.cache / "tmp" / f"pruned-{entry.id[:16]}-{os.getpid()}"
+    def _bury(self, entry: Entry, grave: Path) -> bool:
+        """Move it away, where no build uses it; the folder that holds it is opened without following a link."""
         try:
             with self._lock(entry.id, "use", fcntl.LOCK_EX | fcntl.LOCK_NB):
-                grave.parent.mkdir(parents=True, exist_ok=True)
-                self.folder(entry.id).rename(grave)
-        except (BlockingIOError, FileNotFoundError):
+                folder = open_folder(self.cache / _KINDS[entry.kind][0])
+                try:
+                    os.rename(entry.id, grave / f"{entry.kind}-{entry.id[:200]}", src_dir_fd=folder)
+                finally:
+                    os.close(folder)
+        except (BlockingIOError, FileNotFoundError, NotADirectoryError):
             return False
-        shutil.rmtree(grave)
         return True
 
 

@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import secrets
-import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from vmgen_build.errors import BuildError
+from vmgen_build.host.remove import empty, open_folder
+from vmgen_build.host.undo import Undo
+from vmgen_build.store.cachedir import PASSABLE, is_ours, own_folder
+
+TAG = re.compile(r"[0-9]+-[0-9a-f]{8}|pruned-[0-9a-f]{16}-[0-9]+")
+"""The form of a scratch folder's name; the second one is of earlier versions."""
+
+_LOCK = "lock"
+_LOCKING = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+GRACE = 60.0
+"""Seconds after which a folder without a lock counts as left: one that is being made has none for a moment."""
 
 CGROUPS = "vmgen-build"
 """Every cgroup of a guest of ours lies under a folder of this name and then its lease's tag."""
@@ -22,77 +35,131 @@ booted containers have limits in."""
 
 @contextmanager
 def lease(cache: Path) -> Iterator[Path]:
-    """A scratch folder `cache/tmp/TAG`, removed at the end.
+    """A scratch folder `cache/tmp/TAG`, of mode 0700, removed at the end.
 
     It is locked (flock) as long as this process, or a child that it forked, lives; the kernel frees the lock whatever
     ends them. Where the owner was killed, `reap` of any later run removes the folder.
+    Raises HostError where `cache` is no cache of ours, BuildError where the folder cannot be removed.
     """
-    tag = f"{os.getpid()}-{secrets.token_hex(4)}"
-    folder = cache / "tmp" / tag
-    folder.mkdir(parents=True, mode=0o700)
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        try:
-            yield folder
-        finally:
-            _remove(folder)
-            remove_cgroups(tag)
+    folder, lock = _new_folder(own_folder(cache, "tmp", PASSABLE))
+    with Undo() as undo:
+        undo.callback(os.close, lock)
+        undo.callback(remove_cgroups, folder.name)
+        undo.callback(_remove, folder)
+        yield folder
 
 
 def reap(cache: Path) -> list[str]:
-    """Remove what dead processes left: scratch folders and the empty cgroups of their guests. Their tags."""
+    """Remove what dead processes left: scratch folders and the empty cgroups of their guests. Their tags.
+
+    Nothing is touched in a folder without our mark, under a name of another form, behind a link, or of another user.
+    """
     reaped = []
-    for folder in sorted((cache / "tmp").glob("*")):
-        if _abandoned(folder):
-            _remove(folder)
-            reaped.append(folder.name)
+    if is_ours(cache):
+        with suppress(FileNotFoundError, NotADirectoryError):
+            tmp = open_folder(cache / "tmp")
+            try:
+                reaped = [name for name in sorted(filter(TAG.fullmatch, os.listdir(tmp))) if _reap(tmp, name)]  # noqa: PTH208
+            finally:
+                os.close(tmp)
     for tag in _cgroup_tags():
         if not Path("/proc", tag.partition("-")[0]).exists():
             remove_cgroups(tag)
     return reaped
 
 
-def _abandoned(folder: Path) -> bool:
+def _new_folder(tmp: Path) -> tuple[Path, int]:
+    """A new folder, and the descriptor that holds its lock."""
+    while True:
+        folder = tmp / f"{os.getpid()}-{secrets.token_hex(4)}"
+        folder.mkdir(mode=0o700)
+        lock = _locked(folder / _LOCK)
+        if lock is not None:
+            return folder, lock
+
+
+def _locked(path: Path) -> int | None:
+    """The lock of a new folder; None where a reaper took the folder for an abandoned one meanwhile."""
     try:
-        with (folder / "lock").open("r+") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
+        lock = os.open(path, _LOCKING | os.O_EXCL, 0o600)
+    except (FileNotFoundError, FileExistsError):
+        return None
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    with suppress(FileNotFoundError):
+        if os.path.samestat(os.fstat(lock), path.lstat()):
+            return lock
+    os.close(lock)
+    return None
+
+
+def _reap(tmp: int, name: str) -> bool:
+    """Whether the folder was left by a dead process, and is removed. Its lock is held meanwhile."""
+    try:
+        folder = open_folder(name, tmp)
+    except OSError:
+        return False
+    try:
+        lock = _lock_of_the_dead(folder)
+        if lock is None:
+            return False
+        try:
+            return _removed(name, folder, tmp)
+        finally:
+            os.close(lock)
+    finally:
+        os.close(folder)
+
+
+def _lock_of_the_dead(folder: int) -> int | None:
+    """The lock of an abandoned folder, taken; None where its owner lives, is making it, or is another user."""
+    info = os.fstat(folder)
+    if info.st_uid != os.geteuid():
+        return None
+    try:
+        lock = os.open(_LOCK, _LOCKING & ~os.O_CREAT, dir_fd=folder)
+    except FileNotFoundError:
+        if time.time() - info.st_mtime <= GRACE:
+            return None
+        lock = os.open(_LOCK, _LOCKING, 0o600, dir_fd=folder)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        return False
-    except (FileNotFoundError, NotADirectoryError):
-        return _older_than_a_minute(folder)
+        os.close(lock)
+        return None
+    return lock
 
 
-def _older_than_a_minute(folder: Path) -> bool:
-    """A folder without a lock file is being made, or being removed, right now; or was left so by a crash."""
-    import time
+def _remove(path: Path) -> None:
+    """Remove an own folder. Raises BuildError."""
+    with suppress(FileNotFoundError):
+        folder = open_folder(path)
+        try:
+            _removed(path.name, folder, None, path)
+        finally:
+            os.close(folder)
 
+
+def _removed(name: str, folder: int, tmp: int | None, path: Path | None = None) -> bool:
+    """Remove the tree, the lock last, so that a removal cut short is found and ended by the next run.
+
+    False where another process took the folder for its own meanwhile.
+    """
     try:
-        return time.time() - folder.stat().st_mtime > 60
-    except FileNotFoundError:
-        return False
-
-
-def _remove(folder: Path) -> None:
-    """Remove the tree, the lock last, so that a removal cut short is found and ended by the next run."""
-    failures: list[str] = []
-
-    def note(_function: object, path: str, info: tuple[type[BaseException], BaseException, object]) -> None:
-        if not isinstance(info[1], FileNotFoundError):
-            failures.append(f"{path}: {info[1]}")
-
+        empty(folder, keep=_LOCK)
+        with suppress(FileNotFoundError):
+            os.unlink(_LOCK, dir_fd=folder)
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        raise BuildError(f"cannot remove the scratch folder {path or name}: {place}{error.strerror}") from error
     try:
-        entries = [entry for entry in folder.iterdir() if entry.name != "lock"]
+        os.rmdir(path or name, dir_fd=tmp)
     except FileNotFoundError:
-        return
-    for entry in entries:
-        if entry.is_dir() and not entry.is_symlink():
-            shutil.rmtree(entry, onerror=note)
-        else:
-            entry.unlink(missing_ok=True)
-    shutil.rmtree(folder, onerror=note)
-    if failures:
-        raise BuildError(f"cannot remove the scratch folder {folder}: " + "; ".join(failures[:3]))
+        return True
+    except OSError:
+        return False
+    return True
 
 
 def _cgroup_tags() -> set[str]:

@@ -6,24 +6,27 @@ cache/records/PLAN-PACKING.json   packing: what tells artifacts of one plan apar
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vmgen_build.host.files import Written, sha256_of, write_whole
+from vmgen_build.host.files import Written, sha256_in, write_whole
+from vmgen_build.host.regular import open_regular
+from vmgen_build.store.cachedir import own_folder
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedFile:
-    """An artifact as it was written. Of its path only the name is kept. stamp: its modification time in nanoseconds;
-    only its writer knows it."""
+    """An artifact as it was written. Of its path only the name is kept. stamp: its device, inode and change time in
+    nanoseconds, which nobody sets at will, as anybody sets a modification time (inode(7))."""
 
     written: Written
-    stamp: int
+    stamp: str
 
     @classmethod
     def of(cls, written: Written) -> RecordedFile:
         """Raises OSError."""
-        return cls(written, written.path.stat().st_mtime_ns)
+        return cls(written, _stamp(written.path.lstat()))
 
     def inside(self, folder: Path) -> Written:
         """The artifact in this folder."""
@@ -44,8 +47,9 @@ def _path(cache: Path, plan_id: str, packing: str) -> Path:
 
 def read_record(cache: Path, plan_id: str, packing: str) -> Record | None:
     try:
-        data = json.loads(_path(cache, plan_id, packing).read_text())
-        files = tuple(RecordedFile(Written(Path(str(n)), int(s), str(d)), int(t)) for n, s, d, t in data["files"])
+        with open_regular(_path(cache, plan_id, packing), follow=False) as file:
+            data = json.load(file)
+        files = tuple(RecordedFile(Written(Path(str(n)), int(s), str(d)), str(t)) for n, s, d, t in data["files"])
         return Record(files, tuple((str(n), str(v), str(a)) for n, v, a in data["packages"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -53,20 +57,23 @@ def read_record(cache: Path, plan_id: str, packing: str) -> Record | None:
 
 def write_record(cache: Path, plan_id: str, packing: str, record: Record) -> None:
     """Raises HostError where it cannot be written."""
-    path = _path(cache, plan_id, packing)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path = own_folder(cache, "records") / _path(cache, plan_id, packing).name
     files = [(f.written.path.name, f.written.size, f.written.sha256, f.stamp) for f in record.files]
-    data = {"files": files, "packages": record.packages}
-    write_whole(path, json.dumps(data) + "\n")
+    write_whole(path, json.dumps({"files": files, "packages": record.packages}) + "\n")
 
 
 def is_there(folder: Path, made: RecordedFile) -> bool:
-    """Whether the artifact is in this folder as it was written: by its stamp, or else by what it holds."""
+    """Whether the artifact itself is in this folder as it was written: by its stamp, or else by what it holds."""
     wanted = made.inside(folder)
     try:
-        found = wanted.path.stat()
-        if found.st_size != wanted.size:
-            return False
-        return found.st_mtime_ns == made.stamp or sha256_of(wanted.path) == wanted.sha256
+        with open_regular(wanted.path, follow=False) as file:
+            found = os.fstat(file.fileno())
+            if found.st_size != wanted.size:
+                return False
+            return _stamp(found) == made.stamp or sha256_in(file) == wanted.sha256
     except OSError:
         return False
+
+
+def _stamp(info: os.stat_result) -> str:
+    return f"{info.st_dev}:{info.st_ino}:{info.st_ctime_ns}"

@@ -54,7 +54,7 @@ class NearbyPlace(Place):
 
         with self.book.open("a", encoding="utf-8") as file:
             file.write(f"{build.plan.name} for {build.plan.backend}\n")
-        yield LxcWorkshop(Store(self.options.cache), build.leased, build.plan, lambda _layer: None)
+        yield LxcWorkshop(self.options.store(), build.leased, build.plan, lambda _layer: None)
 
     def doctor(self) -> list[Finding]:
         there = self.book.absolute().parent.is_dir()

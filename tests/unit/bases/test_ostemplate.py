@@ -18,6 +18,7 @@ from vmgen_build.bases.download import Patience
 from vmgen_build.bases.ostemplate import OsTemplateChoice, fetch, os_template_name
 from vmgen_build.errors import BuildError, HostError, UsageError
 from vmgen_build.events import Event, Note, StepProgress
+from vmgen_build.store.cachedir import claim_cache
 from vmgen_build.store.layers import Store
 from vmgen_build.systems.parse import parse_system
 
@@ -33,6 +34,7 @@ needs_gpg = pytest.mark.skipif(
 
 @pytest.fixture
 def cache(tmp_path: Path) -> Path:
+    claim_cache(tmp_path / "cache")
     return tmp_path / "cache"
 
 

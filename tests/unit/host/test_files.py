@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from vmgen_build.errors import HostError
-from vmgen_build.host.files import sha256_of, whole_file, write_whole
+from vmgen_build.host.files import require_own_output, sha256_of, whole_file, write_whole
 
 WRITER = """
 import pathlib, sys
@@ -79,3 +79,38 @@ def test_digest(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(os.urandom(3_000_000))
     message = subprocess.run(["sha256sum", tmp_path / "x"], capture_output=True, text=True, check=True).stdout
     assert message.split()[0] == sha256_of(tmp_path / "x")
+
+
+def test_issue_8_13_a_part_file_of_a_guessed_name_is_left_alone(tmp_path: Path) -> None:
+    """Neither a link nor a FIFO beside the goal is followed, waited for or removed."""
+    (tmp_path / "victim").write_text("mine")
+    (tmp_path / ".x.part-00000000").symlink_to(tmp_path / "victim")
+    os.mkfifo(tmp_path / ".x.part-00000001")
+    write_whole(tmp_path / "x", "new")
+    assert (tmp_path / "victim").read_text() == "mine"
+    assert (tmp_path / ".x.part-00000000").is_symlink() and (tmp_path / ".x.part-00000001").exists()
+
+
+def test_issue_8_13_a_part_file_is_its_writers_alone_until_it_is_whole(tmp_path: Path) -> None:
+    """Its name is not to be guessed, it is locked before anybody may open it, and it replaces a link."""
+    (tmp_path / "victim").write_text("mine")
+    (tmp_path / "x").symlink_to(tmp_path / "victim")
+    with whole_file(tmp_path / "x") as file:
+        (part,) = tmp_path.glob(".x.part-*")
+        assert len(part.name) >= len(".x.part-") + 16
+        assert os.fstat(file.fileno()).st_ino == part.stat().st_ino
+    assert (tmp_path / "victim").read_text() == "mine"
+    assert not (tmp_path / "x").is_symlink()
+
+
+def test_issue_8_13_an_output_folder_that_others_can_exchange_is_refused(tmp_path: Path) -> None:
+    out = tmp_path / "a" / "out"
+    out.mkdir(parents=True)
+    for folder in (out, out.parent):
+        folder.chmod(0o777)
+        with pytest.raises(HostError, match=rf"others can write to {folder} .*or choose another folder with --output"):
+            require_own_output(out)
+        folder.chmod(0o1777)
+        require_own_output(out)
+        folder.chmod(0o755)
+    require_own_output(out)

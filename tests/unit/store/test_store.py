@@ -11,10 +11,13 @@ from pathlib import Path
 import pytest
 
 from vmgen_build.errors import HostError
-from vmgen_build.store.layers import Store
+from vmgen_build.store.cachedir import claim_cache
+from vmgen_build.store.layers import Entry, Store
+from vmgen_build.store.lease import reap
 
 
 def layer(store: Store, layer_id: str, parents: tuple[str, ...] = (), *, name: str = "step", size: int = 8192) -> None:
+    claim_cache(store.cache)
     scratch = store.cache / "tmp" / f"scratch-{layer_id}"
     (scratch / "data" / "fs").mkdir(parents=True)
     (scratch / "data" / "fs" / "data").write_bytes(os.urandom(size))
@@ -53,6 +56,7 @@ def test_a_layer_of_another_boot_counts_only_when_it_was_synced(store: Store) ->
 
 def test_a_layer_without_its_description_is_not_there(store: Store) -> None:
     (one,) = ids(1)
+    claim_cache(store.cache)
     (store.folder(one) / "data" / "fs").mkdir(parents=True)
     assert not store.holds(one)
     assert store.entries() == []
@@ -144,3 +148,115 @@ def test_a_layer_is_replaced_whole(store: Store) -> None:
 def test_a_path_that_overlayfs_cannot_take_is_refused(tmp_path: Path, bad: str) -> None:
     with pytest.raises(HostError, match="choose another by --cache"):
         Store(tmp_path / bad)
+
+
+@pytest.mark.parametrize("bad", ["../../etc", "x" * 64, "a/b", "abc"])
+def test_issue_8_4_the_id_of_a_layer_is_no_path(store: Store, bad: str) -> None:
+    with pytest.raises(ValueError, match="no id of a layer"):
+        store.folder(bad)
+
+
+def test_issue_8_5_prune_takes_our_names_alone(store: Store) -> None:
+    (one,) = ids(1)
+    layer(store, one)
+    for name in ("layers/notes", "downloads/.hidden", "kept/mine"):
+        (store.cache / name).mkdir(parents=True)
+        (store.cache / name / "mine").touch()
+    (store.cache / "kept" / "lab-users-12-0123abcd").mkdir()
+    (store.cache / "downloads" / "packages-debian").mkdir()
+    assert sorted(e.kind for e in store.prune()) == ["download", "kept", "layer"]
+    left = {str(path.relative_to(store.cache)) for path in store.cache.rglob("mine")}
+    assert left == {"layers/notes/mine", "downloads/.hidden/mine", "kept/mine/mine", "kept/mine"}
+
+
+@pytest.mark.parametrize("link", ["kept", "kept/lab-users-12-0123abcd", "downloads", "downloads/packages-debian"])
+def test_issue_8_5_prune_follows_no_link(store: Store, tmp_path: Path, link: str) -> None:
+    mine = tmp_path / "elsewhere"
+    for name in ("lab-users-12-0123abcd", "packages-debian"):
+        (mine / name).mkdir(parents=True)
+    claim_cache(store.cache)
+    (store.cache / link).parent.mkdir(exist_ok=True)
+    (store.cache / link).symlink_to(mine)
+    assert store.prune() == []
+    assert len(list(mine.iterdir())) == 2
+
+
+def test_issue_8_5_prune_touches_nothing_in_a_folder_without_our_mark(tmp_path: Path) -> None:
+    mine = tmp_path / "downloads" / "taxes"
+    mine.mkdir(parents=True)
+    assert Store(tmp_path).prune() == []
+    assert mine.is_dir()
+
+
+def test_issue_8_16_reap_finds_nothing_of_a_prune_at_work(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pruned layer is old, and without a lock of its own: it lies in the leased folder of who prunes it."""
+    (one,) = ids(1)
+    layer(store, one)
+    os.utime(store.folder(one), (time.time() - 3600,) * 2)
+    bury = Store._bury
+    reaped: list[str] = []
+
+    def reap_after(self: Store, entry: Entry, grave: Path) -> bool:
+        done = bury(self, entry, grave)
+        assert [path.name for path in grave.iterdir() if path.name != "lock"] == [f"layer-{one[:32]}"]
+        reaped.extend(reap(self.cache))
+        return done
+
+    monkeypatch.setattr(Store, "_bury", reap_after)
+    assert [e.id for e in store.prune()] == [one[:32]]
+    assert reaped == []
+    assert list((store.cache / "tmp").glob("[0-9]*")) == []
+
+
+def test_issue_8_13_a_fifo_or_a_link_holds_no_lock_up(store: Store, tmp_path: Path) -> None:
+    one, two = ids(1, 2)
+    claim_cache(store.cache)
+    locks = store.cache / "locks"
+    locks.mkdir()
+    os.mkfifo(locks / f"{one[:32]}.make")
+    (locks / f"{two[:32]}.make").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(HostError, match="is no regular file; remove it"), store.claim(one):
+        pass
+    with pytest.raises(OSError, match="symbolic links"), store.claim(two):
+        pass
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_issue_8_13_no_neighbour_can_open_a_lock(store: Store) -> None:
+    (one,) = ids(1)
+    (store.cache / "locks").mkdir(parents=True, mode=0o755)
+    (store.cache / "layers").mkdir()
+    with store.claim(one):
+        assert (store.cache / "locks").stat().st_mode & 0o777 == 0o700
+
+
+def test_issue_8_13_a_layer_of_a_shared_cache_is_taken_only_as_it_was_kept(tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    shared = Store(cache, shared=True)
+    one, two, three = ids(1, 2, 3)
+    for layer_id in (one, two):
+        layer(shared, layer_id)
+    layer(Store(cache), three)
+    assert shared.holds(one) and Store(cache, shared=True).holds(one)
+    (shared.tree(one) / "setuid").touch()
+    assert not Store(cache, shared=True).holds(one)
+    assert Store(cache).holds(one)
+    (shared.tree(one) / "setuid").unlink()
+    assert Store(cache, shared=True).holds(one)
+    (shared.tree(one) / "data").chmod(0o4755)
+    assert not Store(cache, shared=True).holds(one)
+    assert not shared.holds(three), "it has no digest"
+    shared.folder(two).rename(shared.folder(ids(4)[0]))
+    assert not shared.holds(ids(4)[0]), "it was kept under another id"
+
+
+def test_issue_8_13_a_layer_of_a_shared_cache_that_others_own_is_not_taken(tmp_path: Path) -> None:
+    store = Store(tmp_path / "cache", shared=True)
+    one, two = ids(1, 2)
+    for layer_id in (one, two):
+        layer(store, layer_id)
+    store.folder(one).chmod(0o777)
+    assert not store.holds(one)
+    if os.geteuid() == 0:
+        os.chown(store.folder(two) / "meta.json", 12345, 12345)
+        assert not store.holds(two)

@@ -20,7 +20,6 @@ from vmgen_build.host.programs import Requirement
 from vmgen_build.plan.context import Facts
 from vmgen_build.plan.model import Plan
 from vmgen_build.recipe.recipe import Recipe
-from vmgen_build.store.layers import Store
 
 
 class HerePlace(Place):
@@ -50,7 +49,7 @@ class HerePlace(Place):
         return Look(facts)
 
     def kept_stages(self, plan: Plan, look: Look) -> int:
-        store = Store(self.options.cache)
+        store = self.options.store()
         return len(list(takewhile(lambda item: store.holds(item.id), plan.stages)))
 
     def requirements(self, plan: Plan, look: Look) -> tuple[Requirement, ...]:
@@ -64,7 +63,7 @@ class HerePlace(Place):
         def waiting(layer_id: str) -> None:
             build.bus.note(f"waiting for another build that is making layer {layer_id[:12]}")
 
-        yield LxcWorkshop(Store(self.options.cache), build.leased, build.plan, waiting)
+        yield LxcWorkshop(self.options.store(), build.leased, build.plan, waiting)
 
     def doctor(self) -> list[Finding]:
         from vmgen_build.build.doctor import findings

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -14,7 +16,9 @@ from vmgen_build.guests.lxc.container import Container
 from vmgen_build.guests.lxc.site import Site
 from vmgen_build.guests.model import Guest, Output, StepExecutor
 from vmgen_build.host import syscalls as sc
+from vmgen_build.host.undo import Undo
 from vmgen_build.plan.model import Step
+from vmgen_build.store.cachedir import own_folder
 from vmgen_build.store.layers import TREE
 
 
@@ -60,7 +64,7 @@ class RootExecutor(StepExecutor):
         """Fill the folder that the guest sees as its step's: on a tmpfs, so that no secret reaches a disk."""
         inside, epoch = self._container.inside, self.site.plan.epoch
         inside.mkdir(exist_ok=True)
-        with ExitStack() as undo:
+        with Undo() as undo:
             sc.mount("tmpfs", inside, "tmpfs", sc.MS_NOSUID | sc.MS_NODEV, "mode=0700")
             undo.callback(sc.unmount, inside, sc.MNT_DETACH)
             step_folder = self._container.step_folder
@@ -115,10 +119,12 @@ class LxcGuest(RootExecutor, Guest):
     def keep_for_inspection(self, step: Step) -> str:
         """Move this guest under cache/kept, as a container that lxc-execute enters on its own."""
         store = self.site.store
-        kept = store.cache / "kept" / f"{self.site.plan.name}-{step.name}-{self.site.tag}"
-        kept.parent.mkdir(parents=True, exist_ok=True)
+        step_name = re.sub(r"[^A-Za-z0-9._+-]", "_", step.name)
+        kept = own_folder(store.cache, "kept") / f"{self.site.plan.name}-{step_name[:100]}-{self.site.tag}"
         self._mounts.close()
         shutil.rmtree(self.folder / "layer" / "data" / "work")
+        for folder in (self.folder / "layer", self.folder / "layer" / "data"):
+            folder.chmod(0o700)
         (self.folder / "layer").rename(kept)
         lower = ":".join(str(store.tree(layer_id)) for layer_id in reversed(self.after))
         (kept / "step.sh").write_text(step.script)
@@ -134,5 +140,5 @@ class LxcGuest(RootExecutor, Guest):
         return (
             f"kept the container of step '{step.name}'; enter it with:\n"
             f"  lxc-execute -P {kept.parent} -n {kept.name} -- /bin/bash\n"
-            f"and remove it with: rm -rf {kept}"
+            f"and remove it with: rm -rf {shlex.quote(str(kept))}"
         )

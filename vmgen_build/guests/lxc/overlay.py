@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from vmgen_build.host import syscalls as sc
+from vmgen_build.host.undo import Undo
 from vmgen_build.store.layers import TREE
 
 _OPTIONS = "redirect_dir=off,metacopy=off,index=off"
@@ -47,7 +48,6 @@ def _mounted(layers: Path, options: str, target: Path, flags: int) -> Iterator[N
         sc.mount("overlay", target, "overlay", flags, options)
     finally:
         os.chdir(before)
-    try:
+    with Undo() as undo:
+        undo.callback(sc.unmount, target)
         yield
-    finally:
-        sc.unmount(target)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
 
@@ -20,6 +20,7 @@ from vmgen_build.guests.lxc.guest import LxcGuest, RootExecutor
 from vmgen_build.guests.lxc.site import Site
 from vmgen_build.guests.model import Guest, Output, Workshop
 from vmgen_build.host import syscalls as sc
+from vmgen_build.host.undo import Undo
 from vmgen_build.plan.bases import Base, OsTemplate
 from vmgen_build.plan.model import Plan
 from vmgen_build.store.layers import Store
@@ -91,7 +92,7 @@ class LxcWorkshop(Workshop):
 
     @contextmanager
     def guest(self, plan: Plan, after: Sequence[str]) -> Iterator[Guest]:
-        with ExitStack() as undo:
+        with Undo() as undo:
             undo.enter_context(self.store.in_use(after))
             yield LxcGuest(self._site, tuple(after), undo)
 

@@ -118,7 +118,7 @@ def test_naming_one_place_imports_no_other() -> None:
 
 
 def test_a_place_of_others(cellar: None, recipe: Recipe, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main.run(["doctor", "--host", "cellar://deep", "--cache", str(tmp_path)]) == 0
+    assert main.run(["doctor", "--host", "cellar://deep", "--cache", str(tmp_path / "cache")]) == 0
     assert "cellar://deep" in capsys.readouterr().out
     options = BuildOptions(cache=tmp_path, host="cellar://deep", offline=True)
     *stages, packing = dry_run(recipe, options, Bus())

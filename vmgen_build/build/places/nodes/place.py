@@ -29,7 +29,6 @@ from vmgen_build.plan.context import Facts
 from vmgen_build.plan.model import Plan
 from vmgen_build.plan.network import links
 from vmgen_build.recipe.recipe import Recipe
-from vmgen_build.store.layers import Store
 
 HOMEWARD = (
     needed("bash", "takes in what comes from the node"),
@@ -109,7 +108,7 @@ class NodePlace(Place):
     def _base_is_made_here(self, plan: Plan, look: Look) -> bool:
         """Whether the node will be sent a base of ours that this host's cache lacks."""
         wanted = not self.options.use_cache or self.kept_stages(plan, look) == 0
-        return wanted and not isinstance(plan.base, OsTemplate) and not Store(self.options.cache).holds(plan.base.id)
+        return wanted and not isinstance(plan.base, OsTemplate) and not self.options.store().holds(plan.base.id)
 
     def _look(self, recipe: Recipe, driver: Driver, facts: Facts, digest_of: Callable[[str], str]) -> Look:
         """The base is the node's own OS template of the system, or one that the user names the source of; else ours.

@@ -10,7 +10,6 @@ from vmgen_build.errors import BuildError
 from vmgen_build.guests.node.driver import PACK, Driver
 from vmgen_build.host.run import PIPE, start
 from vmgen_build.plan.bases import Base, OsTemplate
-from vmgen_build.store.layers import Store
 
 _PACKED = f'set -euo pipefail\n{PACK}pack "$1" | gzip -1'
 
@@ -27,7 +26,7 @@ def push(build: Build, base: Base, driver: Driver, name: str) -> None:
 
 def _push_ostemplate(build: Build, driver: Driver, name: str) -> None:
     options = build.options
-    with Store(options.cache).in_use(["ostemplates"]):
+    with options.store().in_use(["ostemplates"]):
         path = fetch(options.ostemplate, name, options.cache, build.bus.emit, offline=options.offline)
         suffix = next(s for s in SUFFIXES if path.name.endswith(s))
         with path.open("rb") as file:
@@ -35,7 +34,7 @@ def _push_ostemplate(build: Build, driver: Driver, name: str) -> None:
 
 
 def _push_layer(build: Build, base: Base, driver: Driver, name: str) -> None:
-    store = Store(build.options.cache)
+    store = build.options.store()
     with store.in_use([base.id]):
         words = ["bash", "-c", _PACKED, "bash", str(store.tree(base.id))]
         with TemporaryFile() as errors:
