@@ -85,6 +85,25 @@ ANSWER = Limit("answer", "what a probe, or another question to a booted containe
 
 # Nodes, ssh and other machines' answers.
 
+SSH_PACKET = Limit("ssh-packet", "one packet of an ssh server", 256 * KB + 1 * KB)
+SSH_WINDOW = Limit("ssh-window", "what an ssh server sends on one channel before it is read", 10 * MB)
+NODE_PREAMBLE = Limit("node-preamble", "what a node writes before the output of a command", 64 * KB)
+NODE_LINE = Limit("node-line", "one line of an answer of a node's guardian", 4_000, "characters")
+NODE_ANSWERS = Limit("node-answers", "the lines of one answer of a node", 10_000, "lines")
+NODE_FILE = Limit("node-file", "a file that a node is asked for, such as its certificates", 4 * MB)
+NODE_OUTPUT = Limit("node-output", "what one command writes on a node", 1 * GB)
+NODE_COMMAND = Limit("node-command", "one command of the tool's own on a node", 3600, "s")
+NODE_TRANSFER = Limit("node-transfer", "packing an OS template on a node, or sending one there", 6 * 3600, "s")
+NODE_SILENCE = Limit("node-silence", "how long a stream from a node may give nothing", 300, "s")
+NODE_RATE = Limit("node-rate", "what a stream from a node must give a second, over the time of node-silence", 1000)
+ROOT_BYTES = Limit("root-bytes", "the files of a root that comes home from a node", 64 * GB)
+ROOT_ENTRIES = Limit("root-entries", "their number", 2_000_000, "entries")
+ROOT_NAMES = Limit("root-names", "all their names and the targets of links", 512 * MB)
+ROOT_DEPTH = Limit("root-depth", "how deep they lie", 200, "levels")
+ROOT_HEADER = Limit("root-header", "one header of the tar that they come in", 1 * MB)
+ROOT_TIME = Limit("root-time", "how long they may take to come", 6 * 3600, "s")
+ROOT_ROOM = Limit("root-room", "at least, not at most: what stays free on the disk while they are unpacked", 256 * MB)
+
 # Package archives and downloads.
 
 RELEASE = Limit("release", "an archive's Release file, or its signature", 10 * MB)

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import BinaryIO, ClassVar
 
 from vmgen_build.errors import BuildError, HostError
-from vmgen_build.guests.runners import Done, Runner
+from vmgen_build.guests.runners import Done, Runner, answers
 from vmgen_build.host.names import NAMELESS
+from vmgen_build.limits import NODE_TRANSFER
 
 MARK = "vmgen"
 """Begins the name of every container of ours, and stands in the name of every OS template of ours."""
@@ -158,16 +159,16 @@ class Driver(ABC):
     def os_templates(self) -> frozenset[str]:
         """Names in the cache, without what comes behind .tar."""
         listed = self.runner.run(["ls", "-1", "--", self.cache])
-        return frozenset(name.partition(".tar")[0] for name in listed.out.splitlines() if ".tar" in name)
+        names = answers.names(listed.out, self.where, "the list of its OS templates")
+        return frozenset(name.partition(".tar")[0] for name in names if ".tar" in name)
 
     def os_template_digest(self, name: str) -> str:
         """sha256 of an OS template of the cache. Raises BuildError."""
         find = 'cd -- "$1" && for f in "$2".tar "$2".tar.*; do [ ! -f "$f" ] || { sha256sum <"$f"; break; }; done'
         done = self.runner.run(["sh", "-c", find, "sh", self.cache, name])
-        digest = done.out.partition(" ")[0]
-        if len(digest) != 64:
+        if done.code != 0 or not done.out:
             raise BuildError(f"{self.where}: cannot read the OS template {name} in {self.cache}: {last_line(done)}")
-        return digest
+        return answers.digest(done.out, self.where, f"the sha256 of the OS template {name}")
 
     def put_os_template(self, name: str, source: BinaryIO, suffix: str = SUFFIX) -> None:
         """Copy an OS template into the cache. suffix: as ".tar.gz". Raises BuildError."""
@@ -184,7 +185,7 @@ class Driver(ABC):
 
     def _store(self, name: str, root: str, source: BinaryIO | None) -> None:
         words = ["bash", "-c", STORE, "bash", self.cache, name, f".{name}.part-{self.tag}", root]
-        done = self.runner.run(words, data=source if source is not None else b"")
+        done = self.runner.run(words, data=source if source is not None else b"", timeout=float(NODE_TRANSFER.amount))
         if done.code != 0:
             raise BuildError(
                 f"{self.where}: cannot store the OS template {name} in {self.cache}: {last_line(done)};"
@@ -193,7 +194,7 @@ class Driver(ABC):
 
 
 def last_line(done: Done) -> str:
-    """What a program wrote last, or its exit code where it wrote nothing."""
+    """What a program wrote last, printable, or its exit code where it wrote nothing."""
     lines = [line.strip() for line in (done.err + "\n" + done.out).splitlines() if line.strip()]
     last = [line.strip() for line in done.err.splitlines() if line.strip()] or lines
-    return last[-1] if last else f"exit code {done.code}"
+    return answers.shown(last[-1]) if last else f"exit code {done.code}"

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from vmgen_build.errors import BuildError, HostError
 from vmgen_build.guests.node.driver import Driver
 from vmgen_build.guests.runners import Attached, ConnectionLost
+from vmgen_build.guests.runners.answers import names, shown
 
 RECORDS = "/var/lib/vmgen-build/builds"
 
@@ -106,7 +107,7 @@ def guarded(driver: Driver) -> Iterator[Guardian]:
     with driver.runner.attach(["sh", "-c", script, "vmgen-guardian", RECORDS, driver.tag]) as process:
         if _answer(process) != "ready":
             raise HostError(
-                f"{driver.where}: cannot keep a record in {RECORDS}: {process.end(10.0).err.strip() or 'it is locked'}"
+                f"{driver.where}: cannot keep a record in {RECORDS}: {shown(process.end(10.0).err) or 'it is locked'}"
             )
         try:
             yield Guardian(process, driver)
@@ -129,7 +130,7 @@ def _end(process: Attached, driver: Driver, before: str) -> None:
     """before: what went wrong already, in lines."""
     done = process.end(PATIENCE)
     if done.code != 0:
-        raise BuildError(f"{before}{driver.where}: {done.err.strip() or 'cannot clear up'}; remove it by hand")
+        raise BuildError(f"{before}{driver.where}: {shown(done.err) or 'cannot clear up'}; remove it by hand")
 
 
 def reap(driver: Driver, tag: str = "") -> list[str]:
@@ -138,5 +139,5 @@ def reap(driver: Driver, tag: str = "") -> list[str]:
     wait = f"-w {PATIENCE:.0f}" if tag else "-n"
     done = driver.runner.run(["sh", "-c", script.replace("${3:--n}", wait), "sh", RECORDS, tag], timeout=2 * PATIENCE)
     if done.code != 0:
-        raise BuildError(f"{driver.where}: what an earlier build left cannot be removed: {done.err.strip()}")
-    return done.out.split()
+        raise BuildError(f"{driver.where}: what an earlier build left cannot be removed: {shown(done.err)}")
+    return names(done.out, driver.where, "what was cleared away")

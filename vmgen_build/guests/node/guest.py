@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import shlex
 from collections.abc import Callable, Sequence
@@ -12,6 +13,7 @@ from vmgen_build.guests.delivery import Item, environment, items_of, packed
 from vmgen_build.guests.model import Guest, Output, repositories_after
 from vmgen_build.guests.node.driver import Setup
 from vmgen_build.guests.node.guardian import Guardian
+from vmgen_build.guests.runners import answers
 from vmgen_build.plan.model import Plan, Step
 
 HOME = "/var/lib/vmgen-build"
@@ -104,7 +106,7 @@ class NodeGuest(Guest):
 
     def _execute(self, step: Step, output: Output) -> int | None:
         nonce = f"vmgen-{secrets.token_hex(8)}"
-        listener = _Listener(nonce, output)
+        listener = _Listener(nonce, output, self.driver.where)
         command = f"nonce={nonce}\ndir={shlex.quote(self._folder)}\n{LOADER}"
         argv = self.driver.exec_argv(self.ct, command, network=step.network)
         with packed(self._items(step)) as data:
@@ -134,19 +136,15 @@ class NodeGuest(Guest):
 class _Listener:
     """Takes the loader's own lines out of what a step prints."""
 
-    def __init__(self, nonce: str, output: Callable[[str], None]) -> None:
-        self._nonce, self._output = nonce, output
+    def __init__(self, nonce: str, output: Callable[[str], None], where: str) -> None:
+        self._nonce, self._output, self._where = nonce, output, where
         self.loaded: int | None = None
         self.ended: int | None = None
         self._blank = False
 
     def __call__(self, line: str) -> None:
         if line.startswith(self._nonce):
-            _, word, code = line.split()
-            if word == "loaded":
-                self.loaded = int(code)
-            else:
-                self.ended = int(code)
+            self._note(line)
             return
         # The loader ends with an empty line, in case that the step's last one has no end.
         if self._blank:
@@ -154,3 +152,13 @@ class _Listener:
         self._blank = line == ""
         if line:
             self._output(line)
+
+    def _note(self, line: str) -> None:
+        """Raises HostError where the node, which knows the nonce, says another thing than the loader does."""
+        match = re.fullmatch(rf"{self._nonce} (loaded|ended) ([0-9]{{1,3}})", line)
+        if match is None:
+            raise answers.refused(self._where, "the end of a step", line)
+        if match[1] == "loaded":
+            self.loaded = int(match[2])
+        else:
+            self.ended = int(match[2])

@@ -17,7 +17,7 @@ from typing import ClassVar
 from vmgen_build.artifacts.openvz.config import PAGE
 from vmgen_build.errors import BuildError, HostError
 from vmgen_build.guests.node.driver import MARK, Driver, Setup, last_line
-from vmgen_build.guests.runners import Done
+from vmgen_build.guests.runners import Done, answers
 
 LOCKED, SYSTEM_ERROR = 9, 3
 QUOTA_OFF = (62, 63)
@@ -132,7 +132,7 @@ remove() {  # ID TAG
         found = self.runner.run(["sh", "-c", _SETTINGS])
         if found.code != 0:
             raise HostError(f"{self.where}: {MEANS[10]}")
-        return f"{found.out.strip()}/cache"
+        return f"{answers.path(found.out, self.where, 'TEMPLATE of its vz.conf')}/cache"
 
     def free_id(self, wanted: str, taken: Collection[str]) -> str:
         own = [wanted] if wanted.isdigit() and int(wanted) > 100 else []
@@ -167,7 +167,7 @@ remove() {  # ID TAG
             time.sleep(0.2)
 
     def resolv_conf(self, ct: str) -> bytes:
-        return self.runner.run(self.exec_argv(ct, "cat /etc/resolv.conf")).out.encode()
+        return self.runner.run(self.exec_argv(ct, "head -c 65536 /etc/resolv.conf")).out[:65536].encode()
 
     def stop(self, ct: str) -> None:
         """At once: an orderly halt right after the start can hang for two minutes, and nothing of it is needed."""
@@ -181,13 +181,14 @@ remove() {  # ID TAG
     def mounted(self, ct: str) -> Iterator[str]:
         self._vzctl("mount", ct)
         try:
-            yield self.runner.run(["sh", "-c", _LOCATE, "sh", ct]).out.splitlines()[0]
+            located = self.runner.run(["sh", "-c", _LOCATE, "sh", ct]).out
+            yield answers.path(located, self.where, f"the root of container {ct}")
         finally:
             self._vzctl("umount", ct)
 
     def explain(self, ct: str, done: Done) -> str:
         """A command may end with vzctl's own codes: the container is asked how it is."""
-        status = self.runner.run(["vzctl", "status", ct]).out.strip()
+        status = answers.shown(self.runner.run(["vzctl", "status", ct]).out)
         meant = MEANS.get(done.code, last_line(done))
         return f"{meant} ({status or f'container {ct}'}; vzctl exec2 ended with {done.code})"
 

@@ -6,13 +6,11 @@ that installs packages. All layers before one that is there count as there too: 
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import cached_property
 from itertools import takewhile
 from pathlib import Path
-from tempfile import TemporaryFile
 
 from vmgen_build.artifacts.result import Tree
 from vmgen_build.bases.ostemplate import ARCHITECTURES
@@ -20,22 +18,25 @@ from vmgen_build.bases.supply import Request, Supply, supply_kind
 from vmgen_build.errors import BuildError, HostError
 from vmgen_build.guests.complete import complete
 from vmgen_build.guests.model import Guest, Output, Workshop
-from vmgen_build.guests.node.driver import MARK, PACK, TAR, Driver, Setup
+from vmgen_build.guests.node.driver import MARK, PACK, Driver, Setup
 from vmgen_build.guests.node.guardian import Guardian
 from vmgen_build.guests.node.guest import NodeGuest
-from vmgen_build.guests.runners import Runner
+from vmgen_build.guests.node.homecoming import take_in
+from vmgen_build.guests.runners import Runner, answers
 from vmgen_build.guests.runners.local import LocalRunner
 from vmgen_build.host.programs import find_program
-from vmgen_build.host.run import PIPE, start
+from vmgen_build.limits import NODE_FILE
 from vmgen_build.plan.bases import Base, OsTemplate
 from vmgen_build.plan.model import Plan, Step
 
-PACKERS = {"zstd": ("zstd -q -1 -c", "zstd -q -d -c"), "gzip": ("gzip -1 -c", "gzip -d -c"), "": ("cat", "cat")}
+PACKERS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "zstd": ("zstd -q -1 -c", ("zstd", "-q", "-d", "-c")),
+    "gzip": ("gzip -1 -c", ("gzip", "-d", "-c")),
+    "": ("cat", ()),
+}
 """What a root comes home by, and what takes it in here; "" on this host."""
 
 _PACK = f'set -euo pipefail\n{PACK}pack "$1" | $2'
-_UNPACK = f'set -euo pipefail\n{TAR}$2 | tar $options -xpf - -C "$1"'
-_CHUNK = 1 << 20
 
 PushBase = Callable[[Base, Driver, str], None]
 """Puts the base's OS template of this name into the driver's cache."""
@@ -66,7 +67,10 @@ def node_supply(runner: Runner, plan: Plan) -> Supply:
 
     def ask(argv: Sequence[str]) -> bytes:
         with runner.read(["sh", "-c", '"$@" 2>/dev/null || :', "sh", *argv]) as stream:
-            return stream.read()
+            data = stream.read(NODE_FILE.amount + 1)
+        if len(data) > NODE_FILE.amount:
+            raise HostError(f"{runner.name}: what '{answers.shown(' '.join(argv))}' gives: {NODE_FILE.exceeded}")
+        return data
 
     return supply_kind(plan.system).of_host(Request(plan.system, plan.mirror, plan.epoch), ask)
 
@@ -118,7 +122,9 @@ class NodeWorkshop(Workshop):
             assert self._guest is not None
             guest, self._guest = self._guest, None
         guest.clean()
-        folder = self.leased / "rootfs"
+        home = self.leased / "home"
+        home.mkdir(mode=0o700)
+        folder = home / "rootfs"
         folder.mkdir()
         self.note(f"bringing the root home from {self.driver.where}")
         with self.driver.mounted(guest.ct) as root:
@@ -147,22 +153,8 @@ class NodeWorkshop(Workshop):
 def _bring(driver: Driver, root: str, folder: Path) -> None:
     """The node packs, this host unpacks, in constant memory. Raises BuildError, HostError, ConnectionLost."""
     there, here = PACKERS[_packer(driver)]
-    with (
-        TemporaryFile() as errors,
-        start(["bash", "-c", _UNPACK, "bash", folder, here], stdin=PIPE, stdout=errors, stderr=errors) as tar,
-        driver.runner.read(["bash", "-c", _PACK, "bash", root, there]) as stream,
-    ):
-        assert tar.stdin is not None
-        try:
-            with suppress(BrokenPipeError), tar.stdin, open(tar.stdin.fileno(), "wb", closefd=False) as goal:
-                shutil.copyfileobj(stream, goal, _CHUNK)
-        except BaseException:
-            tar.kill()
-            raise
-        if tar.wait() != 0:
-            errors.seek(0)
-            reason = errors.read().decode(errors="replace").strip()
-            raise HostError(f"cannot unpack the root that came from {driver.where}: {reason[-300:] or 'tar failed'}")
+    with driver.runner.read(["bash", "-c", _PACK, "bash", root, there]) as stream:
+        take_in(stream, here, folder, driver.where)
 
 
 def _packer(driver: Driver) -> str:

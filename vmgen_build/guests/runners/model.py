@@ -10,9 +10,13 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from vmgen_build.errors import HostError, UsageError
+from vmgen_build.limits import NODE_COMMAND
 
 KEPT = 1 << 20
 """Bytes of each output stream that `Done` keeps at most: the last ones."""
+
+OWN = float(NODE_COMMAND.amount)
+"""Seconds that a command gets where its caller does not say."""
 
 _URL = re.compile(r"ssh://(?:(?P<user>[^@/]*)@)?(?P<name>\[[0-9A-Fa-f:.%\w]+\]|[^@:/\[\]]+)(?::(?P<port>[^@/]*))?/?")
 
@@ -90,15 +94,16 @@ class Runner(ABC):
         argv: Sequence[str],
         *,
         data: bytes | BinaryIO = b"",
-        timeout: float | None = None,
+        timeout: float | None = OWN,
         output: Callable[[str], None] | None = None,
     ) -> Done:
         """Run to the end. data: standard input, a stream in constant memory. output: gets each line of both streams as
-        it comes, in the calling thread. timeout: in seconds; what runs longer is ended with all its children."""
+        it comes, in the calling thread. timeout: in seconds, None for a command that may run for ever; what runs
+        longer is ended with all its children. Raises BuildError for one that writes without end (node-output)."""
 
     @abstractmethod
     def read(self, argv: Sequence[str], *, data: bytes | BinaryIO = b"") -> AbstractContextManager[BinaryIO]:
-        """Standard output as a stream, in constant memory.
+        """Standard output as a stream, in constant memory. A stream that stalls raises HostError (node-silence).
 
         Leaving the context after the stream was read to its end raises BuildError where the exit code is not 0; leaving
         it earlier ends the command.

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-import codecs
 import io
 import queue
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from vmgen_build.errors import TIMED_OUT, BuildError, VmgenError
-from vmgen_build.guests.runners.model import KEPT, Attached, Done, Runner
+from vmgen_build.guests.runners.answers import shown
+from vmgen_build.guests.runners.model import OWN, Attached, Done, Runner
+from vmgen_build.guests.runners.stream import CHUNK, Lines, Pace, Tail
+from vmgen_build.limits import NODE_LINE, NODE_OUTPUT, NODE_SILENCE
 from vmgen_build.text import clean
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-CHUNK = 1 << 16
 LINGER = 5.0
 """Seconds to wait for more output once a command has ended: a child of its may hold the streams open for ever."""
+
+
+WAITING = 1000
+"""Lines of an attached process that wait to be received, at most."""
 
 
 class Process(ABC):
@@ -62,39 +66,6 @@ class Process(ABC):
     @abstractmethod
     def close(self) -> None:
         """Let go of the streams, so that whoever reads or writes one returns."""
-
-
-class Tail:
-    """The last KEPT bytes of a stream."""
-
-    def __init__(self) -> None:
-        self._chunks: deque[bytes] = deque()
-        self._size = 0
-
-    def add(self, chunk: bytes) -> None:
-        self._chunks.append(chunk)
-        self._size += len(chunk)
-        while self._size - len(self._chunks[0]) >= KEPT:
-            self._size -= len(self._chunks.popleft())
-
-    def text(self) -> str:
-        return b"".join(self._chunks)[-KEPT:].decode(errors="replace")
-
-
-class Lines:
-    """Bytes to lines. A line longer than a chunk is given in pieces."""
-
-    def __init__(self, output: Callable[[str], None]) -> None:
-        self._output, self._rest = output, ""
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-
-    def add(self, chunk: bytes, final: bool = False) -> None:
-        *lines, self._rest = (self._rest + self._decoder.decode(chunk, final)).split("\n")
-        if (final and self._rest) or len(self._rest) > CHUNK:
-            lines.append(self._rest)
-            self._rest = ""
-        for line in lines:
-            self._output(line.removesuffix("\r"))
 
 
 class Feeder:
@@ -181,7 +152,7 @@ class ProcessRunner(Runner):
         argv: Sequence[str],
         *,
         data: bytes | BinaryIO = b"",
-        timeout: float | None = None,
+        timeout: float | None = OWN,
         output: Callable[[str], None] | None = None,
     ) -> Done:
         began = time.monotonic()
@@ -189,7 +160,7 @@ class ProcessRunner(Runner):
             feeder = Feeder(process, data)
             out, err = Tail(), Tail()
             expired = _pump(process, (out, err), output, None if timeout is None else began + timeout + process.grace)
-            left = None if timeout is None else max(0.0, began + timeout + process.grace - time.monotonic())
+            left = OWN if timeout is None else max(0.0, began + timeout + process.grace - time.monotonic())
             code = None if expired else process.wait(left)
             if feeder.error is not None:
                 raise feeder.error
@@ -199,18 +170,22 @@ class ProcessRunner(Runner):
     @contextmanager
     def read(self, argv: Sequence[str], *, data: bytes | BinaryIO = b"") -> Iterator[BinaryIO]:
         with self._started(argv, None) as process:
-            feeder, err, raw = Feeder(process, data), Tail(), OutStream(process)
+            pace = Pace(process.close, f"'{process.what}' on {self.name}")
+            feeder, err, raw = Feeder(process, data), Tail(), OutStream(process, pace)
             drain = threading.Thread(target=_drain, args=(process.read_err, err), daemon=True)
             drain.start()
-            yield cast(BinaryIO, io.BufferedReader(raw, 1 << 18))
+            try:
+                yield cast(BinaryIO, io.BufferedReader(raw, 1 << 18))
+            finally:
+                pace.stop()
             if not raw.at_end:
                 return
-            code = process.wait(None)
+            code = process.wait(NODE_SILENCE.amount)
             drain.join(LINGER)
             if feeder.error is not None:
                 raise feeder.error
-            if code:
-                raise BuildError(failure(f"'{process.what}' on {self.name}", code, err.text()))
+            if code != 0:
+                raise BuildError(failure(f"'{process.what}' on {self.name}", code or TIMED_OUT, err.text()))
 
     @contextmanager
     def attach(self, argv: Sequence[str], *, patience: float = 120.0) -> Iterator[Attached]:
@@ -247,11 +222,14 @@ def _pump(
     process: Process, tails: tuple[Tail, Tail], output: Callable[[str], None] | None, deadline: float | None
 ) -> bool:
     """Take both streams to their ends. Whether `deadline` (of time.monotonic) came first."""
-    streams = Streams(process)
+    streams, total = Streams(process), 0
     lines = [Lines(output), Lines(output)] if output else []
     try:
         for number, chunk in streams:
             assert isinstance(chunk, bytes)
+            total += len(chunk)
+            if total > NODE_OUTPUT.amount:
+                raise BuildError(f"'{process.what}' writes without end: {NODE_OUTPUT.exceeded}")
             if number >= 0:
                 tails[number].add(chunk)
                 if lines:
@@ -273,21 +251,21 @@ def _drain(read: Callable[[int], bytes], tail: Tail) -> None:
 def failure(what: str, code: int, err: str) -> str:
     """A message with the last lines that the command wrote to its standard error."""
     lines = [line for line in err.splitlines() if line.strip()][-5:]
-    return "\n".join([f"{what} failed with exit code {code}", *(f"  {line}" for line in lines)])
+    return "\n".join([f"{what} failed with exit code {code}", *(f"  {shown(line)}" for line in lines)])
 
 
 class OutStream(io.RawIOBase):
     """Standard output of a process. at_end: it was read to its end."""
 
-    def __init__(self, process: Process) -> None:
-        self._process, self.at_end = process, False
+    def __init__(self, process: Process, pace: Pace) -> None:
+        self._process, self._pace, self.at_end = process, pace, False
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: WriteableBuffer) -> int:
         view = memoryview(buffer).cast("B")
-        chunk = self._process.read_out(len(view))
+        chunk = self._pace.take(lambda: self._process.read_out(len(view)))
         view[: len(chunk)] = chunk
         self.at_end = not chunk
         return len(chunk)
@@ -297,7 +275,7 @@ class AttachedProcess(Attached):
     def __init__(self, process: Process, host: str) -> None:
         self._process, self._host = process, host
         self._err, self._done = Tail(), cast("Done | None", None)
-        self._lines: queue.Queue[str | BaseException | None] = queue.Queue(maxsize=1000)
+        self._lines: queue.Queue[str | BaseException | None] = queue.Queue(maxsize=WAITING)
         self._drainer = threading.Thread(target=_drain, args=(process.read_err, self._err), daemon=True)
         self._drainer.start()
         threading.Thread(target=self._listen, daemon=True).start()
@@ -309,7 +287,7 @@ class AttachedProcess(Attached):
             with suppress(queue.Full):
                 self._lines.put_nowait(line)
 
-        lines = Lines(keep)
+        lines = Lines(keep, NODE_LINE.amount)
         try:
             while chunk := self._process.read_out(CHUNK):
                 lines.add(chunk)
@@ -343,9 +321,9 @@ class AttachedProcess(Attached):
             code = self._process.wait(timeout)
             if code is None:
                 self._process.kill()
-            left = []
+            left: list[str] = []
             with suppress(TimeoutError):
-                while (line := self.receive(LINGER)) is not None:
+                while len(left) < WAITING and (line := self.receive(LINGER)) is not None:
                     left.append(line + "\n")
             self._done = Done(TIMED_OUT if code is None else code, "".join(left), self._errors())
         return self._done

@@ -5,14 +5,16 @@ from __future__ import annotations
 import shlex
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vmgen_build.errors import HostError
 from vmgen_build.guests.runners.model import ConnectionLost
 from vmgen_build.guests.runners.process import Process, ProcessRunner, named
+from vmgen_build.guests.runners.stream import Marked
 from vmgen_build.host.programs import SYSTEM_FOLDERS
+from vmgen_build.limits import SSH_WINDOW
 
 if TYPE_CHECKING:
     import paramiko
@@ -52,6 +54,7 @@ class SshRunner(ProcessRunner):
         self.name, self.about = name, about
         self.prefix: tuple[str, ...] = ()
         self._transports = tuple(transports)
+        self._fault = ""
         threading.Thread(target=_keep_alive, args=(self._transports[0],), daemon=True).start()
 
     @property
@@ -69,6 +72,7 @@ class SshRunner(ProcessRunner):
         channel: paramiko.Channel | None = None
         try:
             channel = self._transports[0].open_session(window_size=WINDOW, timeout=OPEN_TIMEOUT)
+            self._limit(channel)
             channel.settimeout(OPEN_TIMEOUT)
             channel.exec_command(shlex.join([*self.prefix, *command]))
             channel.settimeout(None)
@@ -83,7 +87,23 @@ class SshRunner(ProcessRunner):
                 " sessions (MaxSessions) or force a command"
             ) from error
 
+    def _limit(self, channel: paramiko.Channel) -> None:
+        """The server must keep to the window (RFC 4254, 5.2), which paramiko grants and does not look after."""
+        pipes: tuple[Any, Any] = (channel.in_buffer, channel.in_stderr_buffer)
+        for pipe in pipes:
+
+            def feed(data: bytes, pipe: Any = pipe, original: Callable[[bytes], None] = pipe.feed) -> None:
+                if len(pipe) + len(data) <= SSH_WINDOW.amount:
+                    original(data)
+                    return
+                self._fault = f"it sends more than was asked for: {SSH_WINDOW.exceeded}"
+                self._transports[0].close()
+
+            pipe.feed = feed
+
     def lost(self, what: str) -> ConnectionLost:
+        if self._fault:
+            return ConnectionLost(f"the connection to {self.name} was ended while '{what}' ran there: {self._fault}")
         return ConnectionLost(
             f"the connection to {self.name} was cut while '{what}' ran there; look whether the host and the network"
             " between are up, then start the same command again: what was finished is kept"
@@ -119,9 +139,9 @@ class SshProcess(Process):
         super().__init__(what)
         self._runner = runner
         self._channel = runner.open(what, command)
-        self._group = 0
+        self._group = Marked(MARK.encode(), f"'{what}' on {runner.name}")
         self._marked = threading.Event()
-        self._early = b""
+        self._fault: HostError | None = None
 
     def write(self, data: bytes) -> None:
         try:
@@ -143,20 +163,22 @@ class SshProcess(Process):
             chunk = self._channel.recv_stderr(size)
             if not chunk:
                 self._marked.set()
-                rest, self._early = self._early, b""
-                return self._checked(rest)
-            self._early += chunk
-            head, mark, tail = self._early.partition(MARK.encode())
-            number, end, rest = tail.partition(b"\n")
-            if mark and end:
-                self._group = int(number)
+                return self._checked(self._group.rest())
+            try:
+                around = self._group.add(chunk)
+            except HostError as error:
+                self._fault = error
+                self.close()
+                raise
+            if around is not None:
                 self._marked.set()
-                self._early = b""
-                if head or rest:
-                    return head + rest
+                if around:
+                    return around
         return self._checked(self._channel.recv_stderr(size))
 
     def _checked(self, chunk: bytes) -> bytes:
+        if not chunk and self._fault is not None:
+            raise self._fault
         if not chunk and not self._channel.exit_status_ready() and not self._runner.alive:
             raise self._runner.lost(self.what)
         return chunk
@@ -178,9 +200,10 @@ class SshProcess(Process):
     def kill(self) -> None:
         """By a session of its own: OpenSSH takes no signals for root's sessions, and none at all before 7.9."""
         self._marked.wait(2)
-        if self._group and not self.ended() and self._runner.alive:
+        number = str(self._group.number)
+        if self._group.number and not self.ended() and self._runner.alive:
             with suppress(HostError):
-                other = self._runner.open(f"kill {self._group}", ["sh", "-c", KILL, "sh", str(self._group)])
+                other = self._runner.open(f"kill {number}", ["sh", "-c", KILL, "sh", number])
                 other.status_event.wait(15)
                 other.close()
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vmgen_build.errors import HostError
+from vmgen_build.guests.runners.answers import shown
 from vmgen_build.secret import Secret
 
 if TYPE_CHECKING:
@@ -45,11 +46,12 @@ def log_in(transport: paramiko.Transport, name: str, user: str, key_files: Seque
                 return
             tried.append(refused)
     except (paramiko.SSHException, EOFError, OSError) as error:
+        why = shown(str(error)) or type(error).__name__
         raise HostError(
-            f"{name} ended the connection while logging in as {user} ({error or type(error).__name__}); tried:"
+            f"{name} ended the connection while logging in as {user} ({why}); tried:"
             f" {_list(tried)}; too many keys may be one cause: name the right one by $VMGEN_SSH_KEY"
         ) from error
-    more = f" (of {', '.join(partial)} it wants one more)" if partial else ""
+    more = f" (of {shown(', '.join(partial))} it wants one more)" if partial else ""
     raise HostError(
         f"{name} lets '{user}' in by nothing that was tried: {_list(tried)}{more}\n"
         "  name a key file by $VMGEN_SSH_KEY, load a key into the ssh agent (ssh-add), or set $VMGEN_SSH_PASSWORD;"

@@ -8,13 +8,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from vmgen_build.errors import HostError
+from vmgen_build.guests.runners.answers import shown
 from vmgen_build.guests.runners.hostkeys import check_host_key, entry_name, fingerprint, known_keys
 from vmgen_build.guests.runners.model import Host
 from vmgen_build.guests.runners.ssh import SshRunner
 from vmgen_build.guests.runners.sshauth import log_in
+from vmgen_build.limits import SSH_PACKET
 
 if TYPE_CHECKING:
     import paramiko
@@ -50,7 +52,7 @@ def open_ssh(host: Host, *, accept_new: bool) -> SshRunner:
         undo.pop_all()
     transport = transports[0]
     key = transport.get_remote_server_key()
-    software = transport.remote_version.split("-", 2)[-1]
+    software = shown(transport.remote_version.split("-", 2)[-1])
     return SshRunner(target.name, transports, f"{software}, {key.get_name()} {fingerprint(key.asbytes())}")
 
 
@@ -107,7 +109,7 @@ def _open_next(
     try:
         log_in(transport, target.name, target.user, target.key_files, agent=target.agent)
     except paramiko.SSHException as error:
-        raise HostError(f"{target.name}: logging in failed: {error}") from error
+        raise HostError(f"{target.name}: logging in failed: {shown(str(error))}") from error
     return transport
 
 
@@ -130,6 +132,7 @@ def _transport(wire: Wire, target: Target) -> paramiko.Transport:
     _quieten()
     transport = paramiko.Transport(wire)
     transport.banner_timeout = transport.auth_timeout = CONNECT_TIMEOUT * 2
+    _limit_packets(transport)
     options = transport.get_security_options()
     known = {k.kind for k in known_keys(entry_name(target.address, target.port)) if not k.marker}
     if "ssh-rsa" in known:
@@ -137,6 +140,21 @@ def _transport(wire: Wire, target: Target) -> paramiko.Transport:
     options.key_types = _first(options.key_types, lambda name: name in known)
     options.ciphers = _first(options.ciphers, lambda name: name in FAST_CIPHERS)
     return transport
+
+
+def _limit_packets(transport: paramiko.Transport) -> None:
+    """A packet says how long it is before it is checked, and paramiko reads up to 4 GB. OpenSSH's own limit serves."""
+    import paramiko
+
+    packetizer: Any = transport.packetizer
+    original: Callable[..., bytes] = packetizer.read_all
+
+    def read_all(n: int, check_rekey: bool = False) -> bytes:
+        if not 0 <= n <= SSH_PACKET.amount:
+            raise paramiko.SSHException(f"a packet of {n} bytes: {SSH_PACKET.exceeded}")
+        return original(n, check_rekey)
+
+    packetizer.read_all = read_all
 
 
 def _quieten() -> None:
@@ -175,10 +193,11 @@ def _plain_messages(target: Target) -> Iterator[None]:
     except paramiko.ChannelException as error:
         raise HostError(f"{target.name}: the host on the way can't reach {place}: {error.text}") from error
     except paramiko.ssh_exception.IncompatiblePeer as error:
-        raise HostError(f"{target.name}: its ssh server and this tool share no method: {error}") from error
+        raise HostError(f"{target.name}: its ssh server and this tool share no method: {shown(str(error))}") from error
     except (paramiko.SSHException, EOFError) as error:
+        why = shown(str(error)) or "it hung up"
         raise HostError(
-            f"{target.name}: {place} does not speak ssh as expected ({error or 'it hung up'}); look whether that is"
+            f"{target.name}: {place} does not speak ssh as expected ({why}); look whether that is"
             " sshd's port, and whether sshd's MaxStartups or a deny list turns us away"
         ) from error
     except OSError as error:
@@ -191,9 +210,9 @@ def become_root(runner: SshRunner) -> None:
     if asked.out == "0\n":
         return
     if asked.code or not asked.out.strip().isdigit():
-        why = asked.err.strip().splitlines()[-1:] or [f"exit code {asked.code}"]
+        why = shown("".join(asked.err.strip().splitlines()[-1:])) or f"exit code {asked.code}"
         raise HostError(
-            f"{runner.name}: 'id -u' should print a number there, but gave '{asked.out.strip()[:200]}' ({why[0]}); the"
+            f"{runner.name}: 'id -u' should print a number there, but gave '{shown(asked.out)}' ({why}); the"
             " start-up files of its shell must print nothing where there is no terminal"
         )
     runner.prefix = ("sudo", "-n", "--")

@@ -18,7 +18,7 @@ import pytest
 
 from vmgen_build.bases.apt import supply
 from vmgen_build.errors import BuildError, HostError
-from vmgen_build.guests.node import driver, guardian, guest, lxcnode, vzctl, workshop
+from vmgen_build.guests.node import driver, guardian, guest, homecoming, lxcnode, vzctl, workshop
 from vmgen_build.guests.node.driver import Driver, Setup
 from vmgen_build.guests.node.guardian import guarded, reap
 from vmgen_build.guests.runners import Done, LocalRunner
@@ -39,7 +39,7 @@ SCRIPTS = {
     "neutral": ("sh", supply.NEUTRAL),
     "update": ("sh", supply.UPDATE.replace("DOWNLOADS", "/var/x")),
     "home": ("bash", workshop._PACK.replace("| $2", "| cat")),
-    "unpack": ("bash", workshop._UNPACK.replace("$2 |", "cat |")),
+    "unpack": ("bash", homecoming.UNPACK),
 }
 
 
@@ -187,7 +187,7 @@ def test_a_record_of_another_drivers_container_stays_for_that_driver(records: Pa
 
 def run(step_output: bytes, tmp_path: Path) -> tuple[list[str], guest._Listener]:
     lines: list[str] = []
-    listener = guest._Listener("n0", lines.append)
+    listener = guest._Listener("n0", lines.append, "ssh://root@node")
     text = b"n0 loaded 0\n" + step_output + b"\nn0 ended 3\n"
     for line in text.decode().splitlines():
         listener(line)

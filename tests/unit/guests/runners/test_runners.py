@@ -11,10 +11,12 @@ import pytest
 from vmgen_build.errors import HostError, UsageError
 from vmgen_build.guests.runners import Host, connect, parse_host
 from vmgen_build.guests.runners import hostkeys as hk
-from vmgen_build.guests.runners.process import KEPT, Lines, Tail, named
+from vmgen_build.guests.runners.model import KEPT
+from vmgen_build.guests.runners.process import named
 from vmgen_build.guests.runners.ssh import INNER, MARK, SHIM
 from vmgen_build.guests.runners.sshauth import load_key
 from vmgen_build.guests.runners.sshconnect import resolve
+from vmgen_build.guests.runners.stream import Lines, Tail
 
 
 @pytest.fixture(autouse=True)

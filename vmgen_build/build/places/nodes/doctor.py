@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from vmgen_build.build.finding import Finding
 from vmgen_build.errors import BuildError
-from vmgen_build.guests.runners import Runner, connect, parse_host
+from vmgen_build.guests.runners import Runner, answers, connect, parse_host
 from vmgen_build.guests.runners.process import failure
-from vmgen_build.text import clean, duration, size
+from vmgen_build.limits import NODE_ANSWERS
+from vmgen_build.text import duration, size
 
 CLOCK = 60.0
 """Seconds that two clocks may differ: package indexes are signed for a time, and times end up in the image."""
@@ -104,10 +106,11 @@ def ask(runner: Runner) -> Answers:
     began = time.time()
     ran = runner.run(["sh"], data=SCRIPT.encode(), timeout=120)
     middle = (began + time.time()) / 2
-    values = dict(line.split("\t", 1) for line in ran.out.splitlines() if "\t" in line)
+    values = dict(line.split("\t", 1) for line in ran.out.splitlines()[: NODE_ANSWERS.amount] if "\t" in line)
     if "time" not in values:
         raise BuildError(failure(f"looking at {runner.name}", ran.code, ran.err or ran.out))
-    return Answers({key: clean(value) for key, value in values.items()}, float(values["time"]) - middle, runner.about)
+    now = answers.number(values["time"], runner.name, "its time")
+    return Answers({key: answers.shown(value) for key, value in values.items()}, now - middle, runner.about)
 
 
 def findings(answers: Answers) -> Iterator[Finding]:
@@ -142,7 +145,9 @@ def _openvz(values: Mapping[str, str]) -> Iterator[Finding]:
     yield Finding("vzlist", counted is not None, text, advice="" if counted else broken)
     yield Finding("layout", True, values.get("layout") or "vzctl's own choice (VE_LAYOUT is not set)")
     with_what = " and ".join(name for name in ("beancounters", "ploop") if name in values)
-    yield Finding("kernel", True, f"{values['kernel']}, {'OpenVZ with ' + with_what if with_what else 'not OpenVZ'}")
+    yield Finding(
+        "kernel", True, f"{values.get('kernel')}, {'OpenVZ with ' + with_what if with_what else 'not OpenVZ'}"
+    )
 
 
 def _room(values: Mapping[str, str]) -> Iterator[Finding]:
@@ -151,7 +156,7 @@ def _room(values: Mapping[str, str]) -> Iterator[Finding]:
         if f"path {what}" not in values:
             continue
         folder, words = values[f"path {what}"], values.get(f"room {what}", "").split()
-        if len(words) < 4 or not words[3].isdigit():
+        if len(words) < 4 or re.fullmatch(r"[0-9]{1,15}", words[3]) is None:
             yield Finding(what, False, f"df does not know {folder}", advice=f"Look at {folder} on that host.")
             continue
         free = int(words[3]) * 1024
