@@ -115,7 +115,7 @@ def recipe_questions(recipe: Recipe, options: BuildOptions, backend: str = "") -
             "backend": plan.backend,
             "build_recipe": dict(plan.build_recipe),
         }
-        return _of_others(artifact, recipe.path.name, data, plan.all_probes())
+        return _of_others(artifact, recipe.path.name, data, plan.private_probes())
 
     return ask
 

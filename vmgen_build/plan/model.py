@@ -246,6 +246,10 @@ class Plan:
     def all_probes(self) -> tuple[Probe, ...]:
         return tuple(p for s in self.steps for p in s.probes) + self.probes
 
+    def private_probes(self) -> tuple[Probe, ...]:
+        """What to ask where the recipe itself is at hand. To be asked from memory alone, and never written."""
+        return self.all_probes()
+
     def as_dict(self) -> dict[str, Any]:
         return {
             "format": FORMAT,
