@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+from vmgen_build.text import without_passwords
+
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
@@ -31,6 +33,9 @@ class Note(Event):
     text: str
     level: str = "info"
     verbose: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", without_passwords(self.text))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +66,9 @@ class StepOutput(Event):
     kind = "step-output"
     step: str
     line: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "line", without_passwords(self.line))
 
 
 @dataclass(frozen=True, kw_only=True)

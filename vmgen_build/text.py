@@ -15,6 +15,9 @@ _ESCAPES = re.compile(
 )
 """ECMA-48 control sequences, in their 7-bit form and the 8-bit CSI."""
 
+_USER_INFO = re.compile(r"""(\b(?:https?|ftps?)://)[^/\s'"]*@|(\b[a-z][a-z0-9+.-]*://[^/\s:@'"]*:)[^/\s'"]*@""", re.I)
+"""RFC 3986, 3.2.1: user and password before the host's name; of web addresses the user's name may be a token too."""
+
 LAST_LINES = 20
 """Lines of a program's output that an error shows."""
 
@@ -30,6 +33,11 @@ def clean(line: str) -> str:
         return line
     parts = [part for part in re.split(r"[\r\n]", _ESCAPES.sub("", line)) if part.strip()]
     return "".join(_shown(char) for char in (parts[-1] if parts else "").expandtabs())
+
+
+def without_passwords(text: str) -> str:
+    """The text, with *** for the passwords of its addresses: http://***@mirror/debian."""
+    return _USER_INFO.sub(lambda match: f"{match[1] or match[2]}***@", text) if "@" in text else text
 
 
 def _shown(char: str) -> str:

@@ -165,7 +165,7 @@ def written(path: Path) -> tuple[int, int, int]:
 
 
 def test_an_edit_that_changes_no_step_changes_the_manifest_alone(vmgen: Run, tmp_path: Path) -> None:
-    """A comment, a warning and a probe: the artifact is unchanged, and its manifest is that of the recipe at hand."""
+    """A comment, a default, a warning and a probe: the artifact is unchanged, and its manifest is that of the recipe at hand."""
     recipe, out = tmp_path / "edited.ini", tmp_path / "out"
     artifact, path = out / "edited-lxc-amd64.tar.zst", out / "edited-lxc-amd64.manifest.json"
     recipe.write_text("[hardware]\nvm_id = edited\nos = debian-12\n")
@@ -185,9 +185,12 @@ def test_an_edit_that_changes_no_step_changes_the_manifest_alone(vmgen: Run, tmp
     assert again() == first and written(path) == manifest_before
 
     recipe.write_text(recipe.read_text() + "# a comment\n")
-    commented = again()
-    assert commented["recipe"]["sha256"] != first["recipe"]["sha256"]
-    assert commented | {"recipe": first["recipe"]} == first
+    assert again() == first
+
+    recipe.write_text(recipe.read_text() + "[config]\nrecommends = no\n")
+    edited = again()
+    assert edited["recipe"]["sha256"] != first["recipe"]["sha256"]
+    assert edited | {"recipe": first["recipe"]} == first
 
     recipe.write_text(recipe.read_text() + "colour = red\n")
     warned = again()

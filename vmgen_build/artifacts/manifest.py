@@ -4,7 +4,7 @@
   "format": 1,                      raised when the meaning of a field changes
   "tool": {"name": "vmgen-build", "version": "0.1.0"},
   "name": "lab",                    the recipe's vm_id
-  "recipe": {"file": "lab.ini", "sha256": "..."},      the digest covers its profiles and --set values too
+  "recipe": {"file": "lab.ini", "sha256": "..."},      over its values, without the secrets
   "os": "debian-12", "arch": "amd64", "backend": "lxc",
   "plan": "...",                    the plan's id
   "epoch": 1700000000,              SOURCE_DATE_EPOCH, seconds

@@ -21,6 +21,7 @@ from vmgen_build.build.signed import drop_stale, sign
 from vmgen_build.host.files import Written
 from vmgen_build.plan.model import Plan
 from vmgen_build.store.record import Record, RecordedFile, is_there, read_record, write_record
+from vmgen_build.text import without_passwords
 
 
 def unchanged(plan: Plan, options: BuildOptions) -> Record | None:
@@ -55,7 +56,7 @@ def take_again(build: Build, record: Record) -> tuple[Written, ...]:
 def _describe(
     build: Build, packed: Sequence[Written], steps: Sequence[StepRecord], packages: Sequence[Package]
 ) -> None:
-    warnings = [str(warning) for warning in build.recipe.warnings]
+    warnings = [without_passwords(str(warning)) for warning in build.recipe.warnings]
     data = manifest_of(build.plan, packed, steps, packages, warnings)
     manifest, key = manifest_path(packed[0].path), build.options.sign
     sums = manifest.with_name(SUMS)

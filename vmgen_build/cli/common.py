@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar, cast
 import click
 
 from vmgen_build.errors import Problem, RecipeError, UsageError, VmgenError
+from vmgen_build.text import without_passwords
 
 if TYPE_CHECKING:
     from vmgen_build.cli.plain import Plain
@@ -257,15 +258,16 @@ def show(text: str = "", **style: Any) -> None:
 def error_text(error: VmgenError) -> str:
     """As it is shown: a recipe's problems begin with their place, all others with "error:"."""
     if isinstance(error, RecipeError):
-        return "\n".join(map(str, (*error.problems, *error.warnings)))
-    return f"error: {error}"
+        return without_passwords("\n".join(map(str, (*error.problems, *error.warnings))))
+    return without_passwords(f"error: {error}")
 
 
 def show_problems(problems: Iterable[Problem]) -> None:
     """On standard error, a line each."""
     for problem in problems:
         colour = "red" if problem.severity == "error" else "yellow"
-        text = click.style(str(problem), fg=colour) if has_colour(sys.stderr) else str(problem)
+        text = without_passwords(str(problem))
+        text = click.style(text, fg=colour) if has_colour(sys.stderr) else text
         click.echo(text, err=True, color=True)
 
 

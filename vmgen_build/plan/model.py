@@ -16,6 +16,7 @@ from vmgen_build.plan.digests import FORMAT, digest_of
 from vmgen_build.secret import Secret
 from vmgen_build.systems.model import System
 from vmgen_build.systems.parse import parse_system
+from vmgen_build.text import without_passwords
 
 DIALECTS = ("sh", "batch")
 
@@ -97,6 +98,8 @@ class Step:
     none yet. reboot: the guest is restarted after it. timeout: seconds that it may take, None for no limit.
     success: the exit codes that mean success; Windows installers say 3010 where a restart is due.
     inputs: whatever else its result depends on (catalogue entries used, archive digests), by name.
+    private_probes: stand for the probes of the same names where the recipe itself is at hand: they hold digests of
+    secrets, and are in no manifest, no plan.json and no log.
     parent, id: set by `chained`; the id hashes what its result depends on, and the parent's id.
     """
 
@@ -113,6 +116,7 @@ class Step:
     success: tuple[int, ...] = (0,)
     inputs: Mapping[str, str] = field(default_factory=dict)
     probes: tuple[Probe, ...] = ()
+    private_probes: tuple[Probe, ...] = field(default=(), repr=False)
     parent: str = ""
 
     def __post_init__(self) -> None:
@@ -247,8 +251,9 @@ class Plan:
         return tuple(p for s in self.steps for p in s.probes) + self.probes
 
     def private_probes(self) -> tuple[Probe, ...]:
-        """What to ask where the recipe itself is at hand. To be asked from memory alone, and never written."""
-        return self.all_probes()
+        """As all_probes, but a password's asks for the very hash. To be asked from memory alone, and never written."""
+        private = {p.name: p for s in self.steps for p in s.private_probes}
+        return tuple(private.get(p.name, p) for p in self.all_probes())
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -260,7 +265,7 @@ class Plan:
             "os": self.os,
             "arch": self.arch,
             "epoch": self.epoch,
-            "mirror": self.mirror,
+            "mirror": self.mirror and without_passwords(self.mirror),
             "base": self.base.as_dict(),
             "steps": [s.as_dict() for s in self.steps],
             "build_recipe": dict(self.build_recipe),

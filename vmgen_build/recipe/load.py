@@ -44,7 +44,7 @@ def load(
         raise RecipeError(problems.errors())
     context = Context(sources.folders, os.environ if environ is None else environ)
     reader = Reader(problems, context, report_missing=not sources.lost)
-    recipe = _Loader(root, file, problems, reader).recipe(path, sources.digest(tuple(sets)))
+    recipe = _Loader(root, file, problems, reader).recipe(path)
     if errors := problems.errors():
         raise RecipeError(errors, problems.warnings())
     return recipe
@@ -55,7 +55,7 @@ class _Loader:
         self.root, self.file, self.problems, self.reader = root, file, problems, reader
         self.wishes: list[Wish] = []
 
-    def recipe(self, path: Path, digest: str) -> Recipe:
+    def recipe(self, path: Path) -> Recipe:
         self._outside()
         read = {name: self._section(name) for name in recipe_sections()}
         hardware, network, users, config = (read.pop(name) for name in ("hardware", "network", "users", "config"))
@@ -72,7 +72,7 @@ class _Loader:
             checks.run(draft, self.problems)
         return Recipe(
             path=path,
-            digest=digest,
+            digest=self.reader.digest.hexdigest(),
             hardware=draft.hardware,
             network=draft.network,
             users=users,
@@ -96,6 +96,7 @@ class _Loader:
                 message = "is empty and asks for nothing; write 1 for the program, 0 for none"
                 self.problems.warn(value.where, place((section,), value.key), message, "empty-program")
                 return
+            self.reader.digest.add(place((section,), value.key), value, None)
             self.wishes.append(Wish(section, value.key, value.where, None if text in TRUE else value.text))
 
         return wish

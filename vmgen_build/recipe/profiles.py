@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -27,27 +26,18 @@ class Sources:
 
     problems: Problems
     folders: dict[str, Path] = field(default_factory=dict)
-    texts: list[str] = field(default_factory=list)
     complete: bool = True
     lost: bool = False
 
     def read(self, path: Path, file: str) -> IniSection:
         """A file's tree, its slips mended. Raises RecipeError where there is no text to read."""
         text = read_text(path, file)
-        self.texts.append(text)
         self.folders[file] = path.parent
         document = ini.parse(text, file, self.problems)
         self.complete = self.complete and document.complete
         self.lost = self.lost or document.lost
         slips.mend(document.root, self.problems)
         return document.root
-
-    def digest(self, sets: tuple[str, ...]) -> str:
-        """sha256 of a single recipe's text; with profiles or --set, of the texts' own digests and the settings."""
-        own = [hashlib.sha256(text.encode()).hexdigest() for text in self.texts]
-        if len(own) == 1 and not sets:
-            return own[0]
-        return hashlib.sha256("\n".join([*own, *map(repr, sets)]).encode()).hexdigest()
 
     def take_in(self, root: IniSection, folder: Path, chain: tuple[Path, ...]) -> None:
         """Merge the profiles that `root` names under it, and theirs under them. Among several the later wins."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from vmgen_build.errors import Position
+from vmgen_build.recipe.digest import ValuesDigest
 from vmgen_build.recipe.ini import IniSection, Value
 from vmgen_build.recipe.problems import IGNORED, Problems, did_you_mean, nearest, place, plain, shown
 from vmgen_build.recipe.schema import Free, Named, Option, Section, recipe_sections, spec
@@ -22,10 +23,12 @@ class Reader:
     """Reads sections, reporting every problem; a value that is wrong leaves its default (None where it has none).
 
     report_missing: false where parts of a file could not be read, so that what is missing may well be there.
+    digest: over all values read so far.
     """
 
     def __init__(self, problems: Problems, context: Context, report_missing: bool = True) -> None:
         self.problems, self.context, self.report_missing = problems, context, report_missing
+        self.digest = ValuesDigest()
 
     def read(self, cls: type[S], ini: IniSection, path: Path, unknown: Unknown | None = None) -> S:
         table = spec(cls)
@@ -61,6 +64,7 @@ class Reader:
             for text, code in self.context.warnings:
                 self.problems.warn(value.where, path, text, code)
             self.context.warnings.clear()
+        self.digest.add(path, value, result)
         return True, result
 
     def unknown_section(self, child: IniSection, path: Path, known: set[str]) -> None:

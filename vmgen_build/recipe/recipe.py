@@ -17,7 +17,8 @@ from vmgen_build.recipe.sections.users import Users
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """path: as the user named it. digest: sha256 over the text of the recipe and its profiles and the --set values.
+    """path: as the user named it. digest: sha256 over all values of the recipe, its profiles and --set, the secret
+    ones left out (recipe.digest).
 
     wishes: programs asked for, in the recipe's order. others: every further section by name; steps of one's own
     read them there.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -20,6 +21,12 @@ ORDER = 310
 
 ROUNDS = 5000
 """crypt(5): what SHA-512 takes where the hash names no rounds."""
+
+SCRYPT_COST = 2**13
+"""scrypt's N: with r = 8, 8 MB of memory and about 16 ms for each password."""
+
+SCHEMES = re.compile(r"\$[a-z0-9]+\$")
+"""What a crypt(5) hash begins with."""
 
 SUDOERS = {"yes": "ALL=(ALL:ALL) ALL", "nopasswd": "ALL=(ALL:ALL) NOPASSWD: ALL"}
 
@@ -81,6 +88,7 @@ def steps(ctx: PlanContext) -> Iterator[Step]:
         files=(*keys.values(), *([StepFile.of("sudoers", sudoers, 0o440)] if sudoers else [])),
         secrets={"passwords": Secret(_lines(f"{k}:{v.reveal()}" for k, v in hashes.items()))} if hashes else {},
         probes=tuple(_probes(ctx, hashes, keys)),
+        private_probes=tuple(_hash_probe(ctx, login, crypted) for login, crypted in hashes.items()),
     )
 
 
@@ -100,18 +108,26 @@ def _hashes(recipe: Recipe) -> dict[str, Secret]:
     return found
 
 
-def _crypted(clear: Secret, seed: str, place: Position, option: str) -> Secret:
-    """The salt comes from the machine's name and the login: the same recipe gives the same bytes, on every host:
-    Python computes them."""
+def salt_of(password: str, account: str) -> str:
+    """16 characters of crypt(5), by scrypt (RFC 7914) from the password itself. account: the machine and the login.
+
+    The same password of the same account has the same salt on every host. A salt of public names alone would let a
+    table of hashes be made beforehand; a quick digest of the password would be cheaper to guess at than the hash.
+    """
+    raw = hashlib.scrypt(password.encode(), salt=account.encode(), n=SCRYPT_COST, r=8, p=1, dklen=12)
+    return base64.b64encode(raw, b"./").decode()
+
+
+def _crypted(clear: Secret, account: str, place: Position, option: str) -> Secret:
+    """Raises RecipeError for what crypt(3) does not take."""
     from passlib.hash import sha512_crypt
 
-    salt = base64.b64encode(hashlib.sha256(seed.encode()).digest(), b"./").decode()[:16]
     text = clear.reveal()
     if "\0" in text or len(text.encode()) > LONGEST_PASSWORD:
         reason = f"this password cannot be hashed; use at most {LONGEST_PASSWORD} bytes of text without NUL"
         raise RecipeError([Problem(place, option, reason)])
     sha512_crypt.set_backend("builtin")
-    return Secret(sha512_crypt.using(salt=salt, rounds=ROUNDS).hash(text))
+    return Secret(sha512_crypt.using(salt=salt_of(text, account), rounds=ROUNDS).hash(text))
 
 
 def _probes(ctx: PlanContext, hashes: Mapping[str, Secret], keys: Mapping[str, StepFile]) -> Iterator[Probe]:
@@ -143,10 +159,20 @@ def _user_probes(ctx: PlanContext, user: User, keys: StepFile | None) -> Iterato
 
 
 def _password_probe(ctx: PlanContext, login: str, crypted: Secret | None) -> Probe:
-    digest = hashlib.sha256(crypted.reveal().encode()).hexdigest() if crypted else ""
-    script = ctx.renderer.sh("linux/probes/password.sh.j2", login=login, digest=digest)
+    """Whether it is set, of this scheme, and not locked. Nothing of the hash: a manifest is public."""
+    scheme = SCHEMES.match(crypted.reveal()) if crypted else None
+    return _probe_of(ctx, login, scheme=scheme[0] if scheme else "", expected="set" if crypted else "locked")
+
+
+def _hash_probe(ctx: PlanContext, login: str, crypted: Secret) -> Probe:
+    """Whether it is this very hash."""
+    return _probe_of(ctx, login, digest=hashlib.sha256(crypted.reveal().encode()).hexdigest(), expected="as given")
+
+
+def _probe_of(ctx: PlanContext, login: str, *, expected: str, scheme: str = "", digest: str = "") -> Probe:
+    script = ctx.renderer.sh("linux/probes/password.sh.j2", login=login, scheme=scheme, digest=digest)
     setting = "[config] root_passwd" if login == "root" else f"[users] {login}: passwd"
-    return Probe(f"password-{login}", setting, script, "set" if crypted else "locked")
+    return Probe(f"password-{login}", setting, script, expected)
 
 
 def _lines(items: Iterable[str]) -> str:
