@@ -7,6 +7,8 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
+from vmgen_build.host.environment import forget
+
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
 
@@ -34,3 +36,4 @@ def _own_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the developer's shell holds changes no result."""
     for name in ("VMGEN_CACHE", "VMGEN_DEBUG", "NO_COLOR", "SOURCE_DATE_EPOCH"):
         monkeypatch.delenv(name, raising=False)
+    forget()

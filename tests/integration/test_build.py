@@ -165,7 +165,7 @@ def written(path: Path) -> tuple[int, int, int]:
 
 
 def test_an_edit_that_changes_no_step_changes_the_manifest_alone(vmgen: Run, tmp_path: Path) -> None:
-    """A comment, a default, a warning and a probe: the artifact is unchanged, and its manifest is that of the recipe at hand."""
+    """A comment, a default, a warning, a probe: the artifact stays, and its manifest is that of the recipe at hand."""
     recipe, out = tmp_path / "edited.ini", tmp_path / "out"
     artifact, path = out / "edited-lxc-amd64.tar.zst", out / "edited-lxc-amd64.manifest.json"
     recipe.write_text("[hardware]\nvm_id = edited\nos = debian-12\n")

@@ -15,6 +15,7 @@ import click
 from vmgen_build import __version__
 from vmgen_build.cli.common import CONTEXT, error_text
 from vmgen_build.errors import VmgenError
+from vmgen_build.host.environment import take_all
 from vmgen_build.host.stops import STOP_SIGNALS, ignore_stops, interrupt_once
 
 INTERRUPTED = 128 + signal.SIGINT
@@ -113,6 +114,7 @@ def run(args: Sequence[str]) -> int:
     """Run one command line; its exit code. No exception of ours leaves it."""
     _prepare_streams()
     _catch_signals()
+    take_all()
     try:
         with door.make_context("vmgen-build", list(args)) as context:
             door.invoke(context)

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from vmgen_build.errors import TIMED_OUT, BuildError
-from vmgen_build.host.programs import find_program, missing, needed, search_path
+from vmgen_build.host.environment import ON_TERMINAL, environment, own
+from vmgen_build.host.programs import find_program, missing, needed
 
 PIPE = subprocess.PIPE
 NULL = subprocess.DEVNULL
@@ -33,9 +34,6 @@ TimeoutExpired = subprocess.TimeoutExpired
 Stream = int | IO[bytes]
 Word = str | Path
 
-_KEPT = ("HOME", "TERM", "TMPDIR", "http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy")
-"""Variables that a program gets from our own environment; the proxies' names in capitals too."""
-
 
 @dataclass(frozen=True, slots=True)
 class Finished:
@@ -54,12 +52,6 @@ class Finished:
     def reason(self) -> str:
         """What it wrote to standard error, or its exit code where that is nothing."""
         return self.err.decode(errors="replace").strip() or f"it ended with {self.code}"
-
-
-def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
-    """What a program gets: where programs are, no language, the proxies, and `more`."""
-    kept = {name: os.environ[name] for word in _KEPT for name in (word, word.upper()) if name in os.environ}
-    return {**kept, "PATH": search_path(), "LC_ALL": "C.UTF-8", **(more or {})}
 
 
 def start(
@@ -93,7 +85,7 @@ def start_so(argv: Sequence[Word], env: Mapping[str, str], options: Mapping[str,
 
 def run_on_terminal(argv: Sequence[Word]) -> None:
     """Run a program to its end on our own terminal, whose Ctrl-C reaches it. Raises HostError as `start`."""
-    _started(argv, env=environment(), stdin=0, stdout=1, stderr=2).wait()
+    _started(argv, env=environment(own(ON_TERMINAL)), stdin=0, stdout=1, stderr=2).wait()
 
 
 def _started(argv: Sequence[Word], **options: Any) -> Process:

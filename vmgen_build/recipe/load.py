@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from vmgen_build.errors import RecipeError
@@ -22,6 +21,7 @@ from vmgen_build.recipe.sections.programs import Wish
 from vmgen_build.recipe.sections.users import Users
 from vmgen_build.recipe.types.base import Context
 from vmgen_build.recipe.types.basic import FALSE, TRUE
+from vmgen_build.secret import Secret
 
 
 def load(
@@ -30,7 +30,8 @@ def load(
     """Read and check a recipe.
 
     sets: "PATH=VALUE" settings laid over the file. strict: unknown options, sections and programs are errors.
-    environ: where env:NAME secrets are looked up; the process's own by default. Raises RecipeError with all problems.
+    environ: where env:NAME secrets are looked up; the process's own by default, which they leave then.
+    Raises RecipeError with all problems.
     """
     file = str(path)
     problems = Problems(file, strict)
@@ -42,12 +43,16 @@ def load(
     sources.take_in(root, path.parent, (path.resolve(),))
     if not sources.complete:
         raise RecipeError(problems.errors())
-    context = Context(sources.folders, os.environ if environ is None else environ)
+    context = Context(sources.folders) if environ is None else Context(sources.folders, _variables(environ))
     reader = Reader(problems, context, report_missing=not sources.lost)
     recipe = _Loader(root, file, problems, reader).recipe(path)
     if errors := problems.errors():
         raise RecipeError(errors, problems.warnings())
     return recipe
+
+
+def _variables(environ: Mapping[str, str]) -> Callable[[str], Secret | None]:
+    return lambda name: Secret(environ[name]) if name in environ else None
 
 
 class _Loader:

@@ -21,10 +21,12 @@ def test_both_streams_and_the_code_come_back() -> None:
 
 def test_the_environment_is_small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VMGEN_SSH_PASSWORD", "secret")
-    monkeypatch.setenv("HTTPS_PROXY", "http://proxy:3128")
+    monkeypatch.setenv("HTTPS_PROXY", "http://ana:secret@proxy:3128")
+    monkeypatch.setenv("HOME", "/home/ana")
     seen = dict(line.split("=", 1) for line in output(["env"], "env", env={"MORE": "1"}).splitlines())
     assert "VMGEN_SSH_PASSWORD" not in seen
-    assert (seen["HTTPS_PROXY"], seen["LC_ALL"], seen["MORE"]) == ("http://proxy:3128", "C.UTF-8", "1")
+    assert (seen["HOME"], seen["LC_ALL"], seen["MORE"]) == ("/home/ana", "C.UTF-8", "1")
+    assert set(seen) <= {"HOME", "TMPDIR", "PATH", "LC_ALL", "MORE"}
     assert seen["PATH"].endswith(":/usr/sbin:/sbin")
 
 

@@ -10,6 +10,7 @@ from vmgen_build.bases.apt.archive import AptSource
 from vmgen_build.bases.apt.cache import keep_packages, package_lists
 from vmgen_build.bases.supply import COMPLETE, Making
 from vmgen_build.errors import HostError, StepFailed
+from vmgen_build.host.environment import PROXIES, own
 from vmgen_build.host.run import run_lines
 from vmgen_build.host.system import DEBIAN_KEYS, host_system, how_to_get
 from vmgen_build.plan.bases import Bootstrapped
@@ -90,7 +91,7 @@ def bootstrap(
     new.mkdir(parents=True)
     making.root.parent.mkdir()
     tail = LastLines(making.output)
-    env = {"SOURCE_DATE_EPOCH": str(base.epoch), "TMPDIR": str(making.scratch)}
+    env = {**own(PROXIES), "SOURCE_DATE_EPOCH": str(base.epoch), "TMPDIR": str(making.scratch)}
     code = run_lines(mmdebstrap_command(base, making, sources, options, packages), tail, env=env)
     keep_packages(new, packages, package_lists(making.indexes, sources))
     shutil.rmtree(new)

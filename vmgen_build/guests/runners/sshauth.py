@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from vmgen_build.errors import HostError
 from vmgen_build.guests.runners.answers import shown
+from vmgen_build.host.environment import take
 from vmgen_build.secret import Secret
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ def _passwords_tried(transport: paramiko.Transport, name: str, user: str) -> Ite
     """
     import paramiko
 
-    given = os.environ.get("VMGEN_SSH_PASSWORD")
+    given = take("VMGEN_SSH_PASSWORD")
     prompts = PROMPTS if _has_terminal() else 0
     for number in range(1 if given else prompts):
         secret = _secret("VMGEN_SSH_PASSWORD", f"Password of {user} on {name}: ")
@@ -152,9 +153,9 @@ def _has_terminal() -> bool:
 
 
 def _secret(variable: str, prompt: str) -> Secret | None:
-    given = os.environ.get(variable)
+    given = take(variable)
     if given:
-        return Secret(given)
+        return given
     if not _has_terminal():
         return None
     return Secret(getpass.getpass(prompt)) or None

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from vmgen_build.host.environment import take
 from vmgen_build.recipe.ini import Value
 from vmgen_build.recipe.problems import did_you_mean, shown
+from vmgen_build.secret import Secret
 
 T = TypeVar("T")
 
@@ -18,12 +19,13 @@ T = TypeVar("T")
 class Context:
     """What reading a value may need.
 
-    folders: file as named in positions -> folder that its relative paths start from. environ: for env:NAME.
+    folders: file as named in positions -> folder that its relative paths start from.
+    variable: the value of an environment variable, for env:NAME; by default that of our own, which leaves it.
     warnings: (text, code) of what is odd but usable; whoever reads takes them out.
     """
 
     folders: Mapping[str, Path] = field(default_factory=dict)
-    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    variable: Callable[[str], Secret | None] = take
     warnings: list[tuple[str, str]] = field(default_factory=list)
 
     def path(self, value: Value, text: str) -> Path:

@@ -23,9 +23,10 @@ def fetched(value: Value, ctx: Context) -> str:
     if not colon or kind not in ("env", "file"):
         return value.text
     if kind == "env":
-        if name not in ctx.environ:
+        secret = ctx.variable(name)
+        if secret is None:
             raise ValueError(f"the environment variable '{name}' is not set; set it before the build")
-        return ctx.environ[name]
+        return secret.reveal()
     path = open_host_file(value, name, ctx)
     with path.open("rb") as file:
         data = file.read(_LARGEST_FILE + 1)
