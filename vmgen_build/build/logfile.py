@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from types import TracebackType
@@ -50,19 +51,22 @@ class LogFile:
 def open_log(folder: Path, name: str) -> LogFile:
     """A new log FOLDER/NAME-DATE-TIME.log, its own even where several builds start in the same second.
 
+    What steps print is their builder's alone: the log has mode 0600, its folder 0700.
+
     Raises OSError where the folder can't be made or written, ValueError for a name that is no plain file name.
     """
     require_file_name(name, "a log")
     folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)
     _drop_old(folder, name)
     stem = f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
     for suffix in ("", *(f"-{n}" for n in range(2, 1000))):
         path = folder / f"{stem}{suffix}.log"
         try:
-            stream = path.open("x", encoding="utf-8", errors="replace", buffering=1)
+            number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError:
             continue
-        return LogFile(path, stream)
+        return LogFile(path, os.fdopen(number, "w", encoding="utf-8", errors="replace", buffering=1))
     raise FileExistsError(f"{folder / stem}.log and 998 more like it are there already")
 
 

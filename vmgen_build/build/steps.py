@@ -16,7 +16,7 @@ from vmgen_build.build.job import Build, Made, Stage
 from vmgen_build.errors import BuildError, StepFailed
 from vmgen_build.events import Bus, StepFinished, StepOutput, StepStarted
 from vmgen_build.guests.model import Guest, Output, StepResult, Workshop
-from vmgen_build.host.files import Written
+from vmgen_build.host.files import Written, private_files
 from vmgen_build.host.namespaces import run_isolated
 from vmgen_build.host.stops import STOP_SIGNALS, interrupt_once
 from vmgen_build.host.undo import Undo
@@ -59,7 +59,8 @@ def _pack(build: Build, result: Result) -> tuple[tuple[Written, ...], StepRecord
 
     def work() -> tuple[tuple[Written, ...], str]:
         announce(build.bus, stages[-1], len(stages))
-        return build.backend.pack(plan, result, build.options.output, build.packing, build.bus), "built"
+        with private_files(plan.private):
+            return build.backend.pack(plan, result, build.options.output, build.packing, build.bus), "built"
 
     return timed(build.bus, stages[-1], len(stages), work)
 

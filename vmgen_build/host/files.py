@@ -11,6 +11,7 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, BinaryIO
@@ -60,6 +61,25 @@ def require_own_output(folder: Path) -> None:
         )
 
 
+_PRIVATE: ContextVar[bool] = ContextVar("private", default=False)
+
+
+@contextmanager
+def private_files(private: bool = True) -> Iterator[None]:
+    """Within it the files of whole_file hold secrets, and are their owner's alone: mode 0600, else 0644."""
+    before = _PRIVATE.set(private)
+    try:
+        yield
+    finally:
+        _PRIVATE.reset(before)
+
+
+def write_private(path: Path, text: str) -> None:
+    """A new file that its owner alone can read, at any moment. Raises OSError, also where there is one."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
+
+
 @contextmanager
 def whole_file(goal: Path) -> Iterator[BinaryIO]:
     """A file beside `goal` to write to, `.NAME.part-TOKEN`; it becomes `goal` when the body ends well.
@@ -83,9 +103,9 @@ def whole_file(goal: Path) -> Iterator[BinaryIO]:
 
 
 def write_whole(goal: Path, text: str) -> None:
-    """Replace `goal` by a file that holds `text`. Raises HostError."""
+    """Replace `goal` by a file that holds `text`, no secret. Raises HostError."""
     try:
-        with whole_file(goal) as file:
+        with private_files(False), whole_file(goal) as file:
             file.write(text.encode())
     except OSError as error:
         raise HostError(f"cannot write {goal}: {error.strerror}; make room there, or choose another folder") from error
@@ -121,7 +141,8 @@ def _create(goal: Path) -> tuple[Path, BinaryIO]:
             file.close()
             continue
         if os.fstat(file.fileno()).st_nlink:
-            os.fchmod(file.fileno(), 0o644)
+            if not _PRIVATE.get():
+                os.fchmod(file.fileno(), 0o644)
             return part, file
         file.close()
 

@@ -152,6 +152,7 @@ def run_lines(
     *,
     env: Mapping[str, str] | None = None,
     timeout: float | None = None,
+    stdin: Stream = NULL,
 ) -> int:
     """Run a program to its end; `output` gets each line of both its streams as it comes, without the line end.
 
@@ -159,7 +160,7 @@ def run_lines(
     and TimeoutError is raised. Raises HostError as `start`.
     """
     late = threading.Event()
-    with start(argv, env=env) as process:
+    with start(argv, stdin=stdin, env=env) as process:
 
         def end() -> None:
             late.set()

@@ -103,10 +103,11 @@ def _steps(plan: Plan, out: _Folder) -> Iterator[Path]:
 
 
 def _carried(file: StepFile, folder: _Folder) -> Path:
+    mode = file.mode & 0o700 if file.private else file.mode
     if file.source is None:
-        return folder.put(file.name, BytesIO(file.content or b""), file.mode)
+        return folder.put(file.name, BytesIO(file.content or b""), mode)
     with open_regular(file.source) as source:
-        return folder.put(file.name, source, file.mode)
+        return folder.put(file.name, source, mode)
 
 
 def _remove_earlier(out: _Folder) -> None:

@@ -24,13 +24,15 @@ DIALECTS = ("sh", "batch")
 @dataclass(frozen=True)
 class StepFile:
     """A file that a step carries into the guest: bytes known now (content), or a file of the host (source), read when
-    the step runs. sha256 is over the bytes either way, so that a source that changed meanwhile is noticed."""
+    the step runs. sha256 is over the bytes either way, so that a source that changed meanwhile is noticed.
+    private: it holds a secret, which others than its owner may not read."""
 
     name: str
     sha256: str
     mode: int = 0o644
     content: bytes | None = field(default=None, repr=False)
     source: Path | None = None
+    private: bool = False
 
     def __post_init__(self) -> None:
         """Raises ValueError for a name that is no plain file name, and for a mode beyond 07777."""
@@ -246,6 +248,11 @@ class Plan:
                 "build_recipe": dict(self.build_recipe),
             }
         )
+
+    @property
+    def private(self) -> bool:
+        """Whether the artifact holds what is not for everybody: the hash of a password, or a private file."""
+        return any(step.secrets or any(file.private for file in step.files) for step in self.steps)
 
     def all_probes(self) -> tuple[Probe, ...]:
         return tuple(p for s in self.steps for p in s.probes) + self.probes

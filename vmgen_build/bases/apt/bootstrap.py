@@ -5,12 +5,14 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 
 from vmgen_build.bases.apt.archive import AptSource
 from vmgen_build.bases.apt.cache import keep_packages, package_lists
 from vmgen_build.bases.supply import COMPLETE, Making
 from vmgen_build.errors import HostError, StepFailed
 from vmgen_build.host.environment import PROXIES, own
+from vmgen_build.host.files import write_private
 from vmgen_build.host.run import run_lines
 from vmgen_build.host.system import DEBIAN_KEYS, host_system, how_to_get
 from vmgen_build.plan.bases import Bootstrapped
@@ -26,23 +28,23 @@ _NEUTRAL = (
 installed (invoke-rc.d(8))."""
 
 
-def mmdebstrap_command(
-    base: Bootstrapped, making: Making, sources: Sequence[AptSource], options: Sequence[str], packages: Path
-) -> list[str]:
-    """The call that makes `base` in making.root. options: lines of apt.conf.
+_SETTINGS = (
+    'APT::Sandbox::User "root";',
+    'Acquire::Retries "3";',
+    'Acquire::http::Timeout "30";',
+)
 
+
+def mmdebstrap_command(base: Bootstrapped, making: Making, settings: Path, packages: Path) -> list[str]:
+    """The call that makes `base` in making.root. settings: a file for apt.conf.d; sources come by standard input.
+
+    Neither they nor the sources are arguments, which every user of the host can read: they may hold passwords.
     The hooks link downloaded packages in, and keep what is new together with the indexes (mmdebstrap(1), HOOKS): new
     packages are linked into scratch/new. Indexes that are there already are of the same state of the archive: they are
     taken, and none are fetched.
     """
-    new, archives = making.scratch / "new", '"$1"/var/cache/apt/archives'
-    debs = 'find "{}" -maxdepth 1 -name "*.deb" -exec cp -lnt {} {{}} +'
-    settings = [
-        'APT::Sandbox::User "root"',
-        'Acquire::Retries "3"',
-        'Acquire::http::Timeout "30"',
-        *(line.rstrip(";") for line in options),
-    ]
+    new, archives = quote(str(making.scratch / "new")), '"$1"/var/cache/apt/archives'
+    debs = 'find {} -maxdepth 1 -name "*.deb" -exec cp -lnt {} {{}} +'
     return [
         "mmdebstrap",
         "--mode=root",
@@ -53,23 +55,22 @@ def mmdebstrap_command(
         *_keys(),
         "--skip=download/empty",
         "--skip=essential/unlink",
-        *(f"--aptopt={setting}" for setting in settings),
+        f"--aptopt={settings}",
         "--dpkgopt=force-unsafe-io",
-        f"--setup-hook=mkdir -p {archives}/partial; {debs.format(packages, archives)}",
-        f"--customize-hook={debs.format('$1/var/cache/apt/archives', new)}",
+        f"--setup-hook=mkdir -p {archives}/partial; {debs.format(quote(str(packages)), archives)}",
+        f"--customize-hook={debs.format(archives, new)}",
         *_indexes(making.indexes),
         f"--customize-hook={_NEUTRAL}",
-        *(base.suite, str(making.root)),
-        *(source.line() for source in sources),
+        *(base.suite, str(making.root), "-"),
     ]
 
 
 def _indexes(folder: Path) -> list[str]:
     """Taken from the folder where they are complete, else fetched and kept there."""
-    state = '"$1"/var/lib/apt/lists'
+    state, kept = '"$1"/var/lib/apt/lists', quote(str(folder))
     if (folder / COMPLETE).exists():
-        return ["--skip=update", f'--setup-hook=mkdir -p {state}; cp -a "{folder}"/lists/. {state}/']
-    keep = f'cp -a {state}/. "{folder}"/lists/; rm -f "{folder}"/lists/lock; touch "{folder}"/{COMPLETE}'
+        return ["--skip=update", f"--setup-hook=mkdir -p {state}; cp -a {kept}/lists/. {state}/"]
+    keep = f"cp -a {state}/. {kept}/lists/; rm -f {kept}/lists/lock; touch {kept}/{COMPLETE}"
     return [f"--customize-hook={keep}"]
 
 
@@ -90,9 +91,13 @@ def bootstrap(
     new = making.scratch / "new"
     new.mkdir(parents=True)
     making.root.parent.mkdir()
+    settings, listed = making.scratch / "apt.conf", making.scratch / "sources.list"
+    write_private(settings, "".join(f"{line}\n" for line in (*_SETTINGS, *options)))
+    write_private(listed, "".join(f"{source.line()}\n" for source in sources))
     tail = LastLines(making.output)
     env = {**own(PROXIES), "SOURCE_DATE_EPOCH": str(base.epoch), "TMPDIR": str(making.scratch)}
-    code = run_lines(mmdebstrap_command(base, making, sources, options, packages), tail, env=env)
+    with listed.open("rb") as stream:
+        code = run_lines(mmdebstrap_command(base, making, settings, packages), tail, env=env, stdin=stream)
     keep_packages(new, packages, package_lists(making.indexes, sources))
     shutil.rmtree(new)
     if code != 0:

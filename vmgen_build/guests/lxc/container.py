@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vmgen_build.guests.lxc import wall
+from vmgen_build.guests.lxc.words import value, word
 from vmgen_build.guests.model import Output
 from vmgen_build.host.run import run_lines, run_on_terminal
 from vmgen_build.store.lease import CGROUPS, remove_cgroups
@@ -78,15 +79,15 @@ class Container:
         group = f"{CGROUPS}/{self._cgroup}"
         lines = [
             "lxc.uts.name = localhost",
-            f"lxc.rootfs.path = dir:{self.root}",
+            f"lxc.rootfs.path = dir:{value(self.root)}",
             *wall.lines(seccomp, network=network),
             f"lxc.cgroup.dir.container = {group}/guest",
             f"lxc.cgroup.dir.monitor = {group}/monitor",
             f"lxc.cgroup.dir.monitor.pivot = {group}/pivot",
             "lxc.mount.entry = tmpfs run tmpfs nosuid,nodev,mode=0755 0 0",
-            f"lxc.mount.entry = {self.inside} {self.step_folder.lstrip('/')} none rbind,create=dir 0 0",
+            f"lxc.mount.entry = {word(self.inside)} {self.step_folder.lstrip('/')} none rbind,create=dir 0 0",
             f"lxc.net.0.type = {'none' if network else 'empty'}",
         ]
         if network and resolv.exists():
-            lines.append(f"lxc.mount.entry = {resolv} etc/resolv.conf none bind,ro,create=file 0 0")
+            lines.append(f"lxc.mount.entry = {word(resolv)} etc/resolv.conf none bind,ro,create=file 0 0")
         return "\n".join(lines) + "\n"

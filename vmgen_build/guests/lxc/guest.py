@@ -14,6 +14,7 @@ from vmgen_build.guests.delivery import environment, items_of, write_items
 from vmgen_build.guests.lxc import overlay, wall
 from vmgen_build.guests.lxc.container import Container
 from vmgen_build.guests.lxc.site import Site
+from vmgen_build.guests.lxc.words import word
 from vmgen_build.guests.model import Guest, Output, StepExecutor
 from vmgen_build.host import syscalls as sc
 from vmgen_build.host.undo import Undo
@@ -135,7 +136,7 @@ class LxcGuest(RootExecutor, Guest):
             f"lxc.uts.name = {self.site.plan.name}\n"
             f"lxc.rootfs.path = overlay:{lower}:{kept / TREE}\n"
             "lxc.net.0.type = none\n"
-            f"lxc.mount.entry = {kept / 'step.sh'} tmp/vmgen-step.sh none bind,create=file 0 0\n"
+            f"lxc.mount.entry = {word(kept / 'step.sh')} tmp/vmgen-step.sh none bind,create=file 0 0\n"
         )
         return (
             f"kept the container of step '{step.name}'; enter it with:\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -59,10 +60,14 @@ def chown_owner(owner: str) -> str:
 
 
 def _carried(file: CopiedFile) -> StepFile:
-    """By reference and digest: a big file is not kept in memory."""
+    """By reference and digest: a big file is not kept in memory.
+
+    It is private where others may not read it: here, or in the guest.
+    """
     with reading(file.source, file.at("source"), f"[config.files.{file.name}] source"):
         digest = sha256_of(file.source)
-    return StepFile(file.name, digest, 0o600, source=file.source)
+        private = not file.source.stat().st_mode & file.mode & stat.S_IROTH
+    return StepFile(file.name, digest, 0o600, source=file.source, private=private)
 
 
 def _probe(ctx: PlanContext, file: CopiedFile, copy: _Copy, sha256: str, whole: bool) -> Probe:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import stat
 from collections.abc import Iterator
+from dataclasses import replace
 
 from vmgen_build.errors import Problem, RecipeError
 from vmgen_build.plan.context import PlanContext
@@ -24,9 +26,14 @@ def steps(ctx: PlanContext) -> Iterator[Step]:
             name=f"script-{script.name}",
             title=f"script {script.name}",
             script=ctx.renderer.sh("linux/script.sh.j2", interpreter=_interpreter(script, text)),
-            files=(StepFile.of("script", text, 0o755),),
+            files=(replace(StepFile.of("script", text, 0o755), private=_is_private(script)),),
             network=True,
         )
+
+
+def _is_private(script: Script) -> bool:
+    """Whether others may not read its file on this host."""
+    return script.file is not None and not script.file.stat().st_mode & stat.S_IROTH
 
 
 def script_text(script: Script) -> bytes:

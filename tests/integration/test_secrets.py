@@ -1,0 +1,135 @@
+"""Issue 8, items 6, 11 and 14, in one real build: what its processes hold, what it leaves, and an odd cache.
+
+The cache is called "a b'$(touch made)", and starts with the layers of the others.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SECRET = "canary-8-6"
+RECIPE = """[hardware]
+vm_id = secrets
+os = debian-12
+[config]
+root_passwd = env:VMGEN_CANARY
+[[scripts]]
+[[[look]]]
+run = '''
+tr '\\0' '\\n' </proc/1/environ
+echo looked
+sleep 2
+'''
+"""
+SURROUNDINGS = {
+    "VMGEN_CANARY": SECRET,
+    "VMGEN_SSH_PASSWORD": SECRET,
+    "AWS_SECRET_ACCESS_KEY": "canary-aws",
+    "no_proxy": "localhost",
+}
+
+
+@dataclass(frozen=True)
+class Seen:
+    """lines: that the script printed, of /proc/1/environ; holders: programs with a secret in their environment while it
+    ran; names: of all that were looked at."""
+
+    lines: list[str]
+    holders: list[str]
+    names: list[str]
+    out: Path
+    cache: Path
+
+
+@pytest.fixture(scope="module")
+def seen(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
+    folder = tmp_path_factory.mktemp("secrets")
+    odd = cache.parent / f"a b'$(touch made)-{os.getpid()}"
+    subprocess.run(["cp", "-al", cache, odd], check=True)
+    try:
+        recipe = folder / "secrets.ini"
+        recipe.write_text(RECIPE)
+        words = [sys.executable, "-m", "vmgen_build", recipe, "-o", folder / "out", "--cache", odd, "--json"]
+        with subprocess.Popen(
+            words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | SURROUNDINGS
+        ) as tool:
+            lines, holders, names = watched(tool)
+        assert tool.returncode == 0, lines[-20:]
+        yield Seen(lines, holders, names, folder / "out", odd)
+    finally:
+        shutil.rmtree(odd)
+
+
+def watched(tool: subprocess.Popen[str]) -> tuple[list[str], list[str], list[str]]:
+    """As Seen has them. The processes are looked at when the script says that it is there."""
+    assert tool.stdout is not None
+    lines: list[str] = []
+    holders: list[str] = []
+    names: list[str] = []
+    for text in tool.stdout:
+        event: dict[str, Any] = json.loads(text)
+        if event["event"] == "step-output" and event["step"] == "script-look":
+            lines.append(event["line"])
+            if event["line"] == "looked":
+                for pid in descendants(tool.pid):
+                    name, environ = asked(pid)
+                    names.append(name)
+                    holders += [name] if SECRET.encode() in environ else []
+    return lines, holders, names
+
+
+def descendants(pid: int) -> list[int]:
+    """It, and all that it started."""
+    children: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = int(stat.read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            continue
+        children.setdefault(parent, []).append(int(stat.parent.name))
+    found = [pid]
+    for one in found:
+        found += children.get(one, [])
+    return found
+
+
+def asked(pid: int) -> tuple[str, bytes]:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip(), Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return "", b""
+
+
+def test_issue_8_6_no_process_of_a_build_has_a_secret_in_its_environment(seen: Seen) -> None:
+    assert "lxc-execute" in seen.names and len([name for name in seen.names if name.startswith("python")]) >= 3
+    assert seen.holders == []
+
+
+def test_issue_8_6_the_first_process_of_the_container_has_a_small_environment(seen: Seen) -> None:
+    names = {line.partition("=")[0] for line in seen.lines[: seen.lines.index("looked")]} - {""}
+    assert names and names <= {"PATH", "LC_ALL", "HOME", "TMPDIR", "container", "container_ttys"}
+
+
+def test_issue_8_11_modes_follow_content(seen: Seen) -> None:
+    modes = {path.name: path.stat().st_mode & 0o777 for path in seen.out.iterdir()}
+    assert modes == {
+        "secrets-lxc-amd64.tar.zst": 0o600,
+        "secrets-lxc-amd64.manifest.json": 0o644,
+        "SHA256SUMS": 0o644,
+    }
+    (log,) = seen.cache.glob("logs/secrets-lxc-*.log")
+    assert (log.stat().st_mode & 0o777, log.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+
+
+def test_issue_8_14_the_caches_name_is_data(seen: Seen) -> None:
+    assert not Path("made").exists() and not list(seen.cache.rglob("made"))
