@@ -20,6 +20,7 @@ from vmgen_build.host.system import host_system
 from vmgen_build.limits import RELEASE_BEHIND
 from vmgen_build.plan.digests import digest_of
 from vmgen_build.systems.model import System
+from vmgen_build.text import without_passwords
 
 FRESH = 3600.0
 """Seconds for which a Release digest is taken as it is."""
@@ -142,7 +143,9 @@ def release_of(source: AptSource, arch: str, cache: Path, *, offline: bool = Fal
     if source.keyring:
         _check_newest(signed, cache)
     found = Release(release.digest_of_indexes(signed, source.components, arch), signed.date)
-    _write_json(record, {"asked": time.time(), "url": url, "digest": found.digest, "date": found.date})
+    _write_json(
+        record, {"asked": time.time(), "url": without_passwords(url), "digest": found.digest, "date": found.date}
+    )
     return found
 
 
@@ -168,7 +171,7 @@ def _check_newest(signed: SignedRelease, cache: Path) -> None:
             " where the archive went back on purpose"
         )
     if signed.date > newest:
-        _write_json(memory, {"url": signed.url, "date": signed.date})
+        _write_json(memory, {"url": without_passwords(signed.url), "date": signed.date})
 
 
 def _read_record(path: Path) -> tuple[float, Release] | None:
