@@ -113,9 +113,12 @@ def test_issue_8_7_a_manifest_s_machine_is_checked_before_all_else(
 
 
 def test_issue_8_7_an_ova_with_other_disks_than_its_manifest_says(make: Make, booted: Booted) -> None:
-    made = with_machine(make("vmware", "ova"), lambda m: m["drives"][0].update(file="other.vmdk"))
-    with pytest.raises(BuildError, match=r"lacks what its manifest says of it: other\.vmdk"):
-        booted(made)
+    def second(machine: dict[str, Any]) -> None:
+        more = {"name": "hdd1", "file": "other.vmdk", "unit": 1, "boot": False, "volumes": []}
+        machine["drives"].append(machine["drives"][0] | more)
+
+    with pytest.raises(BuildError, match=r"lacks disks of the machine that was asked for: other\.vmdk"):
+        booted(with_machine(make("vmware", "ova"), second))
 
 
 @pytest.mark.parametrize("name", ["/etc/shadow", "../secret", "..", "", "a/b.qcow2", 7, None, "x\0.raw"])
