@@ -14,6 +14,7 @@ from tempfile import mkdtemp
 from vmgen_build.artifacts.disk.layout import Content
 from vmgen_build.errors import BuildError
 from vmgen_build.host import syscalls as sc
+from vmgen_build.host.undo import Undo
 
 EMPTY = ("/dev", "/proc", "/sys", "/run")
 """Folders that the running system mounts something on; what the root has in them stays out."""
@@ -40,7 +41,7 @@ def sources(root: Path, mounts: Sequence[str], scratch: Path) -> Iterator[dict[s
     a symbolic link.
     """
     wanted = [normal(m) for m in mounts]
-    with ExitStack() as undo:
+    with Undo() as undo:
         found = {}
         for number, mount in enumerate(wanted):
             folder = inside(root, mount)

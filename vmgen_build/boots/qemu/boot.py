@@ -26,6 +26,7 @@ from vmgen_build.errors import BuildError, HostError
 from vmgen_build.guests.model import Communicator, Ran
 from vmgen_build.host.confined import Reach, start_confined
 from vmgen_build.host.run import kill
+from vmgen_build.host.undo import Undo
 from vmgen_build.limits import MACHINE_LINE, READER_OUTPUT
 from vmgen_build.plan.machine import Machine
 from vmgen_build.text import duration
@@ -93,7 +94,7 @@ def booted_vm(
         bus.note(sentence, level="warning")
     for sentence in replaced(machine):
         bus.note(sentence, verbose=True)
-    with ExitStack() as undo:
+    with Undo() as undo:
         copies = throwaway(machine, disks, boot.scratch)
         reason = give_agent(machine, copies)
         nics = joined(machine.nics)
@@ -160,7 +161,7 @@ class _Qemu:
     def __enter__(self) -> _Qemu:
         _, inner, control, inner_control = self._wires
         parts = self._parts
-        with ExitStack() as undo:
+        with Undo() as undo:
             errors = undo.enter_context(self._errors.open("wb"))
             wiring = parts.wiring(self.console.file, inner.fileno(), inner_control.fileno(), undo)
             command = arguments(parts.machine, wiring, parts.power)
