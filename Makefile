@@ -11,7 +11,7 @@ STAMP := $(VENV)/.installed
 RECIPE := recipes/lab.ini
 OUTPUT := output
 TEST_PACKAGES := shellcheck dash iptables fdisk e2fsprogs qemu-utils btrfs-progs dosfstools mtools ntfs-3g xfsprogs \
-    qemu-system-x86 ovmf seabios ipxe-qemu libvmdk-utils faketime virt-v2v libvirt-clients libxml2-utils \
+    qemu-system-x86 ovmf seabios ipxe-qemu libvmdk-utils virt-v2v libvirt-clients libxml2-utils \
     golang-go golang-github-vmware-govmomi-dev p7zip-full python3-libvmdk openssh-server gnupg gpgv util-linux grub-common git rsync
 
 # What a build needs: a program or file (- for none to be looked for), Debian's package that brings it, and why.

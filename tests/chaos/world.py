@@ -5,10 +5,13 @@ All of it lies in a mount namespace of the campaign's own, and ends with it.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
 import subprocess
+import tarfile
+import zlib
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -50,7 +53,7 @@ class World:
     """warm: a cache on the disk that is filled once, and used by the next campaign too. folder: new, with a short path.
 
     small: whether the base is made smaller, see SPARED.
-    references: backend -> name of an artifact -> its sha256, of a build that nobody disturbed.
+    references: backend -> name of an artifact -> its sha256 (or content_of), of a build that nobody disturbed.
     """
 
     folder: Path
@@ -85,7 +88,7 @@ class World:
         for name in self.backends:
             self.reset("steps")
             run = self._whole(self.start(name))
-            self.references[name] = artifacts(self.out)
+            self.references[name] = artifacts(self.out, name)
             self.events[name] = steps_of(run.events)
         self.reset("steps")
         if self.node is not None:
@@ -194,15 +197,32 @@ def used(folder: Path) -> int:
     return shutil.disk_usage(folder).used
 
 
-def artifacts(folder: Path) -> dict[str, str]:
-    """Name -> sha256 of what is there under a final name, manifests and sums aside."""
-    import hashlib
+def artifacts(folder: Path, backend: str) -> dict[str, str]:
+    """Name -> what a build must give again, of each file under a final name; manifests and sums aside."""
+    return {path.name: (content_of(path) if backend == "node" else sha256_of(path)) for path in finals(folder)}
 
-    found = {}
-    for path in finals(folder):
-        with path.open("rb") as file:
-            found[path.name] = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[attr-defined]
-    return found
+
+def sha256_of(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def content_of(path: Path) -> str:
+    """What is alike in all bundles of a node, whose containers write to their disks while they run: the files of /etc
+    and /root, by name. "broken" where it cannot be read to its end."""
+    try:
+        with tarfile.open(path) as bundle:
+            outer = bundle.getnames()
+            (name,) = [each for each in outer if each.endswith(".tar.gz")]
+            with tarfile.open(fileobj=bundle.extractfile(name), mode="r|gz") as root:
+                inner = [member.name for member in root]
+    except (OSError, EOFError, ValueError, tarfile.TarError, zlib.error):
+        return "broken"
+    kept = [each for each in inner if each.startswith(("./etc/", "./root/", "etc/", "root/"))]
+    return hashlib.sha256("\n".join(outer + sorted(kept)).encode()).hexdigest()
 
 
 def finals(folder: Path) -> Iterable[Path]:

@@ -132,3 +132,16 @@ def test_the_mirror_lies_as_often_as_it_is_asked_to() -> None:
         assert answers[0] == answers[2] == body
         assert answers[1] != body, name
     assert sys.getsizeof(body) and mirror.lies == 1
+
+
+def test_the_clock_jumps_and_sleeping_goes_on(world: Any) -> None:
+    blow = Blow(world, scenario("clock"))
+    environ = FAULTS["clock"].before(blow)
+    code = (
+        "import os, time; from pathlib import Path; file = Path(os.environ['VMGEN_CHAOS_CLOCK'])\n"
+        "began, then = time.monotonic(), time.time(); file.write_text('-90000')\n"
+        "time.sleep(0.01); print(then - time.time() > 80000, time.localtime() < time.localtime(then),"
+        " 0 < time.monotonic() - began < 1000)"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], env={**os.environ, **environ}, capture_output=True, text=True)
+    assert ran.stdout == "True True True\n", ran.stderr

@@ -8,12 +8,14 @@ import os
 import re
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from vmgen_build.bases.apt import release
 from vmgen_build.bases.apt.release import Release, SignedRelease
-from vmgen_build.errors import BuildError
+from vmgen_build.errors import BuildError, HostError
+from vmgen_build.host.files import write_whole
 from vmgen_build.host.programs import find_program
 from vmgen_build.host.run import run
 from vmgen_build.host.system import host_system
@@ -184,10 +186,6 @@ def _read_record(path: Path) -> tuple[float, Release] | None:
 
 def _write_json(path: Path, data: Mapping[str, object]) -> None:
     """Best effort: a reader without the right to write asks again next time."""
-    part = path.with_suffix(f".part-{os.getpid()}")
-    try:
+    with suppress(HostError, OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(json.dumps(data) + "\n")
-        part.replace(path)
-    except OSError:
-        part.unlink(missing_ok=True)
+        write_whole(path, json.dumps(data) + "\n")
