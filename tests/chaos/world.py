@@ -36,7 +36,7 @@ SPARED = (
     *("usr/share/locale", "usr/share/perl", "usr/share/doc", "usr/share/man"),
     *("usr/lib/x86_64-linux-gnu/gconv", "usr/lib/x86_64-linux-gnu/perl"),
 )
-"""What the base goes without where runs must be quick: no step of the recipe uses it."""
+"""What the base goes without where runs must be quick: no step uses it. All other layers are made anew."""
 
 _WARM = ("base", "packages", "repositories", "machine", "tools")
 """How the names of layers begin that are made once."""
@@ -117,9 +117,12 @@ class World:
             subprocess.run(["cp", "-a", path, self.cache], check=True)
         for path in self.cache.glob("downloads/packages-*"):
             shutil.rmtree(path)
+        for layer in (self.cache / "layers").iterdir() if self.small else ():
+            if self._name(layer) != "base":
+                shutil.rmtree(layer)
         for path in self.cache.glob("layers/*/data/fs") if self.small else ():
             for name in SPARED:
-                shutil.rmtree(path / name, ignore_errors=True)
+                shutil.rmtree(path / name)
 
     def start(
         self,
@@ -159,12 +162,16 @@ class World:
             old.unlink()
 
     def _is_lacking(self, layer: Path, depth: str) -> bool:
-        name = str(json.loads((layer / "meta.json").read_text())["name"])
+        name = self._name(layer)
         if name == "packages-network":
             return depth == "packages"
         if name == "base":
             return depth == "base"
         return not name.startswith(_WARM)
+
+    @staticmethod
+    def _name(layer: Path) -> str:
+        return str(json.loads((layer / "meta.json").read_text())["name"])
 
     @staticmethod
     def clear(folder: Path) -> None:
