@@ -121,7 +121,8 @@ def _mirror(*names: str) -> Fault:
     def before(blow: Blow) -> dict[str, str]:
         chance = blow.chance
         times = chance.choice((1, 2, WHOLE))
-        blow.world.mirror.become(Mood(chance.choice(names), chance.randrange(12), times, chance))
+        moods = [name for name in names if not (blow.world.small and name == "long")]  # apt waits for minutes
+        blow.world.mirror.become(Mood(chance.choice(moods), chance.randrange(12), times, chance))
         return {}
 
     def strike(blow: Blow, run: Run) -> None:
