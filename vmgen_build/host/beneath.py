@@ -37,7 +37,8 @@ def open_beneath(root: Path, name: str, flags: int = os.O_RDONLY, mode: int = 0o
     """
     top = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        return _openat2(top, name, flags | os.O_CLOEXEC, mode if flags & (os.O_CREAT | os.O_TMPFILE) else 0)
+        creates = flags & os.O_CREAT or flags & os.O_TMPFILE == os.O_TMPFILE
+        return _openat2(top, name, flags | os.O_CLOEXEC, mode if creates else 0)
     finally:
         os.close(top)
 

@@ -83,6 +83,15 @@ def test_nothing_is_written_outside(tree: Path) -> None:
     assert (tree.parent / "outside").read_text() == "secret"
 
 
+def test_a_folder_is_opened(tree: Path) -> None:
+    """O_TMPFILE shares a bit with O_DIRECTORY, and openat2 takes a mode for what it creates alone."""
+    descriptor = open_beneath(tree, "etc", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        assert os.listdir(descriptor) == ["shadow"]
+    finally:
+        os.close(descriptor)
+
+
 def test_no_descriptor_stays_open(tree: Path) -> None:
     before = len(os.listdir("/proc/self/fd"))
     for name in ("etc/shadow", "etc", "none"):
