@@ -69,6 +69,19 @@ READER_OUTPUT = Limit("reader-output", "what a program that reads a foreign disk
 
 # Recipes, templates and other texts.
 
+RECIPE = Limit("recipe", "a recipe or a profile", 2 * MB)
+RECIPE_LINES = Limit("recipe-lines", "lines of a recipe or a profile, and so its options and sections", 50_000, "lines")
+RECIPE_DEPTH = Limit("recipe-depth", "sections within sections of a recipe", 16, "levels")
+RECIPE_FILES = Limit("recipe-files", "files that make up a recipe: profiles, and those that they take in", 64, "files")
+SCRIPT_FILE = Limit("script-file", "a script that a recipe names", 16 * MB)
+KEY_FILE = Limit("key-file", "a repository's key that a recipe names", 1 * MB)
+SECRET_FILE = Limit("secret-file", "a file that holds a password or public keys", 64 * KB)
+TEMPLATE = Limit("template", "a template of a recipe's own", 1 * MB)
+CHECK_TIME = Limit("check-time", "processor time that checking or compiling a recipe takes", 120, "s")
+CHECK_MEMORY = Limit("check-memory", "memory that checking or compiling a recipe takes", 1_100 * MB)
+SUMS = Limit("sums", "a SHA256SUMS file", 16 * MB)
+PLAN = Limit("plan", "the plan.json of an earlier export", 64 * MB)
+
 # A booted image, its probes and its console.
 
 CONSOLE = Limit("console", "what a booted machine shows on its console", 16 * MB)

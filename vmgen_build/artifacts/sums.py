@@ -10,7 +10,8 @@ from pathlib import Path
 from vmgen_build.errors import HostError
 from vmgen_build.host.files import write_whole
 from vmgen_build.host.locks import folder_lock
-from vmgen_build.host.regular import open_regular
+from vmgen_build.host.regular import read_regular
+from vmgen_build.limits import SUMS
 
 NAME = "SHA256SUMS"
 
@@ -33,8 +34,7 @@ def update_sums(folder: Path, entries: Mapping[str, str]) -> Path:
 def read_sums(folder: Path) -> dict[str, str]:
     """File name -> sha256; empty where there is no such file. Lines of any other form are left out."""
     try:
-        with open_regular(folder / NAME) as file:
-            text = file.read().decode(errors="replace")
+        text = read_regular(folder / NAME, SUMS).decode(errors="replace")
     except FileNotFoundError:
         return {}
     except OSError as error:

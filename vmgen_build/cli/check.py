@@ -59,13 +59,16 @@ class _Wanted:
 
 def _check(path: Path, wanted: _Wanted) -> tuple[tuple[Problem, ...], str]:
     """The problems, and what the recipe is about; "" where it is wrong."""
+    from vmgen_build.host.bounds import bounded
+    from vmgen_build.limits import CHECK_MEMORY, CHECK_TIME
     from vmgen_build.recipe.load import load
 
     warnings: tuple[Problem, ...] = ()
     try:
-        recipe = load(path, wanted.sets, wanted.strict)
-        warnings = recipe.warnings
-        _plan(recipe, wanted)
+        with bounded(str(path), CHECK_TIME, CHECK_MEMORY):
+            recipe = load(path, wanted.sets, wanted.strict)
+            warnings = recipe.warnings
+            _plan(recipe, wanted)
     except RecipeError as error:
         return (*error.problems, *warnings, *error.warnings), ""
     plural = "s" if len(warnings) > 1 else ""

@@ -36,14 +36,17 @@ def compile_command(recipe: Path, **values: Any) -> None:
     """
     from vmgen_build.build.engine import plan_for
     from vmgen_build.build.options import BuildOptions
+    from vmgen_build.host.bounds import bounded
+    from vmgen_build.limits import CHECK_MEMORY, CHECK_TIME
     from vmgen_build.plan.export import export
     from vmgen_build.recipe.load import load
 
     options = BuildOptions(**values, shared_cache=common.shared_cache())
-    loaded = load(recipe, options.sets, options.strict)
+    with bounded(str(recipe), CHECK_TIME, CHECK_MEMORY):
+        loaded = load(recipe, options.sets, options.strict)
+        plans = {backend: plan_for(loaded, backend, options) for backend in options.backends}
     common.show_problems(loaded.warnings)
-    for backend in options.backends:
-        plan = plan_for(loaded, backend, options)
+    for backend, plan in plans.items():
         folder = options.output / backend if len(options.backends) > 1 else options.output
         for path in export(plan, folder):
             common.show(str(path))

@@ -25,6 +25,7 @@ from typing import BinaryIO, cast
 from vmgen_build.bases.supply import Supply
 from vmgen_build.errors import BuildError
 from vmgen_build.guests.model import PATH
+from vmgen_build.host.regular import open_regular
 from vmgen_build.plan.model import Plan, Step
 
 ENVIRONMENT = {
@@ -142,7 +143,7 @@ def _opened(item: Item) -> Iterator[_Content]:
         yield _Content(item, io.BytesIO(item.content), len(item.content))
         return
     try:
-        file = item.source.open("rb")
+        file = open_regular(item.source)
     except OSError as error:
         raise BuildError(f"{item.source} cannot be read any more: {error.strerror}; run the build again") from error
     with file:

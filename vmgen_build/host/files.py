@@ -40,7 +40,7 @@ class Written:
 
 def sha256_of(path: Path) -> str:
     """Raises OSError where the file cannot be read."""
-    with path.open("rb", buffering=0) as file:
+    with open_regular(path) as file:
         return sha256_in(file)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -13,8 +12,10 @@ from typing import BinaryIO
 
 from vmgen_build.errors import HostError
 from vmgen_build.filenames import wrong_file_name
-from vmgen_build.host.regular import open_regular
+from vmgen_build.host.regular import open_regular, read_regular
 from vmgen_build.host.remove import open_folder, remove_tree
+from vmgen_build.jsontext import parse_json
+from vmgen_build.limits import PLAN
 from vmgen_build.plan.model import Plan, StepFile
 
 SUFFIXES = {"sh": ".sh", "batch": ".bat"}
@@ -113,10 +114,9 @@ def _carried(file: StepFile, folder: _Folder) -> Path:
 def _remove_earlier(out: _Folder) -> None:
     """By the plan.json of the earlier export, which says what it wrote; a foreign file of that name is left alone."""
     try:
-        with open_regular(out.path / "plan.json") as file:
-            steps = json.load(file)["steps"]
+        steps = parse_json(read_regular(out.path / "plan.json", PLAN), PLAN)["steps"]
         names = [(str(step["name"]), str(step["dialect"])) for step in steps]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError):
         return
     for index, (name, dialect) in enumerate(names, 1):
         if not wrong_file_name(name) and dialect in SUFFIXES:

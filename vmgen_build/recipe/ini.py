@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from vmgen_build.errors import Position
+from vmgen_build.limits import RECIPE_DEPTH
 from vmgen_build.recipe.problems import Problems, place, plain
 from vmgen_build.recipe.spans import HeadSpans, OptionSpans, Span
 
@@ -272,6 +273,8 @@ class _Parser:
             self.head_error(
                 f"a section opens with {depth} and closes with {closed} brackets; write as many of each", depth
             )
+        elif depth > RECIPE_DEPTH.amount:
+            self.head_error(f"the sections are nested too deep: {RECIPE_DEPTH.exceeded}", depth)
         elif depth > len(self.stack):
             above = place([s.name for s in self.stack[1:]]) or "the file's top"
             right = _head(name, len(self.stack))
@@ -284,7 +287,7 @@ class _Parser:
         """Report a wrong head, and go on in a section that hangs nowhere: its lines are still checked."""
         self.problems.error(Position(self.file, self.line), "", text, "syntax")
         self.lost = True
-        depth = min(depth, len(self.stack) + _LOST_LEVELS)
+        depth = min(depth, len(self.stack) + _LOST_LEVELS, RECIPE_DEPTH.amount)
         self.close(depth, self.start)
         while len(self.stack) <= depth:
             self.stack.append(IniSection("?", len(self.stack), self.file, self.line))

@@ -7,7 +7,8 @@ from functools import partial
 from pathlib import Path
 
 from vmgen_build import resources
-from vmgen_build.errors import RecipeError
+from vmgen_build.errors import Position, Problem, RecipeError
+from vmgen_build.limits import RECIPE_FILES
 from vmgen_build.recipe import ini, slips, tree
 from vmgen_build.recipe.ini import IniSection
 from vmgen_build.recipe.problems import Problems, did_you_mean, shown
@@ -31,6 +32,8 @@ class Sources:
 
     def read(self, path: Path, file: str) -> IniSection:
         """A file's tree, its slips mended. Raises RecipeError where there is no text to read."""
+        if len(self.texts) >= RECIPE_FILES.amount:
+            raise RecipeError([Problem(Position(file, 0), "", f"is one file too many: {RECIPE_FILES.exceeded}")])
         text = read_text(path, file)
         self.folders[file] = path.parent
         document = ini.parse(text, file, self.problems)

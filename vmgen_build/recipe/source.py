@@ -5,16 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from vmgen_build.errors import Position, Problem, RecipeError
-
-LARGEST = 32 * 1024 * 1024
-"""Bytes; no recipe comes near."""
+from vmgen_build.host.regular import open_regular
+from vmgen_build.limits import RECIPE, RECIPE_LINES
 
 
 def read_text(path: Path, file: str) -> str:
     """The file's text without a byte order mark. `file` is how messages name it. Raises RecipeError."""
     try:
-        with path.open("rb") as stream:
-            data = stream.read(LARGEST + 1)
+        with open_regular(path) as stream:
+            data = stream.read(RECIPE.amount + 1)
     except IsADirectoryError:
         raise _refused(file, "is a folder; name the recipe's file") from None
     except FileNotFoundError:
@@ -22,12 +21,14 @@ def read_text(path: Path, file: str) -> str:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "its name holds a NUL character"
         raise _refused(file, f"cannot be read: {reason}") from None
+    if len(data) > RECIPE.amount:
+        raise _refused(file, f"is too large to be a recipe: {RECIPE.exceeded}")
+    if data.count(b"\n") >= RECIPE_LINES.amount:
+        raise _refused(file, f"has too many lines to be a recipe: {RECIPE_LINES.exceeded}")
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise _refused(file, "is UTF-16 text; save it as UTF-8")
     if (nul := data.find(b"\0")) >= 0:
         raise _refused(file, "holds a NUL byte: it is binary; a recipe is plain text", _line(data, nul))
-    if len(data) > LARGEST:
-        raise _refused(file, f"is larger than {LARGEST // 1024**2} MB; a recipe is a few kilobytes of text")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

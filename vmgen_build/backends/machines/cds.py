@@ -13,6 +13,7 @@ from pathlib import Path
 
 from vmgen_build.errors import BuildError, HostError, Problem, RecipeError
 from vmgen_build.host.files import Written, sha256_of, whole_file
+from vmgen_build.host.regular import open_regular
 from vmgen_build.plan.hostfiles import reading
 from vmgen_build.plan.model import Plan
 from vmgen_build.recipe.problems import place
@@ -73,7 +74,7 @@ def copied(plan: Plan, image: CdImage, goal: Path) -> Written:
     """A copy of the image. Raises BuildError as `unchanged`, HostError where there is no room; then there is none."""
     path, digest = _path(plan, image), hashlib.sha256()
     try:
-        source = path.open("rb", buffering=0)
+        source = open_regular(path)
     except OSError as error:
         raise _unreadable(path, error) from error
     try:

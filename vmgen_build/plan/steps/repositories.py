@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vmgen_build.errors import Problem, RecipeError
+from vmgen_build.host.regular import read_regular
 from vmgen_build.installers import Source
+from vmgen_build.limits import KEY_FILE
 from vmgen_build.plan.context import LeftOut, PlanContext
 from vmgen_build.plan.hostfiles import reading
 from vmgen_build.plan.model import Step
@@ -39,7 +41,7 @@ def _output(ctx: PlanContext, repository: Repository) -> Output | LeftOut:
     key = None
     if repository.key is not None:
         with reading(repository.key, repository.at("key"), f"{section} key"):
-            key = repository.key.read_bytes()
+            key = read_regular(repository.key, KEY_FILE)
     source = Source(
         name=repository.name,
         url=repository.url or "",

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from vmgen_build.errors import Problem, RecipeError
+from vmgen_build.host.regular import read_regular
+from vmgen_build.limits import SCRIPT_FILE
 from vmgen_build.plan.context import PlanContext
 from vmgen_build.plan.hostfiles import reading
 from vmgen_build.plan.model import Step, StepFile
@@ -41,7 +43,7 @@ def script_text(script: Script) -> bytes:
     if script.file is None:
         return ((script.run or "").rstrip("\n") + "\n").encode()
     with reading(script.file, script.at("file"), f"[config.scripts.{script.name}] file"):
-        return script.file.read_bytes()
+        return read_regular(script.file, SCRIPT_FILE)
 
 
 def _interpreter(script: Script, text: bytes) -> list[str]:

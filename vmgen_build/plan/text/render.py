@@ -21,6 +21,17 @@ SHEBANG = "#!/bin/sh\n"
 DIRECTIVE = "# shellcheck disable=SC1003,SC1112,SC2016,SC2088 # quoted values are data\n"
 """Goes below the #! line where a value holds what shellcheck(1) takes for a slip: it cannot know that it is data."""
 
+_FAILURES = (
+    ValueError,
+    TypeError,
+    ArithmeticError,
+    LookupError,
+    AttributeError,
+    RecursionError,
+    SyntaxError,
+)
+"""What an expression of a template can end with, and Python's compiler for one that is nested too deep."""
+
 _SLIPS = frozenset("$`\\~\u2018\u2019")
 
 
@@ -68,7 +79,7 @@ class Renderer:
             raise _problem(str(error.name), 0, "there is no such template, of your own or shipped") from error
         except TemplateSyntaxError as error:
             raise _problem(error.filename or template, error.lineno, error.message or "syntax error") from error
-        except (TemplateError, ValueError, TypeError) as error:
+        except (TemplateError, *_FAILURES) as error:
             self._blame(template, error)
 
     def _blame(self, name: str, error: Exception) -> NoReturn:
@@ -80,8 +91,11 @@ class Renderer:
     def _loader(self) -> BaseLoader:
         from jinja2 import ChoiceLoader, FileSystemLoader
 
-        found = (self.override, resources.templates_dir(), *GROUP.every().values())
-        return ChoiceLoader([FileSystemLoader(folder) for folder in found if folder is not None])
+        from vmgen_build.plan.text.folder import ForeignFolder
+
+        own = [] if self.override is None else [ForeignFolder(self.override)]
+        shipped = (resources.templates_dir(), *GROUP.every().values())
+        return ChoiceLoader([*own, *(FileSystemLoader(folder) for folder in shipped)])
 
     @cached_property
     def _environment(self) -> Environment:

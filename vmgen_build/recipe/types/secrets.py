@@ -6,6 +6,8 @@ import base64
 import binascii
 import re
 
+from vmgen_build.host.regular import read_regular
+from vmgen_build.limits import SECRET_FILE
 from vmgen_build.recipe.ini import Value
 from vmgen_build.recipe.types.base import Context, Type
 from vmgen_build.recipe.types.sources import open_host_file
@@ -13,8 +15,6 @@ from vmgen_build.secret import Secret
 
 LONGEST_PASSWORD = 511
 """Bytes: crypt(3)'s CRYPT_MAX_PASSPHRASE_SIZE is 512 with the NUL."""
-
-_LARGEST_FILE = 64 * 1024
 
 
 def fetched(value: Value, ctx: Context) -> str:
@@ -28,12 +28,11 @@ def fetched(value: Value, ctx: Context) -> str:
             raise ValueError(f"the environment variable '{name}' is not set; set it before the build")
         return secret.reveal()
     path = open_host_file(value, name, ctx)
-    with path.open("rb") as file:
-        data = file.read(_LARGEST_FILE + 1)
-    if len(data) > _LARGEST_FILE:
-        raise ValueError(f"the file '{path}' is too large for a secret; name a file that holds nothing else")
     try:
-        text = data.decode()
+        text = read_regular(path, SECRET_FILE).decode()
+    except OSError as error:
+        why = f"the file '{path}' cannot be read as a secret: {error.strerror}"
+        raise ValueError(f"{why}; name a file that holds nothing else") from None
     except UnicodeDecodeError:
         raise ValueError(f"the file '{path}' is not UTF-8 text") from None
     return text.removesuffix("\n").removesuffix("\r")

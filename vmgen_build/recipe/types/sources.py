@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from vmgen_build.host.regular import open_regular
 from vmgen_build.recipe.ini import Value
 from vmgen_build.recipe.problems import shown
 from vmgen_build.recipe.types.base import Context, Type, of_text, without_control
@@ -20,10 +21,9 @@ def open_host_file(value: Value, text: str, ctx: Context) -> Path:
     """The path of a regular file that can be read."""
     path = ctx.path(value, text)
     try:
-        if path.is_dir():
-            raise ValueError(f"{shown(text)} is a folder; name a file")
-        with path.open("rb"):
-            pass
+        open_regular(path).close()
+    except IsADirectoryError:
+        raise ValueError(f"{shown(text)} is a folder; name a file") from None
     except FileNotFoundError:
         raise ValueError(f"there is no file {shown(str(path))}; paths start from the recipe's folder") from None
     except OSError as error:
