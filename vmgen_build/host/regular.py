@@ -28,9 +28,8 @@ def open_regular(path: Path, *, follow: bool = True) -> BinaryIO:
     """
     status = path.stat(follow_symlinks=follow)
     _check(status.st_mode, path)
-    descriptor = os.open(
-        path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
-    )
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    descriptor = os.open(path, flags if follow else flags | os.O_NOFOLLOW)
     try:
         _check(os.fstat(descriptor).st_mode, path)
         return os.fdopen(descriptor, "rb")

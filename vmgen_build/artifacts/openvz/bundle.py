@@ -10,7 +10,7 @@ import io
 import os
 import stat
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,15 +18,18 @@ from typing import IO, BinaryIO, cast
 
 from vmgen_build.artifacts.gzipped import gzip_content
 from vmgen_build.artifacts.openvz.config import VEID, disk_size, parse_conf, parse_netif
+from vmgen_build.artifacts.tarstream import TarEntry, TarStream
 from vmgen_build.errors import BuildError, HostError
 from vmgen_build.host.files import Written, is_full, whole_file
+from vmgen_build.host.regular import open_regular
+from vmgen_build.limits import BUNDLE_TEXT
 
 SUMS = "SHA256SUMS"
 OS_TEMPLATE_SUFFIX = ".tar.gz"
 _INITS = ("./sbin/init", "./usr/sbin/init")
 _CHUNK = 1 << 20
-_FEW_BYTES = 1 << 20
-"""No file of a bundle but the OS template is larger."""
+_ODD = 3
+"""Names that are shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,27 +101,39 @@ def read_bundle(artifact: Path, os_template_to: Path | None = None) -> Bundle:
     digests: dict[str, str] = {}
     os_template = ""
     try:
-        with tarfile.open(artifact, "r:") as tar:
-            for member in tar:
-                file = tar.extractfile(member)
-                if file is None or "/" in member.name:
-                    raise BuildError(f"{artifact}: {member.name} is no file of a bundle; build it anew")
-                if member.name.endswith(OS_TEMPLATE_SUFFIX):
-                    os_template = member.name
-                    digests[os_template] = _copied(file, os_template_to)
-                elif member.size <= _FEW_BYTES:
-                    data = file.read()
-                    digests[member.name] = hashlib.sha256(data).hexdigest()
-                    texts[member.name] = data.decode()
-    except (tarfile.TarError, UnicodeDecodeError, EOFError) as error:
+        with open_regular(artifact) as file:
+            tar = TarStream(file)
+            for entry in tar.entries():
+                name = _checked(entry, digests)
+                if name.endswith(OS_TEMPLATE_SUFFIX):
+                    os_template = name
+                    digests[name] = _copied(tar, os_template_to)
+                else:
+                    data = tar.readall()
+                    digests[name] = hashlib.sha256(data).hexdigest()
+                    texts[name] = data.decode()
+    except ValueError as error:
         raise BuildError(f"{artifact} is no bundle for OpenVZ: {error}; build it anew") from error
+    except OSError as error:
+        raise BuildError(f"{artifact} cannot be read: {error.strerror}") from error
     _compare(artifact, digests, texts.get(SUMS, ""))
     if not os_template:
         raise BuildError(f"{artifact} holds no OS template; build it anew")
     return Bundle(texts, os_template)
 
 
-def _copied(source: IO[bytes], goal: Path | None) -> str:
+def _checked(entry: TarEntry, others: Collection[str]) -> str:
+    """Its name. Raises ValueError."""
+    if not entry.is_file or "/" in entry.name:
+        raise ValueError(f"{entry.name} is no file of a bundle")
+    if entry.name in others:
+        raise ValueError(f"{entry.name} is in it twice")
+    if entry.size > BUNDLE_TEXT.amount and not entry.name.endswith(OS_TEMPLATE_SUFFIX):
+        raise ValueError(f"{entry.name} is too large: {BUNDLE_TEXT.exceeded}")
+    return entry.name
+
+
+def _copied(source: TarStream, goal: Path | None) -> str:
     digest = hashlib.sha256()
     with (goal or Path(os.devnull)).open("wb") as file:
         while chunk := source.read(_CHUNK):
@@ -158,20 +173,29 @@ def conf_findings(conf: Mapping[str, str], os_template: str) -> list[str]:
 
 def bundled_os_template_findings(artifact: Path, os_template: str) -> list[str]:
     """os_template_findings of the OS template where it lies in the bundle."""
-    with tarfile.open(artifact, "r:") as tar, cast(IO[bytes], tar.extractfile(os_template)) as source:
-        return os_template_findings(source, os_template)
+    try:
+        with open_regular(artifact) as file:
+            tar = TarStream(file)
+            found = any(entry.name == os_template and entry.is_file for entry in tar.entries())
+            return os_template_findings(cast(IO[bytes], tar), os_template) if found else ["it is not in the bundle"]
+    except (OSError, ValueError) as error:
+        return [str(error)]
 
 
 def os_template_findings(source: Path | IO[bytes], name: str) -> list[str]:
     """What is wrong with an OS template: its gzip, its tar, its names, or that it lacks an init."""
+    odd: list[str] = []
+    init = False
     try:
-        with gzip_content(source, name) as plain, tarfile.open(fileobj=plain, mode="r|") as tar:
-            names = {member.name for member in tar}
-    except (BuildError, tarfile.TarError) as error:
+        with gzip_content(source, name) as plain:
+            for entry in TarStream(plain).entries():
+                init = init or entry.name.rstrip("/") in _INITS
+                if len(odd) < _ODD and entry.name.rstrip("/") != "." and not entry.name.startswith("./"):
+                    odd.append(entry.name)
+    except (BuildError, ValueError) as error:
         return [str(error)]
-    odd = sorted(name for name in names if name != "." and not name.startswith("./"))[:3]
-    found = [f"names that do not begin with ./: {', '.join(odd)}"] if odd else []
-    return found if not names.isdisjoint(_INITS) else [*found, "no /sbin/init in it"]
+    found = [f"names that do not begin with ./: {', '.join(sorted(odd))}"] if odd else []
+    return found if init else [*found, "no /sbin/init in it"]
 
 
 def content_size(root: Path) -> int:

@@ -9,16 +9,18 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, BinaryIO
 
 from vmgen_build.artifacts.ova.tar import Member, MemberReader, walk
 from vmgen_build.artifacts.ovf.read import Ovf, Reference, read_descriptor
 from vmgen_build.artifacts.progress import Progress
 from vmgen_build.artifacts.vmdk import VmdkError, VmdkInfo, check_vmdk, extract
 from vmgen_build.errors import HostError
+from vmgen_build.host.regular import open_regular
+from vmgen_build.limits import FINDINGS, OVA_TEXT
 
-_LARGEST_TEXT = 4 << 20
-"""Bytes of a descriptor or manifest that are still read."""
+_LONGEST_FINDING = 1000
+"""Characters."""
 
 _LINE = re.compile(r"(SHA1|SHA256)\((.+)\)= ([0-9a-f]+)")
 _BUFFER = 1 << 20
@@ -44,14 +46,14 @@ def check_ova(path: Path, *, folder: Path | None = None, progress: Progress | No
     progress: of the archive's bytes. Raises HostError where the file cannot be read, or the folder not be written to.
     """
     try:
-        with path.open("rb", buffering=0) as file:
+        with open_regular(path) as file:
             return _Check(file, folder, progress).run()
     except OSError as error:
         raise HostError(f"cannot read {path}: {error.strerror}") from error
 
 
 class _Check:
-    def __init__(self, file: io.FileIO, folder: Path | None, progress: Progress | None) -> None:
+    def __init__(self, file: BinaryIO, folder: Path | None, progress: Progress | None) -> None:
         self._file, self._folder, self._progress = file, folder, progress
         self._done = 0
         self._disks: dict[str, VmdkInfo] = {}
@@ -73,15 +75,16 @@ class _Check:
             f"the manifest names {name}, which is not in the archive" for name in sums if name not in known
         ]
         descriptor = (texts[".ovf"] or b"").decode(errors="replace")
-        return OvaContent(tuple(members), descriptor, self._disks, self._raws, tuple(self._findings))
+        return OvaContent(tuple(members), descriptor, self._disks, self._raws, _few(self._findings))
 
     def _text(self, members: list[Member], suffix: str) -> bytes | None:
         """The first member of that suffix, or None."""
         member = next((member for member in members if member.name.endswith(suffix)), None)
         if member is None:
             return None
-        if member.size > _LARGEST_TEXT:
-            self._findings.append(f"{member.name}: {member.size} bytes are too many to be one; it is not read")
+        if member.size > OVA_TEXT.amount:
+            why = f"{member.size} bytes are too many to be one: {OVA_TEXT.exceeded}"
+            self._findings.append(f"{member.name}: {why}; it is not read")
             return None
         with MemberReader(self._file, member) as reader:
             return reader.readall()
@@ -98,6 +101,8 @@ class _Check:
             if match is None or match[2] in found:
                 why = "is not of the form SHA256(name)= digest" if match is None else f"names {match[2]} again"
                 self._findings.append(f"line {number} of the manifest {why}")
+                if len(self._findings) > FINDINGS.amount:
+                    break
                 continue
             found[match[2]] = match[1].lower(), match[3]
         if len({algorithm for algorithm, _ in found.values()}) > 1:
@@ -155,6 +160,15 @@ class _Check:
         self._disks[member.name] = info
         if info.capacity != capacity:
             yield f"{member.name}: the disk has {info.capacity} bytes, and the descriptor says {capacity}"
+
+
+def _few(findings: list[str]) -> tuple[str, ...]:
+    """Those that are listed, each no longer than a person reads, and how many more there are."""
+    listed = [text if len(text) <= _LONGEST_FINDING else f"{text[:_LONGEST_FINDING]}…" for text in findings]
+    more = len(findings) - FINDINGS.amount
+    if more <= 0:
+        return tuple(listed)
+    return (*listed[: FINDINGS.amount], f"and more: {FINDINGS.exceeded}")
 
 
 def _order(members: list[Member]) -> Iterator[str]:

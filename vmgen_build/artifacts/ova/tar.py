@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from vmgen_build.limits import OVA_FILES
+
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
@@ -49,7 +51,7 @@ def walk(file: IO[bytes], size: int) -> tuple[list[Member], list[str]]:
     """The members of an archive of `size` bytes, and each rule that its headers, or its end, break."""
     members: list[Member] = []
     findings: list[str] = []
-    position = 0
+    position = count = 0
     while True:
         file.seek(position)
         block = file.read(BLOCK)
@@ -62,6 +64,11 @@ def walk(file: IO[bytes], size: int) -> tuple[list[Member], list[str]]:
             return members, [*findings, f"at byte {position}: this is no header of a tar archive"]
         findings += [f"{info.name}: {finding}" for finding in _header(block, info)]
         position += BLOCK
+        if info.size < 0:
+            return members, [*findings, f"{info.name}: its size is below zero"]
+        count += 1
+        if count > OVA_FILES.amount:
+            return members, [*findings, f"there are too many files in it: {OVA_FILES.exceeded}"]
         if info.size > size - position:
             return members, [*findings, f"{info.name}: the archive ends before the {info.size} bytes of this file"]
         if info.type in (tarfile.REGTYPE, tarfile.AREGTYPE):

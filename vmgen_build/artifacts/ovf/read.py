@@ -10,12 +10,15 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from vmgen_build.artifacts.ovf.parse import parse_xml
+
 ENVELOPE = "http://schemas.dmtf.org/ovf/envelope/1"
 _CIM = "http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_"
 STREAM = "http://www.vmware.com/interfaces/specifications/vmdk.html#streamOptimized"
 
 _NS = {"ovf": ENVELOPE, "rasd": f"{_CIM}ResourceAllocationSettingData", "vssd": f"{_CIM}VirtualSystemSettingData"}
 _RASD = f"{{{_NS['rasd']}}}"
+_NUMBER = re.compile("[0-9]{1,19}")
 _ORDER = ("References", "DiskSection", "NetworkSection", "VirtualSystem")
 _ON_CONTROLLER = ("15", "17")
 """ResourceType of what hangs on a controller: CD drives and disks."""
@@ -55,16 +58,7 @@ def read_descriptor(text: bytes) -> Ovf:
 
 
 def _parsed(text: bytes) -> ET.Element:
-    try:
-        plain = text.decode()
-    except UnicodeDecodeError as error:
-        raise ValueError("the descriptor is not UTF-8 text") from error
-    if "<!DOCTYPE" in plain or "<!ENTITY" in plain:
-        raise ValueError("the descriptor declares a document type, which no OVF descriptor has; it is not read")
-    try:
-        root = ET.fromstring(plain)  # noqa: S314 - without a document type there are no entities to expand
-    except ET.ParseError as error:
-        raise ValueError(f"the descriptor is not well-formed XML: {error}") from error
+    root = parse_xml(text)
     if root.tag != f"{{{ENVELOPE}}}Envelope":
         raise ValueError(f"the descriptor's root element is {root.tag}, and not the Envelope of OVF 1.x")
     return root
@@ -78,7 +72,7 @@ def _files(root: ET.Element) -> list[tuple[str, str, str]]:
 
 def _references(root: ET.Element, capacities: Mapping[str, int]) -> tuple[Reference, ...]:
     return tuple(
-        Reference(id, name, int(size) if size.isdecimal() else -1, capacities.get(id))
+        Reference(id, name, int(size) if _NUMBER.fullmatch(size) else -1, capacities.get(id))
         for id, name, size in _files(root)
         if id and name
     )
@@ -90,7 +84,7 @@ def _reference_findings(root: ET.Element) -> Iterator[str]:
         if not id or not name:
             yield "a File of References lacks its ovf:id or ovf:href"
             continue
-        if not size.isdecimal():
+        if not _NUMBER.fullmatch(size):
             yield f"{name}: ovf:size is {size!r}, and no number of bytes"
         for word in (id, name):
             if word in seen:
@@ -106,7 +100,7 @@ def _disks(root: ET.Element) -> tuple[dict[str, int], list[str]]:
         name = _attribute(disk, "diskId")
         capacity, unit = _attribute(disk, "capacity"), _attribute(disk, "capacityAllocationUnits") or "byte"
         power = re.fullmatch(r"byte(?: \* 2\^([0-9]{1,2}))?", unit)
-        if not capacity.isdecimal() or not power or not name:
+        if not _NUMBER.fullmatch(capacity) or not power or not name:
             findings.append(f"disk {name or '?'}: capacity {capacity!r} in {unit!r} is no size of a disk with an id")
             continue
         if _attribute(disk, "format") != STREAM:

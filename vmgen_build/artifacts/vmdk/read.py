@@ -22,6 +22,7 @@ from vmgen_build.artifacts.vmdk import format as vmdk
 from vmgen_build.artifacts.vmdk.format import VmdkError
 from vmgen_build.errors import HostError
 from vmgen_build.host.files import is_full
+from vmgen_build.limits import DISK_CONTENT
 
 _ZERO = bytes(vmdk.GRAIN)
 
@@ -202,6 +203,8 @@ class _VmdkParts:
         self._table[number % vmdk.ENTRIES] = at // vmdk.SECTOR
         self._last = number
         self.grains += 1
+        if self.grains * vmdk.GRAIN > DISK_CONTENT.amount:
+            raise _wrong(at, f"the disk holds too much: {DISK_CONTENT.exceeded}")
         return _Grain(number, at + head, record[head : head + size])
 
     def _end_table(self, at: int, sector: bytes) -> None:
