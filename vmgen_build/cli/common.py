@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar, cast
 import click
 
 from vmgen_build.errors import Problem, RecipeError, UsageError, VmgenError
-from vmgen_build.text import without_passwords
+from vmgen_build.text import clean, without_passwords
 
 if TYPE_CHECKING:
     from vmgen_build.cli.plain import Plain
@@ -251,24 +251,30 @@ def has_colour(stream: TextIO) -> bool:
 
 
 def show(text: str = "", **style: Any) -> None:
-    """One line of a result, on standard output."""
+    """One line of a result, on standard output, made safe."""
+    text = clean(text)
     click.echo(click.style(text, **style) if style and has_colour(sys.stdout) else text, color=True)
 
 
+def complain(text: str, **style: Any) -> None:
+    """Lines on standard error, each made safe: what others wrote may stand in any message."""
+    for line in without_passwords(text).split("\n"):
+        safe = clean(line)
+        click.echo(click.style(safe, **style) if style and has_colour(sys.stderr) else safe, err=True, color=True)
+
+
 def error_text(error: VmgenError) -> str:
-    """As it is shown: a recipe's problems begin with their place, all others with "error:"."""
+    """As it is shown: a recipe's problems begin with their place, all others with "error:"; each line is safe."""
+    text = f"error: {error}"
     if isinstance(error, RecipeError):
-        return without_passwords("\n".join(map(str, (*error.problems, *error.warnings))))
-    return without_passwords(f"error: {error}")
+        text = "\n".join(map(str, (*error.problems, *error.warnings)))
+    return "\n".join(map(clean, without_passwords(text).split("\n")))
 
 
 def show_problems(problems: Iterable[Problem]) -> None:
     """On standard error, a line each."""
     for problem in problems:
-        colour = "red" if problem.severity == "error" else "yellow"
-        text = without_passwords(str(problem))
-        text = click.style(text, fg=colour) if has_colour(sys.stderr) else text
-        click.echo(text, err=True, color=True)
+        complain(str(problem), fg="red" if problem.severity == "error" else "yellow")
 
 
 def parse_bytes(text: str) -> int:

@@ -8,7 +8,6 @@ from typing import Any
 import click
 
 from vmgen_build.cli import common
-from vmgen_build.text import clean
 
 
 @click.command("compile", context_settings=common.CONTEXT, short_help="Write out all that a build would run.")
@@ -51,4 +50,4 @@ def compile_command(recipe: Path, **values: Any) -> None:
         for path in export(plan, folder):
             common.show(str(path))
         for section, program, reason in plan.skipped:
-            click.echo(f"skipped: [{section}] {clean(program)}: {clean(reason)}", err=True)
+            common.complain(f"skipped: [{section}] {program}: {reason}")

@@ -8,9 +8,8 @@ import sys
 import tempfile
 import traceback
 
-import click
-
 from vmgen_build import __version__
+from vmgen_build.cli.common import complain
 from vmgen_build.text import clean
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -20,22 +19,21 @@ DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
 def report(error: Exception) -> int:
     """Print it for the user; the exit code. A full disk or a missing right is no bug, and comes without a traceback."""
     if os.environ.get("VMGEN_DEBUG"):
-        click.echo("".join(traceback.format_exception(error)), err=True)
+        complain("".join(traceback.format_exception(error)))
         return 1
     if isinstance(error, OSError) and error.errno in FULL:
         where = f" while writing {error.filename}" if error.filename else ""
-        click.echo(
+        complain(
             f"error: no space left on the disk{where}; make some ('vmgen-build cache prune --older 7d') and run again:"
-            " what is in the cache is intact",
-            err=True,
+            " what is in the cache is intact"
         )
     elif isinstance(error, OSError) and error.errno in DENIED and error.filename:
         reason = f"{error.filename}: {error.strerror}; run as a user who may use it, or name another"
-        click.echo(f"error: {reason}", err=True)
+        complain(f"error: {reason}")
     else:
         what = clean("".join(traceback.format_exception_only(error)))
-        click.echo(f"error: unexpected: {what}", err=True)
-        click.echo(f"This is a bug in vmgen-build: please report it, with {_write(error)}", err=True)
+        complain(f"error: unexpected: {what}")
+        complain(f"This is a bug in vmgen-build: please report it, with {_write(error)}")
     return 1
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import signal
 import sys
@@ -13,7 +14,7 @@ from typing import NoReturn
 import click
 
 from vmgen_build import __version__
-from vmgen_build.cli.common import CONTEXT, error_text
+from vmgen_build.cli.common import CONTEXT, complain, error_text
 from vmgen_build.errors import VmgenError
 from vmgen_build.host.environment import take_all
 from vmgen_build.host.stops import STOP_SIGNALS, ignore_stops, interrupt_once
@@ -123,10 +124,12 @@ def run(args: Sequence[str]) -> int:
     except click.exceptions.Exit as end:
         return end.exit_code
     except click.ClickException as error:
-        error.show()
+        written = io.StringIO()
+        error.show(written)
+        complain(written.getvalue().rstrip("\n"))
         return error.exit_code
     except VmgenError as error:
-        click.echo(error_text(error), err=True)
+        complain(error_text(error))
         return error.exit_code
     except Terminated as end:
         return 128 + end.number

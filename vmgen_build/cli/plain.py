@@ -72,7 +72,11 @@ class Plain:
             self.write(clean(line), {"error": "red", "warning": "yellow"}.get(note.level, ""))
 
     def write(self, text: str, style: str = "") -> None:
-        """One line, safe already. style: "", "bold", "dim", "red", "green" or "yellow", where the display has any."""
+        """One line, made safe. style: "", "bold", "dim", "red", "green" or "yellow", where the display has any."""
+        self.put(clean(text), style)
+
+    def put(self, text: str, style: str) -> None:
+        """A line that is safe already, or has the display's own colours in it."""
         self.stream.write(f"{text}\n")
         self.stream.flush()
 

@@ -30,13 +30,13 @@ class Terminal(Plain):
             progress, self._live = self._live[0], None
             progress.stop()
 
-    def write(self, text: str, style: str = "") -> None:
+    def put(self, text: str, style: str) -> None:
         if self._live is not None:
             from rich.text import Text
 
             self._live[0].console.print(Text(text, style=style), soft_wrap=True)
         else:
-            super().write(click.style(text, **_STYLES[style]) if self._colour and style else text)
+            super().put(click.style(text, **_STYLES[style]) if self._colour and style else text, "")
 
     def activity(self, title: str) -> None:
         """It moves with the events alone, by no thread: the work has yet to fork (guests.namespaces)."""
@@ -49,7 +49,7 @@ class Terminal(Plain):
     def _start(self, title: str, ticking: bool = True) -> None:
         self.close()
         progress = _progress(self.stream, self._colour, ticking)
-        self._live = (progress, progress.add_task(title, total=None, now=""))
+        self._live = (progress, progress.add_task(clean(title), total=None, now=""))
         progress.start()
 
     def note(self, note: e.Note) -> None:
@@ -86,7 +86,7 @@ class Terminal(Plain):
         good, bad = ("✓", "✗") if self._ticks else ("ok", "FAILED")
         mark = self._styled(bad, "red") if failed else self._styled(good, "green")
         taken = event.outcome if event.outcome == "cached" else duration(event.seconds)
-        super().write(f"{mark} {clean(event.title):<{TITLE_WIDTH}} {self._styled(f'{taken:>10}', 'dim')}")
+        super().put(f"{mark} {clean(event.title):<{TITLE_WIDTH}} {self._styled(f'{taken:>10}', 'dim')}", "")
 
     def _styled(self, text: str, style: str) -> str:
         return click.style(text, **_STYLES[style]) if self._colour else text
