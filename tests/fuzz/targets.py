@@ -1,0 +1,149 @@
+"""Each reader of foreign data: what reads, which errors it may raise, and what its samples are mutated with.
+
+A further reader is one entry of TARGETS, and its samples in corpus/NAME/.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import tarfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from unittest import mock
+
+from vmgen_build.artifacts.manifest import parse_manifest
+from vmgen_build.artifacts.openvz.bundle import conf_findings, os_template_findings, read_bundle
+from vmgen_build.artifacts.openvz.config import parse_conf
+from vmgen_build.artifacts.ova import check_ova
+from vmgen_build.artifacts.ovf.read import read_descriptor
+from vmgen_build.artifacts.sums import NAME, read_sums
+from vmgen_build.artifacts.tarstream import TarStream
+from vmgen_build.artifacts.vmdk import check_vmdk
+from vmgen_build.errors import BuildError, RecipeError, VmgenError
+from vmgen_build.guests.runners.hostkeys import known_keys
+from vmgen_build.host.system import parse_os_release
+from vmgen_build.limits import FINDINGS, JSON_DEPTH, OVA_FILES, PROBES
+from vmgen_build.plan.text.guard import ShellText
+from vmgen_build.recipe.load import load
+
+CORPUS = Path(__file__).parent / "corpus"
+
+
+@dataclass(frozen=True)
+class Target:
+    """read: takes the bytes, and an empty folder of its own. errors: what it may raise. tokens: what is put into a
+    sample. mended: makes checksums right again, so that a mutation gets behind them."""
+
+    read: Callable[[bytes, Path], object]
+    errors: tuple[type[Exception], ...]
+    tokens: tuple[bytes, ...]
+    mended: Callable[[bytes], bytes] = bytes
+
+    def run(self, data: bytes, folder: Path) -> None:
+        try:
+            self.read(self.mended(data), folder)
+        except self.errors as error:
+            assert str(error), "an error without a message"
+
+
+def tar_sums(data: bytes) -> bytes:
+    """With the checksum of each block that looks like a header (POSIX.1-2017, ustar)."""
+    fixed = bytearray(data)
+    for at in range(0, len(fixed) - 511, 512):
+        if fixed[at + 257 : at + 262] == b"ustar":
+            sums = tarfile.calc_chksums(bytes(fixed[at : at + 512]))
+            fixed[at + 148 : at + 156] = b"%06o\0 " % sums[0]
+    return bytes(fixed)
+
+
+def _recipe(data: bytes, folder: Path) -> None:
+    path = folder / "r.ini"
+    path.write_bytes(data)
+    try:
+        load(path, environ={"ANA_PASSWORD": "secret"})
+    except RecipeError as error:
+        assert len(error.problems) <= 51
+        raise
+
+
+def _manifest(data: bytes, _: Path) -> None:
+    assert len(parse_manifest(data)["probes"]) <= PROBES.amount
+
+
+def _ova(data: bytes, folder: Path) -> None:
+    (folder / "a.ova").write_bytes(data)
+    content = check_ova(folder / "a.ova")
+    assert len(content.members) <= OVA_FILES.amount and len(content.findings) <= FINDINGS.amount + 1
+
+
+def _tar(data: bytes, _: Path) -> None:
+    stream = TarStream(io.BytesIO(data))
+    for entry in stream.entries():
+        if entry.is_file and entry.size < len(data):
+            assert len(stream.readall()) == entry.size
+
+
+def _bundle(data: bytes, folder: Path) -> None:
+    (folder / "b.tar").write_bytes(data)
+    bundle = read_bundle(folder / "b.tar")
+    conf_findings(bundle.conf, bundle.os_template)
+
+
+def _os_template(data: bytes, folder: Path) -> None:
+    (folder / "t.tar.gz").write_bytes(data)
+    os_template_findings(folder / "t.tar.gz", "t.tar.gz")
+
+
+def _conf(data: bytes, _: Path) -> None:
+    conf_findings(parse_conf(data.decode("utf-8", "replace")), "t.tar.gz")
+
+
+def _sums(data: bytes, folder: Path) -> None:
+    (folder / NAME).write_bytes(data)
+    assert all(re.fullmatch("[0-9a-f]{64}", digest) for digest in read_sums(folder).values())
+
+
+def _known_hosts(data: bytes, folder: Path) -> None:
+    (folder / "known_hosts").write_bytes(data)
+    with mock.patch.dict(os.environ, VMGEN_SSH_KNOWN_HOSTS=str(folder / "known_hosts")):
+        known_keys("node.example")
+
+
+TAR = (b"\0" * 512, b"\xff" * 8, b"\x80" + b"\0" * 11, b"77777777777", b"x", b"L", b"S", b"30 GNU.sparse.size=999999\n")
+JSON = (b"[" * (JSON_DEPTH.amount + 1), b"1e999", b"-1", b"NaN", b"null", b"{}", b'"\\ud800"', b'"\\u0000"', b"9" * 30)
+XML = (
+    b"<!DOCTYPE a [",
+    b"<!ENTITY b 'c'>",
+    b"&b;",
+    b"]>",
+    b"<a>" * 40,
+    b"\0",
+    b"\xff\xfe",
+    b"<?xml encoding='utf-16'?>",
+)
+INI = (b"[", b"]", b"[[", b"'''", b'"', b"=", b"#", b",", b"\r", b"\0", b"\x1b[2J", b"file:/dev/zero", b"-1", b"9" * 30)
+
+TARGETS: dict[str, Target] = {
+    "recipe": Target(_recipe, (RecipeError,), INI),
+    "manifest": Target(_manifest, (ValueError,), JSON),
+    "tar": Target(_tar, (ValueError,), TAR, tar_sums),
+    "ova": Target(_ova, (VmgenError,), (*TAR, *XML), tar_sums),
+    "ovf": Target(lambda data, _: read_descriptor(data), (ValueError,), XML),
+    "vmdk": Target(lambda data, _: check_vmdk(io.BytesIO(data)), (VmgenError,), (b"\0" * 512, b"\xff" * 8, b"KDMV")),
+    "bundle": Target(_bundle, (BuildError,), TAR, tar_sums),
+    "os-template": Target(_os_template, (), (b"\x1f\x8b\x08\0", b"\0" * 8, b"\xff" * 4)),
+    "vzctl-conf": Target(_conf, (ValueError,), (b'="', b'"\n', b"NETIF", b"\xb2", b":", b"9" * 5000, b"\0")),
+    "sums": Target(_sums, (VmgenError,), (b"  ", b"/", b"\0", b"\n")),
+    "known-hosts": Target(_known_hosts, (VmgenError,), (b"@revoked ", b"|1|", b"*", b"!", b"[", b"]:22", b"=", b"\0")),
+    "os-release": Target(
+        lambda data, _: parse_os_release(data.decode("utf-8", "replace")), (VmgenError,), (b"'", b'"', b"=", b"\\")
+    ),
+    "template": Target(
+        lambda data, _: ShellText().feed(data.decode("utf-8", "replace")),
+        (ValueError,),
+        (b'"', b"'", b"`", b"$(", b"${", b"<<EOF\n", b"\\", b"#", b")", b"}"),
+    ),
+}
