@@ -68,7 +68,7 @@ missing=; while read -r what package why; do \
 	fi >&2
 endef
 
-.PHONY: help setup image check lint unit integration containers machines nodes hosts test chaos limits clean distclean
+.PHONY: help setup image check lint unit integration containers machines nodes hosts fuzz test chaos limits clean distclean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -119,6 +119,11 @@ nodes:
 
 hosts:
 	VMGEN_TEST_CACHE=cache/hosts nice -n 15 $(BIN)/pytest -q --durations=10 -m 'integration and host'
+
+FUZZ_SECONDS := 3600
+
+fuzz: | setup ## look for input that breaks a reader of foreign data: FUZZ_SECONDS for each, an hour by default
+	FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/pytest -q -n 2 tests/fuzz
 
 test: lint unit integration ## lint and all tests
 
