@@ -22,6 +22,8 @@ from vmgen_build.artifacts.ovf.read import read_descriptor
 from vmgen_build.artifacts.sums import NAME, read_sums
 from vmgen_build.artifacts.tarstream import TarStream
 from vmgen_build.artifacts.vmdk import check_vmdk
+from vmgen_build.bases.apt.release import digest_of_indexes, signed_release
+from vmgen_build.boots.qemu.agent import _parsed as parsed_answer
 from vmgen_build.errors import BuildError, RecipeError, VmgenError
 from vmgen_build.guests.runners.hostkeys import known_keys
 from vmgen_build.host.system import parse_os_release
@@ -112,6 +114,16 @@ def _known_hosts(data: bytes, folder: Path) -> None:
         known_keys("node.example")
 
 
+def _release(data: bytes, folder: Path) -> None:
+    (folder / "InRelease").write_bytes(data)
+    release = signed_release(f"{folder.as_uri()}/InRelease", "", ())
+    digest_of_indexes(release, ("main",), "amd64")
+
+
+def _answer(data: bytes, _: Path) -> None:
+    parsed_answer(data.decode("ascii", "replace"), 3)
+
+
 TAR = (b"\0" * 512, b"\xff" * 8, b"\x80" + b"\0" * 11, b"77777777777", b"x", b"L", b"S", b"30 GNU.sparse.size=999999\n")
 JSON = (b"[" * (JSON_DEPTH.amount + 1), b"1e999", b"-1", b"NaN", b"null", b"{}", b'"\\ud800"', b'"\\u0000"', b"9" * 30)
 XML = (
@@ -138,6 +150,10 @@ TARGETS: dict[str, Target] = {
     "vzctl-conf": Target(_conf, (ValueError,), (b'="', b'"\n', b"NETIF", b"\xb2", b":", b"9" * 5000, b"\0")),
     "sums": Target(_sums, (VmgenError,), (b"  ", b"/", b"\0", b"\n")),
     "known-hosts": Target(_known_hosts, (VmgenError,), (b"@revoked ", b"|1|", b"*", b"!", b"[", b"]:22", b"=", b"\0")),
+    "release": Target(
+        _release, (VmgenError,), (b"Date:", b"Date: Thu, 99 Xxx 99999", b"\n ", b"\n\n", b"SHA256:", b"-----BEGIN PGP ")
+    ),
+    "agent": Target(_answer, (), (b" ", b"=", b"-1", b"9" * 5000, b"\xff")),
     "os-release": Target(
         lambda data, _: parse_os_release(data.decode("utf-8", "replace")), (VmgenError,), (b"'", b'"', b"=", b"\\")
     ),

@@ -35,7 +35,7 @@ TRIES = 6
 GRACE = 60.0
 """Seconds beyond a script's own time after which a machine that is silent is taken for dead."""
 
-_ANSWER = re.compile(r" (\d+) (\d+) (\d+) ([A-Za-z0-9+/=]*)")
+_ANSWER = re.compile(r" ([0-9]{1,18}) ([0-9]{1,18}) ([0-9]{1,18}) ([A-Za-z0-9+/=]*)")
 
 
 def agent_script(port: str = PORT, work: str = WORK) -> str:
