@@ -16,6 +16,8 @@ from vmgen_build.limits import JSON_DEPTH, JSON_DIGITS, Limit
 _TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)|[\[{]|[\]}]', re.DOTALL)
 """A string, or a bracket outside of one. A string that nothing closes ends with the text: no second look at it."""
 
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")
+
 
 def parse_json(data: bytes | str, limit: Limit) -> Any:
     """What it says. limit: of its bytes. Raises ValueError: too large, too deep, no UTF-8, no JSON, a name twice in one
@@ -107,7 +109,7 @@ class Field:
             raise self.wrong("text")
         if len(self.value) > longest:
             raise self.wrong(f"text of up to {longest:,} characters")
-        if "\0" in self.value or any("\ud800" <= char <= "\udfff" for char in self.value):
+        if _NO_TEXT.search(self.value):
             raise self.wrong("text without NUL and surrogates")
         return self.value
 
