@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
 
+from vmgen_build.artifacts.disk.qcow2 import check_qcow2
 from vmgen_build.artifacts.manifest import parse_manifest
 from vmgen_build.artifacts.openvz.bundle import conf_findings, os_template_findings, read_bundle
 from vmgen_build.artifacts.openvz.config import parse_conf
@@ -28,6 +29,7 @@ from vmgen_build.errors import BuildError, RecipeError, VmgenError
 from vmgen_build.guests.runners.hostkeys import known_keys
 from vmgen_build.host.system import parse_os_release
 from vmgen_build.limits import FINDINGS, JSON_DEPTH, OVA_FILES, PROBES
+from vmgen_build.plan.readback import machine_read_back
 from vmgen_build.plan.text.guard import ShellText
 from vmgen_build.recipe.load import load
 
@@ -120,6 +122,12 @@ def _release(data: bytes, folder: Path) -> None:
     digest_of_indexes(release, ("main",), "amd64")
 
 
+def _qcow2(data: bytes, folder: Path) -> None:
+    (folder / "disk.qcow2").write_bytes(data)
+    with (folder / "disk.qcow2").open("rb") as file:
+        check_qcow2(file)
+
+
 def _answer(data: bytes, _: Path) -> None:
     parsed_answer(data.decode("ascii", "replace"), 3)
 
@@ -150,6 +158,8 @@ TARGETS: dict[str, Target] = {
     "vzctl-conf": Target(_conf, (ValueError,), (b'="', b'"\n', b"NETIF", b"\xb2", b":", b"9" * 5000, b"\0")),
     "sums": Target(_sums, (VmgenError,), (b"  ", b"/", b"\0", b"\n")),
     "known-hosts": Target(_known_hosts, (VmgenError,), (b"@revoked ", b"|1|", b"*", b"!", b"[", b"]:22", b"=", b"\0")),
+    "machine": Target(lambda data, _: machine_read_back(data.decode("utf-8", "replace")), (ValueError,), JSON),
+    "qcow2": Target(_qcow2, (ValueError,), (b"\0" * 8, b"\xff" * 8, b"\xe2\x79\x2a\xca", b"\x02")),
     "release": Target(
         _release, (VmgenError,), (b"Date:", b"Date: Thu, 99 Xxx 99999", b"\n ", b"\n\n", b"SHA256:", b"-----BEGIN PGP ")
     ),
