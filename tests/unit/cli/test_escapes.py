@@ -13,11 +13,12 @@ import pytest
 from vmgen_build import events as e
 from vmgen_build.build.finding import Finding
 from vmgen_build.build.logfile import LogFile
+from vmgen_build.build.verify import Verified
 from vmgen_build.cli import common, crash, doctor
 from vmgen_build.cli.jsonlines import JsonLines
 from vmgen_build.cli.plain import Plain, Verbosity
 from vmgen_build.cli.terminal import Terminal
-from vmgen_build.cli.verify import show_probes
+from vmgen_build.cli.verify import show_verified
 from vmgen_build.errors import HostError, Position, Problem, RecipeError
 
 EVIL = "a\x1b]0;title\x07b\x1b[2Jc\x9b31md\u202ee\x85f\u2028g\x1bPq\x1b\\h\x00i\u2066j\x7fk\u200el"
@@ -34,9 +35,9 @@ def test_issue_8_15_results_and_messages(capsys: pytest.CaptureFixture[str]) -> 
     common.complain(f"y {EVIL}\nz {EVIL}")
     common.show_problems([Problem(Position(EVIL, 3), EVIL, EVIL)])
     doctor._show([Finding(EVIL, False, EVIL, "", EVIL)])
-    show_probes(
-        Path(EVIL.replace("\0", "")), [e.ProbeDone(probe="p", setting=EVIL, outcome="fails", found=EVIL)], False
-    )
+    failed = e.ProbeDone(probe="p", setting=EVIL, outcome="fails", found=EVIL)
+    verified = Verified(Path(EVIL.replace("\0", "")), EVIL, (failed,))
+    show_verified(verified, quiet=False, brief=False)
     crash.report(OSError(13, "denied", EVIL))
     crash.report(RuntimeError(EVIL))
     out, err = capsys.readouterr()
