@@ -20,6 +20,7 @@ _OPTION = "[config] profiles"
 @dataclass
 class Sources:
     """All files that make up one recipe. folders: file as positions name it -> where its relative paths start.
+    count: of files that were read.
 
     complete: false where an unclosed quote swallowed the rest of a file. lost: a section's head could not be read, so
     that what stands below it belongs nowhere.
@@ -27,12 +28,14 @@ class Sources:
 
     problems: Problems
     folders: dict[str, Path] = field(default_factory=dict)
+    count: int = 0
     complete: bool = True
     lost: bool = False
 
     def read(self, path: Path, file: str) -> IniSection:
         """A file's tree, its slips mended. Raises RecipeError where there is no text to read."""
-        if len(self.texts) >= RECIPE_FILES.amount:
+        self.count += 1
+        if self.count > RECIPE_FILES.amount:
             raise RecipeError([Problem(Position(file, 0), "", f"is one file too many: {RECIPE_FILES.exceeded}")])
         text = read_text(path, file)
         self.folders[file] = path.parent
