@@ -68,7 +68,9 @@ def draw(seed: int, number: int, *, quick: bool) -> Scenario:
     fault = _one(chance, {name: weight for name, weight in FAULTS.items() if name != "cable" or backend == "node"})
     if backend == "node" and fault.startswith(("mirror", "full-cache")):
         fault = "cable"
-    depths = dict(DEPTHS) if quick or backend in MACHINES else {**DEPTHS, "base": 0.2}
+    depths = DEPTHS if backend in MACHINES else {**DEPTHS, "base": 0.2}
+    if quick:
+        depths = {"packing": 1, "steps": 3}
     depth = "packages" if fault.startswith("mirror") else _one(chance, depths)
     when = _one(chance, WHENS)
     late = chance.choice((0.0, chance.uniform(0, 0.05), chance.uniform(0, 0.5)))

@@ -85,6 +85,8 @@ class World:
         self._begin_node()
         self.clear(self.out)
         self._copy_warm()
+        for name in self.backends if self.small else ():
+            self._whole(self.start(name))
         for name in self.backends:
             self.reset("steps")
             run = self._whole(self.start(name))
