@@ -6,7 +6,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 from vmgen_build.artifacts.lxc import ENTRY, config_text, for_this_host, nics_of, parse_config, taken_over
@@ -24,6 +24,7 @@ from vmgen_build.host.bounded import TOO_MUCH, finish_within
 from vmgen_build.host.namespaces import reap_guests
 from vmgen_build.host.programs import find_program
 from vmgen_build.host.run import NULL, PIPE, TOGETHER, finish, kill, run, start
+from vmgen_build.host.undo import Undo
 from vmgen_build.host.usernamespace import user_namespace
 from vmgen_build.limits import ANSWER, GUEST_TIME, TREE_FILE
 from vmgen_build.store.lease import CGROUPS
@@ -121,7 +122,7 @@ def booted(artifact: Path, boot: Boot) -> AbstractContextManager[LxcBooted]:
 @contextmanager
 def booted_from(content: Content, boot: Boot) -> Iterator[LxcBooted]:
     """Unpack, start, wait until the system is up. Raises BuildError or HostError; everything is gone after it."""
-    with ExitStack() as undo:
+    with Undo() as undo:
         lxc = LXC
         folder = lxc / NAME
         folder.mkdir(parents=True)

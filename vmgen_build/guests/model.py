@@ -5,17 +5,21 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vmgen_build.artifacts.result import Result
 from vmgen_build.errors import TIMED_OUT, HostError, StepFailed, StepTimedOut
+from vmgen_build.limits import FETCHING_INDEXES, INSTALLING
 from vmgen_build.plan.bases import Base
 from vmgen_build.plan.model import Plan, Step
 from vmgen_build.text import LastLines
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Of root in every guest and in every booted machine."""
+
+_UPDATE = "update of the package indexes"
+_STALLED = "look at the mirror and the network; [config] mirror names another one"
 
 Output = Callable[[str], None]
 """Takes one line of a step's output, without its line end."""
@@ -79,10 +83,12 @@ class StepExecutor(ABC):
     def run_step(self, step: Step, output: Output) -> StepResult:
         """Run one step to its end, or to that of its time; then restart where it asks for that.
 
+        One that installs has a limit of time: a mirror that stalls in the midst of a file can hold apt for ever.
         Raises StepFailed where the package indexes that it needs cannot be fetched, BuildError where it cannot be run.
         """
         if step.installs:
             self._fetch_indexes(output)
+            step = step if step.timeout else replace(step, timeout=float(INSTALLING.amount))
         tail = LastLines(output)
         code = self._execute(step, tail)
         result = StepResult(step, TIMED_OUT if code is None else code, tail.lines, code is None)
@@ -103,10 +109,13 @@ class StepExecutor(ABC):
 
     def _run_fetching(self, script: str, output: Output, hint: str = "") -> None:
         """A script that fetches package indexes. Raises StepFailed."""
-        step = Step(name="package-indexes", title="package indexes", script=script, network=True)
+        limit = float(FETCHING_INDEXES.amount)
+        step = Step(name="package-indexes", title="package indexes", script=script, network=True, timeout=limit)
         result = self.run_step(step, output)
+        if result.timed_out:
+            raise StepTimedOut(_UPDATE, limit, result.tail, None, hint or _STALLED)
         if not result.ok:
-            raise StepFailed("update of the package indexes", result.code, result.tail, None, hint)
+            raise StepFailed(_UPDATE, result.code, result.tail, None, hint)
 
 
 class Guest(StepExecutor):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from vmgen_build.errors import StepFailed
+from vmgen_build.errors import StepFailed, StepTimedOut
 from vmgen_build.guests.model import Output, StepExecutor
 from vmgen_build.plan.model import Step
 
@@ -68,6 +68,16 @@ def test_indexes_are_fetched_for_what_installs_alone() -> None:
     runner.run_step(Step(name="script", title="", script="0", network=True), ignore)
     runner.run_step(Step(name="packages", title="", script="0", network=True, installs=True), ignore)
     assert runner.done == ["script", "fetch", "packages"]
+
+
+def test_issue_8_15_a_mirror_that_stalls_holds_up_no_build_for_ever() -> None:
+    runner = Notebook()
+    installing = runner.run_step(Step(name="packages", title="", script="late", installs=True), ignore)
+    assert "step 'packages' took longer than 21600 s" in str(installing.failure())
+    own = runner.run_step(Step(name="packages", title="", script="late", installs=True, timeout=2.0), ignore)
+    assert "took longer than 2 s" in str(own.failure())
+    with pytest.raises(StepTimedOut, match=r"(?s)update of the package indexes.* longer than 900 s.*the mirror"):
+        runner._run_fetching("late", ignore)
 
 
 def test_a_restart_follows_a_step_that_went_well() -> None:
