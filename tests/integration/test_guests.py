@@ -6,6 +6,7 @@ import hashlib
 import os
 import shlex
 import shutil
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -30,6 +31,7 @@ from vmgen_build.guests.node.lxcnode import LxcDriver
 from vmgen_build.guests.node.vzctl import VzDriver
 from vmgen_build.guests.node.workshop import node_supply
 from vmgen_build.guests.runners import connect, parse_host
+from vmgen_build.host import landlock
 from vmgen_build.host.namespaces import run_isolated
 from vmgen_build.plan.bases import OsTemplate, Tarball
 from vmgen_build.plan.model import Plan, Step
@@ -113,6 +115,12 @@ def codes(guest: StepExecutor) -> list[bool]:
     return [guest.run_step(step("three", "exit 3", success=wanted), ignore).ok for wanted in ((0,), (0, 3))]
 
 
+LISTENING = "vmgen-test-listening"
+CONNECT = (
+    "socket(S, PF_UNIX, SOCK_STREAM, 0); for (@ARGV) { exit 0 if connect(S, pack_sockaddr_un(chr(0) . $_)) } exit 1"
+)
+"""perl: whether one of the abstract sockets of these names answers."""
+
 ESCAPES = {
     "writes a setting of the host's kernel": "echo x >/proc/sys/kernel/core_pattern",
     "makes /proc/sys writable": "mount -o remount,rw,bind /proc/sys",
@@ -130,6 +138,8 @@ ESCAPES = {
     "may administer the system": "test $((0x$(sed -n 's/CapBnd:.//p' /proc/self/status) >> 21 & 1)) = 1",
     "changes the clock": "date -s 2001-01-01",
     "opens a file by its handle": "perl -e 'exit(syscall(304, 0, pack(q(Iiq), 8, 1, 2), 0) < 0 && $!{EPERM} ? 1 : 0)'",
+    "speaks to lxc by its abstract socket": f"perl -MSocket -e '{CONNECT}' $(sed -n 's/.*@//p' /proc/net/unix)",
+    "speaks to a program of the host by its abstract socket": f"perl -MSocket -e '{CONNECT}' {LISTENING}",
     "sees the host's processes": "test $(ls -d /proc/[0-9]* | wc -l) -gt 30",
 }
 """What a step must not be able to do to this host, and the shell line that would do it."""
@@ -153,7 +163,13 @@ def test_issue_8_2_a_step_has_a_wall_around_it(cache: Path, plan: Plan) -> None:
         with workshop.guest(plan, [plan.base.id]) as guest:
             return [escaped(guest, network=network) for network in (False, True)]
 
-    assert here(cache, plan, work) == [["works"], ["works"]]
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(f"\0{LISTENING}")
+        server.listen(1)
+        alone, networked = here(cache, plan, work)
+    assert alone == ["works"]
+    before_linux_6_12 = [line for line in ESCAPES if "a program of the host" in line]
+    assert networked == (["works"] if landlock.version() >= 6 else [*before_linux_6_12, "works"])
 
 
 def test_a_step_that_takes_too_long_is_ended_here(cache: Path, plan: Plan) -> None:

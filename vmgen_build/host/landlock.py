@@ -22,7 +22,7 @@ DEVICE = 1 << 15
 
 _CREATE, _ADD, _RESTRICT = 444, 445, 446
 _VERSION_FLAG, _PATH_BENEATH = 1, 1
-_ALL_TCP, _ALL_SCOPES = 0b11, 0b11
+_ALL_TCP, _ALL_SCOPES, _ABSTRACT_SOCKETS = 0b11, 0b11, 0b01
 
 _FILE_RIGHTS = ((1, 13), (2, 14), (3, 15), (5, 16))
 """From which version on there are how many rights in the file system."""
@@ -62,8 +62,26 @@ def ruleset(allowed: Mapping[int, int]) -> int | None:
     return rules
 
 
+def keep_abstract_sockets_apart() -> bool:
+    """From now on neither this thread nor what it starts connects to an abstract socket (unix(7)) that others made.
+
+    Needs root, and Linux 6.12: whether the kernel does it. Raises OSError.
+    """
+    if version() < _SCOPES_SINCE:
+        return False
+    attributes = struct.pack("=3Q", 0, 0, _ABSTRACT_SOCKETS)
+    rules: int = _libc.syscall(ctypes.c_long(_CREATE), attributes, ctypes.c_size_t(len(attributes)), ctypes.c_uint32(0))
+    if rules < 0:
+        raise OSError(ctypes.get_errno(), "landlock_create_ruleset")
+    try:
+        restrict_self(rules)
+    finally:
+        os.close(rules)
+    return True
+
+
 def restrict_self(rules: int) -> None:
-    """Bind this thread by the rules, for good. It must have no_new_privs. Raises OSError."""
+    """Bind this thread by the rules, for good. It must have no_new_privs, or be root. Raises OSError."""
     if _libc.syscall(ctypes.c_long(_RESTRICT), ctypes.c_int(rules), ctypes.c_uint32(0)) != 0:
         raise OSError(ctypes.get_errno(), "landlock_restrict_self")
 

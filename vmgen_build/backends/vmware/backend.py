@@ -110,7 +110,10 @@ def _extracted(ova: Path, machine: Machine, boot: Boot) -> tuple[list[Disk], Boo
     if content.findings:
         raise BuildError(f"{ova} is not sound: {'; '.join(content.findings)}; build the image anew")
     if lacking := [drive.file for drive in machine.drives if drive.file not in content.raws]:
-        raise BuildError(f"{ova} lacks what its manifest says of it: {', '.join(lacking)}; build the image anew")
+        raise BuildError(
+            f"{ova} lacks disks of the machine that was asked for: {', '.join(lacking)};"
+            " ask by the recipe or manifest that it was made by, or build it anew"
+        )
     members = {member.name: member for member in content.members if member.name not in content.raws}
     cds = {}
     for number, cd in enumerate(machine.cds):

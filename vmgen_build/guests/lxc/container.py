@@ -70,7 +70,7 @@ class Container:
         seccomp.write_text(wall.SECCOMP)
         config.write_text(self._config(network, seccomp))
         variables = [f"{name}={value}" for name, value in self.environment.items()]
-        head = ["lxc-execute", "-P", str(self._lxc_path), "-n", self._name, "-f", str(config)]
+        head = [*wall.APART, "lxc-execute", "-P", str(self._lxc_path), "-n", self._name, "-f", str(config)]
         return [*head, "--", "/usr/bin/env", "-i", *variables, *command]
 
     def _config(self, network: bool, seccomp: Path) -> str:
@@ -86,7 +86,6 @@ class Container:
             f"lxc.cgroup.dir.monitor.pivot = {group}/pivot",
             "lxc.mount.entry = tmpfs run tmpfs nosuid,nodev,mode=0755 0 0",
             f"lxc.mount.entry = {word(self.inside)} {self.step_folder.lstrip('/')} none rbind,create=dir 0 0",
-            f"lxc.net.0.type = {'none' if network else 'empty'}",
         ]
         if network and resolv.exists():
             lines.append(f"lxc.mount.entry = {word(resolv)} etc/resolv.conf none bind,ro,create=file 0 0")

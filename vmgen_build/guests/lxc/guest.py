@@ -135,11 +135,10 @@ class LxcGuest(RootExecutor, Guest):
             f"{wall_lines}"
             f"lxc.uts.name = {self.site.plan.name}\n"
             f"lxc.rootfs.path = overlay:{lower}:{kept / TREE}\n"
-            "lxc.net.0.type = none\n"
             f"lxc.mount.entry = {word(kept / 'step.sh')} tmp/vmgen-step.sh none bind,create=file 0 0\n"
         )
         return (
             f"kept the container of step '{step.name}'; enter it with:\n"
-            f"  lxc-execute -P {kept.parent} -n {kept.name} -- /bin/bash\n"
+            f"  {' '.join(wall.APART)} lxc-execute -P {kept.parent} -n {kept.name} -- /bin/bash\n"
             f"and remove it with: rm -rf {shlex.quote(str(kept))}"
         )

@@ -24,7 +24,6 @@ def _config(folder: str, *, network: bool) -> str:
         f"lxc.rootfs.path = dir:{folder}/rootfs",
         "lxc.mount.entry = tmpfs run tmpfs nosuid,nodev,mode=0755 0 0",
         *wall.lines(f"{folder}/seccomp", network=network),
-        f"lxc.net.0.type = {'none' if network else 'empty'}",
         *([_RESOLV] if network else []),
     ]
     return "\n".join(lines) + "\n"
@@ -43,17 +42,35 @@ tar $options -xpf "$2" -C "$1/rootfs"
 """
 
 
+_BEGIN = 'echo $$ >"$1/pid"; shift; exec "$@"'
+"""The process stays the same when it becomes lxc-execute."""
+
+_END = f"""\
+end() {{  # ID
+    pid=$(cat "{CONTAINERS}/$1/pid" 2>/dev/null) || return 0
+    case $(tr '\\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null) in
+        *" -P {CONTAINERS} -n $1 "*) ;;
+        *) return 0 ;;
+    esac
+    nsenter --net="/proc/$pid/ns/net" lxc-stop -P {CONTAINERS} -n "$1" -k >/dev/null 2>&1 ||
+        kill -9 "$pid" 2>/dev/null || return 0
+}}
+"""
+"""lxc-stop finds lxc-execute in the network that it was started in (guests.lxc.wall)."""
+
+
 class LxcDriver(Driver):
     kind: ClassVar[str] = "lxc"
-    programs: ClassVar[tuple[str, ...]] = ("lxc-execute", "lxc-stop")
+    programs: ClassVar[tuple[str, ...]] = ("lxc-execute", "lxc-stop", "unshare", "nsenter")
     removal: ClassVar[str] = f"""\
+{_END}
 remove() {{  # ID TAG
     case $1 in
         {MARK}-"$2") ;;
         {MARK}-*) return 0 ;;
         *) return 2 ;;
     esac
-    lxc-stop -P {CONTAINERS} -n "$1" -k >/dev/null 2>&1
+    end "$1"
     rm -rf --one-file-system -- "{CONTAINERS}/$1"
 }}
 """
@@ -92,12 +109,14 @@ remove() {{  # ID TAG
         """Nothing runs between two commands."""
 
     def end_all(self, ct: str) -> None:
-        """Where nothing runs, lxc-stop finds nothing to end."""
-        self.runner.run(["lxc-stop", "-P", CONTAINERS, "-n", ct, "-k"], timeout=60)
+        """Where nothing runs, there is nothing to end."""
+        self.runner.run(["sh", "-c", f'{_END}end "$1"', "sh", ct], timeout=60)
 
     def exec_argv(self, ct: str, command: str, *, network: bool = False) -> list[str]:
-        config = f"{CONTAINERS}/{ct}/{'network' if network else 'config'}"
-        return ["lxc-execute", "-P", CONTAINERS, "-n", ct, "-f", config, "--", "/bin/sh", "-c", command]
+        folder = f"{CONTAINERS}/{ct}"
+        config = f"{folder}/{'network' if network else 'config'}"
+        execute = [*wall.APART, "lxc-execute", "-P", CONTAINERS, "-n", ct, "-f", config]
+        return ["sh", "-c", _BEGIN, "sh", folder, *execute, "--", "/bin/sh", "-c", command]
 
     @contextmanager
     def mounted(self, ct: str) -> Iterator[str]:
@@ -108,6 +127,6 @@ remove() {{  # ID TAG
 
     def how_to_enter(self, ct: str) -> str:
         return (
-            f"enter it with:\n  lxc-execute -P {CONTAINERS} -n {ct} -- /bin/bash\n"
+            f"enter it with:\n  {' '.join(wall.APART)} lxc-execute -P {CONTAINERS} -n {ct} -- /bin/bash\n"
             f"and remove it with: rm -rf {CONTAINERS}/{ct}"
         )
