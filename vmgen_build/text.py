@@ -15,8 +15,9 @@ _ESCAPES = re.compile(
 )
 """ECMA-48 control sequences, in their 7-bit form and the 8-bit CSI."""
 
-_USER_INFO = re.compile(r"""(\b(?:https?|ftps?)://)[^/\s'"]*@|(\b[a-z][a-z0-9+.-]*://[^/\s:@'"]*:)[^/\s'"]*@""", re.I)
-"""RFC 3986, 3.2.1: user and password before the host's name; of web addresses the user's name may be a token too."""
+_USER_INFO = re.compile(r"""(\b(?:https?|ftps?)://)[^/\s"]*@|([a-z][a-z0-9+.-]{0,30}://[^/\s:@"]*:)[^/\s"]*@""", re.I)
+"""RFC 3986, 3.2.1: user and password before the host's name; of web addresses the user's name may be a token too. A
+scheme has no end in the RFC; here the end of a longer one is enough, so that a line of dots takes no long search."""
 
 LAST_LINES = 20
 """Lines of a program's output that an error shows."""

@@ -20,8 +20,8 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPES = Path(__file__).parent / "recipes"
-OUTSIDE = {"VMGEN_TEST_SECRET": "from 'outside' $(x)"}
-CLEAR = ["a,b#c'd $(e) {{ f }} -g", "student, #1", OUTSIDE["VMGEN_TEST_SECRET"], "Gr8t secret from a file"]
+OUTSIDE = {"TEST_SECRET": "from 'outside' $(x)"}
+CLEAR = ["a,b#c'd $(e) {{ f }} -g", "student, #1", OUTSIDE["TEST_SECRET"], "Gr8t secret from a file"]
 """Every clear password that recipes/everything.ini uses."""
 
 

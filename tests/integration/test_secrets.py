@@ -22,7 +22,7 @@ RECIPE = """[hardware]
 vm_id = secrets
 os = debian-12
 [config]
-root_passwd = env:VMGEN_CANARY
+root_passwd = env:CANARY
 [[scripts]]
 [[[look]]]
 run = '''
@@ -32,7 +32,7 @@ sleep 2
 '''
 """
 SURROUNDINGS = {
-    "VMGEN_CANARY": SECRET,
+    "CANARY": SECRET,
     "VMGEN_SSH_PASSWORD": SECRET,
     "AWS_SECRET_ACCESS_KEY": "canary-aws",
     "no_proxy": "localhost",

@@ -5,6 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vmgen_build import text
+from vmgen_build.host.bounds import bounded
+from vmgen_build.limits import CHECK_MEMORY, Limit
 
 
 @pytest.mark.parametrize(
@@ -66,3 +68,14 @@ def test_the_last_lines_are_remembered_and_all_are_handed_on() -> None:
     for line in ("one", "two", "three"):
         last(line)
     assert seen == ["one", "two", "three"] and last.lines == ("two", "three")
+
+
+@pytest.mark.parametrize("line", ["a." * 32768 + "@", "http://" * 9000 + "@", "x://a:" * 9000 + "@"], ids=range(3))
+def test_issue_8_15_a_hostile_line_takes_no_long_search(line: str) -> None:
+    """The first took 15 s of the processor."""
+    with bounded("a line", Limit("test-time", "processor time that a line takes", 3, "s"), CHECK_MEMORY):
+        text.without_passwords(line)
+
+
+def test_issue_8_14_a_password_with_an_apostrophe_is_masked() -> None:
+    assert text.without_passwords("'http://ana:it's@m/d' smb://a'b:c'd@h") == "'http://***@m/d' smb://a'b:***@h"

@@ -18,6 +18,8 @@ from vmgen_build.text import clean
 _PATIENCE = 600.0
 """Seconds that gpgv may take."""
 
+_STRICT = ("--weak-digest", "SHA1", "--weak-digest", "RIPEMD160")
+
 _ARMOUR = "-----BEGIN PGP PUBLIC KEY BLOCK-----"
 
 
@@ -41,9 +43,12 @@ def require_gpgv() -> None:
     require_programs([needed("gpgv", "checks signatures")])
 
 
-def verify(file: Path, signature: Path, keyrings: Sequence[Path]) -> Verdict:
-    """Raises HostError where gpgv is missing or a keyring cannot be read."""
-    done = _gpgv(keyrings, ["--", str(signature), str(file)])
+def verify(file: Path, signature: Path, keyrings: Sequence[Path], *, strict: bool = True) -> Verdict:
+    """strict: a signature over a weak digest is none; the old OS templates of OpenVZ have no other.
+
+    Raises HostError where gpgv is missing or a keyring cannot be read.
+    """
+    done = _gpgv(keyrings, [*(_STRICT if strict else ()), "--", str(signature), str(file)])
     return _verdict(done.code, done.text, done.err.decode(errors="replace"))
 
 
@@ -53,7 +58,7 @@ def why_not_signed(words: Sequence[str], keyrings: Sequence[Path]) -> str:
 
     words: of gpgv(1), behind its options. Raises HostError as `verify`.
     """
-    done = _gpgv(keyrings, ["--weak-digest", "SHA1", "--weak-digest", "RIPEMD160", *words])
+    done = _gpgv(keyrings, [*_STRICT, *words])
     found = set(re.findall(r"^\[GNUPG:\] ([A-Z_]+)", done.text, re.MULTILINE))
     if found >= {"GOODSIG", "VALIDSIG"} and not found & {"BADSIG", "FAILURE", "NODATA", "UNEXPECTED"}:
         return ""

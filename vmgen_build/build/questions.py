@@ -36,7 +36,7 @@ from vmgen_build.recipe.recipe import Recipe
 
 OWN = "its own manifest"
 
-_EMPTY = re.compile(r"\s*(#.*|set -.*|:|true|exit( 0)?|(echo|printf)\b.*)?\s*")
+_EMPTY = re.compile(r"(#.*|set -.*|:|true|exit( 0)?|(echo|printf)\b.*)?")
 """A command that succeeds wherever it runs."""
 
 
@@ -132,7 +132,7 @@ def refuse_empty(questions: Questions) -> None:
 def asks_something(probe: Probe) -> bool:
     """Whether its answer could be no: not for a script of nothing but comments, `echo` and `exit 0`."""
     if probe.kind == "guest":
-        return any(_EMPTY.fullmatch(command) is None for command in re.split(r"[\n;]|&&", probe.script))
+        return any(_EMPTY.fullmatch(command.strip()) is None for command in re.split(r"[\n;]|&&", probe.script))
     return probe.kind in ("tcp-open", "tcp-closed")
 
 

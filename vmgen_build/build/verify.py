@@ -14,6 +14,7 @@ from vmgen_build.build.questions import Asker, Questions, own_questions, refuse_
 from vmgen_build.errors import VmgenError
 from vmgen_build.events import Bus, ProbeDone, VerifyFinished, VerifyStarted
 from vmgen_build.host.programs import require_programs, require_root
+from vmgen_build.limits import GUEST_TIME
 from vmgen_build.plan.model import Probe
 from vmgen_build.store.lease import lease, reap
 
@@ -139,15 +140,24 @@ def _in_worker(artifact: Path, questions: Questions, boot: Boot) -> list[ProbeDo
 
 
 def ask_all(machine: Booted, probes: Sequence[Probe], bus: Bus, origin: str = "") -> list[ProbeDone]:
-    """Ask every probe, those that do not hold again until their time is up. The results in the order of the probes."""
+    """Ask every probe, those that do not hold again until their time is up. The results in the order of the probes.
+
+    What is left when GUEST_TIME is over is asked no more, and fails.
+    """
     start = time.monotonic()
     results: dict[int, ProbeDone] = {}
     while len(results) < len(probes):
         for index, probe in enumerate(probes):
             if index in results:
                 continue
-            last = time.monotonic() - start >= probe.retry
-            result = _ask(machine, probe, origin)
+            passed = time.monotonic() - start
+            late = passed >= GUEST_TIME.amount
+            last = late or passed >= probe.retry
+            result = (
+                _done(probe, "fails", f"not asked: {GUEST_TIME.exceeded}", origin)
+                if late
+                else _ask(machine, probe, origin)
+            )
             if last or result.outcome != "fails":
                 results[index] = result
                 bus.emit(result)

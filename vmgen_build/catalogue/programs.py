@@ -182,6 +182,11 @@ def wrong_choice(name: str, choice: str) -> Unavailable | None:
     return Unavailable(choice, reason, _near(choice, others) if others else ())
 
 
+def is_known(name: str) -> bool:
+    """Whether a recipe's line of that name means a program, on any system."""
+    return _catalogue().find(name) is not None
+
+
 def known_names() -> frozenset[str]:
     """Every name and alias, and the packages that mean one program alone."""
     catalogue = _catalogue()

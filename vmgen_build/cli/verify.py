@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from vmgen_build.build.verify import Verified
     from vmgen_build.cli.plain import Plain
 
+_WIDEST = 200
+"""Characters of a setting's name in the table."""
+
 COLOURS = {"holds": "green", "fails": "red", "skipped": "yellow"}
 
 
@@ -180,12 +183,17 @@ def show_verified(verified: Verified, *, quiet: bool, brief: bool) -> None:
     """The table of what was looked at, and a line of the whole. quiet: only what fails. brief: the table has only what
     fails."""
     shown = [probe for probe in verified.done if not (quiet or brief) or probe.outcome == "fails"]
-    rows = [(probe.outcome, clean(probe.setting), clean(probe.found)) for probe in shown]
+    rows = [(probe.outcome, _short(clean(probe.setting)), clean(probe.found)) for probe in shown]
     for probe, line in zip(shown, table(rows), strict=True):
         common.show(line, fg=COLOURS.get(probe.outcome))
     if not quiet:
         asked = f"; asked: {clean(verified.asked)}" if verified.asked else ""
         common.show(f"{clean(str(verified.artifact))}: {_outcome(verified)}{asked}", bold=True)
+
+
+def _short(setting: str) -> str:
+    """All rows of a table are as wide as its widest."""
+    return setting if len(setting) <= _WIDEST else f"{setting[: _WIDEST - 3]}..."
 
 
 def _outcome(verified: Verified) -> str:

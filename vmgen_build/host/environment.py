@@ -30,6 +30,9 @@ PROXIES = tuple(
 SECRETS = ("VMGEN_SSH_PASSWORD", "VMGEN_SSH_PASSPHRASE")
 """Secrets of the tool's own, beside those that a recipe names by env:NAME."""
 
+_OWN = ("PATH", "LC_ALL", *KEPT, *ON_TERMINAL, *PROXIES)
+_OWN_PREFIXES = ("VMGEN_", "SUDO_")
+
 _taken: dict[str, Secret] = {}
 """What was taken: several options of a run may name one variable."""
 
@@ -37,6 +40,11 @@ _taken: dict[str, Secret] = {}
 def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
     """What a program gets: where programs are, no language, a few variables of ours, and `more`."""
     return {**own(KEPT), "PATH": search_path(), "LC_ALL": "C.UTF-8", **(more or {})}
+
+
+def is_own(name: str) -> bool:
+    """Whether the tool itself reads a variable: no recipe may have it, nor take it away."""
+    return name in _OWN or name.startswith(_OWN_PREFIXES)
 
 
 def own(names: Iterable[str]) -> dict[str, str]:

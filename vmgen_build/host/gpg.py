@@ -8,8 +8,11 @@ import tempfile
 from pathlib import Path
 
 from vmgen_build.errors import BuildError, HostError
+from vmgen_build.host.environment import ON_TERMINAL, own
 from vmgen_build.host.programs import needed, require_programs
 from vmgen_build.host.run import Finished, run
+
+_ASKING = ("GNUPGHOME", "GPG_TTY", "DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY", "DBUS_SESSION_BUS_ADDRESS")
 
 _SIGNS = "S"
 """Among the capabilities of a key (doc/DETAILS of GnuPG, field 12): the key as a whole, as it now is, can sign."""
@@ -52,8 +55,8 @@ def is_signed(data: bytes, signature: bytes, key: str) -> bool:
 
 
 def _gpg(*words: str, data: bytes = b"") -> Finished:
-    """The passphrase is asked for on the caller's terminal (gpg-agent(1), GPG_TTY)."""
-    env = {name: os.environ[name] for name in ("GNUPGHOME", "GPG_TTY") if name in os.environ}
+    """The passphrase is asked for on the caller's terminal or display, which gpg hands on to its agent (gpg(1))."""
+    env = own((*_ASKING, *ON_TERMINAL))
     if os.isatty(0):
         env.setdefault("GPG_TTY", os.ttyname(0))
     return run(["gpg", "--batch", "--no-tty", *words], data=data, env=env)

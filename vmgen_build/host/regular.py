@@ -12,7 +12,6 @@ from typing import BinaryIO
 from vmgen_build.limits import Limit
 
 _KINDS = {
-    stat.S_IFLNK: "a link",
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
     stat.S_IFIFO: "a pipe",

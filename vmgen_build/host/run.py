@@ -14,6 +14,7 @@ from typing import IO, Any
 
 from vmgen_build.errors import TIMED_OUT, BuildError
 from vmgen_build.host.environment import ON_TERMINAL, environment, own
+from vmgen_build.host.lines import CHUNK, Lines
 from vmgen_build.host.programs import find_program, missing, needed
 
 PIPE = subprocess.PIPE
@@ -154,7 +155,8 @@ def run_lines(
     timeout: float | None = None,
     stdin: Stream = NULL,
 ) -> int:
-    """Run a program to its end; `output` gets each line of both its streams as it comes, without the line end.
+    """Run a program to its end; `output` gets each line of both its streams as it comes, without the line end;
+    one that is longer than CHUNK characters comes in pieces.
 
     Its exit code: negative for the signal that ended it. Where its time is over it is killed with its process group,
     and TimeoutError is raised. Raises HostError as `start`.
@@ -171,9 +173,10 @@ def run_lines(
             if timeout is not None:
                 timer.start()
             assert process.stdout is not None
-            with open(process.stdout.fileno(), "rb", closefd=False) as lines:
-                for line in lines:
-                    output(line.decode(errors="replace").rstrip("\r\n"))
+            lines = Lines(output)
+            while chunk := process.stdout.read(CHUNK):
+                lines.add(chunk)
+            lines.add(b"", final=True)
             code = process.wait()
         finally:
             timer.cancel()

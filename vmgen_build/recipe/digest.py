@@ -28,6 +28,10 @@ class ValuesDigest:
         texts = [] if private else [without_passwords(text) for text in (value.text, *value.items)]
         self._digest.update(json.dumps([path, private, texts]).encode() + b"\n")
 
+    def add_place(self, path: str) -> None:
+        """Of what is not known, and may be a slip in the name of a password: its place alone counts."""
+        self._digest.update(json.dumps([path]).encode() + b"\n")
+
     def hexdigest(self) -> str:
         """64 hex digits, of sha256."""
         return self._digest.hexdigest()

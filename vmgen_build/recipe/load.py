@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from vmgen_build.catalogue import programs
 from vmgen_build.errors import RecipeError
 from vmgen_build.recipe import checks, tree
 from vmgen_build.recipe.complete import with_addresses, with_macs
@@ -101,7 +102,11 @@ class _Loader:
                 message = "is empty and asks for nothing; write 1 for the program, 0 for none"
                 self.problems.warn(value.where, place((section,), value.key), message, "empty-program")
                 return
-            self.reader.digest.add(place((section,), value.key), value, None)
+            path = place((section,), value.key)
+            if programs.is_known(value.key):
+                self.reader.digest.add(path, value, None)
+            else:
+                self.reader.digest.add_place(path)
             self.wishes.append(Wish(section, value.key, value.where, None if text in TRUE else value.text))
 
         return wish

@@ -15,6 +15,7 @@ from vmgen_build.recipe.problems import Problems, did_you_mean, shown
 from vmgen_build.recipe.source import read_text
 
 _OPTION = "[config] profiles"
+_ENDING = ".ini"
 
 
 @dataclass
@@ -75,8 +76,12 @@ class Sources:
 
 
 def _find(name: str, near: Path, folder: Path) -> tuple[Path | None, str]:
-    """A profile's file and its name for messages: an own path, then profiles/ beside the recipe, then a shipped one."""
-    for path in (near / name, near / "profiles" / f"{name}.ini", folder / "profiles" / f"{name}.ini"):
+    """A profile's file and its name for messages: an own path, then profiles/ beside the recipe, then a shipped one.
+
+    Messages show a profile's options, so no other file is read as one, by its name or by a link.
+    """
+    own = (near / name,) if name.endswith(_ENDING) else ()
+    for path in (*own, near / "profiles" / f"{name}.ini", folder / "profiles" / f"{name}.ini"):
         if _is_file(path):
             return path, str(path)
     shipped = resources.recipes_dir() / "profiles" / f"{name}.ini"
@@ -85,12 +90,14 @@ def _find(name: str, near: Path, folder: Path) -> tuple[Path | None, str]:
 
 def _is_file(path: Path) -> bool:
     try:
-        return path.is_file()
+        return path.is_file() and path.resolve().suffix == _ENDING
     except OSError:
         return False
 
 
 def _no_profile(name: str, folder: Path) -> str:
+    if "/" in name and not name.endswith(_ENDING):
+        return f"there is no profile {shown(name)}; name one, or the path of a file that ends in {_ENDING}"
     return f"there is no profile {shown(name)}{_near_profiles(name, folder)}"
 
 

@@ -19,7 +19,9 @@ from vmgen_build.build.questions import (
     refuse_empty,
 )
 from vmgen_build.errors import HostError
+from vmgen_build.host.bounds import bounded
 from vmgen_build.host.files import sha256_of
+from vmgen_build.limits import CHECK_MEMORY, Limit
 from vmgen_build.plan.model import Probe
 from vmgen_build.recipe.load import load
 
@@ -184,3 +186,10 @@ def test_issue_8_9_the_machine_is_the_recipes_and_its_files_are_the_hand_ins(tmp
     assert [file["name"] for file in asked.manifest["files"]] == ["ana.qcow2", "ana-sdb.qcow2"]
     assert all(file["sha256"] == sha256_of(tmp_path / file["name"]) for file in asked.manifest["files"])
     assert "machine.json" in asked.manifest["build_recipe"]
+
+
+def test_issue_8_9_blanks_take_no_long_search() -> None:
+    """They took minutes of the processor."""
+    with bounded("a probe", Limit("test-time", "processor time that a probe takes", 3, "s"), CHECK_MEMORY):
+        assert asks_something(Probe("a", "s", " " * 200_000 + "x", "x"))
+    assert not asks_something(Probe("a", "s", " \t\n  : \n # no\n", "x"))

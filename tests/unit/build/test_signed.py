@@ -120,6 +120,10 @@ def for_a_day_long_ago(keys: Keys, manifest: Path) -> None:
     by_gpg(keys, manifest, "then@example.org", *NEXT_DAY, "--default-sig-expire", "1d")
 
 
+def by_a_weak_digest(keys: Keys, manifest: Path) -> None:
+    by_gpg(keys, manifest, "ana@example.org", "--digest-algo", "SHA1", "--allow-weak-digest-algos")
+
+
 def by_a_revoked_key(keys: Keys, manifest: Path) -> None:
     by_gpg(keys, manifest, GONE)
     keys.revoke(GONE)
@@ -150,6 +154,7 @@ def rubbish(keys: Keys, manifest: Path) -> None:
         (altered, "signed other bytes than these"),
         (of_another_manifest, "signed other bytes than these"),
         (by_an_expired_key, "its key has expired"),
+        (by_a_weak_digest, "is not signed as"),
         (for_a_day_long_ago, "the signature has expired"),
         (by_a_revoked_key, "its key was revoked"),
         (clear_signed, "is not signed as"),

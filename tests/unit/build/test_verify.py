@@ -16,6 +16,7 @@ from vmgen_build.build import verify as v
 from vmgen_build.errors import HostError
 from vmgen_build.events import Bus, Event, ProbeDone
 from vmgen_build.guests.model import Communicator, Ran
+from vmgen_build.limits import Limit
 from vmgen_build.plan.model import Probe
 
 
@@ -93,3 +94,17 @@ def test_root_is_needed_and_asked_for(monkeypatch: pytest.MonkeyPatch, tmp_path:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(HostError, match="needs root: run it with sudo"):
         v.verify(tmp_path / "x.tar", Bus(), v.VerifyOptions(tmp_path))
+
+
+def test_issue_8_8_all_questions_together_have_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(v, "GUEST_TIME", Limit("guest-time", "x", 1, "s"))
+    probes = [Probe("slow", "s", "sleep 1.1"), *[Probe("more", "s", f"echo >>{tmp_path}/asked")] * 3]
+    late = ("fails", "not asked: it is more than the limit 'guest-time' allows (1.0 s; docs/security.md)")
+    assert asked(*probes) == [("holds", ""), late, late, late]
+    assert not (tmp_path / "asked").exists()
+
+
+def test_issue_8_8_what_fails_is_not_asked_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(v, "GUEST_TIME", Limit("guest-time", "x", 1, "s"))
+    ((outcome, found),) = asked(Probe("never", "s", "exit 1", retry=500))
+    assert outcome == "fails" and "'guest-time'" in found

@@ -166,3 +166,43 @@ def test_issue_8_12_templates_run_in_a_sandbox(tmp_path: Path, text: str) -> Non
     own_template(tmp_path, text)
     code, errors = check(tmp_path, HEAD + "[config]\nhostname = lab\n")
     assert code == 2 and "etc_hostname.sh.j2:1: template: " in errors
+
+
+@pytest.mark.parametrize("name", ["{}/key", "{}/looks.ini", "key", "./key"])
+def test_issue_8_12_no_other_file_is_read_as_a_profile(tmp_path: Path, name: str) -> None:
+    """Warnings show the options of a profile, so a private key must not be taken for one."""
+    elsewhere = tmp_path if name.endswith("/key") and "{" not in name else tmp_path / "home"
+    elsewhere.mkdir(exist_ok=True)
+    (elsewhere / "key").write_text("[config]\nb3BlbnNzaC1rZXktdjEAAAAA = 1\n")
+    (elsewhere / "looks.ini").symlink_to("key")
+    code, errors = check(tmp_path, HEAD + f"[config]\nprofiles = {name.format(elsewhere)}\n")
+    assert code == 2 and "there is no profile" in errors and "b3Blbn" not in errors
+
+
+@pytest.mark.parametrize(
+    "path", ["/proc/self/environ", "/dev/../proc/self/status", "/sys/kernel/uevent_seqnum", "{}/to"]
+)
+def test_issue_8_12_files_of_the_kernel_are_no_sources(tmp_path: Path, path: str) -> None:
+    (tmp_path / "to").symlink_to("/proc/self/environ")
+    source = path.format(tmp_path)
+    code, errors = check(tmp_path, HEAD + f"[config]\n[[files]]\n[[[a]]]\nsource = {source}\ndest = /a\n")
+    assert code == 2 and "is of the kernel" in errors
+
+
+def test_issue_8_12_templates_beside_the_recipe_are_no_link(tmp_path: Path) -> None:
+    """--templates of the user's own may be one."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "templates").symlink_to("real")
+    recipe = tmp_path / "lab.ini"
+    code, errors = check(tmp_path, HEAD)
+    assert code == 2 and f"{tmp_path}/templates" in errors and "is a link, which is not followed" in errors
+    command = [sys.executable, "-m", "vmgen_build", "check", "--templates", str(tmp_path / "templates"), str(recipe)]
+    assert subprocess.run(command, capture_output=True).returncode == 0
+
+
+@pytest.mark.parametrize("name", ["VMGEN_SSH_PASSWORD", "PATH", "SUDO_UID", "HOME", "TERM", "https_proxy"])
+def test_issue_8_6_a_recipe_has_no_variable_of_the_tools_own(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "r.ini"
+    path.write_text(HEAD + f"[config]\nroot_passwd = env:{name}\n")
+    with pytest.raises(RecipeError, match=f"the environment variable '{name}' is not for recipes"):
+        load(path, environ={name: "canary"})

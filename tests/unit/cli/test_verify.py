@@ -126,3 +126,9 @@ def test_issue_8_9_a_wrong_recipe_is_reported_before_anything_is_asked(
     assert run(["verify", "x.tar", "--recipe", str(tmp_path / "lab.ini")]) == 2
     captured = capsys.readouterr()
     assert "lab.ini:3" in captured.err and captured.out == ""
+
+
+def test_issue_8_12_a_hostile_settings_name_does_not_widen_the_table(capsys: pytest.CaptureFixture[str]) -> None:
+    """5,000 rows as wide as a name of 16 MB would be 80 GB."""
+    show([HOLDS, ProbeDone(probe="b", setting="s" * 100_000, outcome="holds", found="x")])
+    assert max(map(len, capsys.readouterr().out.splitlines())) < 250

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from vmgen_build.host import environment
+from vmgen_build.host import environment, gpg
 from vmgen_build.host.environment import own, take
 from vmgen_build.host.run import output
 from vmgen_build.recipe.load import load
@@ -76,3 +76,16 @@ def test_no_program_gets_a_proxys_password_or_a_secret(monkeypatch: pytest.Monke
 def test_proxies_go_to_those_that_ask_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("https_proxy", "http://proxy")
     assert own(environment.PROXIES)["https_proxy"] == "http://proxy"
+
+
+def test_gpg_gets_what_asks_for_a_passphrase(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without TERM pinentry-curses finds no screen, and without DISPLAY a graphical one no display."""
+    (tmp_path / "gpg").write_text("#!/bin/sh\nenv\n")
+    (tmp_path / "gpg").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    wanted = {"TERM": "vt220", "DISPLAY": ":7", "WAYLAND_DISPLAY": "w-0", "XAUTHORITY": "/x", "GPG_TTY": "/dev/pts/9"}
+    for name, value in {**wanted, "DBUS_SESSION_BUS_ADDRESS": "unix:/bus", "VMGEN_SSH_PASSWORD": "canary"}.items():
+        monkeypatch.setenv(name, value)
+    lines = gpg.signed(b"data", "ana").decode().splitlines()
+    assert {f"{name}={value}" for name, value in wanted.items()} <= set(lines)
+    assert "DBUS_SESSION_BUS_ADDRESS=unix:/bus" in lines and not any("canary" in line for line in lines)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from vmgen_build.errors import TIMED_OUT, BuildError, HostError
+from vmgen_build.host.lines import CHUNK
 from vmgen_build.host.run import PIPE, finish, kill, output, run, run_lines, start
 
 
@@ -98,3 +99,10 @@ def test_lines_of_what_takes_too_long() -> None:
     with pytest.raises(TimeoutError):
         run_lines(["sh", "-c", "echo begun; sleep 30 & sleep 30"], lines.append, timeout=0.5)
     assert lines == ["begun"] and time.monotonic() - began < 20
+
+
+def test_issue_8_15_a_line_without_an_end_comes_in_pieces() -> None:
+    lines: list[str] = []
+    assert run_lines(["sh", "-c", "head -c 1000000 /dev/zero | tr '\\0' x; printf '\\r\\nlast'"], lines.append) == 0
+    assert max(map(len, lines)) <= CHUNK
+    assert "".join(lines) == "x" * 1000000 + "last" and lines[-1] == "last"

@@ -41,7 +41,7 @@ def lernstick() -> Iterator[None]:
 def planned(folder: Path, text: str, system: str, backend: str) -> Plan:
     path = folder / "lab.ini"
     path.write_text(text.replace("os = debian-12-amd64", f"os = {system}"), encoding="utf-8")
-    recipe = load(path, environ={"VMGEN_TEST_SECRET": "secret"})
+    recipe = load(path, environ={"TEST_SECRET": "secret"})
     facts = Facts("release", 1700000000)
     return make_plan(recipe, backend, backend_named(backend).part(recipe, None, facts.epoch), facts, None)
 

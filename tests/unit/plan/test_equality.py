@@ -76,7 +76,7 @@ def recipes() -> Iterator[tuple[str, Path, list[str], Facts]]:
 
 
 def planned(path: Path, sets: list[str], facts: Facts, backend: str) -> Plan:
-    recipe = load(path, sets, environ={"VMGEN_TEST_SECRET": "from 'outside' $(x)"})
+    recipe = load(path, sets, environ={"TEST_SECRET": "from 'outside' $(x)"})
     return make_plan(recipe, backend, backend_named(backend).part(recipe, None, facts.epoch), facts, None)
 
 

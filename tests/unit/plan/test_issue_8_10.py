@@ -114,3 +114,14 @@ def test_a_probe_asks_for_the_scheme_and_the_private_one_for_the_hash(
     assert list(named) == list(asked)
     assert answer(named["password-root"], field, tmp_path) == public
     assert answer(asked["password-root"], field, tmp_path) == private
+
+
+def test_a_slip_among_the_programs_does_not_count(tmp_path: Path) -> None:
+    text = "[services]\n{} = {}\n"
+    assert digest(tmp_path, text.format("mysql_root_passwd", "a")) == digest(
+        tmp_path, text.format("mysql_root_passwd", "b")
+    )
+    assert digest(tmp_path, text.format("mysql_root_passwd", "a")) != digest(tmp_path, text.format("other", "a"))
+    assert digest(tmp_path, text.format("mail_client", "claws-mail")) != digest(
+        tmp_path, text.format("mail_client", "1")
+    )

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 from vmgen_build.errors import TIMED_OUT, BuildError, VmgenError
 from vmgen_build.guests.runners.answers import shown
 from vmgen_build.guests.runners.model import OWN, Attached, Done, Runner
-from vmgen_build.guests.runners.stream import CHUNK, Lines, Pace, Tail
+from vmgen_build.guests.runners.stream import Pace, Tail
+from vmgen_build.host.lines import CHUNK, Lines
 from vmgen_build.limits import NODE_LINE, NODE_OUTPUT, NODE_SILENCE
 from vmgen_build.text import clean
 

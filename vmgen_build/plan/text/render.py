@@ -36,10 +36,16 @@ _SLIPS = frozenset("$`\\~\u2018\u2019")
 
 
 def override_folder(recipe_folder: Path, chosen: Path | None) -> Path | None:
-    """Where a user's own templates stand: the chosen folder, else `templates/` beside the recipe, if there is one."""
+    """Where a user's own templates stand: the chosen folder, else `templates/` beside the recipe, if there is one.
+
+    Raises RecipeError for a link there, which came with the recipe and may lead anywhere.
+    """
     if chosen is not None:
         return chosen
     beside = recipe_folder / "templates"
+    if beside.is_symlink():
+        text = "is a link, which is not followed; put a folder there, or name the link's target by --templates"
+        raise _problem(str(beside), 0, text)
     return beside if beside.is_dir() else None
 
 

@@ -87,7 +87,7 @@ class Config(Section):
     profiles: tuple[str, ...] = option(
         t.paths,
         default=(),
-        doc="Profiles that the recipe takes in: names, or paths of own ones.",
+        doc="Profiles that the recipe takes in: names, or paths of own ones, which end in .ini.",
         example="development, networking",
     )
     repos: dict[str, Repository] = named(

@@ -6,6 +6,7 @@ import base64
 import binascii
 import re
 
+from vmgen_build.host.environment import is_own
 from vmgen_build.host.regular import read_regular
 from vmgen_build.limits import SECRET_FILE
 from vmgen_build.recipe.ini import Value
@@ -23,6 +24,8 @@ def fetched(value: Value, ctx: Context) -> str:
     if not colon or kind not in ("env", "file"):
         return value.text
     if kind == "env":
+        if is_own(name):
+            raise ValueError(f"the environment variable '{name}' is not for recipes; name another, not VMGEN_ or SUDO_")
         secret = ctx.variable(name)
         if secret is None:
             raise ValueError(f"the environment variable '{name}' is not set; set it before the build")

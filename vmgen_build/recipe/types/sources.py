@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -28,7 +29,16 @@ def open_host_file(value: Value, text: str, ctx: Context) -> Path:
         raise ValueError(f"there is no file {shown(str(path))}; paths start from the recipe's folder") from None
     except OSError as error:
         raise ValueError(f"{shown(str(path))} cannot be read: {error.strerror}") from None
+    if _is_of_the_kernel(path):
+        raise ValueError(f"{shown(str(path))} is of the kernel; name a file outside of /proc, /sys and /dev")
     return path
+
+
+def _is_of_the_kernel(path: Path) -> bool:
+    """Files there say what the process and the machine are, and some have no end. /dev/shm holds plain files."""
+    real = Path(os.path.realpath(path))
+    memory = real.is_relative_to("/dev/shm")  # noqa: S108 - nothing is written there
+    return not memory and any(real.is_relative_to(place) for place in ("/proc", "/sys", "/dev"))
 
 
 def _host_file(value: Value, ctx: Context) -> Path:

@@ -11,7 +11,8 @@ from vmgen_build.errors import BuildError, HostError
 from vmgen_build.guests.runners import LocalRunner, answers, model, process, stream
 from vmgen_build.guests.runners.process import AttachedProcess, Process
 from vmgen_build.guests.runners.ssh import MARK, SshProcess
-from vmgen_build.guests.runners.stream import Lines, Marked, Tail
+from vmgen_build.guests.runners.stream import Marked, Tail
+from vmgen_build.host.lines import Lines
 from vmgen_build.limits import NODE_ANSWERS, NODE_LINE, NODE_PREAMBLE, Limit
 
 

@@ -16,7 +16,8 @@ from vmgen_build.guests.runners.process import named
 from vmgen_build.guests.runners.ssh import INNER, MARK, SHIM
 from vmgen_build.guests.runners.sshauth import load_key
 from vmgen_build.guests.runners.sshconnect import resolve
-from vmgen_build.guests.runners.stream import Lines, Tail
+from vmgen_build.guests.runners.stream import Tail
+from vmgen_build.host.lines import Lines
 
 
 @pytest.fixture(autouse=True)
