@@ -99,13 +99,23 @@ PLAN = Limit("plan", "the plan.json of an earlier export", 64 * MB)
 
 CONSOLE = Limit("console", "what a booted machine shows on its console", 16 * MB)
 MACHINE_LINE = Limit("machine-line", "a line of a booted machine's answers, in base64", 16 * MB)
-UNPACKED = Limit("image-unpacked", "what an image of a container holds, unpacked, and each file of it", 64 * GB)
+UNPACKED = Limit(
+    "image-unpacked",
+    "a container's image, unpacked, and each file of it; what a machine writes to disk",
+    64 * GB,
+)
 UNPACKED_ENTRIES = Limit("image-entries", "files, links and folders of an image", 2_000_000, "entries")
+IMAGE_IDS = Limit("image-ids", "users and groups of a container's image: their numbers, from 0 on", 1 << 24, "numbers")
 UNPACK_MEMORY = Limit("unpack-memory", "memory of each program that unpacks an image", 2 * GB)
 UNPACK_TIME = Limit("unpack-time", "the unpacking of an image", 3600, "s")
 GUEST_MEMORY = Limit("guest-memory", "memory of a booted container; never more than half of what is available", 16 * GB)
 GUEST_PROCESSES = Limit("guest-processes", "processes and threads of a booted container", 4096, "processes")
-GUEST_TIME = Limit("guest-time", "how long a booted machine is asked, and a container runs", 3600, "s")
+GUEST_TIME = Limit("guest-time", "how long a booted machine runs and is asked, be it a container or in QEMU", 3600, "s")
+GUEST_ADDRESSES = Limit(
+    "guest-addresses", "addresses of an interface of a booted machine, and its gateways", 64, "addresses"
+)
+GUEST_LINKS = Limit("guest-links", "interfaces of a booted machine, and its default routes", 1024, "entries")
+IP_ANSWER = Limit("ip-answer", "what ip says of a booted machine's network", 4 * MB)
 GUEST_CONSOLE = Limit("guest-console", "what is kept of a booted container's console", MB)
 ANSWER = Limit("answer", "what a probe, or another question to a booted container, prints", MB)
 

@@ -25,6 +25,7 @@ from vmgen_build.artifacts.tarstream import TarStream
 from vmgen_build.artifacts.vmdk import check_vmdk
 from vmgen_build.bases.apt.release import digest_of_indexes, signed_release
 from vmgen_build.boots.qemu.agent import _parsed as parsed_answer
+from vmgen_build.boots.qemu.console import TAIL, Console
 from vmgen_build.errors import BuildError, RecipeError, VmgenError
 from vmgen_build.guests.runners.hostkeys import known_keys
 from vmgen_build.host.system import parse_os_release
@@ -132,6 +133,14 @@ def _answer(data: bytes, _: Path) -> None:
     parsed_answer(data.decode("ascii", "replace"), 3)
 
 
+def _console(data: bytes, folder: Path) -> None:
+    (folder / "console").write_bytes(data)
+    console = Console(folder / "console")
+    console.end()
+    console.asks_for_login()
+    assert len(console.tail().splitlines()) <= TAIL + 1
+
+
 TAR = (b"\0" * 512, b"\xff" * 8, b"\x80" + b"\0" * 11, b"77777777777", b"x", b"L", b"S", b"30 GNU.sparse.size=999999\n")
 JSON = (b"[" * (JSON_DEPTH.amount + 1), b"1e999", b"-1", b"NaN", b"null", b"{}", b'"\\ud800"', b'"\\u0000"', b"9" * 30)
 XML = (
@@ -164,6 +173,9 @@ TARGETS: dict[str, Target] = {
         _release, (VmgenError,), (b"Date:", b"Date: Thu, 99 Xxx 99999", b"\n ", b"\n\n", b"SHA256:", b"-----BEGIN PGP ")
     ),
     "agent": Target(_answer, (), (b" ", b"=", b"-1", b"9" * 5000, b"\xff")),
+    "console": Target(
+        _console, (), (b"\x1b[", b"1" * 5000, b";", b"H", b"ALERT! " * 900, b"login: ", b"\r", b"\x9b", b"\xff")
+    ),
     "os-release": Target(
         lambda data, _: parse_os_release(data.decode("utf-8", "replace")), (VmgenError,), (b"'", b'"', b"=", b"\\")
     ),

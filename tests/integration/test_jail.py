@@ -23,9 +23,11 @@ from vmgen_build.host import memory
 from vmgen_build.host import syscalls as sc
 from vmgen_build.host.bounded import TOO_MUCH
 from vmgen_build.host.namespaces import WorkerBus, run_isolated
-from vmgen_build.host.usernamespace import FIRST_ID, user_namespace
+from vmgen_build.host.usernamespace import FIRST_ID, IDS, user_namespace
 from vmgen_build.limits import MB, Limit
-from vmgen_build.store.lease import lease
+from vmgen_build.store.lease import CGROUPS, lease
+
+MEMSW = "memory.memsw.limit_in_bytes"
 
 NETWORK = "lxc.uts.name = tiny\nlxc.net.0.type = veth\nlxc.net.0.name = eth0\n"
 
@@ -110,7 +112,7 @@ def test_issue_8_1_and_2_a_hostile_image_does_nothing_to_the_host(
     found = boot_image(packed(tmp_path, ATTACKS, config + NETWORK), ask)
     assert isinstance(found, dict)
     assert found["done"].split() == ["end"], found
-    assert found["ids"].split() == ["0", str(FIRST_ID), "65536"]
+    assert found["ids"].split() == ["0", str(FIRST_ID), str(IDS)]
     assert "EVIL" not in found["environment"] and "canary" not in found["environment"]
     assert "Seccomp:\t2" in found["status"]
     assert "hooked" not in found["root"]
@@ -143,13 +145,24 @@ def test_issue_8_2_without_user_namespaces_it_says_what_trusted_means(
         boot_image(packed(tmp_path, ""), lambda *_: None)
 
 
+def swap_limit(scratch: Path) -> int | None:
+    """Of a booted machine's swap (version 2), or of its memory and swap together (1); None: the kernel counts none."""
+    group = f"{CGROUPS}/{scratch.parent.name}"
+    for file in (lxc.CGROUP_ROOT / group / "memory.swap.max", lxc.CGROUP_ROOT / "memory" / group / MEMSW):
+        if file.exists():
+            return int(file.read_text())
+    file = scratch / "cgroup-memory" / group / MEMSW
+    return int(file.read_text()) if file.exists() else None
+
+
 def test_issue_8_2_memory_and_processes_have_limits(
     tmp_path: Path, boot_image: Callable[..., object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(groups, "GUEST_PROCESSES", Limit("guest-processes", "", 20, "processes"))
     monkeypatch.setattr(groups, "GUEST_MEMORY", Limit("guest-memory", "", 64 * MB))
 
-    def ask(communicator: Communicator, _: Path) -> list[int]:
+    def ask(communicator: Communicator, scratch: Path) -> list[int]:
+        assert (swap := swap_limit(scratch)) is None or swap in (0, 64 * MB)
         few = [communicator.run(f"dd if=/dev/zero of=/dev/null bs={size}M count=1", 20).code for size in (10, 150)]
         return [*few, communicator.run("for i in 1 2 3 4 5 6 7 8 9 10; do sleep 9 & done; :", 20).code]
 
@@ -203,10 +216,11 @@ def unpack(tmp_path: Path) -> Unpack:
     return run
 
 
-def header(name: str, size: int = 0, kind: bytes = tarfile.REGTYPE, link: str = "") -> bytes:
+def header(name: str, size: int = 0, kind: bytes = tarfile.REGTYPE, link: str = "", uid: int = 0) -> bytes:
     """A header that says what it is asked to: of GNU's kind, since sizes are large."""
     member = tarfile.TarInfo(name)
     member.size, member.type, member.linkname = size, kind, link
+    member.uid = member.gid = uid
     member.devmajor, member.devminor = 1, 3
     return member.tobuf(tarfile.GNU_FORMAT)
 
@@ -283,6 +297,11 @@ def test_issue_8_3_nothing_is_unpacked_outside_and_no_device_is_made(tmp_path: P
     assert not outside.exists()
     image.write_bytes(header("device", kind=tarfile.CHRTYPE) + header("good") + END)
     assert unpack(image) == [("good", FIRST_ID)]
+    image.write_bytes(header("good", uid=IDS - 1) + END)
+    assert unpack(image) == [("good", FIRST_ID + IDS - 1)]
+    image.write_bytes(header("bad", uid=IDS) + END)
+    with pytest.raises(BuildError, match=r"limit 'image-ids' .*add --trusted"):
+        unpack(image)
     for bad in (header(f"../{outside.name}"), header("hard", kind=tarfile.LNKTYPE, link="../../etc/passwd")):
         image.write_bytes(bad + END)
         with pytest.raises(BuildError, match="cannot unpack"):

@@ -128,6 +128,15 @@ def test_a_root_without_systemd_and_a_missing_partition_are_errors(tmp_path: Pat
         give_agent(machine(volume(3, "/")), (image, image))
 
 
+@pytest.mark.parametrize("table", ["dos", "gpt"])
+def test_issue_8_8_a_disk_without_any_partition_is_an_error_of_the_image(tmp_path: Path, table: str) -> None:
+    with (tmp_path / "disk1").open("wb") as file:
+        file.truncate(8 * MIB)
+    subprocess.run(["sfdisk", "--quiet", tmp_path / "disk1"], input=f"label: {table}\n", text=True, check=True)
+    with pytest.raises(BuildError, match="disk1 has no partition 1"):
+        offset_of(tmp_path / "disk1", 1)
+
+
 @pytest.mark.parametrize("form", ["raw", "qcow2"])
 def test_only_copies_are_written_to(tmp_path: Path, form: str) -> None:
     (tmp_path / "scratch").mkdir()

@@ -28,23 +28,31 @@ class _Limited:
     v2: str
     v1: str
     amount: int
+    more: tuple[tuple[str, str], ...] = ()
+    """Further files with what is written to them, of either version, where the host has them."""
 
 
 @contextmanager
-def limited(group: str, scratch: Path) -> Iterator[Limits]:
-    """Make the group with its limits; it is removed at the end. group: below the root of each hierarchy."""
+def limited(group: str, scratch: Path, note: Callable[[str], None]) -> Iterator[Limits]:
+    """Make the group with its limits; it is removed at the end. group: below the root of each hierarchy.
+
+    note: gets a sentence on each limit that this host cannot set: in a container, say.
+    """
     most = min(GUEST_MEMORY.amount, memory.available() // 2)
+    no_swap = (("memory.swap.max", "0"), ("memory.memsw.limit_in_bytes", str(most)))
     wanted = (
-        _Limited("memory", "memory.max", "memory.limit_in_bytes", most),
+        _Limited("memory", "memory.max", "memory.limit_in_bytes", most, no_swap),
         _Limited("pids", "pids.max", "pids.max", GUEST_PROCESSES.amount),
     )
     with ExitStack() as undo:
         own: dict[Path, Path] = {}
         for controller in wanted:
-            if not _set_in_v2(controller, group):
-                with suppress(OSError):
+            try:
+                if not _set_in_v2(controller, group):
                     root = _mounted(controller.name, scratch, undo)
                     own[_set_in_v1(controller, root / group, undo)] = root / _current(controller.name)
+            except OSError as error:
+                note(f"this host sets no limit of {controller.name} for the booted machine: {error.strerror}")
         yield lambda: _moved(own)
 
 
@@ -70,7 +78,14 @@ def _set_in_v2(controller: _Limited, group: str) -> bool:
         folder /= name
         folder.mkdir(exist_ok=True)
     (folder / controller.v2).write_text(str(controller.amount))
+    _set_more(controller, folder)
     return True
+
+
+def _set_more(controller: _Limited, group: Path) -> None:
+    for name, value in controller.more:
+        if (group / name).exists():
+            (group / name).write_text(value)
 
 
 def _mounted(name: str, scratch: Path, undo: ExitStack) -> Path:
@@ -85,6 +100,7 @@ def _set_in_v1(controller: _Limited, group: Path, undo: ExitStack) -> Path:
     group.mkdir(parents=True)
     undo.callback(_remove, group)
     (group / controller.v1).write_text(str(controller.amount))
+    _set_more(controller, group)
     return group
 
 

@@ -134,7 +134,7 @@ def booted_from(content: Content, boot: Boot) -> Iterator[LxcBooted]:
         undo.enter_context(dhcp_server(make_bridges(nics), boot.scratch))
         group = f"{CGROUPS}/{boot.scratch.parent.name}"
         undo.callback(_remove_groups, CGROUP_ROOT / group)
-        limits = undo.enter_context(limited(group, boot.scratch))
+        limits = undo.enter_context(limited(group, boot.scratch, boot.bus.note))
         entries = for_this_host(entries, (CGROUP_ROOT / "cgroup.controllers").read_text().split())
         own = jail.entries(boot.scratch, group, trusted=boot.trusted)
         (folder / "config").write_text(config_text([*entries, *own]))

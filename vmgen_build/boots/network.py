@@ -8,28 +8,39 @@ from __future__ import annotations
 
 import errno
 import grp
-import json
 import pwd
 import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface, ip_address, ip_interface, ip_network
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from vmgen_build.artifacts.lxc import BridgedNic
-from vmgen_build.host.run import NULL, Word, kill, output, start
+from vmgen_build.errors import BuildError
+from vmgen_build.host.bounded import finish_within
+from vmgen_build.host.run import NULL, PIPE, Word, kill, start
+from vmgen_build.jsontext import Field, parse_json
+from vmgen_build.limits import GUEST_ADDRESSES, GUEST_LINKS, IP_ANSWER
 
 IPAddress = IPv4Address | IPv6Address
 IPInterface = IPv4Interface | IPv6Interface
 
-IpQuery = Callable[..., list[dict[str, Any]]]
-"""Words of ip(8) -> what it answers to them (as JSON) in the guest."""
+IpQuery = Callable[..., list[Field]]
+"""Words of ip(8) -> what it answers to them (as JSON) in the guest. Raises BuildError."""
+
+T = TypeVar("T")
+
+_WORD = 64
+"""Characters of a name or an address in an answer of ip(8)."""
 
 TESTS = ip_network("198.18.0.0/15")
 
 KNOCK = 1.5
 """Seconds that a connection may take; what a guest answers over a virtual cable takes a few milliseconds."""
+
+PATIENCE = 60.0
+"""Seconds for one answer of the host's own ip(8)."""
 
 
 def make_bridges(nics: Iterable[BridgedNic]) -> list[str]:
@@ -51,7 +62,7 @@ def dhcp_server(bridges: Sequence[str], scratch: Path) -> Iterator[None]:
         return
     command = ["dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--no-ping"]
     command += ["--dhcp-authoritative", "--bind-interfaces", "--except-interface=lo", *_as_nobody()]
-    command += ["--pid-file=", f"--dhcp-leasefile={scratch / 'leases'}", f"--log-facility={scratch / 'dnsmasq.log'}"]
+    command += ["--pid-file=", f"--dhcp-leasefile={scratch / 'leases'}", "--log-facility=-"]
     for index, name in enumerate(bridges):
         net = _host(index).rpartition(".")[0]
         command += [f"--interface={name}", f"--dhcp-range={net}.10,{net}.250,255.255.255.0,1h"]
@@ -63,15 +74,21 @@ def dhcp_server(bridges: Sequence[str], scratch: Path) -> Iterator[None]:
 
 
 def _as_nobody() -> list[str]:
-    """dnsmasq opens its ports, its file of leases and its log first, and then gives its rights up."""
+    """dnsmasq opens its ports and its file of leases first, and then gives its rights up."""
     nobody = pwd.getpwnam("nobody")
     return ["--user=nobody", f"--group={grp.getgrgid(nobody.pw_gid).gr_name}"]
 
 
 def answer_as_gateway(ask: IpQuery, nics: Iterable[BridgedNic]) -> None:
     """Give the host's side the addresses that the running guest has as gateways, or else a free one of each of its
-    networks, and routes to all of its addresses."""
-    addresses, gateways = _addresses(ask), _gateways(ask)
+    networks, and routes to all of its addresses.
+
+    Raises BuildError, also where the guest's answers are none that ip(8) gives, or too many.
+    """
+    try:
+        addresses, gateways = _addresses(ask), _gateways(ask)
+    except ValueError as error:
+        raise BuildError(f"cannot understand the addresses of the booted machine: {error}") from error
     for nic in nics:
         theirs = [a for a in addresses.get(nic.name, []) if a.ip not in TESTS]
         for gateway in gateways.get(nic.name, []):
@@ -101,7 +118,8 @@ def knock(address: str, port: int) -> str:
 def _is_there(address: str) -> bool:
     """Whether a machine with this address answered ARP or neighbour discovery: one that is gone must not look like one
     that drops packets."""
-    return any("lladdr" in entry for entry in ip_entries(_run(["ip", "-json", "neighbour", "show", address])))
+    entries = ip_entries(_run(["ip", "-json", "neighbour", "show", address]))
+    return any(entry.optional("lladdr") is not None for entry in entries)
 
 
 def _nobody(address: str) -> str:
@@ -133,16 +151,22 @@ def _neighbour(address: IPInterface) -> IPAddress:
 def ip_inside(pid: int) -> IpQuery:
     """The host's ip(8) in the network of the guest whose init is `pid`: a guest need not have one."""
 
-    def ask(*words: str) -> list[dict[str, Any]]:
+    def ask(*words: str) -> list[Field]:
         return ip_entries(_run(["nsenter", f"--target={pid}", "--net", "ip", "-json", *words]))
 
     return ask
 
 
-def ip_entries(text: str) -> list[dict[str, Any]]:
-    """What ip(8) -json prints: nothing at all, or a list in which what does not fit the question is empty."""
-    found: list[dict[str, Any]] = json.loads(text or "[]")
-    return [entry for entry in found if entry]
+def ip_entries(text: str) -> list[Field]:
+    """What ip(8) -json prints: nothing at all, or a list in which what does not fit the question is empty.
+
+    Raises BuildError where it is anything else.
+    """
+    try:
+        found = Field(parse_json(text.strip() or "[]", IP_ANSWER), "ip")
+        return [entry for entry in found.items(GUEST_LINKS) if entry.value != {}]
+    except ValueError as error:
+        raise BuildError(f"cannot understand what the booted machine's ip answers: {error}") from error
 
 
 def set_up(*words: str) -> None:
@@ -151,24 +175,40 @@ def set_up(*words: str) -> None:
 
 
 def _addresses(ask: IpQuery) -> dict[str, list[IPInterface]]:
-    """Interface -> its addresses of global scope."""
-    return {
-        link["ifname"]: [
-            ip_interface(f"{a['local']}/{a['prefixlen']}") for a in link.get("addr_info", []) if a["scope"] == "global"
-        ]
-        for link in ask("address", "show")
-    }
-
-
-def _gateways(ask: IpQuery) -> dict[str, list[IPAddress]]:
-    """Interface -> the gateways of its default routes."""
-    found: dict[str, list[IPAddress]] = {}
-    for family in ("-4", "-6"):
-        for route in ask(family, "route", "show", "default"):
-            if "gateway" in route:
-                found.setdefault(route["dev"], []).append(ip_address(route["gateway"]))
+    """Interface -> its addresses of global scope. Raises ValueError."""
+    found: dict[str, list[IPInterface]] = {}
+    for link in ask("address", "show"):
+        own = found.setdefault(_name(link["ifname"]), [])
+        for address in link.or_else("addr_info", []).items(IP_ANSWER):
+            if address["scope"].text(_WORD) == "global":
+                length = address["prefixlen"].whole(0, 128)
+                _add(own, ip_interface(f"{address['local'].text(_WORD)}/{length}"), "addresses")
     return found
 
 
+def _gateways(ask: IpQuery) -> dict[str, list[IPAddress]]:
+    """Interface -> the gateways of its default routes. Raises ValueError."""
+    found: dict[str, list[IPAddress]] = {}
+    for family in ("-4", "-6"):
+        for route in ask(family, "route", "show", "default"):
+            if (gateway := route.optional("gateway")) is not None:
+                _add(found.setdefault(_name(route["dev"]), []), ip_address(gateway.text(_WORD)), "gateways")
+    return found
+
+
+def _name(field: Field) -> str:
+    return field.text(_WORD)
+
+
+def _add(found: list[T], one: T, what: str) -> None:
+    found.append(one)
+    if len(found) > GUEST_ADDRESSES.amount:
+        raise ValueError(f"one of its interfaces has more {what}: {GUEST_ADDRESSES.exceeded}")
+
+
 def _run(command: Sequence[Word]) -> str:
-    return output(command, "cannot set up the network to boot in")
+    """What the program, which must succeed, prints. Raises BuildError."""
+    finished = finish_within(start(command, stderr=PIPE), IP_ANSWER, timeout=PATIENCE)
+    if finished.code != 0:
+        raise BuildError(f"cannot set up the network to boot in: {Path(str(command[0])).name}: {finished.reason}")
+    return finished.text

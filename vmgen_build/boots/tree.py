@@ -17,7 +17,7 @@ from vmgen_build.host import syscalls as sc
 from vmgen_build.host.beneath import open_beneath
 from vmgen_build.host.pipeline import pipeline
 from vmgen_build.host.usernamespace import FIRST_ID
-from vmgen_build.limits import UNPACK_MEMORY, UNPACK_TIME, UNPACKED, UNPACKED_ENTRIES
+from vmgen_build.limits import IMAGE_IDS, UNPACK_MEMORY, UNPACK_TIME, UNPACKED, UNPACKED_ENTRIES
 
 PLACE, ROOT = Path("/run/lxc/vmgen-tree"), Path("/run/lxc/vmgen-root")
 """Where the image and its root lie: in the worker's own mount namespace, on a way that all may go. The root's path is
@@ -33,6 +33,9 @@ _SIGNS = {
     "annot allocate memory": UNPACK_MEMORY,
 }
 """What says that a program met one of the limits that the kernel holds it to (setrlimit(2))."""
+
+_OWNERS = re.compile(r"tar: .*: Cannot change ownership to uid \d+, gid \d+: Invalid argument")
+"""What tar says of an owner that the user namespace does not have."""
 
 _FULL = ("No space left on device", "Wrote only ")
 """What tar says on a full disk."""
@@ -118,6 +121,11 @@ class Tree:
             return False
         lines = [line for line in failure.removeprefix("tar: ").splitlines() if not _DEVICES.fullmatch(line)]
         if lines:
+            if any(map(_OWNERS.fullmatch, failure.splitlines())):
+                raise BuildError(
+                    f"cannot unpack {artifact}: of the number of a user or group in it {IMAGE_IDS.exceeded};"
+                    " add --trusted for an image of your own: its root is then root of this host"
+                )
             reasons = [limit.exceeded for sign, limit in _SIGNS.items() if sign in failure] or lines[:3]
             raise BuildError(f"cannot unpack {artifact}: {'; '.join(reasons)}")
         return True

@@ -1,13 +1,13 @@
-"""What a foreign image takes of the host's disk and time while it is unpacked and runs."""
+"""What a foreign image takes of the host's disk and time while it is unpacked and runs, as a container or in QEMU."""
 
 from __future__ import annotations
 
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 
 from vmgen_build.errors import BuildError
 from vmgen_build.limits import UNPACKED, UNPACKED_ENTRIES, Limit
@@ -24,12 +24,21 @@ class Watch:
     """Looks now and then, in a thread of its own, and calls `end` where a limit is exceeded.
 
     folder: where the image lies; what others write to the same disk meanwhile counts too. limit: of the time.
-    kept: bytes of the disk that stay free.
+    kept: bytes of the disk that stay free. files: what each of them may be, below another limit.
     Leaving the context raises BuildError where a limit was exceeded, in place of the failures that this caused.
     """
 
-    def __init__(self, what: str, folder: Path, limit: Limit, end: Callable[[], None], kept: int) -> None:
-        self._what, self._folder, self._limit, self._end, self._kept = what, folder, limit, end, kept
+    def __init__(
+        self,
+        what: str,
+        folder: Path,
+        limit: Limit,
+        end: Callable[[], None],
+        kept: int,
+        files: Mapping[Path, Limit] = MappingProxyType({}),
+    ) -> None:
+        self._what, self._folder, self.limit, self._end, self.kept = what, folder, limit, end, kept
+        self.files = files
         self._stop = threading.Event()
         self._exceeded = ""
         self._thread = threading.Thread(target=self._look, daemon=True)
@@ -57,12 +66,13 @@ class Watch:
     def _found(self) -> str:
         """Which limit is exceeded."""
         now = os.statvfs(self._folder)
-        if time.monotonic() - self._begin > self._limit.amount:
-            return self._limit.exceeded
+        if time.monotonic() - self._begin > self.limit.amount:
+            return self.limit.exceeded
         if (self._before.f_bavail - now.f_bavail) * now.f_frsize > UNPACKED.amount:
             return UNPACKED.exceeded
-        if now.f_bavail * now.f_frsize < self._kept:
-            return f"less than {size(self._kept)} of the disk are free; make room there"
+        if now.f_bavail * now.f_frsize < self.kept:
+            return f"less than {size(self.kept)} of the disk are free; make room there"
         if self._before.f_favail - now.f_favail > UNPACKED_ENTRIES.amount:
             return UNPACKED_ENTRIES.exceeded
-        return ""
+        large = [limit for file, limit in self.files.items() if file.stat().st_size > limit.amount]
+        return large[0].exceeded if large else ""

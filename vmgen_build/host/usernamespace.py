@@ -10,11 +10,14 @@ from pathlib import Path
 
 from vmgen_build.errors import HostError
 from vmgen_build.host import syscalls as sc
+from vmgen_build.limits import IMAGE_IDS
 
-FIRST_ID = 0x766D0000
-"""The host's number for the namespace's user and group 0: above what useradd and subuid(5) hand out."""
+FIRST_ID = 0x77000000
+"""The host's number for the namespace's user and group 0: above what useradd and subuid(5) hand out, and above
+host.confined.USER."""
 
-IDS = 65536
+IDS = IMAGE_IDS.amount
+"""How many users and groups the namespace has."""
 
 
 @contextmanager
@@ -40,8 +43,7 @@ def user_namespace() -> Iterator[list[str]]:
                 " allow them (sysctl user.max_user_namespaces), or add --trusted for an image of your own:"
                 " its root is then root of this host"
             )
-        for name in ("gid_map", "uid_map"):
-            Path(f"/proc/{pid}/{name}").write_text(f"0 {FIRST_ID} {IDS}\n")
+        _map(pid)
         namespace = os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
         yield ["nsenter", f"--user=/proc/{os.getpid()}/fd/{namespace}", "--"]
     finally:
@@ -49,6 +51,19 @@ def user_namespace() -> Iterator[list[str]]:
             if descriptor >= 0:
                 os.close(descriptor)
         os.waitpid(pid, 0)
+
+
+def _map(pid: int) -> None:
+    """Raises HostError where this host has not these users itself: in a container whose own are few."""
+    try:
+        for name in ("gid_map", "uid_map"):
+            Path(f"/proc/{pid}/{name}").write_text(f"0 {FIRST_ID} {IDS}\n")
+    except OSError as error:
+        raise HostError(
+            f"this host has not the users {FIRST_ID} to {FIRST_ID + IDS - 1}, as which an image of others is booted"
+            f" ({error.strerror}); it is a container, say: verify outside of it, or add --trusted for an image of your"
+            " own: its root is then root of this host"
+        ) from error
 
 
 def _hold(made: int, goes_on: int) -> None:

@@ -195,3 +195,12 @@ def test_a_cache_is_named_from_the_current_folder(tmp_path: Path, monkeypatch: p
     monkeypatch.chdir(tmp_path)
     command.main(["--cache", "own"], standalone_mode=False)
     assert named == [tmp_path / "own"]
+
+
+def test_issue_8_ctrl_c_before_all_is_imported_ends_it_quietly(tmp_path: Path) -> None:
+    """The first module that is imported from elsewhere is one that interrupts."""
+    (tmp_path / "click.py").write_text(
+        "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nimport time\ntime.sleep(5)\n"
+    )
+    ran = tool("doctor", env={"PYTHONPATH": str(tmp_path)})
+    assert (ran.returncode, ran.stdout, ran.stderr) == (130, "", "")

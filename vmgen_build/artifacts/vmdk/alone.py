@@ -6,7 +6,6 @@ parent: such a one is refused before any program reads it.
 
 from __future__ import annotations
 
-import os
 import re
 import struct
 from typing import IO
@@ -21,6 +20,16 @@ _SPARSE = b"KDMV"
 _KINDS = ("monolithicSparse", "streamOptimized")
 _EXTENT = re.compile(r"(?:RW|RDONLY|NOACCESS)\s+\d+\s+(\S+)")
 _NO_PARENT = "ffffffff"
+
+_DESCRIPTOR = 1
+_LOOKED_AT = 20
+"""Where QEMU reads the descriptor of a sparse extent, whatever its header says, and how far (block/vmdk.c, DESC_SIZE);
+in sectors."""
+
+_PARENT = b"parentfilenamehint"
+"""QEMU takes it anywhere in a line."""
+
+_ITS_PARENT = "it leads to another file, its parent; give one without (qemu-img convert makes one)"
 
 
 def check_alone(file: IO[bytes]) -> int:
@@ -37,12 +46,17 @@ def check_alone(file: IO[bytes]) -> int:
         raise ValueError(f"its disk has {capacity} sectors: {why}")
     if not offset or not sectors:
         raise ValueError("it is an extent without a descriptor; give a VMDK of one file (qemu-img convert makes one)")
+    if offset != _DESCRIPTOR:
+        raise ValueError(f"its descriptor is not where programs look for it, in sector {_DESCRIPTOR}")
     if sectors * SECTOR > VMDK_DESCRIPTOR.amount:
         raise ValueError(f"its descriptor has {sectors} sectors: {VMDK_DESCRIPTOR.exceeded}")
-    if offset * SECTOR > os.fstat(file.fileno()).st_size:
-        raise ValueError("it ends before its descriptor")
     file.seek(offset * SECTOR)
-    _check_descriptor(file.read(sectors * SECTOR).partition(b"\0")[0].decode("utf-8", "replace"))
+    data = file.read(max(sectors, _LOOKED_AT) * SECTOR)
+    if not data:
+        raise ValueError("it ends before its descriptor")
+    if _PARENT in data.lower():
+        raise ValueError(_ITS_PARENT)
+    _check_descriptor(data[: sectors * SECTOR].partition(b"\0")[0].decode("utf-8", "replace"))
     return int(capacity) * SECTOR
 
 
@@ -50,8 +64,8 @@ def _check_descriptor(text: str) -> None:
     fields = {key.strip().lower(): value.strip().strip('"') for key, _, value in map(_split, text.splitlines())}
     if fields.get("createtype") not in _KINDS:
         raise ValueError(f"its createType is none of {' and '.join(_KINDS)}; it may lead to other files")
-    if fields.get("parentcid", _NO_PARENT).lower() != _NO_PARENT or "parentfilenamehint" in fields:
-        raise ValueError("it leads to another file, its parent; give one without (qemu-img convert makes one)")
+    if fields.get("parentcid", _NO_PARENT).lower() != _NO_PARENT:
+        raise ValueError(_ITS_PARENT)
     if any(key.startswith(("encryption", "changetrackpath")) for key in fields):
         raise ValueError("it is encrypted or tracks changes in another file; give a plain one")
     extents = [match[1] for line in text.splitlines() if (match := _EXTENT.match(line.strip()))]

@@ -35,6 +35,9 @@ TRIES = 6
 GRACE = 60.0
 """Seconds beyond a script's own time after which a machine that is silent is taken for dead."""
 
+PATIENCE = 60.0
+"""Seconds for what has no time of its own: a piece of a file that is written or read."""
+
 _ANSWER = re.compile(r" ([0-9]{1,18}) ([0-9]{1,18}) ([0-9]{1,18}) ([A-Za-z0-9+/=]*)")
 
 
@@ -55,7 +58,10 @@ class _Answer:
 
 
 class Agent(Communicator):
-    """The host's end. console: what the machine last showed. Raises BuildError when it stops or falls silent."""
+    """The host's end. console: what the machine last showed. Raises BuildError when it stops or falls silent.
+
+    No question waits for ever: one without a time of its own has PATIENCE, and each `grace` beyond its time.
+    """
 
     def __init__(
         self, wire: socket.socket, console: Callable[[], str], *, work: str = WORK, grace: float = GRACE
@@ -122,7 +128,7 @@ class Agent(Communicator):
         # timeout(1): 0 is no limit, and so is what is rounded to it.
         limit = f"{max(timeout, 0.001):.3f}" if timeout is not None else "0"
         request = f"{TAG} {self._id} {limit} {len(data)} {data}\n".encode()
-        deadline = None if timeout is None else time.monotonic() + timeout + self._grace
+        deadline = time.monotonic() + (PATIENCE if timeout is None else timeout) + self._grace
         for _ in range(TRIES):
             self._send(request)
             answer = self._answer(deadline)
@@ -130,7 +136,7 @@ class Agent(Communicator):
                 return answer
         raise BuildError(f"the machine's answers are damaged on their way\n{self._console()}")
 
-    def _answer(self, deadline: float | None) -> _Answer | None:
+    def _answer(self, deadline: float) -> _Answer | None:
         """None where the request must be sent again."""
         while (line := self._line(deadline)) is not None:
             _, tag, rest = line.partition(TAG)
@@ -152,15 +158,15 @@ class Agent(Communicator):
         except OSError as error:
             raise self._stopped() from error
 
-    def _line(self, deadline: float | None) -> str | None:
+    def _line(self, deadline: float) -> str | None:
         """The next line without its end; None when the time is up."""
         searched = 0
         while self._buffer.find(b"\n", searched) < 0:
             searched = len(self._buffer)
             if searched > MACHINE_LINE.amount:
                 raise BuildError(f"of an answer of the machine {MACHINE_LINE.exceeded}\n{self._console()}")
-            left = None if deadline is None else deadline - time.monotonic()
-            if left is not None and left <= 0:
+            left = deadline - time.monotonic()
+            if left <= 0:
                 return None
             self._wire.settimeout(left)
             try:

@@ -6,7 +6,7 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,12 +22,13 @@ from vmgen_build.boots.qemu.copies import give_agent, throwaway
 from vmgen_build.boots.qemu.host import ACCELERATORS, KVM, own_firmware, power
 from vmgen_build.boots.qemu.net import ip_of, joined, open_taps
 from vmgen_build.boots.up import NO_ANSWER, State, state_of, waits_for
+from vmgen_build.boots.watch import KEPT_FREE, Watch
 from vmgen_build.errors import BuildError, HostError
 from vmgen_build.guests.model import Communicator, Ran
 from vmgen_build.host.confined import Reach, start_confined
 from vmgen_build.host.run import kill
 from vmgen_build.host.undo import Undo
-from vmgen_build.limits import MACHINE_LINE, READER_OUTPUT
+from vmgen_build.limits import CONSOLE, GUEST_TIME, MACHINE_LINE, READER_OUTPUT
 from vmgen_build.plan.machine import Machine
 from vmgen_build.text import duration
 
@@ -102,6 +103,7 @@ def booted_vm(
         firmware = own_firmware(boot.scratch) if machine.firmware == "efi" else None
         taps = undo.enter_context(open_taps(nics))
         qemu = undo.enter_context(_Qemu(_Parts(machine, copies, cds, firmware, taps, given), boot))
+        undo.enter_context(watched(boot.scratch, qemu.console.file, qemu.errors, qemu.stop))
         seconds, state = qemu.wait_until_up(talks=not reason)
         bus.note(f"booted in {duration(seconds)} ({ACCELERATORS[given.accel]}): {state}")
         if reason:
@@ -113,6 +115,12 @@ def booted_vm(
         except BuildError as error:
             bus.note(f"ports will not be reached: {error}", level="warning")
         yield VmBooted(qemu.agent)
+
+
+def watched(scratch: Path, console: Path, errors: Path, end: Callable[[], None]) -> Watch:
+    """The bounds of a running machine. scratch: the folder of its disks. errors: what QEMU writes itself."""
+    files = {console: CONSOLE, errors: READER_OUTPUT}
+    return Watch("the booted machine", scratch, GUEST_TIME, end, KEPT_FREE, files)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +161,7 @@ class _Qemu:
 
     def __init__(self, parts: _Parts, boot: Boot) -> None:
         self._parts, self._boot = parts, boot
-        self._errors, console = boot.scratch / "qemu.log", boot.scratch / "console"
+        self.errors, console = boot.scratch / "qemu.log", boot.scratch / "console"
         self.console = Console(console)
         self._wires = (*socket.socketpair(), *socket.socketpair())
         self.agent = Agent(self._wires[0], self.last_words)
@@ -162,7 +170,7 @@ class _Qemu:
         _, inner, control, inner_control = self._wires
         parts = self._parts
         with Undo() as undo:
-            errors = undo.enter_context(self._errors.open("wb"))
+            errors = undo.enter_context(self.errors.open("wb"))
             wiring = parts.wiring(self.console.file, inner.fileno(), inner_control.fileno(), undo)
             command = arguments(parts.machine, wiring, parts.power)
             devices = (KVM,) if parts.power.accel == "kvm" else ()
@@ -178,14 +186,17 @@ class _Qemu:
             raise BuildError(f"cannot speak to QEMU: {error}\n{self.last_words()}") from error
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def stop(self) -> None:
         kill(self._process)
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
         for wire in self._wires:
             wire.close()
 
     def last_words(self) -> str:
         """What QEMU wrote, and the end of the machine's console."""
-        with self._errors.open("rb") as file:
+        with self.errors.open("rb") as file:
             lines = file.read(READER_OUTPUT.amount).decode(errors="replace").strip().splitlines()[-5:]
         return "\n".join([*(f"QEMU said: {line}" for line in lines), self.console.tail()])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from pathlib import Path
@@ -29,7 +30,15 @@ STALL = 60.0
 
 _LOGIN = re.compile(r"\S login: *$", re.MULTILINE)
 
+_MOVED = re.compile(r"\x1b\[\d{0,4}(?:;\d{0,4})?[Hf]")
+"""A movement of the cursor, as firmware and GRUB make them (ECMA-48, CUP and HVP)."""
+
 TAIL = 15
+RECENT = 1 << 16
+"""Bytes of the console that are looked at: its end."""
+
+LONGEST = 1000
+"""Characters of a line that are looked at."""
 
 
 class Console:
@@ -37,14 +46,14 @@ class Console:
         self.file = file
 
     def lines(self) -> list[str]:
-        """All so far, as text for people. Cursor movements of firmware and GRUB end a line here."""
+        """The last ones, as text for people. Cursor movements end a line here."""
         try:
             with self.file.open("rb") as file:
-                text = file.read(CONSOLE.amount + 1).decode(errors="replace")
+                file.seek(max(os.fstat(file.fileno()).st_size - RECENT, 0))
+                text = file.read(RECENT).decode(errors="replace")
         except FileNotFoundError:
             return []
-        moved = re.sub(r"\x1b\[\d*;?\d*[Hf]", "\n", text)
-        return [line.rstrip() for line in map(clean, moved.split("\n")) if line.strip()]
+        return [line[:LONGEST].rstrip() for line in map(clean, _MOVED.sub("\n", text).split("\n")) if line.strip()]
 
     def end(self) -> str:
         """Why the machine will never be up; "" as long as it may."""

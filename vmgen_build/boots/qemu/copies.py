@@ -75,7 +75,7 @@ def offset_of(image: Path, number: int) -> int:
         text = output_confined(["sfdisk", "--json", name_of(file)], FAILURE, [file.fileno()])
         node = name_of(file)
     table = json.loads(text)["partitiontable"]
-    for partition in table["partitions"]:
+    for partition in table.get("partitions", ()):
         if str(partition["node"]).removeprefix(node).removeprefix("p") == str(number):
             return int(partition["start"]) * int(table.get("sectorsize", 512))
     raise BuildError(f"{image.name} has no partition {number}, which should hold the root file system")

@@ -7,12 +7,12 @@ import os
 import struct
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any
 
 from vmgen_build.artifacts.lxc import BridgedNic
 from vmgen_build.boots.network import IpQuery, ip_entries, set_up
 from vmgen_build.errors import BuildError, HostError
 from vmgen_build.guests.model import Communicator
+from vmgen_build.jsontext import Field
 from vmgen_build.plan.machine import Nic
 
 PATIENCE = 30.0
@@ -60,7 +60,7 @@ def open_taps(nics: Sequence[BridgedNic]) -> Iterator[tuple[int, ...]]:
 def ip_of(communicator: Communicator) -> IpQuery:
     """ip(8) of the machine itself: words to its answer."""
 
-    def ask(*words: str) -> list[dict[str, Any]]:
+    def ask(*words: str) -> list[Field]:
         ran = communicator.run(f"ip -json {' '.join(words)}", PATIENCE)
         if ran.code != 0:
             raise BuildError(f"cannot ask the booted machine for its addresses: {ran.out.strip()}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 import subprocess
 from pathlib import Path
@@ -151,4 +152,54 @@ def test_issue_8_8_any_damage_to_a_header_is_a_refusal_or_none(
 
 
 def test_issue_8_8_a_descriptor_behind_the_end_is_refused(tmp_path: Path) -> None:
-    assert "ends before its descriptor" in refusal(patched(made(tmp_path / "d", "vmdk"), 28, "<Q", 1 << 62), "vmdk")
+    whole = made(tmp_path / "d", "vmdk")
+    (tmp_path / "x").write_bytes(whole.read_bytes()[:300])
+    assert "ends before its descriptor" in refusal(tmp_path / "x", "vmdk")
+    assert "where programs look for it" in refusal(patched(whole, 28, "<Q", 1 << 62), "vmdk")
+
+
+def _with_descriptor(whole: bytes, at: int, text: bytes) -> bytes:
+    """whole: a VMDK. text: put at this byte, with what its descriptor has behind it gone."""
+    size = max(len(whole), at + 20 * 512)
+    data = bytearray(whole.ljust(size, b"\0"))
+    data[at : at + 20 * 512] = text.ljust(20 * 512, b"\0")
+    return bytes(data)
+
+
+def _chain(path: Path) -> list[str]:
+    """The files that QEMU opens for it."""
+    command = ["qemu-img", "info", "--backing-chain", "--output=json", "-f", "vmdk", path]
+    return [one["filename"] for one in json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)]
+
+
+@pytest.mark.parametrize("place", ["within a line", "behind the header's own", "behind its end", "in small sectors"])
+def test_issue_8_8_a_vmdk_with_a_parent_where_qemu_looks_for_it_is_refused(tmp_path: Path, place: str) -> None:
+    whole = made(tmp_path / "d", "vmdk").read_bytes()
+    other = made(tmp_path / "parent", "vmdk")
+    clean = whole[512 : 21 * 512].partition(b"\0")[0]
+    hint = b'parentFileNameHint="%s"\n' % bytes(other)
+    path = tmp_path / "x"
+    if place == "within a line":
+        path.write_bytes(_with_descriptor(whole, 512, clean + b"x " + hint))
+    elif place == "behind the header's own":
+        away = -(-len(whole) // 512)
+        path.write_bytes(_with_descriptor(_with_descriptor(whole, away * 512, clean), 512, clean + hint))
+        patched(path, 28, "<Q", away)
+    elif place == "behind its end":
+        path.write_bytes(_with_descriptor(whole, 512, clean + hint))
+        patched(path, 36, "<Q", 1)
+    else:
+        path.write_bytes(_with_descriptor(whole, 512, clean.ljust(1024, b"\n") + hint))
+        patched(path, 36, "<Q", 2)
+    assert _chain(path) == [str(path), str(other)], "QEMU reads it elsewhere by now; look again at what is checked"
+    with path.open("rb") as file, pytest.raises(ValueError, match=r"its parent|where programs look for it"):
+        check_alone(file)
+
+
+@pytest.mark.parametrize("kind", ["monolithicSparse", "streamOptimized"])
+def test_issue_8_8_qemu_opens_one_file_of_what_is_read(tmp_path: Path, kind: str) -> None:
+    raw, path = made(tmp_path / "raw", "raw"), tmp_path / "d"
+    subprocess.run(["qemu-img", "convert", "-O", "vmdk", "-o", f"subformat={kind}", raw, path], check=True)
+    with path.open("rb") as file:
+        check_alone(file)
+    assert _chain(path) == [str(path)]

@@ -11,12 +11,15 @@ import threading
 import time
 import tty
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from vmgen_build.boots.qemu import agent as agent_module
 from vmgen_build.boots.qemu.agent import TAG, Agent, agent_script, agent_unit
 from vmgen_build.errors import BuildError
+from vmgen_build.limits import Limit
 
 Damage = Callable[[bytes], bytes]
 
@@ -194,3 +197,47 @@ def test_the_scripts_pass_shellcheck(tmp_path: Path) -> None:
     (tmp_path / "agent.sh").write_text(agent_script())
     subprocess.run(["shellcheck", tmp_path / "agent.sh"], check=True)
     assert "ExecStart=/bin/sh /etc/a.sh\n" in agent_unit("/etc/a.sh")
+
+
+def _silent(monkeypatch: pytest.MonkeyPatch) -> tuple[Agent, socket.socket]:
+    monkeypatch.setattr(agent_module, "PATIENCE", 0.2)
+    ours, theirs = socket.socketpair()
+    return Agent(ours, lambda: "the console", grace=0.2), theirs
+
+
+def test_issue_8_12_silence_during_a_long_script_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    speaker, machine = _silent(monkeypatch)
+    with machine, pytest.raises(BuildError, match="does not answer any more\nthe console"):
+        speaker.run("#" * 10_000, 0.1)
+
+
+def test_issue_8_12_a_machine_that_only_makes_noise_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    speaker, machine = _silent(monkeypatch)
+    over = threading.Event()
+
+    def noise() -> None:
+        with suppress(OSError):
+            while not over.is_set():
+                machine.sendall(b"noise\n" * 100)
+
+    other = threading.Thread(target=noise)
+    other.start()
+    with pytest.raises(BuildError, match="does not answer any more"):
+        speaker.run("true")
+    over.set()
+    speaker._wire.close()
+    other.join()
+    machine.close()
+
+
+def test_issue_8_12_a_line_without_an_end_is_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(agent_module, "MACHINE_LINE", Limit("machine-line", "", 100_000))
+    ours, theirs = socket.socketpair()
+    speaker = Agent(ours, lambda: "the console", grace=5)
+    other = threading.Thread(target=lambda: theirs.sendall(b"x" * 200_000))
+    other.start()
+    with pytest.raises(BuildError, match=r"of an answer of the machine .*limit 'machine-line'"):
+        speaker.run("true", 5)
+    ours.close()
+    other.join()
+    theirs.close()

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from vmgen_build.boots.qemu.console import Console
+from vmgen_build.host.bounds import bounded
+from vmgen_build.limits import CONSOLE, Limit
 
 
 @pytest.mark.parametrize(
@@ -73,3 +75,28 @@ def test_what_is_shown_is_readable(tmp_path: Path) -> None:
     )
     assert console.tail().splitlines()[0] == "the last lines of its console:"
     assert console.tail().splitlines()[1:] == [f"  {n}" for n in range(6, 20)] + ["  \ufffd"]
+
+
+@pytest.mark.parametrize("piece", [b"\x1b[" + b"1" * 8_000_000, b"ALERT! " * 2_000_000, b"\x1b[1;" * 3_000_000])
+def test_issue_8_12_a_console_is_read_in_time_whatever_it_shows(tmp_path: Path, piece: bytes) -> None:
+    """Each took hours, the square of its size."""
+    (tmp_path / "console").write_bytes(piece)
+    console = Console(tmp_path / "console")
+    with bounded("console", Limit("time", "", 5, "s"), Limit("memory", "", 1 << 30)):
+        assert console.end() == "" and not console.asks_for_login()
+        assert len(console.tail()) < 20_000
+
+
+def test_issue_8_12_a_console_that_shows_too_much_ends_the_machine(tmp_path: Path) -> None:
+    with (tmp_path / "console").open("wb") as file:
+        file.truncate(CONSOLE.amount + 1)
+    assert "limit 'console'" in Console(tmp_path / "console").end()
+
+
+def test_issue_8_12_what_was_shown_last_counts(tmp_path: Path) -> None:
+    console = Console(tmp_path / "console")
+    rewritten = b"\r[***   ] A start job is running" * 500
+    (tmp_path / "console").write_bytes(b"a line\r\n" * 100_000 + rewritten + b"\r\nlab login: ")
+    assert console.asks_for_login()
+    (tmp_path / "console").write_bytes(b"a line\r\n" * 100_000 + b"Kernel panic - not syncing\r\n")
+    assert "panicked" in console.end()
