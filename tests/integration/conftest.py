@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.node.node import Node, make_node, template_from
+from vmgen_build.store.cachedir import claim_cache
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -20,9 +21,10 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture(scope="session")
 def cache() -> Path:
-    """$VMGEN_TEST_CACHE, relative to the checkout; cache/test by default."""
+    """$VMGEN_TEST_CACHE, relative to the checkout; cache/test by default. Marked, since tests put things of their own
+    into it."""
     folder = (ROOT / (os.environ.get("VMGEN_TEST_CACHE") or "cache/test")).absolute()
-    folder.mkdir(parents=True, exist_ok=True)
+    claim_cache(folder)
     return folder
 
 
