@@ -10,6 +10,7 @@ import os
 import re
 import tarfile
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
@@ -26,30 +27,50 @@ from vmgen_build.artifacts.vmdk import check_vmdk
 from vmgen_build.bases.apt.release import digest_of_indexes, signed_release
 from vmgen_build.boots.qemu.agent import _parsed as parsed_answer
 from vmgen_build.boots.qemu.console import TAIL, Console
-from vmgen_build.errors import BuildError, RecipeError, VmgenError
+from vmgen_build.build.questions import asks_something
+from vmgen_build.errors import BuildError, HostError, RecipeError, VmgenError
 from vmgen_build.guests.runners.hostkeys import known_keys
+from vmgen_build.guests.runners.stream import Marked
+from vmgen_build.host.bounds import bounded
+from vmgen_build.host.lines import Lines
 from vmgen_build.host.system import parse_os_release
-from vmgen_build.limits import FINDINGS, JSON_DEPTH, OVA_FILES, PROBES
+from vmgen_build.limits import FINDINGS, JSON_DEPTH, OVA_FILES, PROBES, Limit
+from vmgen_build.plan.export import _Folder, _remove_earlier
+from vmgen_build.plan.model import Probe
 from vmgen_build.plan.readback import machine_read_back
 from vmgen_build.plan.text.guard import ShellText
 from vmgen_build.recipe.load import load
+from vmgen_build.text import clean, without_passwords
 
 CORPUS = Path(__file__).parent / "corpus"
+
+TIME = Limit("fuzz-time", "processor time that one input takes", 4, "s")
+MEMORY = Limit("fuzz-memory", "memory that one input takes", 250_000_000)
 
 
 @dataclass(frozen=True)
 class Target:
     """read: takes the bytes, and an empty folder of its own. errors: what it may raise. tokens: what is put into a
-    sample. mended: makes checksums right again, so that a mutation gets behind them."""
+    sample. mended: makes checksums right again, so that a mutation gets behind them. bombs: small inputs that once took
+    much time or memory."""
 
     read: Callable[[bytes, Path], object]
     errors: tuple[type[Exception], ...]
     tokens: tuple[bytes, ...]
     mended: Callable[[bytes], bytes] = bytes
+    bombs: tuple[bytes, ...] = ()
 
     def run(self, data: bytes, folder: Path) -> None:
+        data = self.mended(data)
         try:
-            self.read(self.mended(data), folder)
+            with bounded("a sample", TIME, MEMORY):
+                self._read(data, folder)
+        except RecipeError as error:
+            raise AssertionError(str(error)) from error
+
+    def _read(self, data: bytes, folder: Path) -> None:
+        try:
+            self.read(data, folder)
         except self.errors as error:
             assert str(error), "an error without a message"
 
@@ -129,6 +150,51 @@ def _qcow2(data: bytes, folder: Path) -> None:
         check_qcow2(file)
 
 
+def _export(data: bytes, folder: Path) -> None:
+    """Nothing is removed but what is a step's."""
+    out = folder / "out"
+    kept = [folder / "canary.sh", folder / "01-canary.sh", out / "mine.sh", out / "files/mine/x"]
+    for path in kept:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    (out / "plan.json").write_bytes(data)
+    with closing(_Folder(out, os.open(out, os.O_RDONLY | os.O_DIRECTORY))) as opened:
+        _remove_earlier(opened)
+    assert all(path.exists() for path in kept)
+
+
+def _marked(data: bytes, _: Path) -> None:
+    """However it comes in pieces."""
+    found = []
+    for size in (7, len(data) or 1):
+        stream, out = Marked(b"MARK ", "a command"), None
+        for at in range(0, len(data), size):
+            out = stream.add(data[at : at + size])
+            if out is not None:
+                break
+        found.append(stream.number)
+        assert stream.searched <= 2 * len(data) + 64 * (len(data) // size + 1)
+    assert found[0] == found[1]
+
+
+def _lines(data: bytes, _: Path) -> None:
+    lines: list[str] = []
+    taken = Lines(lines.append, 100)
+    for at in range(0, len(data), 1000):
+        taken.add(data[at : at + 1000])
+    taken.add(b"", final=True)
+    assert all(len(line) <= 100 and "\n" not in line for line in lines)
+
+
+def _text(data: bytes, _: Path) -> None:
+    line = without_passwords(clean(data.decode("utf-8", "replace")))
+    assert not re.search(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e]", line)
+
+
+def _probe(data: bytes, _: Path) -> None:
+    asks_something(Probe("p", "s", data.decode("utf-8", "replace")))
+
+
 def _answer(data: bytes, _: Path) -> None:
     parsed_answer(data.decode("ascii", "replace"), 3)
 
@@ -140,6 +206,13 @@ def _console(data: bytes, folder: Path) -> None:
     console.asks_for_login()
     assert len(console.tail().splitlines()) <= TAIL + 1
 
+
+_ATTRIBUTES = b" ".join(b'p:a%d=""' % number for number in range(4000))
+NAMES = (
+    b'<a xmlns="%s">%s</a>' % (b"u" * 200_000, b"<b/>" * 2500),
+    b'<a xmlns:p="%s" %s/>' % (b"u" * 2_000_000, _ATTRIBUTES),
+    b'<a xmlns:p="%s">%s</a>' % (b"u" * 990, b"".join(b"<b %s/>" % _ATTRIBUTES for _ in range(70))),
+)
 
 TAR = (b"\0" * 512, b"\xff" * 8, b"\x80" + b"\0" * 11, b"77777777777", b"x", b"L", b"S", b"30 GNU.sparse.size=999999\n")
 JSON = (b"[" * (JSON_DEPTH.amount + 1), b"1e999", b"-1", b"NaN", b"null", b"{}", b'"\\ud800"', b'"\\u0000"', b"9" * 30)
@@ -160,7 +233,7 @@ TARGETS: dict[str, Target] = {
     "manifest": Target(_manifest, (ValueError,), JSON),
     "tar": Target(_tar, (ValueError,), TAR, tar_sums),
     "ova": Target(_ova, (VmgenError,), (*TAR, *XML), tar_sums),
-    "ovf": Target(lambda data, _: read_descriptor(data), (ValueError,), XML),
+    "ovf": Target(lambda data, _: read_descriptor(data), (ValueError,), XML, bombs=NAMES),
     "vmdk": Target(lambda data, _: check_vmdk(io.BytesIO(data)), (VmgenError,), (b"\0" * 512, b"\xff" * 8, b"KDMV")),
     "bundle": Target(_bundle, (BuildError,), TAR, tar_sums),
     "os-template": Target(_os_template, (), (b"\x1f\x8b\x08\0", b"\0" * 8, b"\xff" * 4)),
@@ -171,6 +244,17 @@ TARGETS: dict[str, Target] = {
     "qcow2": Target(_qcow2, (ValueError,), (b"\0" * 8, b"\xff" * 8, b"\xe2\x79\x2a\xca", b"\x02")),
     "release": Target(
         _release, (VmgenError,), (b"Date:", b"Date: Thu, 99 Xxx 99999", b"\n ", b"\n\n", b"SHA256:", b"-----BEGIN PGP ")
+    ),
+    "export": Target(_export, (), (*JSON, b"..", b"/", b"steps", b"name", b"sh")),
+    "marked": Target(
+        _marked, (HostError,), (b"MARK ", b"MARK 1\n", b"MARK 0", b"9" * 64, b"\n", b"\0"), bombs=(b"MARK" * 9000,)
+    ),
+    "lines": Target(_lines, (), (b"\r", b"\n", b"\r\n", b"\xc3", b"\xf0\x9f", b"\0"), bombs=(b"x" * 2_000_000,)),
+    "text": Target(
+        _text, (), (b"\x1b[", b"\x1b]", b"\xc2\x9b", b"://", b"@", b":", b"\xe2\x80\xae"), bombs=(b"a." * 32768 + b"@",)
+    ),
+    "probe": Target(
+        _probe, (), (b" ", b"\t", b";", b"&&", b"#", b"true", b"exit 0", b"echo "), bombs=(b" " * 200_000 + b"x",)
     ),
     "agent": Target(_answer, (), (b" ", b"=", b"-1", b"9" * 5000, b"\xff")),
     "console": Target(

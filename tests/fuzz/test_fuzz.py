@@ -1,4 +1,5 @@
-"""Issue 8: every reader of foreign data returns, or raises an error that it declares, whatever it reads.
+"""Issue 8: every reader of foreign data returns, or raises an error that it declares, whatever it reads, and takes
+little time and memory for it.
 
 Some seconds in all by default, the same examples each time; `make fuzz` sets FUZZ_SECONDS, for each target, and looks
 elsewhere each time. What is found is shown in its shortest form; put it into corpus/, and mend the reader.
@@ -32,7 +33,7 @@ def mutated(draw: st.DrawFn, seeds: list[bytes], tokens: tuple[bytes, ...]) -> b
     for _ in range(draw(st.integers(1, 4))):
         at = draw(st.integers(0, len(data)))
         size = draw(st.sampled_from([1, 2, 8, 12, 100, 512, 513, 4096]))
-        kind = draw(st.sampled_from(["byte", "cut", "double", "swap", "token", "over", "end"]))
+        kind = draw(st.sampled_from(["byte", "cut", "double", "swap", "stretch", "token", "over", "end"]))
         piece = data[at : at + size]
         if kind == "byte":
             data = data[:at] + bytes([draw(st.integers(0, 255))]) + data[at + 1 :]
@@ -40,6 +41,8 @@ def mutated(draw: st.DrawFn, seeds: list[bytes], tokens: tuple[bytes, ...]) -> b
             data = data[:at] + data[at + size :]
         elif kind == "double":
             data = data[:at] + piece * draw(st.sampled_from([2, 3, 50])) + data[at + size :]
+        elif kind == "stretch" and piece:
+            data = data[:at] + piece[:12] * (64_000 // len(piece[:12])) + data[at + size :]
         elif kind == "swap":
             data = data[:at] + data[at + size : at + 2 * size] + piece + data[at + 2 * size :]
         elif kind == "end":
@@ -78,6 +81,11 @@ def test_issue_8_fuzz_samples_are_read(name: str, tmp_path: Path) -> None:
             TARGETS[name].read(path.read_bytes(), folder)
         else:
             TARGETS[name].run(path.read_bytes(), folder)
+
+
+@pytest.mark.parametrize(("name", "bomb"), [(name, bomb) for name, target in TARGETS.items() for bomb in target.bombs])
+def test_issue_8_12_bombs_take_little_time_and_memory(name: str, bomb: bytes, tmp_path: Path) -> None:
+    TARGETS[name].run(bomb, tmp_path)
 
 
 @pytest.mark.parametrize("name", TARGETS)
