@@ -154,6 +154,8 @@ INSTALLING = Limit("install-time", "a step that installs packages, and has no li
 
 # Caches and locks.
 
+CACHE_RECORD = Limit("cache-record", "a record in a cache: of a layer, of artifacts, or of a package archive", 16 * MB)
+
 
 def table() -> str:
     """Every limit as a Markdown table, in the order of this module, for docs/security.md."""

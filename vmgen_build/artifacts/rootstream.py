@@ -19,6 +19,8 @@ _CHUNK = 1 << 20
 _TRAILING = 1 << 20
 """Zero bytes that may follow the last entry: tar fills its last record."""
 _PATH_MAX = 4096
+_FEW = 256
+"""Entries after which it is looked whether there is room, though they hold no data."""
 
 _FILE, _HARD, _SYMLINK, _FOLDER, _PAX, _LONG_NAME, _LONG_LINK = b"0", b"1", b"2", b"5", b"x", b"L", b"K"
 _KINDS = frozenset({b"\0", _FILE, _HARD, _SYMLINK, b"3", b"4", _FOLDER, b"6"})
@@ -41,7 +43,8 @@ class _Entry:
 
 
 class RootStream:
-    """source: the plain tar. pause: called after each piece of a file's data, to look whether there is room."""
+    """source: the plain tar. pause: called after each piece of a file's data, and after some entries, to look
+    whether there is room."""
 
     def __init__(self, source: BinaryIO, pause: Callable[[], None]) -> None:
         self._source, self._pause = source, pause
@@ -91,6 +94,8 @@ class RootStream:
             raise Refused(f"{_shown(entry.name)} is of the kind {_shown(entry.kind)}, which no file system holds")
         if entry.size and entry.kind not in (_FILE, b"\0"):
             raise Refused(f"{_shown(entry.name)} is no file and has data")
+        if entry.name.endswith(b"/") and entry.kind != _FOLDER:
+            raise Refused(f"{_shown(entry.name)} is no folder, and tar takes it for one by its name")
         self._spend(ROOT_ENTRIES, 1)
         self._spend(ROOT_BYTES, entry.size)
         self._spend(ROOT_NAMES, len(entry.name) + len(entry.link))
@@ -100,14 +105,16 @@ class RootStream:
         own = b"/".join(parts)
         if own in self._symlinks:
             raise Refused(f"{_shown(entry.name)} is there twice, and a link the first time")
-        if entry.kind == _HARD:
-            self._path(entry.link)
+        if entry.kind == _HARD and b"/".join(self._path(entry.link)) in self._symlinks:
+            self._symlinks.add(own)
         if entry.kind == _SYMLINK:
             if not entry.link or b"\0" in entry.link or len(entry.link) > _PATH_MAX:
                 raise Refused(f"the link {_shown(entry.name)} leads nowhere")
             self._symlinks.add(own)
         if time.monotonic() > self._end:
             raise Refused(ROOT_TIME.exceeded)
+        if self._counts[ROOT_ENTRIES.name] % _FEW == 0:
+            self._pause()
 
     def _path(self, name: bytes) -> list[bytes]:
         """Its parts. Raises Refused where it leads out of the tree, or through a link that came before."""

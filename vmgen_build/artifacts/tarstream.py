@@ -90,11 +90,14 @@ class TarStream(io.RawIOBase):
         if self._entries > TAR_ENTRIES.amount:
             raise ValueError(f"it has too many entries: {TAR_ENTRIES.exceeded}")
         size = 0 if info.type in _WITHOUT_DATA else size
+        is_file = info.type in _FILES and not name.endswith("/")
+        if size and info.type in _FILES and not is_file:
+            raise ValueError(f"{name!a} is named as a folder and has data")
         self._content += size
         if self._content > TAR_CONTENT.amount:
             raise ValueError(f"its files are too large: {TAR_CONTENT.exceeded}")
         self._left, self._padding = size, -size % BLOCK
-        return TarEntry(name, info.type in _FILES, size)
+        return TarEntry(name, is_file, size)
 
     def _header(self) -> tarfile.TarInfo | None:
         """The next one, behind what is left of the entry before it; None at the end of the archive."""
@@ -108,6 +111,9 @@ class TarStream(io.RawIOBase):
             info = tarfile.TarInfo.frombuf(block, "utf-8", "replace")
         except tarfile.TarError as error:
             raise ValueError(f"it has a damaged header: {error}") from error
+        if block[156:157] == tarfile.AREGTYPE and info.isdir():
+            # tarfile goes by the header's own name; GNU tar by the name that holds in the end.
+            info.type, info.name = tarfile.AREGTYPE, info.name + "/"
         if info.size < 0:
             raise ValueError(f"{info.name!a} has a size below zero")
         return info

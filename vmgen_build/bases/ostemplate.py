@@ -25,12 +25,16 @@ from vmgen_build.bases.download import NotThere, Patience, download, forget, ope
 from vmgen_build.errors import BuildError, HostError, UsageError
 from vmgen_build.events import Event, Note, StepProgress
 from vmgen_build.host.files import sha256_of, whole_file, write_whole
+from vmgen_build.store.cachedir import READABLE, is_own_folder, own_folder
 from vmgen_build.store.layers import Store
 from vmgen_build.systems.model import System
 from vmgen_build.text import clean
 
 if TYPE_CHECKING:
     import httpx
+
+FOLDER = "downloads/ostemplates"
+"""Of the cache."""
 
 DEFAULT_URL = "http://download.openvz.org/template"
 FOLDERS = (
@@ -119,13 +123,12 @@ def fetch(
     check it by, BuildError when no server has it or it is not what it should be, HostError on a full disk.
     """
     _check_name(name)
-    folder = _folder(cache)
+    folder = own_folder(Path(cache).absolute(), FOLDER, READABLE)
     lock = hashlib.sha256(f"ostemplate {name}".encode()).hexdigest()
     with Store(cache).claim(
         lock, lambda: emit(Note(text=f"waiting for another build that downloads OS template {name}"))
     ):
         try:
-            folder.mkdir(parents=True, exist_ok=True)
             path = _kept(choice, name, folder, emit)
             if path is None:
                 _check_may_download(choice, name, folder, offline)
@@ -145,11 +148,9 @@ def fetch(
 def kept(choice: OsTemplateChoice, name: str, cache: Path) -> Path | None:
     """The file that `fetch` would take without a download; None where it would download one. Changes nothing."""
     _check_name(name)
-    return _kept(choice, name, _folder(cache), lambda _event: None)
-
-
-def _folder(cache: Path) -> Path:
-    return Path(cache).absolute() / "downloads" / "ostemplates"
+    if not is_own_folder(cache, FOLDER):
+        return None
+    return _kept(choice, name, Path(cache).absolute() / FOLDER, lambda _event: None)
 
 
 def _check_name(name: str) -> None:

@@ -122,7 +122,7 @@ class _Call:
     @contextmanager
     def _logged(self, plan: Plan, start: float) -> Iterator[Path]:
         """A log that listens, from the event that the build has begun to the one that it has failed, if it does."""
-        with open_log(self.options.cache / "logs", f"{plan.name}-{plan.backend}") as log:
+        with open_log(own_folder(self.options.cache, "logs"), f"{plan.name}-{plan.backend}") as log:
             self.bus.add(log)
             try:
                 stages = len(plan.stages) + 1

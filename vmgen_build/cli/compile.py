@@ -46,8 +46,7 @@ def compile_command(recipe: Path, **values: Any) -> None:
         plans = {backend: plan_for(loaded, backend, options) for backend in options.backends}
     common.show_problems(loaded.warnings)
     for backend, plan in plans.items():
-        folder = options.output / backend if len(options.backends) > 1 else options.output
-        for path in export(plan, folder):
+        for path in export(plan, options.output, backend if len(options.backends) > 1 else ""):
             common.show(str(path))
         for section, program, reason in plan.skipped:
             common.complain(f"skipped: [{section}] {program}: {reason}")

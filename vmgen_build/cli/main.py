@@ -18,6 +18,7 @@ from vmgen_build.cli.common import CONTEXT, complain, error_text
 from vmgen_build.errors import VmgenError
 from vmgen_build.host.environment import take_all
 from vmgen_build.host.stops import STOP_SIGNALS, ignore_stops, interrupt_once
+from vmgen_build.host.undo import failures
 
 INTERRUPTED = 128 + signal.SIGINT
 BROKEN_PIPE = 128 + signal.SIGPIPE
@@ -132,9 +133,11 @@ def run(args: Sequence[str]) -> int:
         complain(error_text(error))
         return error.exit_code
     except Terminated as end:
+        _say_left(end)
         return 128 + end.number
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted; what was begun is undone", err=True)
+    except (KeyboardInterrupt, click.Abort) as end:
+        if not _say_left(end):
+            click.echo("interrupted; what was begun is undone", err=True)
         return INTERRUPTED
     except BrokenPipeError:
         _silence(sys.stdout)
@@ -143,6 +146,14 @@ def run(args: Sequence[str]) -> int:
         from vmgen_build.cli.crash import report
 
         return report(error)
+
+
+def _say_left(end: BaseException) -> bool:
+    """Whether something of an interrupted command is not undone; it is shown then."""
+    left = failures(end)
+    if left:
+        complain("\n".join(("interrupted", *left)))
+    return bool(left)
 
 
 def _prepare_streams() -> None:

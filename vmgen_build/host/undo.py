@@ -31,8 +31,13 @@ def add_failure(error: BaseException, failure: BaseException) -> None:
     """Remember with the error that undoing failed too."""
     if isinstance(error, VmgenError):
         error.not_undone = (*error.not_undone, str(failure) or type(failure).__name__)
-    elif hasattr(error, "add_note"):  # Python 3.11
-        error.add_note(f"and undoing failed: {failure!r}")
+    else:  # what BaseException.add_note of Python 3.11 does
+        vars(error).setdefault("__notes__", []).append(f"and undoing failed: {failure}")
+
+
+def failures(error: BaseException) -> tuple[str, ...]:
+    """What `add_failure` remembered with it."""
+    return error.not_undone if isinstance(error, VmgenError) else tuple(getattr(error, "__notes__", ()))
 
 
 def _comes_from(failure: BaseException, error: BaseException) -> bool:

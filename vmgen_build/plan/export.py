@@ -67,7 +67,7 @@ class _Folder:
             yield folder
 
 
-def export(plan: Plan, out: Path) -> list[Path]:
+def export(plan: Plan, out: Path, inner: str = "") -> list[Path]:
     """Write the plan into a folder; the paths written, in order.
 
     NN-STEP.sh               each step's script
@@ -75,12 +75,17 @@ def export(plan: Plan, out: Path) -> list[Path]:
     NAME                     the backend's own files (lxc: config, metadata.yaml)
     plan.json                the plan as data
 
+    inner: the name of a folder of `out` to write into. `out` itself may be a link, as the caller named it.
     What an earlier export left there for steps that are no more is removed; nothing else is touched, and nothing is
     written through a link that lies there. Raises HostError where the folder cannot be written.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
-        with closing(_Folder(out, os.open(out, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))) as folder:
+        with ExitStack() as stack:
+            top = _Folder(out, os.open(out, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+            folder = stack.enter_context(closing(top))
+            if inner:
+                folder = stack.enter_context(folder.inner(inner))
             _remove_earlier(folder)
             backend = [folder.put_text(name, text) for name, text in sorted(plan.build_recipe.items())]
             return [*_steps(plan, folder), *backend, folder.put_text("plan.json", plan.to_json())]

@@ -77,12 +77,35 @@ def claim_cache(cache: Path) -> None:
 
 
 def own_folder(cache: Path, name: str, mode: int = PRIVATE) -> Path:
-    """A folder of the cache, made where it is not there. Its mode is brought down to `mode` where it allows more.
+    """A folder of the cache, made where it is not there: "locks", "downloads/ostemplates". Its mode, and that of each
+    on the way to it, is brought down to `mode` where it allows more.
 
     Raises HostError where it cannot be made, where a link or a file has its name, and where it is of another user.
     """
     claim_cache(cache)
-    folder = cache / name
+    folder = cache
+    for part in Path(name).parts:
+        folder = folder / part
+        make_own(folder, mode)
+    return folder
+
+
+def is_own_folder(cache: Path, name: str) -> bool:
+    """Whether it is there, and neither it nor one on the way to it is a link, or can be changed by others."""
+    folder = cache
+    for part in Path(name).parts:
+        folder = folder / part
+        try:
+            info = folder.lstat()
+        except OSError:
+            return False
+        if not stat.S_ISDIR(info.st_mode) or info.st_uid not in own_users() or others_write(info):
+            return False
+    return True
+
+
+def make_own(folder: Path, mode: int) -> None:
+    """One folder as `own_folder` makes it, whether or not the cache has our mark. Raises HostError."""
     try:
         folder.mkdir(mode=mode, exist_ok=True)
         info = folder.lstat()
@@ -95,7 +118,6 @@ def own_folder(cache: Path, name: str, mode: int = PRIVATE) -> Path:
         raise HostError(f"{folder} is a link, not a folder; remove it, or choose another cache with --cache")
     if info.st_uid not in own_users() or others_write(info):
         raise HostError(f"others can change {folder}; remove it, or choose another cache with --cache")
-    return folder
 
 
 def _require_unused(cache: Path) -> None:

@@ -28,6 +28,8 @@ from vmgen_build.errors import HostError
 from vmgen_build.filenames import require_file_name
 from vmgen_build.host.regular import open_regular
 from vmgen_build.host.remove import open_folder
+from vmgen_build.jsontext import parse_json
+from vmgen_build.limits import CACHE_RECORD
 from vmgen_build.store.cachedir import READABLE, is_cache, own_folder
 from vmgen_build.store.content import is_ours_alone, tree_digest
 from vmgen_build.store.lease import lease
@@ -101,8 +103,11 @@ class Store:
             return False
 
     def meta(self, layer_id: str) -> dict[str, Any]:
+        """What is written of a layer. Raises OSError, and ValueError for what is none of ours."""
         with open_regular(self.folder(layer_id) / "meta.json", follow=False) as file:
-            data: dict[str, Any] = json.load(file)
+            data = parse_json(file.read(CACHE_RECORD.amount + 1), CACHE_RECORD)
+        if not isinstance(data, dict):
+            raise ValueError("it is no object")
         return data
 
     def _is_trusted(self, layer_id: str) -> bool:

@@ -136,7 +136,10 @@ def _remove(path: Path) -> None:
     with suppress(FileNotFoundError):
         folder = open_folder(path)
         try:
-            _removed(path.name, folder, None, path)
+            if not _removed(path.name, folder, None, path):
+                raise BuildError(
+                    f"cannot remove the scratch folder {path}: something is mounted there, or a process writes to it"
+                )
         finally:
             os.close(folder)
 

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from vmgen_build.host.files import Written, sha256_in, write_whole
 from vmgen_build.host.regular import open_regular
+from vmgen_build.jsontext import parse_json
+from vmgen_build.limits import CACHE_RECORD
 from vmgen_build.store.cachedir import own_folder
 
 
@@ -48,7 +50,7 @@ def _path(cache: Path, plan_id: str, packing: str) -> Path:
 def read_record(cache: Path, plan_id: str, packing: str) -> Record | None:
     try:
         with open_regular(_path(cache, plan_id, packing), follow=False) as file:
-            data = json.load(file)
+            data = parse_json(file.read(CACHE_RECORD.amount + 1), CACHE_RECORD)
         files = tuple(RecordedFile(Written(Path(str(n)), int(s), str(d)), str(t)) for n, s, d, t in data["files"])
         return Record(files, tuple((str(n), str(v), str(a)) for n, v, a in data["packages"]))
     except (OSError, ValueError, KeyError, TypeError):

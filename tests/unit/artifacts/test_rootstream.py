@@ -87,7 +87,7 @@ def test_issue_8_15_devices_owners_and_setuid_are_the_guests_own() -> None:
         ([entry("l", tarfile.SYMTYPE, "/"), entry("h", tarfile.LNKTYPE, "l/x")], "leads through the link 'l'"),
         ([entry("l", tarfile.SYMTYPE, "")], "leads nowhere"),
         ([entry(".")], "its top is no folder"),
-        ([entry("d/" * (ROOT_DEPTH.amount + 1))], "'root-depth'"),
+        ([entry("d/" * (ROOT_DEPTH.amount + 1), tarfile.DIRTYPE)], "'root-depth'"),
         ([entry("c", tarfile.CONTTYPE)], "which no file system holds"),
         ([entry("s", b"S")], "which no file system holds"),
         ([entry("m", b"M")], "which no file system holds"),

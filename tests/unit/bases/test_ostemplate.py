@@ -216,7 +216,7 @@ def test_a_server_that_answers_a_page_for_what_it_lacks(web: Any, served: Any, c
 def test_a_cache_that_cannot_be_written(web: Any, served: Any, cache: Path) -> None:
     (cache / "downloads").mkdir(parents=True)
     (cache / "downloads" / "ostemplates").write_text("a file")
-    with pytest.raises(HostError, match="cannot keep OS template"):
+    with pytest.raises(HostError, match="cannot make the folder"):
         take(OsTemplateChoice(url=web.url, sha256=SUM), cache)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from vmgen_build.build.logfile import open_log
+from vmgen_build.cli.main import run
 from vmgen_build.errors import HostError, RecipeError
 from vmgen_build.filenames import wrong_file_name
 from vmgen_build.plan.export import export
@@ -97,6 +98,33 @@ def test_issue_8_4_compile_enters_no_folder_by_a_link(sink: Plan, tmp_path: Path
     with pytest.raises(HostError, match=f"cannot write '{out / link}'.*choose another folder"):
         export(sink, out)
     assert [path.name for path in elsewhere.rglob("*")] == ["11-files", "mine"]
+
+
+def test_issue_8_4_compile_enters_no_backends_folder_by_a_link(sink: Plan, tmp_path: Path) -> None:
+    """The folder that the caller names may be a link; what a checkout has prepared in it may not."""
+    out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (tmp_path / "real").mkdir()
+    out.symlink_to(tmp_path / "real")
+    (out / "lxc").symlink_to(elsewhere)
+    with pytest.raises(HostError, match=f"cannot write '{out / 'lxc'}'.*choose another folder"):
+        export(sink, out, "lxc")
+    assert list(elsewhere.iterdir()) == []
+    assert out / "kvm" / "plan.json" in export(sink, out, "kvm")
+
+
+def test_issue_8_4_compile_for_two_backends_enters_no_folder_by_a_link(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe, out, elsewhere = tmp_path / "lab.ini", tmp_path / "out", tmp_path / "elsewhere"
+    recipe.write_text(HEAD)
+    for folder in (out, elsewhere):
+        folder.mkdir()
+    (out / "openvz").symlink_to(elsewhere)
+    words = ["--backend", "lxc", "--backend", "openvz", "--offline", "--cache", str(tmp_path / "cache")]
+    assert run(["compile", str(recipe), "-o", str(out), *words]) == 1
+    assert "choose another folder" in capsys.readouterr().err
+    assert list(elsewhere.iterdir()) == []
 
 
 def test_issue_8_4_compile_waits_for_no_fifo(sink: Plan, planned: Callable[..., Plan], tmp_path: Path) -> None:

@@ -37,6 +37,14 @@ def test_the_folder_is_gone_afterwards(tmp_path: Path) -> None:
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
+def test_issue_8_11_a_removal_that_does_not_succeed_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vmgen_build.store.lease, "empty", lambda *_, **__: None)
+    with pytest.raises(BuildError, match="cannot remove the scratch folder"), lease(tmp_path) as folder:
+        (folder / "left").touch()
+
+
 def test_a_living_owner_is_left_alone_and_a_killed_one_is_reaped(tmp_path: Path) -> None:
     owner = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     assert owner.stdout is not None

@@ -54,6 +54,15 @@ def test_a_layer_of_another_boot_counts_only_when_it_was_synced(store: Store) ->
     assert store.holds(one)
 
 
+@pytest.mark.parametrize("text", ["[" * 200_000, '{"name": "x", "size": 1, "created": 1e999}', "[]", '"x"'])
+def test_issue_8_13_a_description_that_is_no_sense_is_none(store: Store, text: str) -> None:
+    (one,) = ids(1)
+    layer(store, one)
+    (store.folder(one) / "meta.json").write_text(text)
+    assert not Store(store.cache, shared=True).holds(one)
+    assert store.entries() == []
+
+
 def test_a_layer_without_its_description_is_not_there(store: Store) -> None:
     (one,) = ids(1)
     claim_cache(store.cache)

@@ -11,24 +11,35 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from vmgen_build.bases.apt import release
 from vmgen_build.bases.apt.release import Release, SignedRelease
 from vmgen_build.errors import BuildError, HostError
 from vmgen_build.host.files import write_whole
+from vmgen_build.host.owners import own_users
 from vmgen_build.host.programs import find_program
+from vmgen_build.host.regular import open_regular
 from vmgen_build.host.run import run
 from vmgen_build.host.system import host_system
-from vmgen_build.limits import RELEASE_BEHIND
+from vmgen_build.jsontext import parse_json
+from vmgen_build.limits import CACHE_RECORD, RELEASE_BEHIND
 from vmgen_build.plan.digests import digest_of
+from vmgen_build.store.cachedir import READABLE, is_own_folder, make_own
 from vmgen_build.systems.model import System
 from vmgen_build.text import without_passwords
+
+FACTS = "facts"
+"""The folder of a cache for what was asked of archives."""
 
 FRESH = 3600.0
 """Seconds for which a Release digest is taken as it is."""
 
 TARGETS = ("apt-get", "indextargets", "--format", "$(REPO_URI)")
 SETTINGS = ("apt-config", "dump")
+
+_MIRROR = re.compile(r"(https?|file|copy):\S+")
+"""An address alone: in a source list nothing of it counts as options or as another field."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +95,13 @@ def host_mirrors(cache: Path) -> Mapping[str, str]:
         return {}
     sources = [Path("/etc/apt/sources.list"), *sorted(Path("/etc/apt/sources.list.d").glob("*"))]
     stamps = [(str(p), p.stat().st_mtime_ns, p.stat().st_size) for p in sources if p.exists()]
-    record = cache / "facts" / f"mirrors-{digest_of(stamps)[:16]}.json"
-    try:
-        known: dict[str, str] = json.loads(record.read_text())
-    except (OSError, ValueError):
-        known = _ask_apt_for_mirrors()
-        _write_json(record, known)
-    return known
+    name = f"mirrors-{digest_of(stamps)[:16]}.json"
+    known = _recall(cache, name)
+    if isinstance(known, dict) and all(isinstance(uri, str) and _MIRROR.fullmatch(uri) for uri in known.values()):
+        return known
+    found = _ask_apt_for_mirrors()
+    _remember(cache, name, found)
+    return found
 
 
 def _ask_apt_for_mirrors() -> dict[str, str]:
@@ -102,7 +113,7 @@ def found_mirrors(targets: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for uri in targets.splitlines():
         name = "debian-security" if re.search(r"debian-security/?$|security\.debian\.org", uri) else "debian"
-        if uri.startswith(("http://", "https://", "file:", "copy:")) and re.search(r"/debian(-security)?/?$", uri):
+        if _MIRROR.fullmatch(uri) and re.search(r"/debian(-security)?/?$", uri):
             found.setdefault(name, uri)
     return found
 
@@ -133,8 +144,8 @@ def release_of(source: AptSource, arch: str, cache: Path, *, offline: bool = Fal
     """
     url = source.release_url()
     words = (url, arch, *source.components, source.keyring, digest_of_keys(source.keyring))
-    record = cache / "facts" / f"{hashlib.sha256(chr(0).join(words).encode()).hexdigest()[:32]}.json"
-    known = _read_record(record)
+    name = f"{hashlib.sha256(chr(0).join(words).encode()).hexdigest()[:32]}.json"
+    known = _known_release(cache, name)
     if known is not None and (offline or 0 <= time.time() - known[0] < FRESH):
         return known[1]
     if offline:
@@ -145,8 +156,8 @@ def release_of(source: AptSource, arch: str, cache: Path, *, offline: bool = Fal
     if source.keyring:
         _check_newest(signed, cache)
     found = Release(release.digest_of_indexes(signed, source.components, arch), signed.date)
-    _write_json(
-        record, {"asked": time.time(), "url": without_passwords(url), "digest": found.digest, "date": found.date}
+    _remember(
+        cache, name, {"asked": time.time(), "url": without_passwords(url), "digest": found.digest, "date": found.date}
     )
     return found
 
@@ -161,31 +172,45 @@ def digest_of_keys(keyring: str) -> str:
 
 def _check_newest(signed: SignedRelease, cache: Path) -> None:
     """A mirror may be a day behind another, and not go back further. Raises BuildError."""
-    memory = cache / "facts" / f"newest-{hashlib.sha256(signed.url.encode()).hexdigest()[:32]}.json"
+    name = f"newest-{hashlib.sha256(signed.url.encode()).hexdigest()[:32]}.json"
     try:
-        newest = int(json.loads(memory.read_text())["date"])
-    except (OSError, ValueError, KeyError, TypeError, OverflowError):
+        newest = int(_recall(cache, name)["date"])
+    except (ValueError, KeyError, TypeError):
         newest = 0
     if signed.date < newest - RELEASE_BEHIND.amount:
         raise BuildError(
             f"{signed.url} is of {release.day(signed.date)}, and one of {release.day(newest)} was there before: the"
-            f" limit '{RELEASE_BEHIND.name}' allows {RELEASE_BEHIND.shown}; take another mirror, or remove {memory}"
+            f" limit '{RELEASE_BEHIND.name}' allows {RELEASE_BEHIND.shown}; take another mirror, or remove"
+            f" {cache / FACTS / name}"
             " where the archive went back on purpose"
         )
     if signed.date > newest:
-        _write_json(memory, {"url": without_passwords(signed.url), "date": signed.date})
+        _remember(cache, name, {"url": without_passwords(signed.url), "date": signed.date})
 
 
-def _read_record(path: Path) -> tuple[float, Release] | None:
+def _known_release(cache: Path, name: str) -> tuple[float, Release] | None:
     try:
-        data = json.loads(path.read_text())
+        data = _recall(cache, name)
         return float(data["asked"]), Release(str(data["digest"]), int(data["date"]))
-    except (OSError, ValueError, KeyError, TypeError, OverflowError):
+    except (ValueError, KeyError, TypeError):
         return None
 
 
-def _write_json(path: Path, data: Mapping[str, object]) -> None:
+def _recall(cache: Path, name: str) -> Any:
+    """What was remembered under that name; None for nothing, or where others can change it."""
+    if not is_own_folder(cache, FACTS):
+        return None
+    try:
+        with open_regular(cache / FACTS / name, follow=False) as file:
+            known = os.fstat(file.fileno()).st_uid in own_users()
+            return parse_json(file.read(CACHE_RECORD.amount + 1), CACHE_RECORD) if known else None
+    except (OSError, ValueError):
+        return None
+
+
+def _remember(cache: Path, name: str, data: Mapping[str, object]) -> None:
     """Best effort: a reader without the right to write asks again next time."""
     with suppress(HostError, OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, json.dumps(data) + "\n")
+        cache.mkdir(parents=True, exist_ok=True)
+        make_own(cache / FACTS, READABLE)
+        write_whole(cache / FACTS / name, json.dumps(data) + "\n")

@@ -9,29 +9,38 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import stat
+import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from vmgen_build.bases.apt.archive import AptSource
 from vmgen_build.host.files import sha256_of
+from vmgen_build.host.regular import open_regular
 from vmgen_build.plan.digests import digest_of
+from vmgen_build.store.cachedir import READABLE, own_folder
+
+INDEX_FOLDERS = ("lists", "cache")
 
 _SHA256 = re.compile(rb"^SHA256: ([0-9a-f]{64})$", re.MULTILINE)
+_PART = re.compile(r"\..+\.deb\.[0-9]+")
+_LEFT = 3600.0
+"""Seconds after which a half kept package was left by a dead process."""
+_MODE = 0o644
 _BAD = re.compile(r"[:_%]")
 
 
 def packages_folder(cache: Path, distribution: str) -> Path:
-    folder = cache / "downloads" / f"packages-{distribution}"
-    (folder / "partial").mkdir(parents=True, exist_ok=True)
-    return folder
+    """Raises HostError where others can change it."""
+    return own_folder(cache, f"downloads/packages-{distribution}/partial", READABLE).parent
 
 
 def lists_folder(cache: Path, sources: Sequence[AptSource], arch: str, state: str) -> Path:
-    """state: what else the indexes depend on (Release digest, the recipe's own repositories)."""
+    """With the folders that it holds. state: what else the indexes depend on (Release digest, the recipe's own
+    repositories). Raises HostError where others can change it."""
     key = digest_of([[s.line() for s in sources], arch, state])[:24]
-    folder = cache / "downloads" / f"lists-{key}"
-    folder.mkdir(parents=True, exist_ok=True)
+    for inner in INDEX_FOLDERS:
+        folder = own_folder(cache, f"downloads/lists-{key}/{inner}", READABLE).parent
     os.utime(folder)
     return folder
 
@@ -51,9 +60,11 @@ def _list_name(url: str) -> str:
 def keep_packages(found: Path, kept: Path, lists: Sequence[Path]) -> int:
     """Take new .deb files over by link, those alone that `lists` name with the digest that they have. How many.
 
-    apt takes a file of the cache for the package by its name and size. A guest may leave any file in `found`.
+    apt takes a file of the cache for the package by its name and size. A guest may leave any file in `found`, which
+    nobody else can enter: what is taken over becomes the caller's before it is looked at.
     """
-    new = {deb.name: deb for deb in found.glob("*.deb") if _is_file(deb) and not (kept / deb.name).exists()}
+    _reap(kept / "partial")
+    new = {deb.name: deb for deb in found.glob("*.deb") if not (kept / deb.name).exists() and _made_own(deb)}
     digests = {name: sha256_of(deb) for name, deb in new.items()}
     known = _names(lists, set(digests.values())) if digests else set()
     right = [name for name, digest in digests.items() if (name, digest) in known]
@@ -63,12 +74,28 @@ def keep_packages(found: Path, kept: Path, lists: Sequence[Path]) -> int:
             os.link(new[name], part, follow_symlinks=False)
         except OSError:
             shutil.copyfile(new[name], part, follow_symlinks=False)
+            part.chmod(_MODE)
         part.replace(kept / name)
     return len(right)
 
 
-def _is_file(path: Path) -> bool:
-    return stat.S_ISREG(path.lstat().st_mode)
+def _made_own(path: Path) -> bool:
+    """Whether it is a regular file. It is the caller's then, and nobody else can write to it."""
+    try:
+        with open_regular(path, follow=False) as file:
+            os.fchown(file.fileno(), os.geteuid(), os.getegid())
+            os.fchmod(file.fileno(), _MODE)
+    except OSError:
+        return False
+    return True
+
+
+def _reap(partial: Path) -> None:
+    """What `keep_packages` of a process left that was killed. A link has its change time from when it was made."""
+    for path in partial.glob(".*"):
+        with suppress(FileNotFoundError):
+            if _PART.fullmatch(path.name) and time.time() - path.lstat().st_ctime > _LEFT:
+                path.unlink()
 
 
 def _names(lists: Iterable[Path], digests: set[str]) -> set[tuple[str, str]]:

@@ -9,13 +9,16 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from vmgen_build.errors import BuildError
+from vmgen_build.errors import BuildError, HostError
 from vmgen_build.limits import REDIRECTS, RELEASE_TIME, Limit
+from vmgen_build.text import without_passwords
 
 if TYPE_CHECKING:
     import httpx
 
 TRIES = 3
+_NO_PROXY = ("direct", "false")
+"""Words of apt for no proxy: apt-transport-http(1)."""
 _GONE = (401, 403, 404, 410)
 
 
@@ -54,10 +57,17 @@ def fetch(url: str, limit: Limit, settings: Sequence[str], *, optional: bool = F
 def _client(settings: Sequence[str]) -> httpx.Client:
     import httpx
 
-    proxies = re.findall(r'Acquire::https?::Proxy "([^"]+)"', "\n".join(settings))
-    return httpx.Client(
-        follow_redirects=True, max_redirects=REDIRECTS.amount, timeout=20, proxy=proxies[0] if proxies else None
-    )
+    found = re.findall(r'Acquire::https?::Proxy "([^"]+)"', "\n".join(settings))
+    proxies = [proxy for proxy in found if proxy.lower() not in _NO_PROXY]
+    try:
+        return httpx.Client(
+            follow_redirects=True, max_redirects=REDIRECTS.amount, timeout=20, proxy=proxies[0] if proxies else None
+        )
+    except (ImportError, ValueError, httpx.InvalidURL) as error:
+        raise HostError(
+            f"cannot use the proxy '{without_passwords(proxies[0]) if proxies else ''}' of this host's apt: {error};"
+            " look at Acquire::http::Proxy in /etc/apt, http_proxy and https_proxy"
+        ) from error
 
 
 def _answer(client: httpx.Client, url: str, limit: Limit, end: float) -> tuple[int, bytes]:

@@ -21,7 +21,7 @@ from vmgen_build.bases.apt.archive import (
     sources_of,
 )
 from vmgen_build.bases.apt.bootstrap import bootstrap
-from vmgen_build.bases.apt.cache import keep_packages, lists_folder, package_lists, packages_folder
+from vmgen_build.bases.apt.cache import INDEX_FOLDERS, keep_packages, lists_folder, package_lists, packages_folder
 from vmgen_build.bases.supply import Ask, Making, Request, Supply
 from vmgen_build.host.programs import Requirement, needed
 from vmgen_build.host.system import parse_os_release
@@ -63,7 +63,7 @@ class AptSupply(Supply):
 
     makers: ClassVar[Mapping[str, Requirement]] = {"mmdebstrap": needed("mmdebstrap", "makes a Debian base")}
     checking: ClassVar[tuple[Requirement, ...]] = (needed("gpgv", "checks who signed a package archive"),)
-    index_folders: ClassVar[tuple[str, ...]] = ("lists", "cache")
+    index_folders: ClassVar[tuple[str, ...]] = INDEX_FOLDERS
     package_folder: ClassVar[str] = "archives"
     neutral: ClassVar[str] = NEUTRAL
 

@@ -26,6 +26,8 @@ from vmgen_build.store.layers import TREE
 class RootExecutor(StepExecutor):
     """Steps on a root of this host. after: the layers that it is made of; folder: a new one, for what steps need."""
 
+    _fetching = False
+
     def __init__(self, site: Site, after: tuple[str, ...], folder: Path, root: Path) -> None:
         self.site, self.after, self.folder, self.root = site, after, folder, root
         plan = site.plan
@@ -49,7 +51,11 @@ class RootExecutor(StepExecutor):
             return
         with self.site.store.claim(indexes.name):
             if not (indexes / COMPLETE).exists():
-                self._run_fetching(self.site.supply.fetch_indexes(self._container.step_folder), output)
+                self._fetching = True
+                try:
+                    self._run_fetching(self.site.supply.fetch_indexes(self._container.step_folder), output)
+                finally:
+                    self._fetching = False
                 (indexes / COMPLETE).touch()
 
     def _execute(self, step: Step, output: Output) -> int | None:
@@ -76,12 +82,12 @@ class RootExecutor(StepExecutor):
             yield
 
     def _bind_downloads(self, inside: Path, undo: ExitStack) -> None:
-        """The indexes, and the packages: shared below, the guest's own above. Indexes that are not complete are the
-        shared ones themselves, for the step that fetches them."""
+        """The indexes, and the packages: shared below, the guest's own above. Our own step that fetches the indexes
+        gets the shared ones themselves; no step of a recipe does, whether they are complete or not."""
         supply = self.site.supply
         indexes, shared = self.site.indexes(self.after), supply.packages(self.site.store.cache)
         for name in supply.index_folders:
-            if (indexes / COMPLETE).exists():
+            if not self._fetching:
                 self._mount_over(indexes / name, inside / name, undo)
             else:
                 (inside / name).mkdir()

@@ -15,6 +15,7 @@ from vmgen_build.errors import BuildError, HostError
 from vmgen_build.guests.node.driver import Driver
 from vmgen_build.guests.runners import Attached, ConnectionLost
 from vmgen_build.guests.runners.answers import names, shown
+from vmgen_build.host.undo import add_failure
 
 RECORDS = "/var/lib/vmgen-build/builds"
 
@@ -102,7 +103,8 @@ class Guardian:
 
 @contextmanager
 def guarded(driver: Driver) -> Iterator[Guardian]:
-    """At the end the node is clear again, which is waited for. Raises BuildError naming what could not be removed."""
+    """At the end the node is clear again, which is waited for. Raises BuildError naming what could not be removed;
+    where the body failed, its own error, which names that too (failures)."""
     script = driver.removal + CLEAR + GUARD
     with driver.runner.attach(["sh", "-c", script, "vmgen-guardian", RECORDS, driver.tag]) as process:
         if _answer(process) != "ready":
@@ -114,9 +116,12 @@ def guarded(driver: Driver) -> Iterator[Guardian]:
         except ConnectionLost:
             raise
         except BaseException as error:
-            _end(process, driver, f"{error}\n")
+            try:
+                _end(process, driver)
+            except Exception as failure:
+                add_failure(error, failure)
             raise
-        _end(process, driver, "")
+        _end(process, driver)
 
 
 def _answer(process: Attached) -> str | None:
@@ -126,11 +131,11 @@ def _answer(process: Attached) -> str | None:
         return None
 
 
-def _end(process: Attached, driver: Driver, before: str) -> None:
-    """before: what went wrong already, in lines."""
+def _end(process: Attached, driver: Driver) -> None:
+    """Raises BuildError naming what could not be removed."""
     done = process.end(PATIENCE)
     if done.code != 0:
-        raise BuildError(f"{before}{driver.where}: {shown(done.err) or 'cannot clear up'}; remove it by hand")
+        raise BuildError(f"{driver.where}: {shown(done.err) or 'cannot clear up'}; remove it by hand")
 
 
 def reap(driver: Driver, tag: str = "") -> list[str]:

@@ -19,6 +19,9 @@ from vmgen_build.plan.model import Plan, Step
 HOME = "/var/lib/vmgen-build"
 """Folder of the guest for indexes and packages, which last for the build."""
 
+MOST_TAKEN = 100
+"""Identifiers that other builds of the node may take while one looks for its own."""
+
 NO_WAY_OUT = (
     "has the container no way out? its address is that of the recipe's venet adapter, or --build-address;"
     " the node must forward it (net.ipv4.ip_forward, and NAT for a private address)"
@@ -68,10 +71,14 @@ class NodeGuest(Guest):
 
     def create(self, os_template: str, wanted: str, setup: Setup, after: Sequence[str]) -> None:
         """Start a container from the OS template of the last of `after`. wanted: its identifier if that is free."""
-        taken: set[str] = set()
+        taken: list[str] = []
         self.ct = self.driver.free_id(wanted, taken)
         while not self.guardian.own(self.ct):
-            taken.add(self.ct)
+            taken.append(self.ct)
+            if len(taken) == MOST_TAKEN:
+                raise BuildError(
+                    f"{self.driver.where}: each of {MOST_TAKEN} free container numbers was taken meanwhile"
+                )
             self.ct = self.driver.free_id(wanted, taken)
         self.driver.create(self.ct, os_template, setup)
         self.driver.start(self.ct)

@@ -80,7 +80,10 @@ remove() {{  # ID TAG
         return f"{HOME}/templates"
 
     def free_id(self, wanted: str, taken: Collection[str]) -> str:
-        return f"{MARK}-{self.tag}"
+        own = f"{MARK}-{self.tag}"
+        if own in taken:
+            raise BuildError(f"{self.where}: container {own} belongs to another build there; build again")
+        return own
 
     def create(self, ct: str, os_template: str, setup: Setup) -> None:
         """Limits of memory, disk and CPUs are left to the image: a build that runs into them helps nobody."""

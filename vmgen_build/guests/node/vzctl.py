@@ -18,6 +18,7 @@ from vmgen_build.artifacts.openvz.config import PAGE
 from vmgen_build.errors import BuildError, HostError
 from vmgen_build.guests.node.driver import MARK, Driver, Setup, last_line
 from vmgen_build.guests.runners import Done, answers
+from vmgen_build.host.undo import Undo
 
 LOCKED, SYSTEM_ERROR = 9, 3
 QUOTA_OFF = (62, 63)
@@ -180,11 +181,10 @@ remove() {  # ID TAG
     @contextmanager
     def mounted(self, ct: str) -> Iterator[str]:
         self._vzctl("mount", ct)
-        try:
+        with Undo() as undo:
+            undo.callback(self._vzctl, "umount", ct)
             located = self.runner.run(["sh", "-c", _LOCATE, "sh", ct]).out
             yield answers.path(located, self.where, f"the root of container {ct}")
-        finally:
-            self._vzctl("umount", ct)
 
     def explain(self, ct: str, done: Done) -> str:
         """A command may end with vzctl's own codes: the container is asked how it is."""

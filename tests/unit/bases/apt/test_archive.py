@@ -24,7 +24,7 @@ from vmgen_build.bases.apt.archive import AptSource, release_of
 from vmgen_build.bases.apt.release import Release
 from vmgen_build.bases.apt.supply import AptSupply, _sources_of
 from vmgen_build.bases.supply import Request
-from vmgen_build.errors import BuildError
+from vmgen_build.errors import BuildError, HostError
 from vmgen_build.recipe.sections.config import Repository
 from vmgen_build.systems.parse import parse_system
 
@@ -408,3 +408,13 @@ def test_issue_8_15_which_repositories_of_a_recipe_are_checked_here() -> None:
     }
     checked = {name: source.keyring for name, source in _sources_of(own, system, "/debian.gpg")}
     assert checked == {"key": "/k.asc", "none": "/debian.gpg", "trusted": "", "guests": "", "line": "/debian.gpg"}
+
+
+@pytest.mark.parametrize("word", ["DIRECT", "false"])
+def test_issue_8_15_words_of_apt_for_no_proxy_are_none(word: str) -> None:
+    fetch._client([f'Acquire::http::Proxy "{word}";']).close()
+
+
+def test_issue_8_15_a_proxy_that_is_none_is_named() -> None:
+    with pytest.raises(HostError, match="nonsense"):
+        fetch._client(['Acquire::http::Proxy "nonsense";'])

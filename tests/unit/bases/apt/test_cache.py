@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -67,3 +68,31 @@ def test_issue_8_13_a_repository_of_the_recipe_does_not_speak_for_the_archive(
     new, kept, indexes = folders
     (new / "sudo_1_amd64.deb").write_bytes(b"own")
     assert keep_packages(new, kept, package_lists(indexes, [MAIN])) == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives a file to another user")
+def test_issue_8_13_a_shared_package_is_the_callers_alone(folders: tuple[Path, Path, Path]) -> None:
+    new, kept, indexes = folders
+    deb = new / "bash_1%3a5.2-1+b1_amd64.deb"
+    deb.write_bytes(b"right")
+    os.chown(deb, 1000, 1000)
+    deb.chmod(0o6777)
+    assert keep_packages(new, kept, package_lists(indexes, [MAIN])) == 1
+    info = (kept / deb.name).stat()
+    assert (info.st_uid, info.st_gid, info.st_mode & 0o7777) == (0, 0, 0o644)
+
+
+def test_issue_8_13_what_a_killed_build_half_kept_is_removed(
+    folders: tuple[Path, Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """apt's own files there stay, and those of a build that may still run."""
+    new, kept, indexes = folders
+    left, apts = kept / "partial" / ".vim_9%5f1%25_amd64.deb.123", kept / "partial" / "vim.deb"
+    left.touch()
+    apts.touch()
+    keep_packages(new, kept, package_lists(indexes, [MAIN]))
+    assert left.exists()
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 7200)
+    keep_packages(new, kept, package_lists(indexes, [MAIN]))
+    assert list((kept / "partial").iterdir()) == [apts]

@@ -7,10 +7,11 @@ import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import ClassVar
 from unittest.mock import Mock
 
@@ -21,9 +22,13 @@ from vmgen_build.errors import BuildError, HostError
 from vmgen_build.guests.node import driver, guardian, guest, homecoming, lxcnode, vzctl, workshop
 from vmgen_build.guests.node.driver import Driver, Setup
 from vmgen_build.guests.node.guardian import guarded, reap
+from vmgen_build.guests.node.guest import NodeGuest
+from vmgen_build.guests.node.lxcnode import LxcDriver
+from vmgen_build.guests.node.vzctl import VzDriver
 from vmgen_build.guests.runners import Done, LocalRunner
 from vmgen_build.guests.runners.ssh import SshRunner
 from vmgen_build.host.names import NAMELESS
+from vmgen_build.host.undo import failures
 from vmgen_build.plan.bases import Bootstrapped, OsTemplate
 from vmgen_build.plan.model import Plan, Step
 
@@ -133,10 +138,41 @@ def test_keep_leaves_the_container_and_no_record(records: Path, tmp_path: Path) 
 
 def test_what_cannot_be_removed_is_named_beside_the_first_error(records: Path, tmp_path: Path) -> None:
     notebook = Notebook(tmp_path, "t1", fails=True)
-    with pytest.raises(BuildError, match=r"the first\n.*not removed: 101"), guarded(notebook) as guard:
+    with pytest.raises(BuildError, match=r"^the first\nand what .*not removed: 101"), guarded(notebook) as guard:
         guard.own("101")
         raise BuildError("the first")
     assert (records / "t1").exists()
+
+
+@pytest.mark.parametrize("first", [KeyboardInterrupt, HostError])
+def test_issue_8_16_what_cannot_be_removed_hides_no_first_error(
+    first: type[BaseException], records: Path, tmp_path: Path
+) -> None:
+    notebook = Notebook(tmp_path, "t1", fails=True)
+    with pytest.raises(first) as caught, guarded(notebook) as guard:
+        guard.own("101")
+        raise first
+    assert "not removed: 101" in "".join(failures(caught.value))
+
+
+def test_issue_8_15_a_node_that_calls_each_identifier_taken_stalls_no_build(tmp_path: Path) -> None:
+    def never(_ct: str) -> bool:
+        return False
+
+    for kind in (LxcDriver(LocalRunner(), "t1"), Notebook(tmp_path, "t1")):
+        made = object.__new__(NodeGuest)
+        made.driver, made.guardian = kind, SimpleNamespace(own=never)  # type: ignore[assignment]
+        with pytest.raises(BuildError, match=r"another build|was taken meanwhile"):
+            made.create("template", "101", Setup(), ())
+
+
+def test_issue_8_16_an_unmounting_that_fails_hides_no_first_error() -> None:
+    class Busy(LocalRunner):
+        def run(self, argv: Sequence[str], **_: object) -> Done:  # type: ignore[override]
+            return Done(40, "", "busy") if argv[:2] == ["vzctl", "umount"] else Done(0, "/vz/root/101\n", "")
+
+    with pytest.raises(HostError, match=r"^the first\nand what .*vzctl umount"), VzDriver(Busy(), "t").mounted("101"):
+        raise HostError("the first")
 
 
 def test_a_builder_that_is_killed(records: Path, tmp_path: Path) -> None:
