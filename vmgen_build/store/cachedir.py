@@ -123,7 +123,7 @@ def make_own(folder: Path, mode: int) -> None:
 def _require_unused(cache: Path) -> None:
     """Raises HostError where the folder holds what no cache of ours holds."""
     names = [name for name in os.listdir(cache) if not _NOTHING.fullmatch(name)]  # noqa: PTH208
-    if names and not _has_earlier_form(cache):
+    if names and not _has_earlier_form(cache) and not is_ours(cache):  # another build may have marked it meanwhile
         raise HostError(
             f"{cache} is not empty and no cache of vmgen-build, which removes files from its cache: it holds"
             f" {sorted(names)[0]!r}, and no {TAG} of ours. Choose a new or empty folder with --cache"
