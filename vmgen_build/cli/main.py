@@ -18,7 +18,6 @@ from vmgen_build.cli.common import CONTEXT, complain, error_text
 from vmgen_build.errors import VmgenError
 from vmgen_build.host.environment import take_all
 from vmgen_build.host.stops import STOP_SIGNALS, ignore_stops, interrupt_once
-from vmgen_build.host.undo import failures
 
 INTERRUPTED = 128 + signal.SIGINT
 BROKEN_PIPE = 128 + signal.SIGPIPE
@@ -150,6 +149,8 @@ def run(args: Sequence[str]) -> int:
 
 def _say_left(end: BaseException) -> bool:
     """Whether something of an interrupted command is not undone; it is shown then."""
+    from vmgen_build.host.undo import failures
+
     left = failures(end)
     if left:
         complain("\n".join(("interrupted", *left)))
