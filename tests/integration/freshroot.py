@@ -13,6 +13,7 @@ from pathlib import Path
 
 from vmgen_build.bases.apt.archive import host_apt_settings, sources_here
 from vmgen_build.host.system import DEBIAN_KEYS, host_system
+from vmgen_build.store.cachedir import claim_cache
 from vmgen_build.systems.parse import parse_system
 
 CHECKOUT = "root/vmgen-build"
@@ -110,6 +111,7 @@ def fresh_root(suite: str, source: Path, cache: Path) -> Iterator[FreshRoot]:
         _bootstrap(suite, folder, archives, cache)
         _clone(source, folder / CHECKOUT)
         if (cache / "downloads").exists():
+            claim_cache(folder / CHECKOUT / "cache")
             subprocess.run(["cp", "-al", cache / "downloads", folder / CHECKOUT / "cache/downloads"], check=True)
         if cgroup:
             cgroup.mkdir(exist_ok=True)

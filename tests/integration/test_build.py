@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 from passlib.hash import sha512_crypt
 
+from vmgen_build.store.cachedir import claim_cache
+
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -306,7 +308,7 @@ def test_the_thesis_sample_builds(vmgen: Run, tmp_path: Path, system: str, witho
 def test_a_build_from_empty_layers_gives_the_same_bytes(vmgen: Run, cache: Path, tmp_path: Path) -> None:
     """As one with the layers of another time: only what was downloaded is shared."""
     own = cache.parent / f"{cache.name}-again-{os.getpid()}"
-    own.mkdir()
+    claim_cache(own)
     for name in ("downloads", "facts"):
         subprocess.run(["cp", "-al", cache / name, own / name], check=True)
     try:

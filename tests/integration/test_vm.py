@@ -17,6 +17,7 @@ from vmgen_build.events import Bus
 from vmgen_build.host.files import sha256_of
 from vmgen_build.host.namespaces import run_isolated
 from vmgen_build.plan.bases import Image
+from vmgen_build.store.cachedir import claim_cache
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -108,7 +109,7 @@ def test_a_domain_for_kvm(vmgen: Run, tmp_path: Path) -> None:
 def test_an_efi_machine_boots_and_is_built_to_the_same_bytes(vmgen: Run, cache: Path, tmp_path: Path) -> None:
     """Twice, with layers that were made apart: only what was downloaded is shared."""
     own = cache.parent / f"{cache.name}-again-{os.getpid()}"
-    own.mkdir()
+    claim_cache(own)
     for name in ("downloads", "facts"):
         ran("cp", "-al", cache / name, own / name)
     try:

@@ -12,11 +12,12 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
+from vmgen_build.bases.within import within
 from vmgen_build.errors import BuildError, HostError
 from vmgen_build.host.files import is_full
 from vmgen_build.limits import DOWNLOAD, REDIRECTS
@@ -109,7 +110,10 @@ def download(client: httpx.Client, url: str, part: Path, progress: Progress, pat
 
 
 def small_file(client: httpx.Client, url: str, limit: int, patience: Patience) -> bytes:
-    """A file of at most `limit` bytes. Raises NotThere, also for a larger one, and BuildError."""
+    """A file of at most `limit` bytes, which must come within the patience's window.
+
+    Raises NotThere, also for a larger one, and BuildError.
+    """
 
     def attempt() -> bytes:
         data = bytearray()
@@ -121,7 +125,14 @@ def small_file(client: httpx.Client, url: str, limit: int, patience: Patience) -
                     raise NotThere(f"more than {in_words(limit)}")
         return bytes(data)
 
-    return _persist(url, attempt, patience, lambda: 0)
+    return _persist(url, lambda: _in_time(attempt, patience), patience, lambda: 0)
+
+
+def _in_time(work: Callable[[], T], patience: Patience) -> T:
+    try:
+        return within(patience.window, work)
+    except TimeoutError as error:
+        raise _Again(f"the server's answer did not come within {patience.window:g} s") from error
 
 
 def forget(part: Path) -> None:
@@ -187,7 +198,9 @@ def _receive(client: httpx.Client, url: str, part: Path, progress: Progress, pat
         if start == source.size:
             return
         headers |= {"Range": f"bytes={start}-", "If-Range": source.validator}
-    with client.stream("GET", url, headers=headers) as answer:
+    with ExitStack() as close:
+        asked = client.stream("GET", url, headers=headers)
+        answer = _in_time(lambda: close.enter_context(asked), patience)
         if answer.status_code == 416:
             forget(part)
             raise _Again("the server's file is shorter than what came before")

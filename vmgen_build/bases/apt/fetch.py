@@ -7,8 +7,10 @@ import re
 import stat
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
+from vmgen_build.bases.within import within
 from vmgen_build.errors import BuildError, HostError
 from vmgen_build.limits import REDIRECTS, RELEASE_TIME, Limit
 from vmgen_build.text import without_passwords
@@ -37,7 +39,7 @@ def fetch(url: str, limit: Limit, settings: Sequence[str], *, optional: bool = F
     with _client(settings) as client:
         for attempt in range(TRIES):
             try:
-                code, data = _answer(client, url, limit, end)
+                code, data = within(end - time.monotonic(), partial(_answer, client, url, limit))
                 if code == 200:
                     return data
                 reason = f"HTTP {code}"
@@ -45,6 +47,8 @@ def fetch(url: str, limit: Limit, settings: Sequence[str], *, optional: bool = F
                     return None
                 if code in _GONE:
                     break
+            except TimeoutError as error:
+                raise _not_read(url, f"it takes longer than the limit '{RELEASE_TIME.name}' allows") from error
             except httpx.TooManyRedirects:
                 reason = REDIRECTS.exceeded
                 break
@@ -70,8 +74,8 @@ def _client(settings: Sequence[str]) -> httpx.Client:
         ) from error
 
 
-def _answer(client: httpx.Client, url: str, limit: Limit, end: float) -> tuple[int, bytes]:
-    """Its code and its body as it was sent. end: of time.monotonic."""
+def _answer(client: httpx.Client, url: str, limit: Limit) -> tuple[int, bytes]:
+    """Its code and its body as it was sent."""
     data = bytearray()
     with client.stream("GET", url, headers={"Accept-Encoding": "identity"}) as answer:
         if answer.status_code != 200:
@@ -80,8 +84,6 @@ def _answer(client: httpx.Client, url: str, limit: Limit, end: float) -> tuple[i
             data += chunk
             if len(data) > limit.amount:
                 raise _not_read(url, limit.exceeded)
-            if time.monotonic() > end:
-                raise _not_read(url, f"it takes longer than the limit '{RELEASE_TIME.name}' allows")
     return 200, bytes(data)
 
 
