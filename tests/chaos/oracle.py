@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tests.chaos.faults import STOPPED, UNBORN, Blow, Fault
@@ -59,7 +59,8 @@ def unfinished(world: World, pids: list[int]) -> list[str]:
     found = [f"a scratch folder: {path.name}" for path in _entries(world.cache / "tmp")]
     found += [f"a half file: {path.name}" for path in world.out.iterdir() if path.name.startswith(".")]
     found += [f"in TMPDIR: {path.name}" for path in _entries(world.tmp)]
-    parts = [path for path in world.cache.glob("*/*") if ".part" in path.name]
+    places = [*world.cache.glob("*/*"), *world.cache.glob("downloads/*/*")]
+    parts = [path for path in places if ".part" in path.name]
     found += [f"a half file in the cache: {path.name}" for path in parts]
     found += [f"a cgroup: {group}" for top in CGROUPS for pid in pids for group in top.glob(f"{pid}-*")]
     return found + [f"a lock: {path.name}" for path in _entries(world.cache / "locks") if _is_locked(path)]
@@ -91,10 +92,17 @@ def broken(world: World, backend: str, *, whole: bool) -> list[str]:
         found += [f"SHA256SUMS lacks {name}" for name in there if sums.get(name) != sha256_of(world.out / name)]
     for path in world.out.glob("*.manifest.json"):
         try:
-            json.loads(path.read_text())
+            files = json.loads(path.read_text())["files"]
         except ValueError:
             found.append(f"half a manifest: {path.name}")
+            continue
+        if whole:
+            found += [f"{path.name} is not of this {f['name']}" for f in files if _differs(world.out / f["name"], f)]
     return found
+
+
+def _differs(path: Path, listed: Mapping[str, object]) -> bool:
+    return not path.exists() or sha256_of(path) != listed["sha256"]
 
 
 def wrongly_ended(fault: Fault, blow: Blow, run: Run) -> list[str]:
