@@ -20,7 +20,6 @@ from typing import Any, TypeVar
 
 from vmgen_build.errors import HostError, VmgenError
 from vmgen_build.events import Bus, Event
-from vmgen_build.host import landlock
 from vmgen_build.host import syscalls as sc
 from vmgen_build.host.programs import require_root
 from vmgen_build.host.stops import STOP_SIGNALS, ignore_stops, interrupt_once, undisturbed
@@ -115,7 +114,6 @@ def _disturbed(work: Callable[[WorkerBus], T], channel: socket.socket, net: bool
     try:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
         _set_up_mounts(net)
-        landlock.keep_abstract_sockets_apart()
         return work(WorkerBus(channel))
     finally:
         signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)

@@ -84,9 +84,10 @@ def start_so(argv: Sequence[Word], env: Mapping[str, str], options: Mapping[str,
     return _started(argv, env=dict(env), start_new_session=True, **options)
 
 
-def run_on_terminal(argv: Sequence[Word]) -> None:
-    """Run a program to its end on our own terminal, whose Ctrl-C reaches it. Raises HostError as `start`."""
-    _started(argv, env=environment(own(ON_TERMINAL)), stdin=0, stdout=1, stderr=2).wait()
+def run_on_terminal(argv: Sequence[Word], *, prepare: Callable[[], object] | None = None) -> None:
+    """Run a program to its end on our own terminal, whose Ctrl-C reaches it. prepare: as of `run_lines`. Raises
+    HostError as `start`."""
+    _started(argv, env=environment(own(ON_TERMINAL)), stdin=0, stdout=1, stderr=2, preexec_fn=prepare).wait()
 
 
 def _started(argv: Sequence[Word], **options: Any) -> Process:
@@ -154,15 +155,18 @@ def run_lines(
     env: Mapping[str, str] | None = None,
     timeout: float | None = None,
     stdin: Stream = NULL,
+    prepare: Callable[[], object] | None = None,
 ) -> int:
     """Run a program to its end; `output` gets each line of both its streams as it comes, without the line end;
     one that is longer than CHUNK characters comes in pieces.
 
+    prepare: what the new process does before it becomes the program.
     Its exit code: negative for the signal that ended it. Where its time is over it is killed with its process group,
     and TimeoutError is raised. Raises HostError as `start`.
     """
     late = threading.Event()
-    with start(argv, stdin=stdin, env=env) as process:
+    streams = {"stdin": stdin, "stdout": PIPE, "stderr": TOGETHER}
+    with _started(argv, env=environment(env), start_new_session=True, preexec_fn=prepare, **streams) as process:
 
         def end() -> None:
             late.set()

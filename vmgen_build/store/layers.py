@@ -170,6 +170,12 @@ class Store:
             yield
 
     @contextmanager
+    def downloads_in_use(self, name: str) -> Iterator[None]:
+        """Keep a folder of downloads from being pruned."""
+        with self._lock(name, "use", fcntl.LOCK_SH):
+            yield
+
+    @contextmanager
     def _lock(
         self, layer_id: str, purpose: str, mode: int, waiting: Callable[[], None] | None = None
     ) -> Iterator[None]:

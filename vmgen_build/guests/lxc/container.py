@@ -13,8 +13,13 @@ from pathlib import Path
 from vmgen_build.guests.lxc import wall
 from vmgen_build.guests.lxc.words import value, word
 from vmgen_build.guests.model import Output
+from vmgen_build.host import syscalls as sc
+from vmgen_build.host.landlock import keep_abstract_sockets_apart
 from vmgen_build.host.run import run_lines, run_on_terminal
 from vmgen_build.store.lease import CGROUPS, remove_cgroups
+
+_NETWORK = Path("/run/lxc/vmgen-network")
+"""In the worker's own /run/lxc (host.namespaces)."""
 
 ENDING = 10.0
 """Seconds that the kernel has to end what was killed."""
@@ -38,20 +43,23 @@ class Container:
         """Its exit code; None where it took longer than `timeout` seconds and was ended with all that it started."""
         argv = self._argv(command, network)
         try:
-            return run_lines(argv, output, timeout=timeout)
+            return run_lines(argv, output, timeout=timeout, prepare=keep_abstract_sockets_apart)
         except TimeoutError:
             self._wait_until_ended()
             return None
+        except BaseException:
+            self._wait_until_ended()
+            raise
 
     def _wait_until_ended(self) -> None:
-        """What was killed has cgroups until the kernel is done with it, and the next container takes the same ones."""
+        """What was killed has mounts and cgroups until the kernel is done with it, and the next one takes the same."""
         end = time.monotonic() + ENDING
         while not remove_cgroups(self._cgroup) and time.monotonic() < end:
             time.sleep(0.02)
 
     def open_shell(self, *, network: bool) -> None:
         """An interactive shell on our own terminal."""
-        run_on_terminal(self._argv(["/bin/bash", "-i"], network))
+        run_on_terminal(self._argv(["/bin/bash", "-i"], network), prepare=keep_abstract_sockets_apart)
 
     @property
     def _lxc_path(self) -> Path:
@@ -87,6 +95,16 @@ class Container:
             "lxc.mount.entry = tmpfs run tmpfs nosuid,nodev,mode=0755 0 0",
             f"lxc.mount.entry = {word(self.inside)} {self.step_folder.lstrip('/')} none rbind,create=dir 0 0",
         ]
+        if network:
+            lines.append(wall.network_of(_own_network()))
         if network and resolv.exists():
             lines.append(f"lxc.mount.entry = {word(resolv)} etc/resolv.conf none bind,ro,create=file 0 0")
         return "\n".join(lines) + "\n"
+
+
+def _own_network() -> Path:
+    """This worker's network as a file of its own: a program that Landlock binds may not look at /proc/PID/ns."""
+    if not _NETWORK.exists():
+        _NETWORK.touch()
+        sc.mount("/proc/self/ns/net", _NETWORK, flags=sc.MS_BIND)
+    return _NETWORK

@@ -145,6 +145,7 @@ class LxcGuest(RootExecutor, Guest):
         )
         return (
             f"kept the container of step '{step.name}'; enter it with:\n"
-            f"  {' '.join(wall.APART)} lxc-execute -P {kept.parent} -n {kept.name} -- /bin/bash\n"
+            f"  {' '.join(wall.APART)} lxc-execute -P {kept.parent} -n {kept.name}"
+            f" -s {wall.network_of('/proc/$$/ns/net').replace(' ', '')} -- /bin/bash\n"
             f"and remove it with: rm -rf {shlex.quote(str(kept))}"
         )

@@ -9,12 +9,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-APART = ("unshare", "--net", "--")
+APART = ("unshare", "--net")
 """Stand before lxc-execute. lxc takes commands by an abstract socket of the network that it was started in, and gives
 open folders of its host to root: no container may share that network, neither this one nor its neighbour."""
-
-_HOST_NETWORK = "lxc.namespace.share.net = /proc/1/ns/net"
-"""That of the host's init; in a build here that of its worker, which is the host's too."""
 
 KEPT = (
     "chown dac_override fowner fsetid kill setgid setuid setpcap net_bind_service sys_chroot mknod audit_write setfcap"
@@ -63,16 +60,21 @@ _DEVICES = (
 
 def lines(seccomp: Path | str, *, network: bool) -> list[str]:
     """Lines of a configuration for what is started APART. seccomp: a file on the host of the container that holds
-    SECCOMP. network: it has that of its host."""
+    SECCOMP. network: it gets that of its host besides, by network_of."""
     return [
         "lxc.apparmor.profile = unconfined",
         "lxc.tty.max = 0",
         "lxc.pty.max = 1024",
         f"lxc.cap.keep = {KEPT}{'' if network else f' {KEPT_ALONE}'}",
         f"lxc.seccomp.profile = {seccomp}",
-        _HOST_NETWORK if network else "lxc.net.0.type = empty",
+        *([] if network else ["lxc.net.0.type = empty"]),
         "lxc.mount.auto = proc:mixed sys:ro cgroup:ro",
         "lxc.cgroup2.devices.deny = a",
         *(f"lxc.cgroup2.devices.allow = {device}" for device in _DEVICES),
         *(f"lxc.mount.entry = /dev/null {path} none bind,optional 0 0" for path in ("proc/kcore", "proc/keys")),
     ]
+
+
+def network_of(namespace: Path | str) -> str:
+    """The line that gives a container this network. namespace: a path, as /proc/PID/ns/net."""
+    return f"lxc.namespace.share.net = {namespace}"

@@ -42,8 +42,10 @@ tar $options -xpf "$2" -C "$1/rootfs"
 """
 
 
-_BEGIN = 'echo $$ >"$1/pid"; shift; exec "$@"'
-"""The process stays the same when it becomes lxc-execute."""
+_BEGIN = f'''echo $$ >"$1/pid"; shift; execute=$1; shift; exec {" ".join(wall.APART)} "$execute" "$@"'''
+_OF_THE_NODE = wall.network_of("/proc/$PPID/ns/net").replace(" ", "")
+_BEGIN_IN_NETWORK = _BEGIN.replace('"$execute"', f'"$execute" -s "{_OF_THE_NODE}"')
+"""The process stays the same when it becomes lxc-execute; the one that started it is in the node's network."""
 
 _END = f"""\
 end() {{  # ID
@@ -118,8 +120,9 @@ remove() {{  # ID TAG
     def exec_argv(self, ct: str, command: str, *, network: bool = False) -> list[str]:
         folder = f"{CONTAINERS}/{ct}"
         config = f"{folder}/{'network' if network else 'config'}"
-        execute = [*wall.APART, "lxc-execute", "-P", CONTAINERS, "-n", ct, "-f", config]
-        return ["sh", "-c", _BEGIN, "sh", folder, *execute, "--", "/bin/sh", "-c", command]
+        execute = ["lxc-execute", "-P", CONTAINERS, "-n", ct, "-f", config]
+        begin = _BEGIN_IN_NETWORK if network else _BEGIN
+        return ["sh", "-c", begin, "sh", folder, *execute, "--", "/bin/sh", "-c", command]
 
     @contextmanager
     def mounted(self, ct: str) -> Iterator[str]:

@@ -26,7 +26,7 @@ def push(build: Build, base: Base, driver: Driver, name: str) -> None:
 
 def _push_ostemplate(build: Build, driver: Driver, name: str) -> None:
     options = build.options
-    with options.store().in_use(["ostemplates"]):
+    with options.store().downloads_in_use("ostemplates"):
         path = fetch(options.ostemplate, name, options.cache, build.bus.emit, offline=options.offline)
         suffix = next(s for s in SUFFIXES if path.name.endswith(s))
         with path.open("rb") as file:
