@@ -17,9 +17,9 @@ from vmgen_build.build.options import BuildOptions, BuildResult, StepState
 from vmgen_build.build.places.model import Look, Place
 from vmgen_build.build.places.registry import place_at
 from vmgen_build.build.results import publish, take_again, unchanged
-from vmgen_build.errors import HostError, UsageError
+from vmgen_build.errors import HostError, UsageError, VmgenError
 from vmgen_build.events import ArtifactWritten, BuildFinished, BuildStarted, Bus, StepFinished
-from vmgen_build.host.files import require_own_output
+from vmgen_build.host.files import reap_parts, require_own_output
 from vmgen_build.host.gpg import require_signing_key
 from vmgen_build.host.programs import require_programs, require_root
 from vmgen_build.plan.context import Facts
@@ -75,6 +75,16 @@ def build(recipe: Recipe, options: BuildOptions, bus: Bus) -> tuple[BuildResult,
     return tuple(results)
 
 
+@contextmanager
+def _no_part_stays(folder: Path) -> Iterator[None]:
+    """A worker that was killed leaves part files, which its parent removes."""
+    try:
+        yield
+    except VmgenError:
+        reap_parts(folder)
+        raise
+
+
 @dataclass(frozen=True, slots=True)
 class _Call:
     """The builds of one call of `build`."""
@@ -102,7 +112,7 @@ class _Call:
     def build(self, plan: Plan, look: Look, fresh: frozenset[str]) -> BuildResult:
         start = time.monotonic()
         with self._logged(plan, start) as log:
-            with lease(self.options.cache) as leased:
+            with lease(self.options.cache) as leased, _no_part_stays(self.options.output):
                 result = _run(
                     Build(
                         recipe=self.recipe,

@@ -152,9 +152,13 @@ def _new(name: str, _flags: int) -> int:
 
 
 def _reap(goal: Path) -> None:
-    """Part files of this user's dead processes, and nothing else that has such a name."""
-    form = re.compile(rf"\.{re.escape(goal.name)}\.part-[0-9a-f]+")
-    for old in goal.parent.glob(".*.part-*"):
+    reap_parts(goal.parent, goal.name)
+
+
+def reap_parts(folder: Path, name: str | None = None) -> None:
+    """Remove the part files of this user's dead processes, and nothing else that has such a name. name: of one goal."""
+    form = re.compile(rf"\.{'.+' if name is None else re.escape(name)}\.part-[0-9a-f]+")
+    for old in folder.glob(".*.part-*"):
         if not form.fullmatch(old.name):
             continue
         try:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from vmgen_build.errors import HostError
-from vmgen_build.host.files import require_own_output, sha256_of, whole_file, write_whole
+from vmgen_build.host.files import reap_parts, require_own_output, sha256_of, whole_file, write_whole
 
 WRITER = """
 import pathlib, sys
@@ -114,3 +114,15 @@ def test_issue_8_13_an_output_folder_that_others_can_exchange_is_refused(tmp_pat
         require_own_output(out)
         folder.chmod(0o755)
     require_own_output(out)
+
+
+def test_issue_8_what_a_killed_worker_began_is_removed(tmp_path: Path) -> None:
+    """Its lock is gone with it; that of a living one stays, and so does what only looks alike."""
+    for name in (".a.tar.part-0123", ".b.ova.part-4567", ".b.ova.part-x", "c.part-0123"):
+        (tmp_path / name).write_text("half")
+    with whole_file(tmp_path / "d") as file:
+        reap_parts(tmp_path)
+        left = sorted(path.name for path in tmp_path.iterdir())
+        file.write(b"whole")
+    assert [name for name in left if not name.startswith(".d.")] == [".b.ova.part-x", "c.part-0123"]
+    assert (tmp_path / "d").read_bytes() == b"whole"

@@ -19,6 +19,9 @@ from vmgen_build.host.undo import add_failure
 
 RECORDS = "/var/lib/vmgen-build/builds"
 
+_SIGNALLED = 128
+"""Exit codes above are those of a shell that a signal ended."""
+
 PATIENCE = 180.0
 """Seconds that the removal of containers may take."""
 
@@ -118,6 +121,8 @@ def guarded(driver: Driver) -> Iterator[Guardian]:
         except BaseException as error:
             try:
                 _end(process, driver)
+            except ConnectionLost as lost:
+                raise ConnectionLost(f"{error}\n{lost}") from error
             except Exception as failure:
                 add_failure(error, failure)
             raise
@@ -132,8 +137,10 @@ def _answer(process: Attached) -> str | None:
 
 
 def _end(process: Attached, driver: Driver) -> None:
-    """Raises BuildError naming what could not be removed."""
+    """Raises BuildError naming what could not be removed, ConnectionLost where the guardian itself was killed."""
     done = process.end(PATIENCE)
+    if done.code > _SIGNALLED:
+        raise ConnectionLost(f"{driver.where}: what would clear up there was killed")
     if done.code != 0:
         raise BuildError(f"{driver.where}: {shown(done.err) or 'cannot clear up'}; remove it by hand")
 

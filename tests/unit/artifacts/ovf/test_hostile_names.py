@@ -26,7 +26,8 @@ BOMBS = [
 
 @pytest.mark.parametrize(("data", "limit"), BOMBS, ids=range(len(BOMBS)))
 def test_issue_8_12_a_long_name_is_refused(data: bytes, limit: str) -> None:
-    with pytest.raises(ValueError, match=f"the limit '{limit}'"):
+    """expat of 2024 and later waits for the whole of a long tag before it hands its names on."""
+    with pytest.raises(ValueError, match=f"the limit '({limit}|xml-tag)'"):
         parse_xml(data)
 
 
