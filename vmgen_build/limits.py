@@ -149,7 +149,7 @@ RELEASE_BEHIND = Limit("release-behind", "how far it may lie behind the newest s
 REDIRECTS = Limit("redirects", "the addresses that a server may send a download on to", 5, "redirects")
 DOWNLOAD = Limit("download", "an OS template or another large file that is downloaded", 64 * GB)
 
-FETCHING_INDEXES = Limit("indexes-time", "fetching the package indexes in a guest", 900, "s")
+FETCHING_INDEXES = Limit("indexes-time", "fetching the package indexes in a guest, each of three times", 300, "s")
 INSTALLING = Limit("install-time", "a step that installs packages, and has no limit of its own", 6 * 3600, "s")
 
 # Caches and locks.

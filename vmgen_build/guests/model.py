@@ -18,6 +18,9 @@ from vmgen_build.text import LastLines
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Of root in every guest and in every booted machine."""
 
+FETCHES = 3
+"""How often indexes are fetched that do not come in time. What came of them is kept."""
+
 _UPDATE = "update of the package indexes"
 _STALLED = "look at the mirror and the network; [config] mirror names another one"
 
@@ -111,7 +114,10 @@ class StepExecutor(ABC):
         """A script that fetches package indexes. Raises StepFailed."""
         limit = float(FETCHING_INDEXES.amount)
         step = Step(name="package-indexes", title="package indexes", script=script, network=True, timeout=limit)
-        result = self.run_step(step, output)
+        for _ in range(FETCHES):
+            result = self.run_step(step, output)
+            if not result.timed_out:
+                break
         if result.timed_out:
             raise StepTimedOut(_UPDATE, limit, result.tail, None, hint or _STALLED)
         if not result.ok:
