@@ -29,7 +29,7 @@ NODE_RECIPE = HERE.parent / "integration/recipes/onnode.ini"
 CACHE_SIZE, OUT_SIZE = 4 << 30, 2 << 30
 """Bytes that the two folders may hold while no disk is full."""
 
-LONG = 300.0
+LONG = 1000.0
 """Seconds after which a build that goes on counts as one that hangs."""
 
 SPARED = (
