@@ -16,6 +16,7 @@ from vmgen_build.errors import TIMED_OUT, BuildError
 from vmgen_build.host.environment import ON_TERMINAL, environment, own
 from vmgen_build.host.lines import CHUNK, Lines
 from vmgen_build.host.programs import find_program, missing, needed
+from vmgen_build.host.stops import undisturbed
 
 PIPE = subprocess.PIPE
 NULL = subprocess.DEVNULL
@@ -96,7 +97,19 @@ def _started(argv: Sequence[Word], **options: Any) -> Process:
     found = find_program(name)
     if found is None:
         raise missing([needed(name)])
-    return subprocess.Popen([name, *map(str, argv[1:])], executable=found, bufsize=0, **options)
+    words = [name, *map(str, argv[1:])]
+    prepare = options.pop("preexec_fn", None)
+    if prepare is None:
+        return subprocess.Popen(words, executable=found, bufsize=0, **options)
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+    def prepared() -> None:
+        prepare()
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+    # Python forks by itself here, and what is raised within its own callbacks is lost: an interrupt, for one.
+    with undisturbed():
+        return subprocess.Popen(words, executable=found, bufsize=0, preexec_fn=prepared, **options)
 
 
 def run(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -11,6 +13,8 @@ import pytest
 from vmgen_build.errors import TIMED_OUT, BuildError, HostError
 from vmgen_build.host.lines import CHUNK
 from vmgen_build.host.run import PIPE, finish, kill, output, run, run_lines, start
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_both_streams_and_the_code_come_back() -> None:
@@ -106,3 +110,26 @@ def test_issue_8_15_a_line_without_an_end_comes_in_pieces() -> None:
     assert run_lines(["sh", "-c", "head -c 1000000 /dev/zero | tr '\\0' x; printf '\\r\\nlast'"], lines.append) == 0
     assert max(map(len, lines)) <= CHUNK
     assert "".join(lines) == "x" * 1000000 + "last" and lines[-1] == "last"
+
+
+def test_issue_8_an_interrupt_while_a_program_is_prepared_is_not_lost() -> None:
+    """Python runs callbacks of its own around such a fork, and drops what is raised in them (found by the campaign)."""
+    script = (
+        "import os, signal\n"
+        "from vmgen_build.host.run import run_lines\n"
+        "os.register_at_fork(before=lambda: os.kill(os.getpid(), signal.SIGINT))\n"
+        "try:\n"
+        "    run_lines(['true'], print, prepare=lambda: None)\n"
+        "    print('lost')\n"
+        "except KeyboardInterrupt:\n"
+        "    print('interrupted')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT)
+    assert (done.stdout, done.stderr) == ("interrupted\n", "")
+
+
+def test_issue_8_a_prepared_program_can_be_stopped() -> None:
+    """The signals that are held back while it is made are not held back in it."""
+    lines: list[str] = []
+    code = run_lines(["sh", "-c", "kill -INT $$; echo still here"], lines.append, prepare=lambda: None)
+    assert (code, lines) == (-signal.SIGINT, [])
