@@ -6,6 +6,7 @@ from pathlib import Path
 
 from vmgen_build.artifacts.lxc import ENTRY
 from vmgen_build.boots.tree import ROOT
+from vmgen_build.guests.lxc import wall
 from vmgen_build.host.usernamespace import FIRST_ID, IDS
 from vmgen_build.limits import GUEST_CONSOLE
 
@@ -24,9 +25,6 @@ REFUSED = (
 
 MASKED_FILES = ("proc/kcore", "proc/keys", "proc/key-users", "proc/timer_list", "proc/sched_debug")
 MASKED_FOLDERS = ("proc/acpi", "proc/scsi", "sys/firmware", "sys/fs/bpf", "sys/kernel/security")
-
-DEVICES = ("1:3", "1:5", "1:7", "1:8", "1:9", "5:0", "5:1", "5:2", "136:*")
-"""Character devices that may be used: null, zero, full, random, urandom, tty, console, ptmx, pts (devices.txt)."""
 
 
 def entries(scratch: Path, group: str, *, trusted: bool) -> list[ENTRY]:
@@ -50,6 +48,6 @@ def entries(scratch: Path, group: str, *, trusted: bool) -> list[ENTRY]:
     found += [("lxc.mount.entry", f"/dev/null {name} none bind,ro,optional 0 0") for name in MASKED_FILES]
     found += [("lxc.mount.entry", f"tmpfs {name} tmpfs ro,size=0,optional 0 0") for name in MASKED_FOLDERS]
     if trusted:
-        devices = [f"c {numbers} rwm" for numbers in DEVICES]
+        devices = [f"c {numbers} rwm" for numbers in wall.OPENED]
         return [*found, ("lxc.cgroup2.devices.deny", "a"), *(("lxc.cgroup2.devices.allow", line) for line in devices)]
     return found + [("lxc.idmap", f"{kind} 0 {FIRST_ID} {IDS}") for kind in "ug"]

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.unit.gpgkeys import Keys
 from vmgen_build.bases import ostemplate
 from vmgen_build.bases.download import Patience
 from vmgen_build.bases.ostemplate import OsTemplateChoice, fetch, os_template_name
@@ -232,29 +233,6 @@ def test_progress_is_reported_in_bytes(web: Any, served: Any, cache: Path) -> No
     last = [event for event in reported if isinstance(event, StepProgress)][-1]
     assert (last.done, last.total, last.unit) == (len(DATA), len(DATA), "bytes")
     assert NAME in last.text
-
-
-class Keys:
-    """A throwaway GnuPG home with one key."""
-
-    def __init__(self, home: Path, *, expires: str = "never", at: str = "") -> None:
-        home.mkdir(mode=0o700)
-        self.home, self.clock = home, ["--faked-system-time", at] if at else []
-        self.gpg("--passphrase", "", "--quick-gen-key", "Test <test@example.org>", "ed25519", "sign", expires)
-        self.keyring = home / "binary.gpg"
-        self.keyring.write_bytes(self.gpg("--export"))
-        self.armoured = home / "armoured.asc"
-        self.armoured.write_bytes(self.gpg("--armor", "--export"))
-
-    def gpg(self, *args: str, data: bytes = b"") -> bytes:
-        command = ["gpg", "--homedir", str(self.home), "--batch", "--pinentry-mode", "loopback", *self.clock, *args]
-        return subprocess.run(command, input=data, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True).stdout
-
-    def sign(self, data: bytes) -> bytes:
-        return self.gpg("--armor", "--detach-sign", data=data)
-
-    def end(self) -> None:
-        subprocess.run(["gpgconf", "--homedir", str(self.home), "--kill", "all"], capture_output=True)
 
 
 @pytest.fixture(scope="module")

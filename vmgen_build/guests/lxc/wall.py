@@ -50,12 +50,11 @@ clone3 errno 38
 """lxc's policy format 2. ENOSYS (38) where a program then takes another way: clone3 hides its flags from a filter, and
 the C library falls back to clone. A new user namespace would give back all capabilities within it."""
 
-_DEVICES = (
-    "c *:* m",
-    "b *:* m",
-    *(f"c {n} rwm" for n in ("1:3", "1:5", "1:7", "1:8", "1:9", "5:0", "5:1", "5:2", "136:*")),
-)
-"""Any device node can be made; null, zero, full, random, urandom and terminals can be opened."""
+OPENED = ("1:3", "1:5", "1:7", "1:8", "1:9", "5:0", "5:1", "5:2", "136:*")
+"""Character devices that may be used: null, zero, full, random, urandom, tty, console, ptmx, pts (devices.txt)."""
+
+_DEVICES = ("c *:* m", "b *:* m", *(f"c {numbers} rwm" for numbers in OPENED))
+"""Any device node can be made; those of OPENED alone can be used."""
 
 
 def lines(seccomp: Path | str, *, network: bool) -> list[str]:

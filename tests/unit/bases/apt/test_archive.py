@@ -8,7 +8,6 @@ from __future__ import annotations
 import email.utils
 import http.server
 import os
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.gpgkeys import Keys
 from vmgen_build import limits
 from vmgen_build.bases.apt import archive, fetch
 from vmgen_build.bases.apt.archive import AptSource, release_of
@@ -94,27 +94,6 @@ def mirror() -> Iterator[Mirror]:
     thread.join()
 
 
-class Keys:
-    """A throwaway GnuPG home with one key that signs. at: the day when it was made, as 20250101T000000."""
-
-    def __init__(self, home: Path, expires: str = "never", at: str = "") -> None:
-        home.mkdir(mode=0o700)
-        self.home, self.clock = home, ["--faked-system-time", at] if at else []
-        self.gpg("--passphrase", "", "--quick-gen-key", "Test <test@example.org>", "ed25519", "sign", expires)
-        self.keyring = str(home / "keys.gpg")
-        Path(self.keyring).write_bytes(self.gpg("--export"))
-
-    def gpg(self, *words: str, data: bytes = b"") -> bytes:
-        command = ["gpg", "--homedir", str(self.home), "--batch", "--pinentry-mode", "loopback", *self.clock, *words]
-        return subprocess.run(command, input=data, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True).stdout
-
-    def signed(self, text: str) -> str:
-        return self.gpg("--clearsign", data=text.encode()).decode()
-
-    def end(self) -> None:
-        subprocess.run(["gpgconf", "--homedir", str(self.home), "--kill", "all"], capture_output=True)
-
-
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keys]:
     made = Keys(tmp_path_factory.mktemp("gnupg") / "a")
@@ -138,7 +117,7 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def asked(mirror: Mirror, keys: Keys, cache: Path, *, named: bool = False, suite: str = "sid") -> Release:
-    return release_of(AptSource(mirror.url, suite, keyring=keys.keyring, named=named), "amd64", cache)
+    return release_of(AptSource(mirror.url, suite, keyring=str(keys.keyring), named=named), "amd64", cache)
 
 
 def dated(when: float) -> str:
@@ -213,10 +192,10 @@ def test_the_facts_of_a_plan_are_what_its_archive_and_its_repositories_hold(
 ) -> None:
     mirror.text = keys.signed(UNSIGNED)
     system = parse_system("debian-sid-amd64")
-    archives = tuple(replace(one, keyring=keys.keyring) for one in system.archives)
+    archives = tuple(replace(one, keyring=str(keys.keyring)) for one in system.archives)
     request = Request(replace(system, archives=archives), mirror.url, 0)
     own = {
-        "by-url": Repository(url=f"{mirror.url}/own/", suite="stable", key=Path(keys.keyring)),
+        "by-url": Repository(url=f"{mirror.url}/own/", suite="stable", key=keys.keyring),
         "by-line": Repository(line=f"deb [arch=amd64] {mirror.url}/line ./"),
     }
     facts = AptSupply.facts(request, own, tmp_path, offline=False)
