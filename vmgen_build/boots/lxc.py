@@ -11,7 +11,7 @@ from pathlib import Path
 
 from vmgen_build.artifacts.lxc import ENTRY, config_text, for_this_host, nics_of, parse_config, taken_over
 from vmgen_build.boots import jail
-from vmgen_build.boots.groups import Limits, limited
+from vmgen_build.boots.groups import CGROUP_ROOT, Limits, limited
 from vmgen_build.boots.model import Boot, Booted
 from vmgen_build.boots.network import answer_as_gateway, dhcp_server, ip_inside, knock, make_bridges
 from vmgen_build.boots.tree import PLACE, Tree
@@ -33,7 +33,6 @@ from vmgen_build.text import clean
 NAME = "guest"
 LXC = Path("/run/lxc/vmgen")
 """Where lxc finds the configuration: as boots.tree.PLACE, since the container's root must get there."""
-CGROUP_ROOT = Path("/sys/fs/cgroup")
 
 POLL = 0.1
 ATTACH_TIMEOUT = 20.0
