@@ -5,6 +5,7 @@ All of it lies in a mount namespace of the campaign's own, and ends with it.
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import os
@@ -31,6 +32,9 @@ CACHE_SIZE, OUT_SIZE = 4 << 30, 2 << 30
 
 LONG = 1000.0
 """Seconds after which a build that goes on counts as one that hangs."""
+
+BROKEN = "broken"
+"""In place of the content of what cannot be read to its end."""
 
 SPARED = (
     *("usr/share/locale", "usr/share/perl", "usr/share/doc", "usr/share/man"),
@@ -91,6 +95,7 @@ class World:
             self.reset("steps")
             run = self._whole(self.start(name))
             self.references[name] = artifacts(self.out, name)
+            assert BROKEN not in self.references[name].values()
             self.events[name] = steps_of(run.events)
         self.reset("steps")
         if self.node is not None:
@@ -221,15 +226,18 @@ def sha256_of(path: Path) -> str:
 
 def content_of(path: Path) -> str:
     """What is alike in all bundles of a node, whose containers write to their disks while they run: the files of /etc
-    and /root, by name. "broken" where it cannot be read to its end."""
+    and /root, by name. BROKEN where it cannot be read to its end. (tarfile's own "r|gz" reads the first of the gzip
+    members alone.)"""
     try:
         with tarfile.open(path) as bundle:
             outer = bundle.getnames()
             (name,) = [each for each in outer if each.endswith(".tar.gz")]
-            with tarfile.open(fileobj=bundle.extractfile(name), mode="r|gz") as root:
+            packed = bundle.extractfile(name)
+            assert packed is not None
+            with gzip.open(packed) as plain, tarfile.open(fileobj=plain, mode="r|") as root:
                 inner = [member.name for member in root]
     except (OSError, EOFError, ValueError, tarfile.TarError, zlib.error):
-        return "broken"
+        return BROKEN
     kept = [each for each in inner if each.startswith(("./etc/", "./root/", "etc/", "root/"))]
     return hashlib.sha256("\n".join(outer + sorted(kept)).encode()).hexdigest()
 

@@ -142,11 +142,14 @@ def _finish(process: Process, name: str, timeout: float, fills: Path | None) -> 
 
 
 def _check_room(name: str, folder: Path | None) -> None:
-    usage = shutil.disk_usage(folder) if folder is not None else None
-    if usage is not None and usage.free < min(DISK_RESERVE.amount, usage.total // 20):
+    if folder is None:
+        return
+    usage = shutil.disk_usage(folder)
+    reserve = min(DISK_RESERVE.amount, usage.total // 20)
+    if usage.free < reserve:
         raise BuildError(
-            f"{name}: it was stopped, for {size(usage.free)} are free on the disk of {folder}: {DISK_RESERVE.exceeded};"
-            " make room there, or give a smaller image"
+            f"{name}: it was stopped: the disk of {folder} has only {size(usage.free)} free, and {size(reserve)} stay"
+            f" free (the limit '{DISK_RESERVE.name}'; docs/security.md); make room there, or give a smaller image"
         )
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import os
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 import urllib.request
 from pathlib import Path
@@ -20,6 +23,7 @@ from tests.chaos.oracle import Before, broken, unfinished, wrongly_ended
 from tests.chaos.process import state_of, tree
 from tests.chaos.scenario import BACKENDS, Scenario, draw
 from tests.chaos.scenario import FAULTS as WEIGHTS
+from tests.chaos.world import BROKEN, content_of
 
 
 def scenario(fault: str = "kill") -> Scenario:
@@ -145,3 +149,31 @@ def test_the_clock_jumps_and_sleeping_goes_on(world: Any) -> None:
     )
     ran = subprocess.run([sys.executable, "-c", code], env={**os.environ, **environ}, capture_output=True, text=True)
     assert ran.stdout == "True True True\n", ran.stderr
+
+
+def packed(*names: str) -> bytes:
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w") as tar:
+        for name in names:
+            tar.addfile(tarfile.TarInfo(name))
+    return data.getvalue()
+
+
+def bundle(path: Path, root: bytes) -> Path:
+    with tarfile.open(path, "w") as tar:
+        member = tarfile.TarInfo("t.tar.gz")
+        member.size = len(root)
+        tar.addfile(member, io.BytesIO(root))
+    return path
+
+
+def test_the_content_of_a_bundle_is_that_of_all_gzip_members(tmp_path: Path) -> None:
+    """An OS template has one for each MiB."""
+    one, other = packed("./etc/a", "./etc/b"), packed("./etc/a", "./etc/c")
+    halves = [gzip.compress(root[:600]) + gzip.compress(root[600:]) for root in (one, other)]
+    first, second, cut = (
+        content_of(bundle(tmp_path / str(number), root)) for number, root in enumerate((*halves, halves[0][:60]))
+    )
+    assert BROKEN not in (first, second)
+    assert first != second
+    assert cut == BROKEN
