@@ -31,6 +31,9 @@ TOOLS = {
 ROOM = {"OS template cache": 2_000_000_000, "private area": 4_000_000_000, "temporary files": 1_000_000_000}
 """Free bytes that a build of a machine with the usual programs needs."""
 
+PLOOP = {"ploop": "the kernel's module ploop", "libploop": "the library libploop"}
+"""An answer of SCRIPT -> what of ploop, the layout of containers in image files, it finds."""
+
 SCRIPT = r"""
 put() { printf '%s\t%s\n' "$1" "$2"; }
 version() { "$@" --version 2>&1 | head -n 1; }
@@ -54,12 +57,13 @@ if command -v vzctl >/dev/null 2>&1; then
     fi
     put layout "$VE_LAYOUT"
     [ -e /proc/user_beancounters ] && put beancounters yes
-    [ -d /sys/module/ploop ] && put ploop yes
-    if listed=$(vzlist -a -H -o ctid 2>&1); then
-        put vzlist "$(printf '%s\n' "$listed" | grep -c '[0-9]')"
-    else
-        put vzlist-error "$(printf '%s' "$listed" | tail -n 1)"
+    for sign in /proc/vz/ploop_minor /sys/module/ploop /sys/module/dm_ploop; do [ -e "$sign" ] && put ploop yes; done
+    ldconfig -p 2>/dev/null | grep -q 'libploop\.so' && put libploop yes
+    if listed=$(vzlist -a -H -o ctid 2>/dev/null); then
+        put vzlist "$(printf '%s\n' "$listed" | grep -c '^ *[0-9a-f-]\{1,\} *$')"
     fi
+    put vzlist-words "$(vzlist -a -H -o ctid 2>&1 >/dev/null | tail -n 1)"
+    put configured "$(find /etc/vz/conf -maxdepth 1 -name '[1-9]*.conf' 2>/dev/null | grep -c .)"
     room 'OS template cache' "$TEMPLATE/cache"
     room 'private area' "${VE_PRIVATE%/}"
 fi
@@ -139,15 +143,40 @@ def _openvz(values: Mapping[str, str]) -> Iterator[Finding]:
     there = "vzconf" in values
     advice = "" if there else "Install vzctl whole: without /etc/vz/vz.conf it does nothing (its exit code 10)."
     yield Finding("vz.conf", there, values.get("vzconf", "/etc/vz/vz.conf can't be read"), advice=advice)
-    counted = values.get("vzlist")
-    text = f"works, {counted} containers" if counted else values.get("vzlist-error") or "does not work"
     broken = "Make 'vzlist -a' work on that host; vzctl's service ('service vz start') may not run."
-    yield Finding("vzlist", counted is not None, text, advice="" if counted else broken)
-    yield Finding("layout", True, values.get("layout") or "vzctl's own choice (VE_LAYOUT is not set)")
+    works = "vzlist" in values
+    yield Finding("vzlist", works, _listed(values), advice="" if works else broken)
+    yield _layout(values)
     with_what = " and ".join(name for name in ("beancounters", "ploop") if name in values)
     yield Finding(
         "kernel", True, f"{values.get('kernel')}, {'OpenVZ with ' + with_what if with_what else 'not OpenVZ'}"
     )
+
+
+def _listed(values: Mapping[str, str]) -> str:
+    """What vzlist listed, and what it wrote beside that. It lists nothing on a kernel without OpenVZ, whatever runs."""
+    words = values.get("vzlist-words", "")
+    counted = values.get("vzlist")
+    if counted is None:
+        return words or "does not work"
+    text = f"works, {counted} containers"
+    if counted == "0" and "beancounters" not in values:
+        configured = values.get("configured", "0")
+        text = f"lists none, on a kernel without OpenVZ; {configured} are configured in /etc/vz/conf"
+    return f"{text}; it says: {words}" if words else text
+
+
+def _layout(values: Mapping[str, str]) -> Finding:
+    """ploop is also what a vzctl that knows it takes where VE_LAYOUT is not set."""
+    layout = values.get("layout", "")
+    lacking = [what for name, what in PLOOP.items() if name not in values]
+    if layout == "ploop" and lacking:
+        advice = (
+            "Set VE_LAYOUT=simfs in /etc/vz/vz.conf on that host, or install what ploop needs (an OpenVZ kernel and"
+            " the package ploop-lib): without it 'vzctl create' ends with 99."
+        )
+        return Finding("layout", False, f"ploop, which needs {' and '.join(lacking)}", advice=advice)
+    return Finding("layout", True, layout or "vzctl's own choice (VE_LAYOUT is not set)")
 
 
 def _room(values: Mapping[str, str]) -> Iterator[Finding]:
