@@ -110,7 +110,7 @@ class StepExecutor(ABC):
     @abstractmethod
     def _restart(self) -> None: ...
 
-    def _run_fetching(self, script: str, output: Output, hint: str = "") -> None:
+    def _run_fetching(self, script: str, output: Output) -> None:
         """A script that fetches package indexes. Raises StepFailed."""
         limit = float(FETCHING_INDEXES.amount)
         step = Step(name="package-indexes", title="package indexes", script=script, network=True, timeout=limit)
@@ -119,9 +119,9 @@ class StepExecutor(ABC):
             if not result.timed_out:
                 break
         if result.timed_out:
-            raise StepTimedOut(_UPDATE, limit, result.tail, None, hint or _STALLED)
+            raise StepTimedOut(_UPDATE, limit, result.tail, None, _STALLED)
         if not result.ok:
-            raise StepFailed(_UPDATE, result.code, result.tail, None, hint)
+            raise StepFailed(_UPDATE, result.code, result.tail, None)
 
 
 class Guest(StepExecutor):

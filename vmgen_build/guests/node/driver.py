@@ -142,6 +142,12 @@ class Driver(ABC):
         """What is wrong where a call of exec_argv did not come to run its command."""
 
     @abstractmethod
+    def no_way_out(self, ct: str, os_template: str) -> str:
+        """What may be wrong, and what to do, where packages' indexes cannot be fetched in a running container.
+
+        os_template: of which it was made."""
+
+    @abstractmethod
     def how_to_enter(self, ct: str) -> str:
         """For a container that was kept: how to enter it, and how to remove it."""
 

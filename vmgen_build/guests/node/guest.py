@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Callable, Sequence
 
 from vmgen_build.bases.supply import Supply
-from vmgen_build.errors import TIMED_OUT, BuildError
+from vmgen_build.errors import TIMED_OUT, BuildError, StepFailed
 from vmgen_build.guests.delivery import Item, environment, items_of, packed
 from vmgen_build.guests.model import Guest, Output, repositories_after
 from vmgen_build.guests.node.driver import Setup
@@ -21,11 +21,6 @@ HOME = "/var/lib/vmgen-build"
 
 MOST_TAKEN = 100
 """Identifiers that other builds of the node may take while one looks for its own."""
-
-NO_WAY_OUT = (
-    "has the container no way out? its address is that of the recipe's venet adapter, or --build-address;"
-    " the node must forward it (net.ipv4.ip_forward, and NAT for a private address)"
-)
 
 LOADER = """\
 umask 077
@@ -63,7 +58,7 @@ class NodeGuest(Guest):
 
     def __init__(self, guardian: Guardian, plan: Plan, supply: Supply, kept: Kept) -> None:
         self.driver, self.guardian, self.plan, self.supply, self._kept = guardian.driver, guardian, plan, supply, kept
-        self.ct = ""
+        self.ct = self._os_template = ""
         self.after: tuple[str, ...] = ()
         self._folder = plan.system.family.step_folder
         self._indexes: str | None = None
@@ -80,6 +75,7 @@ class NodeGuest(Guest):
                     f"{self.driver.where}: each of {MOST_TAKEN} free container numbers was taken meanwhile"
                 )
             self.ct = self.driver.free_id(wanted, taken)
+        self._os_template = os_template
         self.driver.create(self.ct, os_template, setup)
         self.driver.start(self.ct)
         self._resolv_conf = self.driver.resolv_conf(self.ct)
@@ -104,7 +100,10 @@ class NodeGuest(Guest):
         """Once for a container, and again after its repositories became others."""
         repositories = repositories_after(self.plan, self.after)
         if self._indexes != repositories:
-            self._run_fetching(self.supply.fetch_indexes(HOME), output, NO_WAY_OUT)
+            try:
+                self._run_fetching(self.supply.fetch_indexes(HOME), output)
+            except StepFailed as error:
+                raise error.with_log(error.log, self.driver.no_way_out(self.ct, self._os_template)) from error
             self._indexes = repositories
 
     def _restart(self) -> None:

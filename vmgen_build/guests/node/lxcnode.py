@@ -131,6 +131,9 @@ remove() {{  # ID TAG
     def explain(self, ct: str, done: Done) -> str:
         return f"{last_line(done)} (lxc-execute ended with {done.code})"
 
+    def no_way_out(self, ct: str, os_template: str) -> str:
+        return "the container uses the node's own network: does the node itself reach the mirror?"
+
     def how_to_enter(self, ct: str) -> str:
         return (
             f"enter it with:\n  {' '.join(wall.APART)} lxc-execute -P {CONTAINERS} -n {ct} -- /bin/bash\n"

@@ -1,12 +1,11 @@
 """OpenVZ containers by vzctl(8), of OpenVZ 6 (vzctl 4.x) and its like.
 
 What vzctl prints goes to standard output, so that it is called with --quiet where a command's own output counts. Its
-exit codes are in its manual and in src/lib of its source; a command's own code is told apart by guests.node.guest.
+exit codes are in guests.node.vzmessages; a command's own code is told apart by guests.node.guest.
 """
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,11 +16,9 @@ from typing import ClassVar
 from vmgen_build.artifacts.openvz.config import PAGE
 from vmgen_build.errors import BuildError, HostError
 from vmgen_build.guests.node.driver import MARK, Driver, Setup, last_line
+from vmgen_build.guests.node.vzmessages import LOCKED, MEANS, QUOTA_OFF, SYSTEM_ERROR, causes
 from vmgen_build.guests.runners import Done, answers
 from vmgen_build.host.undo import Undo
-
-LOCKED, SYSTEM_ERROR = 9, 3
-QUOTA_OFF = (62, 63)
 
 TRIES = 20
 """Calls of vzctl while another holds the container's lock, a second apart."""
@@ -37,38 +34,25 @@ case $state in running | degraded | maintenance) exit 0 ;; *) exit 1 ;; esac
 """
 """systemd clears /tmp and more while it boots, under the feet of commands that come early."""
 
+SIGNALLED = 128
+"""Exit codes above are those of a vzctl that a signal ended on the node; a shell in the container is SYSTEM_ERROR."""
+
+_KILLED = (
+    "the step's shell in the container was killed: by the kernel, where the container's memory did not suffice (dmesg"
+    " on the node names it; give a greater [hardware] ram), or by somebody's signal (build again)"
+)
+
+TOOLS = ("ifconfig", "route")
+"""By which the stanzas that vzctl writes for a venet set its addresses and its route."""
+
+_LACKING = f"""\
+while read -r _ goal _; do [ "$goal" != 00000000 ] || exit 0; done </proc/net/route
+for tool in {" ".join(TOOLS)}; do command -v "$tool" >/dev/null 2>&1 || echo "$tool"; done
+"""
+"""Prints which of TOOLS are not there, in a container without a default route (proc(5), /proc/net/route)."""
+
 FIRST_ID = 9001
 """Containers of a build get numbers from here on where the recipe's own is taken."""
-
-MEANS = {
-    3: "the node's kernel or vzctl refused it",
-    8: "the container is not running",
-    9: "another vzctl holds the container's lock: wait until it is done, or end it if it hangs",
-    10: "the node has no /etc/vz/vz.conf: install vzctl there",
-    12: "vzctl needs root on the node",
-    13: "vzctl lacks a capability: run it on the node itself, not in a container of it",
-    14: "the container is gone: was it destroyed by somebody else, or the node set up anew?",
-    29: "no OS template is named",
-    31: "the container does not run: did the node go down, or somebody stop it?",
-    32: "the container runs already",
-    33: "it does not stop",
-    40: "its file system is not mounted",
-    43: "its private area is gone",
-    44: "its private area is there already, from a container that was half made: remove it, or give another vm_id",
-    46: "the node's disk is full: make room under its VE_PRIVATE",
-    47: "its template has no /sbin/init, or one of another owner than root: it is no OS template",
-    48: "its private area cannot be made: look at VE_PRIVATE in the node's /etc/vz/vz.conf",
-    62: "the node's disk quotas are not to be had",
-    63: "the node sets no DISKSPACE",
-    71: "one of its addresses is none",
-    78: "its address is used by another container of the node: give another by --build-address",
-    79: "one of the node's action scripts failed",
-    82: "the sample configuration that the node's /etc/vz/vz.conf names (CONFIGFILE) is not there",
-    91: "the node has no such OS template",
-    99: "the node's kernel has no ploop: set VE_LAYOUT=simfs in its /etc/vz/vz.conf",
-    130: "its veth cannot be made",
-}
-"""vzctl(8), EXIT STATUS, and what to do."""
 
 _LOCATE = """\
 VEID=$1
@@ -188,9 +172,24 @@ remove() {  # ID TAG
 
     def explain(self, ct: str, done: Done) -> str:
         """A command may end with vzctl's own codes: the container is asked how it is."""
-        status = answers.shown(self.runner.run(["vzctl", "status", ct]).out)
+        status = answers.shown(self.runner.run(["vzctl", "--quiet", "status", ct]).out)
         meant = MEANS.get(done.code, last_line(done))
+        if "running" in status.split() and (done.code == SYSTEM_ERROR or done.code > SIGNALLED):
+            meant = _KILLED
         return f"{meant} ({status or f'container {ct}'}; vzctl exec2 ended with {done.code})"
+
+    def no_way_out(self, ct: str, os_template: str) -> str:
+        answer = self.runner.run(self.exec_argv(ct, _LACKING), timeout=30).out.split()
+        if lacking := [tool for tool in TOOLS if tool in answer]:
+            return (
+                f"the container has no default route: the OS template {os_template} lacks {' and '.join(lacking)}, by"
+                " which vzctl sets the addresses and the route of a venet; put net-tools into that OS template, or name"
+                " another by --ostemplate"
+            )
+        return (
+            "has the container no way out? its address is that of the recipe's venet adapter, or --build-address;"
+            " the node must forward it (net.ipv4.ip_forward, and NAT for a private address)"
+        )
 
     def how_to_enter(self, ct: str) -> str:
         return f"enter it with:\n  vzctl enter {ct}\nand remove it with: vzctl stop {ct} && vzctl destroy {ct}"
@@ -224,5 +223,4 @@ remove() {  # ID TAG
 
     def _failed(self, verb: str, ct: str, done: Done) -> BuildError:
         meant = MEANS.get(done.code, "vzctl failed")
-        reason = re.sub(r"\s+", " ", last_line(done))
-        return BuildError(f"{self.where}: vzctl {verb} {ct} ended with {done.code}: {meant}; its last line: {reason}")
+        return BuildError(f"{self.where}: vzctl {verb} {ct} ended with {done.code}: {meant}; it says: {causes(done)}")

@@ -94,6 +94,9 @@ class Notebook(Driver):
     def explain(self, ct: str, done: Done) -> str:
         return ""
 
+    def no_way_out(self, ct: str, os_template: str) -> str:
+        return ""
+
     def how_to_enter(self, ct: str) -> str:
         return ""
 
