@@ -157,13 +157,27 @@ def aside(node: Node) -> Iterator[Path]:
     node.begin()
 
 
-def test_the_node_has_no_template_and_none_is_named(over_ssh: Build, aside: Path, tmp_path: Path) -> None:
-    """A base made here takes its place."""
+def test_the_node_has_no_template_and_none_is_named(node: Node, over_ssh: Build, aside: Path, tmp_path: Path) -> None:
+    """A base made here takes its place, with what vzctl's scripts call in a container."""
     done = over_ssh(QUICK)
     assert done.returncode == 0, done.stderr[-4000:]
     assert "has no OS template debian-12-x86_64: a base made here takes its place" in done.stderr
     with tarfile.open(tmp_path / "out/4102-openvz-amd64.tar") as tar:
         assert "debian-12-x86_64-4102.tar.gz" in tar.getnames()
+    kept = list(node.cache.glob("*-vmgen-*.tar.gz"))
+    assert len(kept) >= 2
+    for path in kept:
+        with tarfile.open(path) as tar:
+            assert {"./usr/sbin/ifconfig", "./usr/sbin/route"} <= set(tar.getnames()), path
+
+
+def test_without_an_address_nothing_is_begun(node: Node, over_ssh: Build, aside: Path, tmp_path: Path) -> None:
+    """A container that has no venet could not fetch a package."""
+    done = over_ssh(QUICK, "--no-cache", "--set", "hardware.eths.eth0.type=veth", "-v")
+    assert done.returncode == 2, done.stderr
+    assert "[hardware] eth0: step 'packages-openvz' fetches packages" in done.stderr
+    assert "add --build-address ADDRESS" in done.stderr and "making the base system" not in done.stderr
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 class OsTemplateServer(http.server.SimpleHTTPRequestHandler):
@@ -300,6 +314,14 @@ def test_a_full_disk_in_the_middle_of_a_step(node: Node, over_ssh: Build) -> Non
     done = over_ssh(QUICK, "--set", fill)
     assert done.returncode == 1
     assert "step 'script-last' failed" in done.stderr and "No space left on device" in done.stderr, done.stderr
+
+
+def test_a_killed_shell_is_no_refusal_of_the_node(over_ssh: Build) -> None:
+    done = over_ssh(QUICK, "--set", "config.scripts.last.run=kill -9 $PPID")
+    assert done.returncode == 1
+    assert "step 'script-last' was cut short" in done.stderr and "in the container was killed" in done.stderr, (
+        done.stderr
+    )
 
 
 def test_keep_leaves_the_container_and_says_how_to_enter_it(node: Node, over_ssh: Build) -> None:

@@ -17,7 +17,7 @@ from vmgen_build.build.options import BuildOptions, BuildResult, StepState
 from vmgen_build.build.places.model import Look, Place
 from vmgen_build.build.places.registry import place_at
 from vmgen_build.build.results import publish, take_again, unchanged
-from vmgen_build.errors import HostError, UsageError, VmgenError
+from vmgen_build.errors import HostError, Problem, RecipeError, UsageError, VmgenError
 from vmgen_build.events import ArtifactWritten, BuildFinished, BuildStarted, Bus, StepFinished
 from vmgen_build.host.files import reap_parts, require_own_output
 from vmgen_build.host.gpg import require_signing_key
@@ -48,7 +48,10 @@ def dry_run(recipe: Recipe, options: BuildOptions, bus: Bus) -> list[StepState]:
         for text, level in ((look.note, "info"), (look.unknown, "warning")):
             if text:
                 bus.note(text, level)
-        states += _states(_plan(recipe, name, options, look.facts), look, place)
+        plan = _plan(recipe, name, options, look.facts)
+        if unchanged(plan, options) is None:
+            _refuse(place.problems(recipe, plan, look))
+        states += _states(plan, look, place)
     return states
 
 
@@ -101,10 +104,12 @@ class _Call:
         return _plan(self.recipe, backend, self.options, look.facts), look
 
     def require(self, planned: Sequence[tuple[Plan, Look]]) -> None:
-        """Raises HostError naming every program of this host that one of these builds needs and that is not there."""
+        """Raises RecipeError for a plan that cannot run in its place, and HostError naming every program of this host
+        that one of these builds needs and that is not there."""
         needed = []
         for plan, look in planned:
             if unchanged(plan, self.options) is None:
+                _refuse(self.place.problems(self.recipe, plan, look))
                 needed += [*backend_named(plan.backend).requirements, *backend_named(plan.backend).needs(plan)]
                 needed += self.place.requirements(plan, look)
         require_programs(needed)
@@ -188,6 +193,11 @@ def _states(plan: Plan, look: Look, place: Place) -> list[StepState]:
     states = [StepState(plan.backend, s.name, s.title, s.id, i < kept) for i, s in enumerate(plan.stages)]
     packed = kept == len(plan.stages) and unchanged(plan, place.options) is not None
     return [*states, StepState(plan.backend, "pack", f"packing for {plan.backend}", plan.id, packed)]
+
+
+def _refuse(problems: list[Problem]) -> None:
+    if problems:
+        raise RecipeError(problems)
 
 
 def _plan(recipe: Recipe, backend: str, options: BuildOptions, facts: Facts) -> Plan:

@@ -23,6 +23,7 @@ class Facts:
     release: digest of the archive's Release files. epoch: SOURCE_DATE_EPOCH, seconds.
     repositories: name of a recipe's own repository -> digest of its Release file.
     os_template: name of an OS template of others that the base is, "" for none; os_template_digest: its sha256.
+    node: the program of the node that a base made here goes to, as in Family.node_packages; "" for none.
     """
 
     release: str = "unknown"
@@ -30,6 +31,7 @@ class Facts:
     repositories: Mapping[str, str] = field(default_factory=dict)
     os_template: str = ""
     os_template_digest: str = ""
+    node: str = ""
 
 
 @dataclass(frozen=True)

@@ -68,12 +68,13 @@ def make_base(system: System, facts: Facts) -> Base:
             packages=system.family.base_packages,
             epoch=facts.epoch,
         )
+    family = system.family
     return Bootstrapped(
         method=system.base,
         distribution=system.distribution,
         suite=system.codename,
         arch=system.arch,
-        packages=system.family.base_packages,
+        packages=tuple(dict.fromkeys((*family.base_packages, *family.node_packages.get(facts.node, ())))),
         release=facts.release,
         epoch=facts.epoch,
     )

@@ -136,6 +136,8 @@ FAMILY = Family(
         "systemd-sysv",
         "usr-is-merged",
     ),
+    # The stanzas that vzctl's scripts write into /etc/network/interfaces call ifconfig(8) and route(8).
+    node_packages={"vzctl": ("ifupdown", "net-tools")},
     writers={
         "hostname": "debian_hostname",
         "mail_name": "etc_mailname",

@@ -116,6 +116,7 @@ class Family:
     rank: its place in lists for people. kind: "linux" or "windows". dialect: of its scripts, "sh" or "batch".
     templates: folder of its own templates. step_folder: where a running step finds its own things in the guest.
     base_packages: what makes a minimal root a machine: an init, a network, certificates to fetch with.
+    node_packages: program that makes a node's containers ("vzctl") -> packages that its scripts need in each of them.
     writers: setting -> name of the module of plan/writers/ that sets it; the settings are those of WRITERS. A writer
     that this version does not have leaves the setting out of the plan, which says so.
     groups: those that are there without the recipe's doing. program_groups: group -> the programs or packages that
@@ -136,6 +137,7 @@ class Family:
     templates: str = ""
     step_folder: str = "/run/vmgen"
     base_packages: tuple[str, ...] = ()
+    node_packages: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     writers: Mapping[str, str] = field(default_factory=dict)
     groups: frozenset[str] = frozenset()
     program_groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -11,24 +11,20 @@ from vmgen_build.plan.model import Probe, Step, StepFile
 from vmgen_build.plan.network import BOOT_WAIT
 from vmgen_build.plan.text.render import Renderer
 from vmgen_build.recipe.recipe import Recipe
-from vmgen_build.systems.model import System
-
-PACKAGES = ("ifupdown", "net-tools")
-"""vzctl's scripts for Debian write stanzas that call ifconfig(8) and route(8)."""
 
 LOGIND = "[Login]\nNAutoVTs=0\nReserveVT=0\n"
 """logind.conf(5)."""
 
 
 def packages(recipe: Recipe, renderer: Renderer) -> tuple[Step, ...]:
-    """None for a system whose network files are not those that vzctl writes for Debian."""
+    """What vzctl's scripts call in the guest; none for a system whose network files are not those that they write."""
     system = recipe.hardware.os
-    if not _like_debian(system):
+    folder, names = system.family.templates, system.family.node_packages.get("vzctl", ())
+    if not names:
         return ()
-    folder = system.family.templates
-    install = installer_for(system).install(PACKAGES, recipe.config.recommends)
+    install = installer_for(system).install(names, recipe.config.recommends)
     script = renderer.sh(f"{folder}/packages.sh.j2", install=install, debconf=[], setup=[], units=[])
-    check = renderer.sh(f"{folder}/probes/packages.sh.j2", packages=list(PACKAGES))
+    check = renderer.sh(f"{folder}/probes/packages.sh.j2", packages=list(names))
     step = Step(
         name="packages-openvz",
         title="network tools for OpenVZ",
@@ -42,7 +38,7 @@ def packages(recipe: Recipe, renderer: Renderer) -> tuple[Step, ...]:
 
 def steps(recipe: Recipe, net: Net, renderer: Renderer) -> tuple[Step, ...]:
     """As for `packages`. After the step "network", whose /etc/network/interfaces it replaces."""
-    if not _like_debian(recipe.hardware.os):
+    if recipe.hardware.os.family.writers.get("network") != "ifupdown":
         return ()
     texts = {"interfaces": interfaces(net), "interfaces.tail": tail(net), "logind.conf": LOGIND}
     step = Step(
@@ -52,10 +48,6 @@ def steps(recipe: Recipe, net: Net, renderer: Renderer) -> tuple[Step, ...]:
         files=tuple(StepFile.of(name, text) for name, text in texts.items()),
     )
     return (step,)
-
-
-def _like_debian(system: System) -> bool:
-    return system.family.writers.get("network") == "ifupdown"
 
 
 def without(net: Net) -> frozenset[str]:

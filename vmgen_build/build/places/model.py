@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 from vmgen_build.backends.base import Backend
 from vmgen_build.build.finding import Finding
 from vmgen_build.build.options import BuildOptions
+from vmgen_build.errors import Problem
 from vmgen_build.events import Bus
 from vmgen_build.guests.model import Workshop
 from vmgen_build.host.programs import Requirement
@@ -27,13 +28,14 @@ class Look:
 
     facts: what a plan that runs there is made from. there: names of what it keeps, in its own words.
     note: what a user may want to know of it; "" for nothing. unknown: what could not be known without changing
-    something, as a sentence.
+    something, as a sentence. needs_address: whether what runs there reaches the outside by an address of its own alone.
     """
 
     facts: Facts
     there: frozenset[str] = frozenset()
     note: str = ""
     unknown: str = ""
+    needs_address: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,10 @@ class Place(ABC):
     @abstractmethod
     def kept_stages(self, plan: Plan, look: Look) -> int:
         """How many of the plan's first stages need not be made."""
+
+    def problems(self, recipe: Recipe, plan: Plan, look: Look) -> list[Problem]:
+        """What keeps this plan of the recipe from running here, as far as a look tells."""
+        return []
 
     @abstractmethod
     def requirements(self, plan: Plan, look: Look) -> tuple[Requirement, ...]:

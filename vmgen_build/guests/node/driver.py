@@ -88,6 +88,12 @@ class Driver(ABC):
     programs: ClassVar[tuple[str, ...]] = ()
     """What it runs on the node; where the first is, it can work."""
 
+    guest_scripts: ClassVar[str] = ""
+    """The program whose scripts set up what runs in a container, as in Family.node_packages; "" where none does."""
+
+    needs_address: ClassVar[bool] = False
+    """Whether a container reaches the outside by an address of its own (Setup.addresses) alone."""
+
     foreign_os_templates: ClassVar[bool] = False
     """Whether its cache has OS templates of others, which a container may start from."""
 

@@ -69,6 +69,8 @@ _SETTINGS = ". /etc/vz/vz.conf && printf '%s\\n' \"${TEMPLATE:-/vz/template}\""
 class VzDriver(Driver):
     kind: ClassVar[str] = "OpenVZ"
     programs: ClassVar[tuple[str, ...]] = ("vzctl", "vzlist")
+    guest_scripts: ClassVar[str] = "vzctl"
+    needs_address: ClassVar[bool] = True
     foreign_os_templates: ClassVar[bool] = True
     removal: ClassVar[str] = (
         """\

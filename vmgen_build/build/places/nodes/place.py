@@ -12,13 +12,14 @@ from vmgen_build.build.bases import make_base_here
 from vmgen_build.build.finding import Finding
 from vmgen_build.build.job import Build
 from vmgen_build.build.places.model import Look, Place
+from vmgen_build.build.places.nodes.address import setup_of, without_address
 from vmgen_build.build.places.nodes.drivers import drivers_on
 from vmgen_build.build.places.nodes.push import push
 from vmgen_build.build.requirements import base_requirements
-from vmgen_build.errors import BuildError, UsageError, VmgenError
+from vmgen_build.errors import BuildError, Problem, UsageError, VmgenError
 from vmgen_build.events import Bus
 from vmgen_build.guests.model import Workshop
-from vmgen_build.guests.node.driver import Driver, Setup
+from vmgen_build.guests.node.driver import Driver
 from vmgen_build.guests.node.guardian import guarded, reap
 from vmgen_build.guests.node.workshop import NodeWorkshop, last_kept_stage
 from vmgen_build.guests.runners import ConnectionLost, connect, parse_host
@@ -27,7 +28,6 @@ from vmgen_build.host.programs import Requirement, needed
 from vmgen_build.plan.bases import OsTemplate
 from vmgen_build.plan.context import Facts
 from vmgen_build.plan.model import Plan
-from vmgen_build.plan.network import links
 from vmgen_build.recipe.recipe import Recipe
 
 HOMEWARD = (
@@ -64,6 +64,12 @@ class NodePlace(Place):
 
     def kept_stages(self, plan: Plan, look: Look) -> int:
         return last_kept_stage(plan, look.there) + 1
+
+    def problems(self, recipe: Recipe, plan: Plan, look: Look) -> list[Problem]:
+        if not look.needs_address or setup_of(recipe, self.options.build_address).addresses:
+            return []
+        kept = self.kept_stages(plan, look) if self.options.use_cache else 0
+        return without_address(recipe, plan, plan.steps[max(0, kept - 1) :])
 
     def requirements(self, plan: Plan, look: Look) -> tuple[Requirement, ...]:
         return (*HOMEWARD, *(base_requirements(plan) if self._base_is_made_here(plan, look) else ()))
@@ -116,18 +122,20 @@ class NodePlace(Place):
         digest_of: the sha256 of an OS template that the node lacks, "" where it cannot be known.
         """
         there = driver.os_templates()
+        look = Look(facts, there, needs_address=driver.needs_address)
         if not driver.foreign_os_templates:
-            return Look(facts, there)
+            return look
         choice = self.options.ostemplate
         name = choice.name_for(recipe.hardware.os)
         if name in there:
-            return Look(replace(facts, os_template=name, os_template_digest=self._digest_there(driver, name)), there)
+            digest = self._digest_there(driver, name)
+            return replace(look, facts=replace(facts, os_template=name, os_template_digest=digest))
         if not choice.name and choice.url == DEFAULT_URL:
             note = f"{driver.where} has no OS template {name}: a base made here takes its place"
-            return Look(facts, there, note)
+            return replace(look, facts=replace(facts, node=driver.guest_scripts), note=note)
         digest = digest_of(name)
         unknown = "" if digest else f"the OS template {name} is not downloaded yet: every step counts as one to run"
-        return Look(replace(facts, os_template=name, os_template_digest=digest), there, unknown=unknown)
+        return replace(look, facts=replace(facts, os_template=name, os_template_digest=digest), unknown=unknown)
 
     def _digest_there(self, driver: Driver, name: str) -> str:
         """Of an OS template of the node. Raises BuildError where the user asks for another."""
@@ -156,17 +164,3 @@ class NodePlace(Place):
         except VmgenError as error:
             return f"what the build left there goes with the next build on that node; clearing up now failed: {error}"
         return "nothing of the build is left there; build again when the node is well"
-
-
-def setup_of(recipe: Recipe, address: str) -> Setup:
-    """address: for the time of the build; else those that the recipe gives its venet adapters."""
-    hardware = recipe.hardware
-    venets = {name for name, adapter in hardware.eths.items() if adapter.type == "venet"}
-    own = [str(a.ip) for link in links(recipe) if link.name in venets for a in link.addresses]
-    first = next(iter(hardware.hdds.values()), None)
-    return Setup(
-        cpus=hardware.num_cpu or 0,
-        ram=hardware.ram or 0,
-        disk=(first.size if first else None) or 0,
-        addresses=(address,) if address else tuple(own),
-    )
