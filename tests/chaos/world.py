@@ -167,6 +167,7 @@ class World:
                     shutil.rmtree(layer)
         for old in self.scratch.iterdir():
             old.unlink()
+        self.clear(self.tmp)
 
     def _is_lacking(self, layer: Path, depth: str) -> bool:
         name = self._name(layer)

@@ -20,7 +20,8 @@ from vmgen_build.bases.unpack import check_digest, check_root, looks_like_root
 from vmgen_build.errors import BuildError
 from vmgen_build.host import syscalls as sc
 from vmgen_build.host.beneath import is_beneath, read_beneath
-from vmgen_build.host.confined import Reach, lent, name_of, run_confined
+from vmgen_build.host.confined import Reach, lent, run_confined
+from vmgen_build.host.inmemory import name_of
 from vmgen_build.host.programs import Requirement, needed
 from vmgen_build.host.run import output
 from vmgen_build.limits import TREE_FILE, VOLUMES

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import base64
 import re
-import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import IO
 from urllib.parse import unquote
 
 from vmgen_build.errors import HostError
+from vmgen_build.host.inmemory import in_memory, name_of
 from vmgen_build.host.programs import needed, require_programs
 from vmgen_build.host.run import Finished, run
 from vmgen_build.text import clean
 
 _PATIENCE = 600.0
 """Seconds that gpgv may take."""
+
+_NO_HOME = "/var/empty/vmgen-build"
+"""gpgv looks there for a keyring where it is given none."""
 
 _STRICT = ("--weak-digest", "SHA1", "--weak-digest", "RIPEMD160")
 
@@ -48,33 +53,54 @@ def verify(file: Path, signature: Path, keyrings: Sequence[Path], *, strict: boo
 
     Raises HostError where gpgv is missing or a keyring cannot be read.
     """
-    done = _gpgv(keyrings, [*(_STRICT if strict else ()), "--", str(signature), str(file)])
-    return _verdict(done.code, done.text, done.err.decode(errors="replace"))
+    with file.open("rb") as data, signature.open("rb") as detached:
+        return verify_open(data, detached, keyrings, strict=strict)
 
 
-def why_not_signed(words: Sequence[str], keyrings: Sequence[Path]) -> str:
-    """ "" where one key of the keyrings, neither expired nor revoked, has signed what gpgv is given, and no signature
-    of theirs is bad; else the reason. Several keys may have signed, of which some are unknown, as apt(8) has it too.
+def verify_open(file: IO[bytes], signature: IO[bytes], keyrings: Sequence[Path], *, strict: bool = True) -> Verdict:
+    """As `verify`, of open files."""
+    words = [*(_STRICT if strict else ()), "--", name_of(signature), name_of(file)]
+    done, status = _gpgv(keyrings, words, [signature.fileno(), file.fileno()])
+    return _verdict(done, status)
 
-    words: of gpgv(1), behind its options. Raises HostError as `verify`.
-    """
-    done = _gpgv(keyrings, [*_STRICT, *words])
-    found = set(re.findall(r"^\[GNUPG:\] ([A-Z_]+)", done.text, re.MULTILINE))
+
+def signed_text(message: bytes, keyring: Path) -> tuple[bytes, str]:
+    """What the signatures of a clear-signed message cover, as gpgv writes it out, and why they are not good, "" where
+    they are. Raises HostError as `verify`."""
+    with in_memory(message) as file:
+        done, status = _gpgv([keyring], [*_STRICT, "--output", "-", "--", name_of(file)], [file.fileno()])
+    return done.out, _why_not_signed(done, status)
+
+
+def why_not_signed(data: bytes, signature: bytes, keyring: Path) -> str:
+    """Why a detached signature is not good, "" where it is. Raises HostError as `verify`."""
+    with in_memory(data) as file, in_memory(signature) as detached:
+        words = [*_STRICT, "--", name_of(detached), name_of(file)]
+        return _why_not_signed(*_gpgv([keyring], words, [detached.fileno(), file.fileno()]))
+
+
+def _why_not_signed(done: Finished, status: str) -> str:
+    """ "" where one key of the keyrings, neither expired nor revoked, has signed what gpgv was given, and no signature
+    of theirs is bad. Several keys may have signed, of which some are unknown, as apt(8) has it too."""
+    found = set(re.findall(r"^\[GNUPG:\] ([A-Z_]+)", status, re.MULTILINE))
     if found >= {"GOODSIG", "VALIDSIG"} and not found & {"BADSIG", "FAILURE", "NODATA", "UNEXPECTED"}:
         return ""
     if "EXPKEYSIG" in found and not found & {"BADSIG", "REVKEYSIG"}:
         return "the key that signed it has expired"
-    return _verdict(done.code or 1, done.text, done.err.decode(errors="replace")).reason
+    return _verdict(replace(done, code=done.code or 1), status).reason
 
 
-def _gpgv(keyrings: Sequence[Path], words: Sequence[str]) -> Finished:
-    with tempfile.TemporaryDirectory(prefix="vmgen-build-") as scratch:
-        command = ["gpgv", "--homedir", scratch, "--status-fd", "1"]
-        for number, keyring in enumerate(keyrings):
-            binary = Path(scratch, f"keys{number}.gpg")
-            binary.write_bytes(_binary_keys(keyring))
-            command += ["--keyring", str(binary)]
-        return run([*command, *words], timeout=_PATIENCE)
+def _gpgv(keyrings: Sequence[Path], words: Sequence[str], fds: Sequence[int]) -> tuple[Finished, str]:
+    """How it ended, and what it wrote to its --status-fd. fds: of the files that the words name."""
+    with ExitStack() as undo:
+        binary = [undo.enter_context(in_memory(_binary_keys(keyring))) for keyring in keyrings]
+        status = undo.enter_context(in_memory(b""))
+        rings = [word for file in binary for word in ("--keyring", name_of(file))]
+        command = ["gpgv", "--homedir", _NO_HOME, "--status-fd", str(status.fileno()), *rings, *words]
+        passed = [*fds, status.fileno(), *(file.fileno() for file in binary)]
+        done = run(command, timeout=_PATIENCE, fds=passed)
+        status.seek(0)
+        return done, status.read().decode(errors="replace")
 
 
 def _binary_keys(keyring: Path) -> bytes:
@@ -99,14 +125,14 @@ def _dearmoured(block: str) -> bytes:
     return base64.b64decode("".join(body), validate=True)
 
 
-def _verdict(code: int, status: str, errors: str) -> Verdict:
-    """The lines of --status-fd: doc/DETAILS of GnuPG."""
+def _verdict(done: Finished, status: str) -> Verdict:
+    """status: the lines of --status-fd, doc/DETAILS of GnuPG."""
     found = dict(re.findall(r"^\[GNUPG:\] ([A-Z_]+) ?(.*)$", status, re.MULTILINE))
     if "REVKEYSIG" in found:
         return Verdict(False, found["REVKEYSIG"].split()[0], "its key was revoked")
     if "EXPSIG" in found:
         return Verdict(False, found["EXPSIG"].split()[0], "the signature has expired")
-    if code == 0 and "VALIDSIG" in found:
+    if done.code == 0 and "VALIDSIG" in found:
         words = found.get("GOODSIG") or found.get("EXPKEYSIG") or ""
         user = unquote(words.partition(" ")[2])
         return Verdict(True, found["VALIDSIG"].split()[0], expired="EXPKEYSIG" in found, user=user)
@@ -116,5 +142,5 @@ def _verdict(code: int, status: str, errors: str) -> Verdict:
     if "NO_PUBKEY" in found:
         key = found["NO_PUBKEY"].split()[0]
         return Verdict(False, key, f"it was made by key {key}, which the keyring does not hold")
-    last = (errors.strip().splitlines() or ["no signature was found"])[-1]
+    last = (done.err.decode(errors="replace").strip().splitlines() or ["no signature was found"])[-1]
     return Verdict(False, "", clean(last).removeprefix("gpgv: "))

@@ -6,13 +6,13 @@ makes them.
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 from vmgen_build.bases import signature
 from vmgen_build.errors import HostError
 from vmgen_build.host import gpg
 from vmgen_build.host.files import write_whole
+from vmgen_build.host.inmemory import in_memory
 from vmgen_build.host.regular import read_regular
 from vmgen_build.limits import SIGNATURE
 from vmgen_build.text import clean
@@ -34,11 +34,8 @@ def signer_of(data: bytes, path: Path, keyring: Path) -> str:
     except OSError as error:
         raise HostError(f"{path} is not signed: cannot read {beside}: {error.strerror}") from error
     signature.require_gpgv()
-    with tempfile.TemporaryDirectory(prefix="vmgen-build-") as scratch:
-        file, detached = Path(scratch, "data"), Path(scratch, "data.asc")
-        file.write_bytes(data)
-        detached.write_bytes(made)
-        verdict = signature.verify(file, detached, [keyring])
+    with in_memory(data) as file, in_memory(made) as detached:
+        verdict = signature.verify_open(file, detached, [keyring])
     if verdict.good and not verdict.expired:
         return clean(verdict.user or verdict.signer)
     reason = verdict.reason or "its key has expired"

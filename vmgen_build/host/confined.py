@@ -75,19 +75,6 @@ def lent(*fds: int) -> Iterator[None]:
         yield
 
 
-def text_file(text: str) -> IO[bytes]:
-    """A nameless file in memory that holds a text, to be given to such a program."""
-    file = os.fdopen(os.memfd_create("text", os.MFD_CLOEXEC), "w+b", buffering=0)
-    file.write(text.encode())
-    file.seek(0)
-    return file
-
-
-def name_of(fd: int | IO[bytes]) -> str:
-    """How such a program names a file that it was given."""
-    return f"/proc/self/fd/{fd if isinstance(fd, int) else fd.fileno()}"
-
-
 def start_confined(argv: Sequence[Word], reach: Reach, log: IO[bytes] | int = NULL) -> Process:
     """Start such a program. log: takes both its streams. Raises HostError where the program is not there."""
     return _start(argv, reach, {"stdout": log, "stderr": log})

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from vmgen_build.errors import BuildError, HostError
 from vmgen_build.host.environment import ON_TERMINAL, own
+from vmgen_build.host.inmemory import in_memory, name_of
 from vmgen_build.host.programs import needed, require_programs
 from vmgen_build.host.run import Finished, run
 
@@ -42,10 +43,8 @@ def signed(data: bytes, key: str) -> bytes:
 
 def is_signed(data: bytes, signature: bytes, key: str) -> bool:
     """Whether `signature` is one over `data` that the key made and that still holds."""
-    with tempfile.TemporaryDirectory(prefix="vmgen-build-") as scratch:
-        path = Path(scratch, "signature.asc")
-        path.write_bytes(signature)
-        done = _gpg("--status-fd", "1", "--verify", str(path), "-", data=data)
+    with in_memory(signature) as file:
+        done = _gpg("--status-fd", "1", "--verify", name_of(file), "-", data=data, fds=[file.fileno()])
     status = dict(re.findall(r"^\[GNUPG:\] ([A-Z_]+) ?(.*)$", done.text, re.MULTILINE))
     if done.code != 0 or not {"GOODSIG", "VALIDSIG"} <= status.keys():
         return False
@@ -54,9 +53,9 @@ def is_signed(data: bytes, signature: bytes, key: str) -> bool:
     return status["VALIDSIG"].split()[0] in own
 
 
-def _gpg(*words: str, data: bytes = b"") -> Finished:
+def _gpg(*words: str, data: bytes = b"", fds: Sequence[int] = ()) -> Finished:
     """The passphrase is asked for on the caller's terminal or display, which gpg hands on to its agent (gpg(1))."""
     env = own((*_ASKING, *ON_TERMINAL))
     if os.isatty(0):
         env.setdefault("GPG_TTY", os.ttyname(0))
-    return run(["gpg", "--batch", "--no-tty", *words], data=data, env=env)
+    return run(["gpg", "--batch", "--no-tty", *words], data=data, env=env, fds=fds)

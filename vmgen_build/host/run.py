@@ -73,12 +73,6 @@ def start(
     return _started(argv, env=environment(env), cwd=cwd, start_new_session=True, **streams)
 
 
-def start_with(fds: Sequence[int], argv: Sequence[Word], log: IO[bytes]) -> Process:
-    """As `start`, with these file descriptors open in it under their numbers. log: takes both its streams."""
-    streams = {"stdin": NULL, "stdout": log, "stderr": log}
-    return _started(argv, env=environment(), pass_fds=tuple(fds), start_new_session=True, **streams)
-
-
 def start_so(argv: Sequence[Word], env: Mapping[str, str], options: Mapping[str, Any]) -> Process:
     """Start a program with options of Popen's own and this environment alone (host.confined). Raises HostError as
     `start`."""
@@ -119,10 +113,13 @@ def run(
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     timeout: float | None = None,
+    fds: Sequence[int] = (),
 ) -> Finished:
-    """Run a program to its end, its output kept in memory. data: its standard input. Raises HostError as `start`."""
-    process = start(argv, stdin=PIPE if data else NULL, stderr=PIPE, env=env, cwd=cwd)
-    return finish(process, data, timeout)
+    """Run a program to its end, its output kept in memory. data: its standard input. fds: open in it under their
+    numbers. Raises HostError as `start`."""
+    streams = {"stdin": PIPE if data else NULL, "stdout": PIPE, "stderr": PIPE}
+    options = {"cwd": cwd, "pass_fds": tuple(fds), "start_new_session": True, **streams}
+    return finish(_started(argv, env=environment(env), **options), data, timeout)
 
 
 def finish(

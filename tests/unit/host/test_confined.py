@@ -10,16 +10,8 @@ import pytest
 
 from vmgen_build.errors import TIMED_OUT, BuildError, HostError
 from vmgen_build.host import landlock
-from vmgen_build.host.confined import (
-    Reach,
-    lent,
-    name_of,
-    output_confined,
-    run_confined,
-    start_confined,
-    text_file,
-    user,
-)
+from vmgen_build.host.confined import Reach, lent, output_confined, run_confined, start_confined, user
+from vmgen_build.host.inmemory import in_memory, name_of
 from vmgen_build.host.run import kill
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="another user is taken on by root alone")
@@ -67,7 +59,7 @@ def test_issue_8_16_it_opens_what_it_was_given_and_that_alone(tmp_path: Path) ->
     tmp_path.chmod(0o700)
     (tmp_path / "given").write_text("given")
     (tmp_path / "given").chmod(0o600)
-    with (tmp_path / "given").open("r+b") as file, text_file("in memory") as memory:
+    with (tmp_path / "given").open("r+b") as file, in_memory(b"in memory") as memory:
         before = os.fstat(file.fileno())
         with lent(file.fileno()):
             assert sh(f"cat {name_of(file)} {name_of(memory)}", file.fileno(), memory.fileno()) == "givenin memory"

@@ -18,8 +18,9 @@ from vmgen_build.artifacts.disk.tools import copy_data
 from vmgen_build.artifacts.result import Disk
 from vmgen_build.artifacts.vmdk.alone import check_alone
 from vmgen_build.errors import BuildError, HostError
-from vmgen_build.host.confined import lent, name_of, output_confined, user
+from vmgen_build.host.confined import lent, output_confined, user
 from vmgen_build.host.files import Written, whole_file
+from vmgen_build.host.inmemory import name_of
 
 _CHECKS: Mapping[str, Callable[[IO[bytes]], int]] = {"qcow2": check_qcow2, "vmdk": check_alone}
 

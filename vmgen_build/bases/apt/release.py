@@ -8,14 +8,13 @@ from __future__ import annotations
 import email.utils
 import hashlib
 import re
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from vmgen_build.bases.apt.fetch import fetch
-from vmgen_build.bases.signature import why_not_signed
+from vmgen_build.bases.signature import signed_text, why_not_signed
 from vmgen_build.errors import BuildError, HostError
 from vmgen_build.host.programs import needed, require_programs
 from vmgen_build.host.system import how_to_get
@@ -98,22 +97,13 @@ def _signed_text(url: str, data: bytes, keyring: str) -> bytes:
         raise BuildError(f"{url} {_NOT_ONE}")
     if [mark.rstrip().decode("ascii", "replace") for mark in marks] != [_SIGNED, _SIGNATURE]:
         raise BuildError(f"{url} is not one signed message alone; take another mirror")
-    with tempfile.TemporaryDirectory(prefix="vmgen-build-") as scratch:
-        message, text = Path(scratch, "message"), Path(scratch, "text")
-        message.write_bytes(data)
-        _judge(url, why_not_signed(["--output", str(text), "--", str(message)], [Path(keyring)]), keyring)
-        try:
-            return text.read_bytes()
-        except OSError as error:
-            raise BuildError(f"{url}: gpgv gave no signed text: {error.strerror}") from error
+    text, reason = signed_text(data, Path(keyring))
+    _judge(url, reason, keyring)
+    return text
 
 
 def _check_signature(url: str, data: bytes, signature: bytes, keyring: str) -> None:
-    with tempfile.TemporaryDirectory(prefix="vmgen-build-") as scratch:
-        file, beside = Path(scratch, "Release"), Path(scratch, "Release.gpg")
-        file.write_bytes(data)
-        beside.write_bytes(signature)
-        _judge(url, why_not_signed(["--", str(beside), str(file)], [Path(keyring)]), keyring)
+    _judge(url, why_not_signed(data, signature, Path(keyring)), keyring)
 
 
 def _judge(url: str, reason: str, keyring: str) -> None:

@@ -11,7 +11,8 @@ from vmgen_build.artifacts.disk.convert import to_raw
 from vmgen_build.artifacts.result import Disk
 from vmgen_build.boots.qemu.agent import agent_script, agent_unit
 from vmgen_build.errors import BuildError
-from vmgen_build.host.confined import lent, name_of, output_confined, text_file
+from vmgen_build.host.confined import lent, output_confined
+from vmgen_build.host.inmemory import in_memory, name_of
 from vmgen_build.plan.machine import Drive, Machine, Volume
 
 UNITS = "/etc/systemd/system"
@@ -52,11 +53,11 @@ def give_agent(machine: Machine, copies: Sequence[Path]) -> str:
     with ExitStack() as undo:
         image = undo.enter_context(copies[number].open("r+b", buffering=0))
         undo.enter_context(lent(image.fileno()))
-        files = {name: undo.enter_context(text_file(text)) for name, text in texts.items()}
+        files = {name: undo.enter_context(in_memory(text.encode())) for name, text in texts.items()}
         commands = [f"mkdir {UNITS}/{WANTS}", f"cd {UNITS}"]
         commands += [f"write {name_of(file)} {name}" for name, file in files.items()]
         commands += [f"cd {UNITS}/{WANTS}", f"symlink {UNIT} {UNITS}/{UNIT}"]
-        script = undo.enter_context(text_file("".join(f"{line}\n" for line in commands)))
+        script = undo.enter_context(in_memory("".join(f"{line}\n" for line in commands).encode()))
         fds = [image.fileno(), script.fileno(), *(file.fileno() for file in files.values())]
 
         def debugfs(*words: str) -> str:
