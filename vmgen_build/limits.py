@@ -150,6 +150,8 @@ REDIRECTS = Limit("redirects", "the addresses that a server may send a download 
 DOWNLOAD = Limit("download", "an OS template or another large file that is downloaded", 64 * GB)
 
 FETCHING_INDEXES = Limit("indexes-time", "fetching the package indexes in a guest, each of three times", 300, "s")
+APT_ANSWER = Limit("apt-answer", "what apt of this host prints of a plan's packages", 16 * MB)
+APT_TIME = Limit("apt-time", "how long it reckons which packages a plan takes", 60, "s")
 INSTALLING = Limit("install-time", "a step that installs packages, and has no limit of its own", 6 * 3600, "s")
 
 # Caches and locks.

@@ -111,6 +111,30 @@ def test_an_interrupt_is_undone_within_seconds(cache: Path, tmp_path: Path, numb
     assert not list((tmp_path / "out").glob("*"))
 
 
+def test_issue_9_5_a_disk_too_small_for_its_packages_is_refused_before_any_step(
+    vmgen: Run, cache: Path, tmp_path: Path
+) -> None:
+    """The thesis's sample with its system changed alone, and then with the size that the message says."""
+    path = tmp_path / "sample.ini"
+    shutil.copy(Path(__file__).parents[2] / "recipes/samples/thesis-openvz.ini", path)
+    words = [path, "-b", "openvz", "-b", "kvm", "-o", tmp_path / "out", "--set", "hardware.os=debian-12", "--json"]
+    before = sorted(cache.glob("layers/*"))
+    refused = vmgen(*words)
+    events = [json.loads(line) for line in refused.stdout.splitlines()]
+    assert refused.returncode == 2, refused.stdout[-3000:] + refused.stderr[-3000:]
+    assert {event["event"] for event in events} == {"note"} and sorted(cache.glob("layers/*")) == before
+    (error,) = [event["text"] for event in events if event["level"] == "error"]
+    assert "sample.ini:8: [hardware.hdds.hdd0] size: 1.1 GB is too small: " in error
+    advice = error.partition("write size = ")[2].removesuffix(", or none")
+    begun = start(cache, *words, "--set", f"hardware.hdds.hdd0.size={advice}")
+    assert begun.stdout is not None
+    while '"event": "step-' not in (line := begun.stdout.readline()):
+        assert begun.poll() is None, line
+    begun.send_signal(signal.SIGTERM)
+    output, _ = begun.communicate(timeout=60)
+    assert begun.returncode == 130, output
+
+
 def test_kill_9_at_random_moments(vmgen: Run, own_cache: Path, tmp_path: Path) -> None:
     """Each time another user, so that there is work to be killed in; then a whole build, and no trace of the others."""
     seed = int(os.environ.get("VMGEN_TEST_SEED") or time.time())

@@ -17,6 +17,7 @@ from vmgen_build.recipe.recipe import Recipe
 if TYPE_CHECKING:
     from vmgen_build.artifacts.progress import Progress
     from vmgen_build.artifacts.result import Result
+    from vmgen_build.backends.room import Room
     from vmgen_build.boots.model import Boot, Booted
     from vmgen_build.host.files import Written
 
@@ -60,6 +61,10 @@ class Backend(ABC):
     @abstractmethod
     def part(self, recipe: Recipe, templates: Path | None, epoch: int = 0) -> Part:
         """The backend's share of the plan. Pure. epoch: as Plan.epoch."""
+
+    def room(self, recipe: Recipe) -> Room | None:
+        """What the recipe gives the content; None where that is as large as its content. Raises VmgenError."""
+        return None
 
     @abstractmethod
     def pack(self, plan: Plan, result: Result, out: Path, options: PackOptions, bus: Bus) -> tuple[Written, ...]:

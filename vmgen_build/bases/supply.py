@@ -55,6 +55,16 @@ class Making:
         return self.scratch / TREE
 
 
+@dataclass(frozen=True, slots=True)
+class Sizing:
+    """Of what the installed size is asked. packages: names, those of the base among them; indexes: see
+    Supply.indexes."""
+
+    cache: Path
+    packages: tuple[str, ...]
+    indexes: Path
+
+
 class Supply(ABC):
     """How one host fetches packages for the guests of one system.
 
@@ -120,6 +130,18 @@ class Supply(ABC):
     @abstractmethod
     def keep(self, new: Path, packages: Path, indexes: Path) -> None:
         """Take packages over that a guest downloaded, those alone that the indexes name with their digest."""
+
+    def known_size(self, sizing: Sizing) -> int | None:
+        """What `installed_size` found before."""
+        return None
+
+    def installed_size(self, sizing: Sizing, scratch: Path, *, fetch: bool) -> int | None:
+        """Bytes that a root takes which is made of the archive's smallest base and these packages, by the archive's own
+        figures; None where it is not known. No package is fetched.
+
+        scratch: a new folder; fetch: whether the indexes may be fetched where they are not there; they are claimed.
+        """
+        return None
 
     @abstractmethod
     def bootstrap(self, base: Bootstrapped, making: Making) -> None:

@@ -17,6 +17,7 @@ from vmgen_build.build.options import BuildOptions, BuildResult, StepState
 from vmgen_build.build.places.model import Look, Place
 from vmgen_build.build.places.registry import place_at
 from vmgen_build.build.results import publish, take_again, unchanged
+from vmgen_build.build.room import require_room
 from vmgen_build.errors import HostError, Problem, RecipeError, UsageError, VmgenError
 from vmgen_build.events import ArtifactWritten, BuildFinished, BuildStarted, Bus, StepFinished
 from vmgen_build.host.files import reap_parts, require_own_output
@@ -70,7 +71,9 @@ def build(recipe: Recipe, options: BuildOptions, bus: Bus) -> tuple[BuildResult,
     _prepare(options, bus)
     facts = facts_for(recipe, options.cache, offline=options.offline)
     planned = [call.planned(name, facts) for name in options.backends]
-    call.require(planned)
+    new = [(plan, look) for plan, look in planned if unchanged(plan, options) is None]
+    call.require(new)
+    require_room(recipe, call.place, new, bus)
     results: list[BuildResult] = []
     for plan, look in planned:
         fresh = frozenset(s.id for result in results for s in result.steps if s.outcome == "built")
@@ -108,10 +111,9 @@ class _Call:
         that one of these builds needs and that is not there."""
         needed = []
         for plan, look in planned:
-            if unchanged(plan, self.options) is None:
-                _refuse(self.place.problems(self.recipe, plan, look))
-                needed += [*backend_named(plan.backend).requirements, *backend_named(plan.backend).needs(plan)]
-                needed += self.place.requirements(plan, look)
+            _refuse(self.place.problems(self.recipe, plan, look))
+            needed += [*backend_named(plan.backend).requirements, *backend_named(plan.backend).needs(plan)]
+            needed += self.place.requirements(plan, look)
         require_programs(needed)
 
     def build(self, plan: Plan, look: Look, fresh: frozenset[str]) -> BuildResult:

@@ -97,7 +97,8 @@ class Step:
     script: rendered, complete with its header; dialect "sh" or "batch".
     network: whether the guest reaches the outside while it runs; without it, it runs in an empty network of its own.
     installs: whether it installs packages: their indexes are fetched before it, where this state of the archive has
-    none yet. reboot: the guest is restarted after it. timeout: seconds that it may take, None for no limit.
+    none yet. packages: names of those that its script asks for, to be reckoned with; no id depends on them.
+    reboot: the guest is restarted after it. timeout: seconds that it may take, None for no limit.
     success: the exit codes that mean success; Windows installers say 3010 where a restart is due.
     inputs: whatever else its result depends on (catalogue entries used, archive digests), by name.
     private_probes: stand for the probes of the same names where the recipe itself is at hand: they hold digests of
@@ -113,6 +114,7 @@ class Step:
     secrets: Mapping[str, Secret] = field(default_factory=dict)
     network: bool = False
     installs: bool = False
+    packages: tuple[str, ...] = ()
     reboot: bool = False
     timeout: float | None = None
     success: tuple[int, ...] = (0,)
@@ -162,6 +164,7 @@ class Step:
             "dialect": self.dialect,
             "network": self.network,
             "installs": self.installs,
+            "packages": list(self.packages),
             "reboot": self.reboot,
             "timeout": self.timeout,
             "success": list(self.success),

@@ -276,3 +276,12 @@ def hostile(recipe: Recipe, value: str) -> Recipe:
         network=replace(recipe.network, open_ports={"p": port}),
         config=replace(recipe.config, files={"f": file}),
     )
+
+
+def test_issue_9_5_a_step_names_the_packages_that_its_script_installs(planned: Planner) -> None:
+    plan = planned("[devel]\nvim = 1\n[services]\nsshd = 1\n[config]\npackages = jq\ntimezone = Europe/Berlin\n")
+    for step in plan.steps:
+        assert bool(step.packages) is step.installs
+        assert all(re.search(rf"[ ]{re.escape(name)}( |$)", step.script, re.MULTILINE) for name in step.packages)
+    assert {"vim", "openssh-server", "jq"} <= {name for step in plan.steps for name in step.packages}
+    assert replace(plan.steps[0], packages=("other",)).id == plan.steps[0].id

@@ -42,7 +42,7 @@ def neighbours(cache: Path, name: str) -> Path:
 
 def release_record(cache: Path) -> str:
     """The name under which the state of MAIN is remembered."""
-    archive._remember(cache, "x.json", {"asked": time.time(), "digest": "d", "date": 1})
+    archive.remember(cache, "x.json", {"asked": time.time(), "digest": "d", "date": 1})
     assert archive._known_release(cache, "x.json") is not None
     return "x.json"
 
@@ -52,10 +52,10 @@ def test_issue_8_13_a_neighbours_facts_are_not_believed(cache: Path) -> None:
     name = release_record(cache)
     for path in (cache / "facts", cache / "facts" / name):
         os.chown(path, NEIGHBOUR, NEIGHBOUR)
-        assert archive._recall(cache, name) is None
+        assert archive.recall(cache, name) is None
         os.chown(path, 0, 0)
     (cache / "facts").chmod(0o777)
-    assert archive._recall(cache, name) is None
+    assert archive.recall(cache, name) is None
 
 
 def test_issue_8_13_a_fact_that_is_no_file_is_none(cache: Path) -> None:
@@ -63,10 +63,10 @@ def test_issue_8_13_a_fact_that_is_no_file_is_none(cache: Path) -> None:
     name = release_record(cache)
     (cache / "facts" / name).rename(cache / "facts" / "other")
     (cache / "facts" / name).symlink_to("other")
-    assert archive._recall(cache, name) is None
+    assert archive.recall(cache, name) is None
     (cache / "facts" / name).unlink()
     os.mkfifo(cache / "facts" / name)
-    assert archive._recall(cache, name) is None
+    assert archive.recall(cache, name) is None
 
 
 @pytest.mark.parametrize("text", ["[" * 200_000, '{"asked": 1e999, "digest": "", "date": 1e999}', '{"date": 1e999}'])
@@ -81,7 +81,7 @@ def test_issue_8_13_a_mirror_is_an_address_alone(cache: Path, uri: str, monkeypa
     own = {"debian": "http://own.example/debian"}
     monkeypatch.setattr(archive, "find_program", lambda _: "/usr/bin/apt-get")
     monkeypatch.setattr(archive, "_ask_apt_for_mirrors", lambda: own)
-    monkeypatch.setattr(archive, "_recall", lambda *_: {"debian": uri})
+    monkeypatch.setattr(archive, "recall", lambda *_: {"debian": uri})
     assert archive.host_mirrors(cache) in (own, {})
     assert archive.found_mirrors(f"{uri}\n") == {}
 

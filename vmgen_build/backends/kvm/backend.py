@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from vmgen_build.backends.base import Backend, PackOptions
 from vmgen_build.backends.machines import disks as vmdisks
+from vmgen_build.backends.room import Room
 from vmgen_build.boots.requirements import MACHINE
 from vmgen_build.events import Bus
 from vmgen_build.host.programs import Requirement, needed
@@ -54,6 +55,11 @@ class KvmBackend(Backend):
             },
             probes=vm_probes(machine, recipe.hardware.os.family, renderer),
         )
+
+    def room(self, recipe: Recipe) -> Room | None:
+        from vmgen_build.backends.machines.room import room_of
+
+        return room_of(recipe)
 
     def needs(self, plan: Plan) -> tuple[Requirement, ...]:
         return vmdisks.needs(plan)

@@ -116,6 +116,7 @@ def _packages_step(recipe: Recipe, renderer: Renderer, whole: WholeMachine, want
         files=tuple(StepFile.of(name, text) for name, text in whole.kernel_files.items()),
         network=True,
         installs=True,
+        packages=tuple(wanted),
     )
 
 
@@ -179,5 +180,11 @@ def _tools_step(recipe: Recipe, renderer: Renderer, hypervisor: str, package: st
         probes.append(Probe(f"unit-{unit}", setting, check, "enabled"))
     name = f"tools-{hypervisor}"
     return Step(
-        name=name, title=f"tools for {hypervisor}", script=script, network=True, installs=True, probes=tuple(probes)
+        name=name,
+        title=f"tools for {hypervisor}",
+        script=script,
+        network=True,
+        installs=True,
+        packages=(package,),
+        probes=tuple(probes),
     )

@@ -13,6 +13,7 @@ from vmgen_build.backends.base import Backend, PackOptions, progress_on
 from vmgen_build.backends.openvz import guest as openvzguest
 from vmgen_build.backends.openvz import text as openvztext
 from vmgen_build.backends.openvz.net import net_of
+from vmgen_build.backends.room import Room
 from vmgen_build.boots.requirements import CONTAINER
 from vmgen_build.errors import BuildError
 from vmgen_build.events import Bus, ProbeDone
@@ -20,6 +21,7 @@ from vmgen_build.host.programs import Requirement, needed
 from vmgen_build.plan.context import guest_renderer
 from vmgen_build.plan.model import Part, Plan
 from vmgen_build.plan.text.render import override_folder
+from vmgen_build.recipe.problems import place
 from vmgen_build.recipe.recipe import Recipe
 from vmgen_build.text import size as in_words
 
@@ -49,6 +51,19 @@ class OpenvzBackend(Backend):
             build_recipe=openvztext.texts(recipe, net, number, override),
             probes=tuple(openvzguest.probes(recipe, net, ram, renderer)),
             without=openvzguest.without(net),
+        )
+
+    def room(self, recipe: Recipe) -> Room | None:
+        disk = next(iter(recipe.hardware.hdds.values()), None)
+        if disk is None or disk.size is None:
+            return None
+        return Room(
+            size=disk.size,
+            given=disk.size,
+            where=disk.at("size"),
+            option=place(("hardware", "hdds", disk.name), "size"),
+            usual=openvzconfig.default_size,
+            or_else=", or none",
         )
 
     def pack(self, plan: Plan, result: Result, out: Path, options: PackOptions, bus: Bus) -> tuple[Written, ...]:

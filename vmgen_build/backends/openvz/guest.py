@@ -31,6 +31,7 @@ def packages(recipe: Recipe, renderer: Renderer) -> tuple[Step, ...]:
         script=script,
         network=True,
         installs=True,
+        packages=names,
         probes=(Probe("openvz-packages", "openvz: packages", check, "installed"),),
     )
     return (step,)

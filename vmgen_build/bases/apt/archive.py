@@ -59,6 +59,10 @@ class AptSource:
     def line(self) -> str:
         return f"deb {self.uri} {self.suite} {' '.join(self.components)}"
 
+    def checked_line(self) -> str:
+        """The same for apt of this host: by the keys of `keyring` alone, where there is one."""
+        return self.line().replace("deb ", f"deb [signed-by={self.keyring}] ", 1) if self.keyring else self.line()
+
     def release_url(self) -> str:
         """Repository format: https://wiki.debian.org/DebianRepository/Format (a suite that ends in / is flat)."""
         base = self.uri.rstrip("/")
@@ -96,11 +100,11 @@ def host_mirrors(cache: Path) -> Mapping[str, str]:
     sources = [Path("/etc/apt/sources.list"), *sorted(Path("/etc/apt/sources.list.d").glob("*"))]
     stamps = [(str(p), p.stat().st_mtime_ns, p.stat().st_size) for p in sources if p.exists()]
     name = f"mirrors-{digest_of(stamps)[:16]}.json"
-    known = _recall(cache, name)
+    known = recall(cache, name)
     if isinstance(known, dict) and all(isinstance(uri, str) and _MIRROR.fullmatch(uri) for uri in known.values()):
         return known
     found = _ask_apt_for_mirrors()
-    _remember(cache, name, found)
+    remember(cache, name, found)
     return found
 
 
@@ -156,7 +160,7 @@ def release_of(source: AptSource, arch: str, cache: Path, *, offline: bool = Fal
     if source.keyring:
         _check_newest(signed, cache)
     found = Release(release.digest_of_indexes(signed, source.components, arch), signed.date)
-    _remember(
+    remember(
         cache, name, {"asked": time.time(), "url": without_passwords(url), "digest": found.digest, "date": found.date}
     )
     return found
@@ -174,7 +178,7 @@ def _check_newest(signed: SignedRelease, cache: Path) -> None:
     """A mirror may be a day behind another, and not go back further. Raises BuildError."""
     name = f"newest-{hashlib.sha256(signed.url.encode()).hexdigest()[:32]}.json"
     try:
-        newest = int(_recall(cache, name)["date"])
+        newest = int(recall(cache, name)["date"])
     except (ValueError, KeyError, TypeError):
         newest = 0
     if signed.date < newest - RELEASE_BEHIND.amount:
@@ -185,18 +189,18 @@ def _check_newest(signed: SignedRelease, cache: Path) -> None:
             " where the archive went back on purpose"
         )
     if signed.date > newest:
-        _remember(cache, name, {"url": without_passwords(signed.url), "date": signed.date})
+        remember(cache, name, {"url": without_passwords(signed.url), "date": signed.date})
 
 
 def _known_release(cache: Path, name: str) -> tuple[float, Release] | None:
     try:
-        data = _recall(cache, name)
+        data = recall(cache, name)
         return float(data["asked"]), Release(str(data["digest"]), int(data["date"]))
     except (ValueError, KeyError, TypeError):
         return None
 
 
-def _recall(cache: Path, name: str) -> Any:
+def recall(cache: Path, name: str) -> Any:
     """What was remembered under that name; None for nothing, or where others can change it."""
     if not is_own_folder(cache, FACTS):
         return None
@@ -208,7 +212,7 @@ def _recall(cache: Path, name: str) -> Any:
         return None
 
 
-def _remember(cache: Path, name: str, data: Mapping[str, object]) -> None:
+def remember(cache: Path, name: str, data: Mapping[str, object]) -> None:
     """Best effort: a reader without the right to write asks again next time."""
     with suppress(HostError, OSError):
         cache.mkdir(parents=True, exist_ok=True)

@@ -22,7 +22,8 @@ from vmgen_build.bases.apt.archive import (
 )
 from vmgen_build.bases.apt.bootstrap import bootstrap
 from vmgen_build.bases.apt.cache import INDEX_FOLDERS, keep_packages, lists_folder, package_lists, packages_folder
-from vmgen_build.bases.supply import Ask, Making, Request, Supply
+from vmgen_build.bases.apt.size import HostApt, known_size
+from vmgen_build.bases.supply import Ask, Making, Request, Sizing, Supply
 from vmgen_build.host.programs import Requirement, needed
 from vmgen_build.host.system import parse_os_release
 from vmgen_build.plan.bases import Bootstrapped
@@ -125,6 +126,13 @@ class AptSupply(Supply):
 
     def keep(self, new: Path, packages: Path, indexes: Path) -> None:
         keep_packages(new, packages, package_lists(indexes, self.sources))
+
+    def known_size(self, sizing: Sizing) -> int | None:
+        return known_size(sizing)
+
+    def installed_size(self, sizing: Sizing, scratch: Path, *, fetch: bool) -> int | None:
+        apt = HostApt(self.sources, self.options, self.request.system.arch, scratch)
+        return apt.installed_size(sizing, fetch=fetch)
 
     def bootstrap(self, base: Bootstrapped, making: Making) -> None:
         bootstrap(base, making, self.sources, self.options, self.packages(making.cache))

@@ -61,6 +61,7 @@ def _section_step(ctx: PlanContext, installer: Installer, section: str, chosen: 
         script=_script(ctx, installer, asked),
         network=True,
         installs=True,
+        packages=tuple(asked.packages),
         inputs={name: program.entry() for name, program in programs.items()},
         probes=tuple(probe for wish, program in chosen for probe in _program_probes(ctx, wish, program)),
     )
@@ -80,6 +81,7 @@ def _named_packages(ctx: PlanContext, installer: Installer) -> Iterator[Step]:
         script=_script(ctx, installer, _Asked(packages, debconf)),
         network=True,
         installs=True,
+        packages=tuple(packages),
         probes=tuple(_package_probe(ctx, name) for name in asked),
     )
 
