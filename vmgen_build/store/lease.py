@@ -25,6 +25,9 @@ _LOCKING = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 GRACE = 60.0
 """Seconds after which a folder without a lock counts as left: one that is being made has none for a moment."""
 
+DYING = 5.0
+"""Seconds that the processes of a guest may take to be gone, once they are killed."""
+
 CGROUPS = "vmgen-build"
 """Every cgroup of a guest of ours lies under a folder of this name and then its lease's tag."""
 
@@ -44,7 +47,7 @@ def lease(cache: Path) -> Iterator[Path]:
     folder, lock = _new_folder(own_folder(cache, "tmp", PASSABLE))
     with Undo() as undo:
         undo.callback(os.close, lock)
-        undo.callback(remove_cgroups, folder.name)
+        undo.callback(_end_cgroups, folder.name)
         undo.callback(_remove, folder)
         yield folder
 
@@ -167,6 +170,17 @@ def _removed(name: str, folder: int, tmp: int | None, path: Path | None = None) 
 
 def _cgroup_tags() -> set[str]:
     return {group.name for root in CGROUP_ROOTS for group in (root / CGROUPS).glob("[0-9]*-*")}
+
+
+def _end_cgroups(tag: str) -> None:
+    """At the end of a lease, also where what ran a guest was killed: end what is left in the guest's cgroups, and wait
+    until the kernel has done so. What stays is reaped by the next run."""
+    end = time.monotonic() + DYING
+    while not remove_cgroups(tag) and time.monotonic() < end:
+        for root in CGROUP_ROOTS:
+            with suppress(OSError):
+                (root / CGROUPS / tag / "cgroup.kill").write_text("1")
+        time.sleep(0.02)
 
 
 def remove_cgroups(group: str) -> bool:

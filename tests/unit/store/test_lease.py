@@ -196,3 +196,19 @@ def test_issue_8_16_a_failing_removal_does_not_hide_the_first_error(
     assert first == "step 'users' failed"
     assert second.startswith("and what was begun is not all undone: cannot remove the scratch folder")
     assert second.endswith("mounted: Device or resource busy")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_a_lease_that_ends_ends_what_a_killed_guest_left_running(tmp_path: Path) -> None:
+    """Found by the campaign: a cgroup stayed, whose last process was still dying."""
+    pure = Path("/sys/fs/cgroup/cgroup.controllers").exists()
+    top = Path("/sys/fs/cgroup") if pure else Path("/sys/fs/cgroup/unified")
+    if not (top / "cgroup.procs").exists():
+        pytest.skip("no cgroup v2 here")
+    with lease(tmp_path) as folder:
+        group = top / vmgen_build.store.lease.CGROUPS / folder.name / "guest"
+        group.mkdir(parents=True)
+        process = subprocess.Popen(["sleep", "600"])
+        (group / "cgroup.procs").write_text(str(process.pid))
+    assert process.wait(10) == -signal.SIGKILL
+    assert not group.parent.exists()
