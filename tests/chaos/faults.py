@@ -48,7 +48,7 @@ class Blow:
         backend = self.chance.choice([self.scenario.backend, *others])
         out = self.world.folder / f"beside-{len(self.neighbours)}"
         out.mkdir(exist_ok=True)
-        run = self.world.start(backend, out=out)
+        run = self.world.start(backend, out=out, beside=True)
         self.neighbours.append((run, backend, out))
         return run
 

@@ -50,7 +50,7 @@ class Mirror:
         self._kept: dict[str, Answer] = {}
         self._lock = threading.Lock()
         handler = type("Handler", (_Handler,), {"mirror": self})
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._server = _Server(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
         self.url = f"http://127.0.0.1:{self._server.server_port}"
@@ -95,6 +95,11 @@ def _fetched(url: str) -> Answer:
         return Answer(error.code)
     except OSError:
         return Answer(502)
+
+
+class _Server(http.server.ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A build that was killed cuts its connections."""
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):

@@ -30,6 +30,9 @@ NODE_RECIPE = HERE.parent / "integration/recipes/onnode.ini"
 CACHE_SIZE, OUT_SIZE = 4 << 30, 2 << 30
 """Bytes that the two folders may hold while no disk is full."""
 
+NEIGHBOUR = "192.168.41.103"
+"""The address of a neighbour's container on the node."""
+
 LONG = 1000.0
 """Seconds after which a build that goes on counts as one that hangs."""
 
@@ -138,13 +141,15 @@ class World:
         cache: Path | None = None,
         out: Path | None = None,
         environ: Mapping[str, str] | None = None,
+        beside: bool = False,
     ) -> Run:
+        """beside: another build runs on the same node, where each container needs an address of its own."""
         words: list[object] = ["build", self.recipe(backend), "-o", out or self.out, "--cache", cache or self.cache]
         words += ["-b", "openvz" if backend == "node" else backend]
         extra = dict(environ or {})
         if backend == "node":
             assert self.server is not None
-            words += ["--host", self.server.url]
+            words += ["--host", self.server.url, *(["--build-address", NEIGHBOUR] if beside else [])]
             extra |= self.server.environ
         base = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "TERM", "PYTHONPATH")}
         return Run(words, {**base, "TMPDIR": str(self.tmp), "http_proxy": self.mirror.url, **extra}, self.scratch)
