@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, BinaryIO
 
 from vmgen_build.errors import HostError
+from vmgen_build.host.confined import user
 from vmgen_build.host.owners import changed_by_others
 from vmgen_build.host.regular import open_regular
 from vmgen_build.text import size as in_words
@@ -156,14 +157,18 @@ def _reap(goal: Path) -> None:
 
 
 def reap_parts(folder: Path, name: str | None = None) -> None:
-    """Remove the part files of this user's dead processes, and nothing else that has such a name. name: of one goal."""
+    """Remove the part files of this user's dead processes, and nothing else that has such a name. name: of one goal.
+
+    One may belong to the user that it was lent to when its writer was killed (host.confined).
+    """
+    owners = (os.geteuid(), user())
     form = re.compile(rf"\.{'.+' if name is None else re.escape(name)}\.part-[0-9a-f]+")
     for old in folder.glob(".*.part-*"):
         if not form.fullmatch(old.name):
             continue
         try:
             with open_regular(old, follow=False) as file:
-                if os.fstat(file.fileno()).st_uid == os.geteuid():
+                if os.fstat(file.fileno()).st_uid in owners:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     old.unlink(missing_ok=True)
         except OSError:

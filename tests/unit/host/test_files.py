@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from vmgen_build.errors import HostError
+from vmgen_build.host.confined import user
 from vmgen_build.host.files import reap_parts, require_own_output, sha256_of, whole_file, write_whole
 
 WRITER = """
@@ -126,3 +127,13 @@ def test_issue_8_what_a_killed_worker_began_is_removed(tmp_path: Path) -> None:
         file.write(b"whole")
     assert [name for name in left if not name.startswith(".d.")] == [".b.ova.part-x", "c.part-0123"]
     assert (tmp_path / "d").read_bytes() == b"whole"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_issue_8_a_part_that_was_lent_when_its_writer_was_killed_is_removed(tmp_path: Path) -> None:
+    """Found by the campaign: qemu-img writes as a user without rights, to whom the file belongs meanwhile."""
+    for name, owner in ((".a.qcow2.part-0123", user()), (".a.qcow2.part-4567", 1234)):
+        (tmp_path / name).write_text("half")
+        os.chown(tmp_path / name, owner or 0, owner or 0)
+    reap_parts(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [".a.qcow2.part-4567"]
