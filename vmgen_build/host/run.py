@@ -17,6 +17,7 @@ from vmgen_build.host.environment import ON_TERMINAL, environment, own
 from vmgen_build.host.lines import CHUNK, Lines
 from vmgen_build.host.programs import find_program, missing, needed
 from vmgen_build.host.stops import undisturbed
+from vmgen_build.host.syscalls import set_death_signal
 
 PIPE = subprocess.PIPE
 NULL = subprocess.DEVNULL
@@ -116,10 +117,17 @@ def run(
     fds: Sequence[int] = (),
 ) -> Finished:
     """Run a program to its end, its output kept in memory. data: its standard input. fds: open in it under their
-    numbers. Raises HostError as `start`."""
+    numbers. Raises HostError as `start`.
+
+    It is killed with this thread, which waits for it: also one that somebody stopped outlives no killed build.
+    """
     streams = {"stdin": PIPE if data else NULL, "stdout": PIPE, "stderr": PIPE}
-    options = {"cwd": cwd, "pass_fds": tuple(fds), "start_new_session": True, **streams}
+    options = {"cwd": cwd, "pass_fds": tuple(fds), "start_new_session": True, "preexec_fn": _die_with_us, **streams}
     return finish(_started(argv, env=environment(env), **options), data, timeout)
+
+
+def _die_with_us() -> None:
+    set_death_signal(signal.SIGKILL)
 
 
 def finish(

@@ -133,3 +133,31 @@ def test_issue_8_a_prepared_program_can_be_stopped() -> None:
     lines: list[str] = []
     code = run_lines(["sh", "-c", "kill -INT $$; echo still here"], lines.append, prepare=lambda: None)
     assert (code, lines) == (-signal.SIGINT, [])
+
+
+STOPPED = """
+from vmgen_build.host.run import run
+run(["sh", "-c", "echo $$ >$0; kill -STOP $$; sleep 600", __import__("sys").argv[1]])
+"""
+
+
+def test_issue_8_a_helper_that_was_stopped_goes_with_its_killed_build(tmp_path: Path) -> None:
+    """Found by the campaign: one that SIGSTOP held outlived the build for ever."""
+    note = tmp_path / "pid"
+    with subprocess.Popen([sys.executable, "-c", STOPPED, note], cwd=ROOT) as builder:
+        end = time.monotonic() + 20
+        while not (note.exists() and note.read_text().strip()):
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        builder.kill()
+    helper = Path("/proc", note.read_text().strip())
+    while _lives(helper):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def _lives(process: Path) -> bool:
+    try:
+        return "State:\tZ" not in (process / "status").read_text()
+    except OSError:
+        return False
