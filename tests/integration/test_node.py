@@ -59,7 +59,8 @@ def test_version(node: Node) -> None:
 
 
 def test_its_configuration_file(node: Node, running: int) -> None:
-    values = dict(line.split("=", 1) for line in (node.conf / "101.conf").read_text().splitlines())
+    lines = (node.conf / "101.conf").read_text().splitlines()
+    values = dict(line.split("=", 1) for line in lines if "=" in line)
     assert values["PHYSPAGES"] == '"0:76800"'
     assert values["DISKSPACE"] == '"4194304:4194304"'
     assert values["VE_PRIVATE"].endswith('/$VEID"')
@@ -190,14 +191,15 @@ def test_it_survives_its_starter_and_a_restart(node: Node, running: int) -> None
         (["create", "150", "--ostemplate", "small", "--config", "none"], 82),
         (["create", "150", "--ostemplate", "small", "--netif_add", "eth0"], 21),
         (["create", "150", "--ostemplate", "small", "--layout", "ploop"], 99),
-        (["create", "150", "--ostemplate", "small", "--ipadd", "300.1.2.3"], 71),
+        (["create", "150", "--ostemplate", "small", "--ipadd", "300.1.2.3"], 21),
         (["create", "0", "--ostemplate", "small"], 21),
         (["create", "x"], 21),
         (["start", "150"], 14),
         (["exec2", "150", "true"], 14),
         (["destroy", "150"], 14),
         (["frobnicate", "150"], 20),
-        (["create"], 20),
+        (["create"], 21),
+        ([], 20),
     ],
 )
 def test_refusals(node: Node, words: list[str], code: int) -> None:
@@ -227,7 +229,6 @@ def test_a_stopped_one(node: Node) -> None:
         assert node.vzctl("mount", 151).returncode == 0
         assert (node.seen / "vz/root/151/etc").is_dir()
         assert node.vzctl("destroy", 151).returncode == 41
-        assert node.vzctl("mount", 151).returncode == 41
         assert node.vzctl("umount", 151).returncode == 0
     finally:
         assert node.vzctl("destroy", 151).returncode == 0

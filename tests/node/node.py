@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,24 +22,49 @@ TEMPLATE={folder}/vz/template
 VE_ROOT={folder}/vz/root/$VEID
 VE_PRIVATE={folder}/vz/private/$VEID
 VE_LAYOUT=simfs
-CONFIGFILE="basic"
+CONFIGFILE="vswap-256m"
 VE0CPUUNITS=1000
 LOGFILE={folder}/vz/vzctl.log
+IPV6="yes"
 STANDIN={folder}
+STANDIN_KERNEL={kernel}
 """
 
-SAMPLE = """\
-PHYSPAGES="0:65536"
-SWAPPAGES="0:131072"
-DISKSPACE="2097152:2306867"
+LIMITS = (
+    "kmemsize lockedpages shmpages numproc vmguarpages oomguarpages numtcpsock numflock numpty numsiginfo tcpsndbuf"
+    " tcprcvbuf othersockbuf dgramrcvbuf numothersock dcachesize numfile avnumproc numiptent"
+)
+
+_SHARED = """\
+# Soft and hard limit of the disk
+DISKSPACE="2G:2.2G"
 DISKINODES="131072:144179"
 QUOTATIME="0"
 CPUUNITS="1000"
 """
 
+SAMPLES = {
+    "vswap-256m": f"""\
+# For a kernel with VSwap.
+PHYSPAGES="0:256M"
+SWAPPAGES="0:512M"
+
+{_SHARED}""",
+    "basic": f"""\
+# For a kernel without VSwap: each limit of the older kind.
+PHYSPAGES="0:unlimited"
+PRIVVMPAGES="65536:69632"
+{"".join(f'{name.upper()}="1000000:1000000"{chr(10)}' for name in LIMITS.split())}
+{_SHARED}""",
+}
+"""Like the samples that vzctl comes with, by name."""
+
 FOLDERS = "etc/vz/conf etc/vz/names etc/vz/dists vz/template/cache vz/private vz/root vz/lock vz/dump bin faults"
 WIPED = ("lxc", "net", "started")
 """Folders of run/: what a reboot forgets."""
+
+TRASH = "vztmp"
+"""Folder that stays, of private areas that `vzctl destroy` removes in the background."""
 
 LOOKED_AT = ("etc/vz", "vz/template/cache", "vz/private", "vz/root", "vz/lock", "vz/dump")
 
@@ -143,10 +169,14 @@ class Node:
         return {row["ctid"]: row["status"] for row in rows}
 
     def left_over(self) -> list[str]:
-        """What is there beyond what the node began with: files, containers, mounts, processes, devices, rules."""
+        """What is there beyond what the node began with: files, containers, mounts, processes, devices, rules. What
+        `destroy` still removes is waited for."""
+        end = time.monotonic() + 10
+        while any(self.private.glob(f"{TRASH}/*")) and time.monotonic() < end:
+            time.sleep(0.05)
         found = sorted(self._files() - self._began)
         found += [f"container {ctid} {status}" for ctid, status in self.containers().items()]
-        found += [f"mount {target}" for target in self._mounts()]
+        found += [f"mount {target}" for target in self.mounts()]
         found += [f"device {name}" for name in self._devices()]
         found += [f"rule {rule}" for rule in self._rules()]
         return found + [f"process {pid}" for pid in self._processes()]
@@ -179,11 +209,11 @@ class Node:
 
     def _files(self) -> set[str]:
         """Two levels deep: enough to see what does not belong there."""
-        return {str(path.relative_to(self.seen)) for name in LOOKED_AT for path in (self.seen / name).glob("*")} | {
-            str(path.relative_to(self.seen)) for path in (self.seen / "etc/vz").glob("*/*")
-        }
+        found = [path for name in LOOKED_AT for path in (self.seen / name).glob("*") if path.name != TRASH]
+        found += [*(self.seen / "etc/vz").glob("*/*"), *self.private.glob(f"{TRASH}/*")]
+        return {str(path.relative_to(self.seen)) for path in found}
 
-    def _mounts(self) -> list[str]:
+    def mounts(self) -> list[str]:
         lines = Path(f"/proc/{self._space.pid}/mountinfo").read_text().splitlines()
         targets = [line.split()[4] for line in lines]
         return [target for target in targets if target.startswith(f"{self.folder}/vz/root/")]
@@ -210,15 +240,17 @@ class Node:
         return found
 
 
-def make_node(folder: Path) -> Node:
-    """Lay a node out in a new folder; its path is best short and without blanks."""
+def make_node(folder: Path, *, upstream: bool = False) -> Node:
+    """Lay a node out in a new folder; its path is best short and without blanks. upstream: as vzctl is on a kernel of
+    Linux's own."""
     folder = folder.absolute()
     for name in FOLDERS.split():
         (folder / name).mkdir(parents=True)
     for name in WIPED:
         (folder / "run" / name).mkdir(parents=True)
-    (folder / "etc/vz/vz.conf").write_text(SETTINGS.format(folder=folder))
-    (folder / "etc/vz/conf/ve-basic.conf-sample").write_text(SAMPLE)
+    (folder / "etc/vz/vz.conf").write_text(SETTINGS.format(folder=folder, kernel="upstream" if upstream else "openvz"))
+    for name, text in SAMPLES.items():
+        (folder / f"etc/vz/conf/ve-{name}.conf-sample").write_text(text)
     for name in ("debian", "ubuntu"):
         (folder / f"etc/vz/dists/{name}.conf").write_text("# Debian's scripts\n")
     for name in ("vzctl", "vzlist"):

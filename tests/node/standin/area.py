@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
+from _signal import SIGINT, SIGTERM, signal  # type: ignore[import-not-found]  # signal itself loads enum
 
 from standin import containers, errors, netif, network
 from standin.commands import Call
 from standin.errors import Refused
+from standin.faults import FAILED
 from standin.options import BARE, CREATE, SET, apply, parse
 from standin.place import Place, Values, read_values
 from standin.power import addresses_of, tidy
@@ -17,51 +20,105 @@ SUFFIXES = ("tar", "tar.gz", "tar.bz2", "tar.xz")
 MOVED = ("conf", "mount", "umount", "start", "stop")
 """What destroy renames to CTID.*.destroyed."""
 
+TRASH = "vztmp"
+"""Folder beside the private areas, of those that are being removed. It stays."""
+
 
 def create(call: Call) -> int:
-    place, ctid = call.place, call.ctid
+    """In the order of vzctl's own create: the sample as CTID.conf, the name's link, VE_PRIVATE as a lock, the template
+    unpacked beside it, the root mounted for the distribution's script; last CTID.conf's own lines, with NAME=."""
     options = parse(call.words, CREATE)
     given = dict(options)
     with call.lock("creating"):
-        values = place.settings | _sample(place, given) | (call.values() if place.known(ctid) else {})
-        values |= {f"VE_{key.upper()}": given[key] for key in ("private", "root") if key in given}
-        for name, value in options:
-            if name not in ("ostemplate", "config", "private", "root", "name"):
-                values |= apply(name, value, values)
-        private = place.private(ctid, values)
-        if os.path.exists(private):
-            raise Refused(errors.PRIVATE_EXISTS, f"Private area already exists in {private}\nCreation failed")
-        values["OSTEMPLATE"] = given.get("ostemplate") or values.get("OSTEMPLATE") or values.get("DEF_OSTEMPLATE", "")
-        archive = _archive(place, values["OSTEMPLATE"])
-        if "name" in given:
-            _name(place, ctid, given["name"])
-        call.report(f"Creating container private area ({values['OSTEMPLATE']})")
-        _unpack(archive, private)
-        os.makedirs(place.root(ctid, values), exist_ok=True)
-        call.report("Performing postcreate actions")
-        place.save(ctid, _own(place, values) | {"ORIGIN_SAMPLE": given.get("config") or place.settings["CONFIGFILE"]})
-        if "name" in given:
-            place.save(ctid, {"NAME": given["name"]})
-        call.report(f"CT configuration saved to {place.path_of(ctid)}")
+        try:
+            _create(call, given, _changes(call, options))
+        except Refused as refused:
+            raise Refused(refused.code, f"{refused.message}\n{FAILED}") from None
+        call.report(f"CT configuration saved to {call.place.path_of(call.ctid)}")
         call.report("Container private area was created")
     return 0
 
 
+def _changes(call: Call, options: list[tuple[str, str]]) -> Values:
+    """Of the options that CTID.conf keeps as they are."""
+    changes: Values = {}
+    for name, value in options:
+        if name in ("private", "root"):
+            changes[f"VE_{name.upper()}"] = value
+        elif name not in ("ostemplate", "config", "name"):
+            changes |= apply(name, value, call.place.settings | changes)
+    return changes
+
+
+def _create(call: Call, given: Values, changes: Values) -> None:
+    place, ctid = call.place, call.ctid
+    sample = _begin_conf(call, given)
+    signal(SIGTERM, _end)
+    signal(SIGINT, _end)
+    try:
+        values = call.values() | changes
+        private, root = place.private(ctid, values), place.root(ctid, values)
+        if os.path.isdir(private) and os.listdir(private):
+            raise Refused(errors.PRIVATE_EXISTS, f"Private area already exists in {private}")
+        if "name" in given:
+            _name(place, ctid, given["name"])
+            call.report(f"Name {given['name']} assigned")
+        template = given.get("ostemplate") or values.get("OSTEMPLATE") or values.get("DEF_OSTEMPLATE", "")
+        archive = _archive(place, template)
+        call.report(f"Creating container private area ({template})")
+        _fill(archive, private)
+        _postcreate(call, private, root)
+    except (Refused, SystemExit):
+        if sample:
+            os.unlink(place.path_of(ctid))
+        raise
+    own = {key: changes.get(key) or values[key] for key in ("VE_ROOT", "VE_PRIVATE", "VE_LAYOUT")}
+    own |= {"OSTEMPLATE": template, **({"ORIGIN_SAMPLE": sample} if sample else {}), **changes}
+    place.save(ctid, own | ({"NAME": given["name"]} if "name" in given else {}))
+
+
+def _end(number: int, _frame: object) -> None:
+    sys.exit(128 + number)
+
+
+def _begin_conf(call: Call, given: Values) -> str:
+    """Make CTID.conf of a sample, as it is; where there is a CTID.conf, warn. The sample's name, "" for none."""
+    place = call.place
+    name = given.get("config") or place.settings["CONFIGFILE"]
+    path = f"{place.conf}/ve-{name}.conf-sample"
+    if not os.path.exists(path):
+        raise Refused(errors.NO_SAMPLE, f"Sample config {path} not found: No such file or directory")
+    if place.known(call.ctid):
+        call.report("Warning: CT config file already exists, not applying a default config sample.")
+        return ""
+    shutil.copyfile(path, place.path_of(call.ctid))
+    return name
+
+
+def _postcreate(call: Call, private: str, root: str) -> None:
+    """Debian's script does nothing that is seen here; its root is mounted for it."""
+    try:
+        containers.bind(private, root)
+    except Refused:
+        shutil.rmtree(private)
+        raise
+    call.report("Performing postcreate actions")
+    containers.unbind(root)
+
+
 def destroy(call: Call) -> int:
+    """The private area is moved away, and removed in the background."""
     place, ctid = call.place, call.ctid
     with call.lock("destroying"):
         values = call.values()
         if call.pid():
-            raise Refused(errors.RUNNING, "Container is currently running. Stop it first.")
+            raise Refused(errors.RUNNING, "Container is currently running. Stop it first.", out=True)
         tidy(call, values)
         root, private = place.root(ctid, values), place.private(ctid, values)
         if containers.is_mounted(root):
-            raise Refused(errors.MOUNTED, "Container is currently mounted (umount first)")
+            raise Refused(errors.MOUNTED, "Container is currently mounted (umount first)", out=True)
         call.report(f"Destroying container private area: {private}")
-        if os.path.exists(private):
-            gone = f"{private}.deleted"
-            os.rename(private, gone)
-            shutil.rmtree(gone)
+        _remove_later(private)
         if os.path.isdir(root):
             os.rmdir(root)
         for suffix in MOVED:
@@ -73,16 +130,34 @@ def destroy(call: Call) -> int:
     return 0
 
 
+def _remove_later(private: str) -> None:
+    if not os.path.exists(private):
+        return
+    folder = f"{os.path.dirname(private)}/{TRASH}"
+    os.makedirs(folder, exist_ok=True)
+    gone = f"{folder}/vzctl-rm-me.{os.getpid()}"
+    os.rename(private, gone)
+    if os.fork() == 0:
+        os.setsid()
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for number in range(3):
+            os.dup2(nothing, number)
+        shutil.rmtree(gone, ignore_errors=True)
+        os._exit(0)
+
+
 def change(call: Call) -> int:
-    """vzctl set."""
+    """vzctl set. With --save it makes a CTID.conf where there is none. What --applyconfig brings wins over the other
+    options of the call, in either order."""
     options = parse(call.words, SET | BARE)
     save = any(name == "save" for name, _ in options)
     with call.lock("setting"):
-        before = call.values()
+        before = call.values() if call.place.known(call.ctid) or not save else call.place.settings
         changes: Values = {}
         for name, value in options:
-            if name not in BARE:
+            if name not in (*BARE, "applyconfig"):
                 changes |= _changed(call, name, value, before | changes)
+        changes |= _applied(call.place, dict(options).get("applyconfig"))
         pid = call.pid()
         if not save and not pid:
             raise Refused(errors.NOT_RUNNING, "Unable to apply new settings on a stopped container without --save")
@@ -104,7 +179,8 @@ def _changed(call: Call, name: str, value: str, values: Values) -> Values:
         return {"NAME": value}
     devices = netif.read_netif(values)
     if name == "netif_add":
-        return netif.write_netif([*devices, netif.add_netif(call.ctid, value, values)])
+        device = netif.add_netif(call.ctid, value, values)
+        return netif.write_netif([*(d for d in devices if d["ifname"] != device["ifname"]), device])
     if name == "netif_del":
         return netif.write_netif([d for d in devices if d["ifname"] != value])
     return apply(name, value, values)
@@ -138,19 +214,14 @@ def _apply_now(call: Call, pid: int, before: Values, after: Values) -> None:
         network.run("nsenter", "--target", str(pid), "--uts", "hostname", after["HOSTNAME"])
 
 
-def _sample(place: Place, given: Values) -> Values:
-    name = given.get("config") or place.settings["CONFIGFILE"]
+def _applied(place: Place, name: str | None) -> Values:
+    if name is None:
+        return {}
     path = f"{place.conf}/ve-{name}.conf-sample"
     try:
         return read_values(path)
     except FileNotFoundError:
-        raise Refused(errors.NO_SAMPLE, f"Sample config {path} is not found") from None
-
-
-def _own(place: Place, values: Values) -> Values:
-    """What CTID.conf says itself, beside the node's settings; where the container lies always."""
-    always = ("VE_ROOT", "VE_PRIVATE", "VE_LAYOUT", "OSTEMPLATE")
-    return {k: v for k, v in values.items() if k in always or place.settings.get(k) != v}
+        raise Refused(errors.APPLY_FAILED, f"Sample config file not found: {path}") from None
 
 
 def _archive(place: Place, name: str) -> str:
@@ -162,33 +233,44 @@ def _archive(place: Place, name: str) -> str:
     raise Refused(errors.TEMPLATE_MISSING, f"Cached OS template {place.templates}/{name}.tar[.gz|.bz2|.xz] not found")
 
 
-def _unpack(archive: str, private: str) -> None:
-    """Beside its goal, which a failure never makes."""
+def _fill(archive: str, private: str) -> None:
+    """The private area is an empty folder meanwhile, which locks it."""
     import subprocess
 
     new = f"{private}.tmp"
-    shutil.rmtree(new, ignore_errors=True)
-    os.makedirs(new)
-    room = os.statvfs(new)
-    if room.f_bavail * room.f_frsize < os.stat(archive).st_size:
-        os.rmdir(new)
-        raise Refused(errors.NO_SPACE, f"Insufficient disk space in {os.path.dirname(private)}")
-    command = ["tar", "--extract", "--file", archive, "--directory", new, "--numeric-owner", "--same-permissions"]
-    if subprocess.run([*command, "--xattrs", "--xattrs-include=*", "--acls"], stdin=subprocess.DEVNULL).returncode != 0:
+    os.makedirs(private, exist_ok=True)
+    if os.path.exists(new):
+        print(f"Warning: Temp dir {new} already exists, deleting", file=sys.stderr)
         shutil.rmtree(new)
-        raise Refused(errors.UNPACK_FAILED, "Error in tar\nCreation of container private area failed")
-    os.rename(new, private)
+    os.makedirs(new)
+    try:
+        room = os.statvfs(new)
+        if room.f_bavail * room.f_frsize < os.stat(archive).st_size:
+            raise Refused(errors.NO_SPACE, f"vps-create ERROR: Insufficient disk space in {new}")
+        command = ["tar", "--extract", "--file", archive, "--directory", new, "--numeric-owner", "--same-permissions"]
+        environ = os.environ | {"VE_PRVT": new, "PRIVATE_TEMPLATE": archive}
+        command += ["--xattrs", "--xattrs-include=*", "--acls"]
+        if subprocess.run(command, stdin=subprocess.DEVNULL, env=environ).returncode != 0:
+            raise Refused(errors.UNPACK_FAILED, f"vps-create ERROR: Unpack {archive} failed")
+        os.rmdir(private)
+        os.rename(new, private)
+    except (Refused, SystemExit):
+        shutil.rmtree(new, ignore_errors=True)
+        os.rmdir(private)
+        raise
 
 
 def _name(place: Place, ctid: int, name: str) -> None:
     link = f"{place.names}/{name}"
     if not name or "/" in name or name.isdigit():
         raise Refused(errors.BAD_VALUE, f"Invalid name: {name}")
-    if os.path.lexists(link):
+    if os.path.lexists(link) and place.known(place.number(name)):
         if place.number(name) == ctid:
             return
         raise Refused(errors.NAME, f"Conflict: name {name} already used by container {place.number(name)}")
-    os.symlink(f"../conf/{ctid}.conf", link)
+    if os.path.lexists(link):
+        os.unlink(link)
+    os.symlink(f"/etc/vz/conf/{ctid}.conf", link)
 
 
 def _drop_name(place: Place, name: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 from standin import containers, errors
 from standin.errors import Refused
@@ -23,6 +24,10 @@ class Call:
         """On standard output, where vzctl's own messages go."""
         if not self._quiet:
             print(message, flush=True)
+
+    def complain(self, message: str) -> None:
+        if not self._quiet:
+            print(message, file=sys.stderr, flush=True)
 
     def values(self) -> Values:
         return self.place.values(self.ctid)
@@ -50,22 +55,20 @@ def execute(call: Call) -> int:
 
 
 def execute2(call: Call) -> int:
-    """exec2: the command's own code."""
+    """exec2: the command's own code; 3 where a signal ended it."""
     return _run(call, errors.NOT_RUNNING)
 
 
 def _run(call: Call, when_down: int) -> int:
-    """`-` is a script by standard input. A command that a signal ended cannot be told here from one that exits with 128
-    and its number: it counts as ended by the signal, in a script it does not."""
+    """`-` is a script by standard input."""
     call.values()
     if not call.words:
         raise Refused(errors.BAD_COMMAND, "No command line given for exec")
     if call.pid() == 0:
         raise Refused(when_down, "Container is not running")
-    if call.words == ["-"]:
-        return containers.attach(call.place, call.ctid, ["/bin/bash"])
-    code = containers.attach(call.place, call.ctid, ["/bin/bash", "-c", " ".join(call.words)])
-    return errors.SYSTEM_ERROR if 128 < code < 128 + 32 else code
+    words = [] if call.words == ["-"] else ["-c", " ".join(call.words)]
+    code = containers.attach(call.place, call.ctid, ["/bin/bash", *words])
+    return errors.SYSTEM_ERROR if code < 0 else code
 
 
 def enter(call: Call) -> int:

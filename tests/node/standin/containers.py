@@ -4,11 +4,26 @@ from __future__ import annotations
 
 import os
 
-from standin.errors import BAD_TEMPLATE, NO_PRIVATE, SCRIPT_FAILED, SYSTEM_ERROR, Refused
+from standin.errors import (
+    BAD_TEMPLATE,
+    CANNOT_MOUNT,
+    CANNOT_UNMOUNT,
+    NO_PRIVATE,
+    SCRIPT_FAILED,
+    SYSTEM_ERROR,
+    Refused,
+)
 from standin.place import Place, Values
 
-COMMAND_ENVIRONMENT = ("HOME=/", "TERM=linux", "PATH=/bin:/sbin:/usr/bin:/usr/sbin:.")
+COMMAND_ENVIRONMENT = (
+    "HOME=/",
+    "TERM=linux",
+    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+)
 """All that a command of exec, exec2 and runscript finds."""
+
+UNCAPABLE = "-sys_module,-mac_admin,-mac_override,-sys_time"
+"""What lxc's common.conf takes from a container."""
 
 PURE_CGROUP2 = """
 [ -e /sys/fs/cgroup/cgroup.controllers ] || mount -t cgroup2 none /sys/fs/cgroup
@@ -45,23 +60,32 @@ def mount(place: Place, ctid: int, values: Values) -> None:
     private, root = place.private(ctid, values), place.root(ctid, values)
     if not os.path.isdir(private):
         raise Refused(NO_PRIVATE, f"Container private area {private} does not exist")
-    os.makedirs(root, exist_ok=True)
-    if not _system("mount", "--bind", private, root):
-        raise Refused(SYSTEM_ERROR, f"Cannot mount {private} on {root}")
+    bind(private, root)
     try:
         for name in ("vps", str(ctid)):
             _action(place, ctid, f"{place.conf}/{name}.mount")
     except Refused:
-        _system("umount", root)
+        unbind(root)
         raise
+
+
+def bind(private: str, root: str) -> None:
+    """Raises Refused where something stale is mounted there."""
+    os.makedirs(root, exist_ok=True)
+    if not _system("mount", "--bind", private, root):
+        raise Refused(CANNOT_MOUNT, f"Can't mount: {private} {root}: No such file or directory")
+
+
+def unbind(root: str) -> None:
+    """Raises Refused where it is in use."""
+    if not _system("umount", root):
+        raise Refused(CANNOT_UNMOUNT, f"Can't umount {root}: Device or resource busy")
 
 
 def unmount(place: Place, ctid: int, values: Values) -> None:
     for name in (str(ctid), "vps"):
         _action(place, ctid, f"{place.conf}/{name}.umount")
-    root = place.root(ctid, values)
-    if not _system("umount", root) and not _system("umount", "--lazy", root):
-        raise Refused(SYSTEM_ERROR, f"Cannot unmount {root}")
+    unbind(place.root(ctid, values))
 
 
 def start(place: Place, ctid: int, values: Values, network: list[str]) -> None:
@@ -111,10 +135,45 @@ def group(place: Place) -> str:
 
 
 def attach(place: Place, ctid: int, command: list[str], environment: tuple[str, ...] = COMMAND_ENVIRONMENT) -> int:
-    """Run it inside with this process's standard streams. Its exit status; 128 and the number for a signal."""
-    head = ["lxc-attach", "-P", lxc_path(place), "-n", str(ctid), "--clear-env", "--", "/usr/bin/env", "-i"]
-    pid = os.posix_spawnp("lxc-attach", [*head, *environment, *command], os.environ)
+    """Run it inside with this process's standard streams. Its exit status; less than 0 where a signal ended it.
+
+    nsenter(1) ends as the command did, by a signal too, which lxc-attach does not.
+    """
+    init = init_pid(place, ctid)
+    head = [
+        "setpriv",
+        "--bounding-set",
+        UNCAPABLE,
+        "nsenter",
+        "--target",
+        str(init),
+        "--all",
+        "--",
+        "/usr/bin/env",
+        "-i",
+    ]
+    pid = os.fork()
+    if pid == 0:
+        try:
+            _join_cgroups(init)
+            os.execvp(head[0], [*head, *environment, *command])
+        finally:
+            os._exit(SYSTEM_ERROR)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def _join_cgroups(init: int) -> None:
+    """This process goes to where the container's init is, in each tree of cgroups."""
+    with open(f"/proc/{init}/cgroup") as file:
+        rows = [line.rstrip("\n").split(":", 2) for line in file]
+    for _, controllers, path in rows:
+        name = controllers.removeprefix("name=")
+        tops = [f"/sys/fs/cgroup/{name}"] if name else ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"]
+        for top in tops:
+            if path != "/" and os.path.exists(f"{top}{path}/cgroup.procs"):
+                with open(f"{top}{path}/cgroup.procs", "w") as group:
+                    group.write("0")
+                break
 
 
 def _configuration(place: Place, ctid: int, values: Values) -> list[str]:

@@ -30,7 +30,19 @@ iface venet0:{number} inet static
 \tnetmask 255.255.255.255
 """
 
-HEAD = "# Written anew by the node at each start of the container; own stanzas belong in interfaces.tail.\n"
+VENET6 = "\niface venet0 inet6 manual\n"
+"""Where vz.conf has IPV6=yes."""
+
+HEAD = """\
+# This file is written anew by the node at each start of the container.
+# Do not edit it: what you change here is lost.
+#
+# Stanzas of your own belong in interfaces.head, which comes first, and in
+# interfaces.tail, which comes last.
+"""
+
+TOOLS = ("ifconfig", "route")
+"""By which the stanzas set a venet's address and its route, see sets_addresses."""
 
 
 def configure(place: Place, values: Values, root: str, report: Callable[[str], None]) -> None:
@@ -47,6 +59,12 @@ def configure(place: Place, values: Values, root: str, report: Callable[[str], N
     inherited = _read("/etc/resolv.conf") if values.get("NAMESERVER") == "inherit" else ""
     if not _inside(root, lambda: _write_all(files, values, inherited)):
         report("Warning: the configuration of the distribution failed")
+
+
+def sets_addresses(root: str) -> bool:
+    """Whether the container's own scripts can set a venet's addresses and route: else it comes up without any."""
+    folders = [f"{root}/{name}" for name in ("sbin", "usr/sbin", "bin", "usr/bin")]
+    return all(any(os.path.lexists(f"{folder}/{tool}") for folder in folders) for tool in TOOLS)
 
 
 def _distribution(place: Place, values: Values) -> str:
@@ -69,7 +87,8 @@ def _files(values: Values) -> dict[str, str]:
     addresses = [a for a in values.get("IP_ADDRESS", "").split() if ":" not in a]
     if addresses:
         aliases = (ALIAS.format(number=i, address=a) for i, a in enumerate(addresses))
-        files["/etc/network/interfaces"] = HEAD + LOOPBACK + VENET + "".join(aliases)
+        sixth = VENET6 if values.get("IPV6") == "yes" else ""
+        files["/etc/network/interfaces"] = HEAD + LOOPBACK + VENET + sixth + "".join(aliases)
     return files
 
 

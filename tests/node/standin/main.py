@@ -7,7 +7,7 @@ import sys
 from _signal import SIG_DFL, SIGINT, SIGPIPE, signal  # type: ignore[import-not-found]  # signal itself loads enum
 
 from standin import commands, faults
-from standin.errors import BAD_COMMAND, NO_NODE, Refused
+from standin.errors import BAD_COMMAND, BAD_VALUE, NO_NODE, Refused
 from standin.place import Place, read_values
 
 VERSION = "vzctl version 4.11.1"
@@ -34,17 +34,23 @@ def vzctl(argv: list[str]) -> int:
     except Refused as refused:
         sys.stdout.flush()
         if not quiet:
-            print(refused.message, file=sys.stderr)
+            print(refused.message, file=sys.stdout if refused.out else sys.stderr)
         return refused.code
     finally:
         sys.stdout.flush()
 
 
 def _command(place: Place, words: list[str], quiet: bool) -> int:
-    if len(words) < 2 or words[0] not in commands.ALL:
-        raise Refused(BAD_COMMAND, "usage: vzctl [--quiet] <command> <ctid> [parameters]")
+    if not words:
+        raise Refused(BAD_COMMAND, "Usage: vzctl [options] <command> <ctid> [parameters]")
+    if words[0] not in commands.ALL:
+        raise Refused(BAD_COMMAND, f"Bad command: {words[0]}")
+    if len(words) < 2:
+        raise Refused(BAD_VALUE, "CT ID missing")
     name, who, rest = words[0], words[1], words[2:]
     ctid = place.number(who)
+    if place.upstream and not quiet and name != "status":
+        print("Directory /proc/vz not found, assuming non-OpenVZ kernel", flush=True)
     faults.meet(place, name, rest)
     return commands.ALL[name](commands.Call(place, ctid, rest, quiet))
 

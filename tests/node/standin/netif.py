@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from standin.errors import BAD_VALUE, VETH, Refused
+from standin.errors import BAD_VALUE, Refused
 from standin.place import Values
 
 Device = dict[str, str]
@@ -26,28 +26,27 @@ def write_netif(devices: list[Device]) -> Values:
 
 
 def add_netif(ctid: int, text: str, values: Values) -> Device:
-    """`ifname[,mac,host_ifname,host_mac,bridge]` as a device that the container does not have yet. Raises Refused."""
+    """`ifname[,mac,host_ifname,host_mac,bridge]` as a device. Raises Refused."""
     parts = text.split(",")
     if len(parts) > len(GIVEN) or not parts[0]:
         raise Refused(BAD_VALUE, f"Invalid value for --netif_add: {text}")
     device = dict(zip(GIVEN, parts, strict=False))
-    present = read_netif(values)
-    if any(other["ifname"] == device["ifname"] for other in present):
-        raise Refused(VETH, f"Interface {device['ifname']} already exists")
+    present = [other for other in read_netif(values) if other["ifname"] != device["ifname"]]
     device["mac"] = device.get("mac") or _automatic()
     device["host_mac"] = device.get("host_mac") or (device["mac"] if len(parts) > 1 else _automatic())
-    device["host_ifname"] = device.get("host_ifname") or _free_name(ctid, present)
+    device["host_ifname"] = device.get("host_ifname") or _free_name(ctid, device["ifname"], present)
     for key in ("ifname", "host_ifname"):
         if len(device[key]) > LONGEST_NAME:
-            raise Refused(BAD_VALUE, f"Interface name is too long: {device[key]}")
+            raise Refused(BAD_VALUE, f"Bad parameter for --netif_add: {text}")
     for key in ("mac", "host_mac"):
         device[key] = _mac(device[key])
     return device
 
 
-def _free_name(ctid: int, present: list[Device]) -> str:
+def _free_name(ctid: int, ifname: str, present: list[Device]) -> str:
+    """It follows the guest's own: that of eth1 is veth310.1."""
     taken = {device.get("host_ifname") for device in present}
-    number = 0
+    number = int(ifname.removeprefix("eth")) if ifname.removeprefix("eth").isdigit() else 0
     while f"veth{ctid}.{number}" in taken:
         number += 1
     return f"veth{ctid}.{number}"

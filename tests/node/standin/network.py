@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import subprocess
 
+from standin.dists import sets_addresses
 from standin.errors import ADDRESS_IN_USE, Refused
 from standin.netif import Device
 from standin.place import Place
@@ -62,12 +63,14 @@ def up(place: Place, ctid: int, addresses: list[str], devices: list[Device]) -> 
 
 
 def add_address(place: Place, ctid: int, pid: int, address: str) -> None:
-    """To a running container."""
-    refuse_used(place, ctid, [address])
-    inside = ("nsenter", "--target", str(pid), "--net", "ip")
-    run(*inside, "link", "set", "venet0", "up")
-    run(*inside, "address", "add", f"{address}/32", "dev", "venet0")
-    run(*inside, "route", "add", "default", "dev", "venet0")
+    """To a running container, whose own scripts set it there."""
+    if not place.upstream:
+        refuse_used(place, ctid, [address])
+    if sets_addresses(f"/proc/{pid}/root"):
+        inside = ("nsenter", "--target", str(pid), "--net", "ip")
+        run(*inside, "link", "set", "venet0", "up")
+        run(*inside, "address", "add", f"{address}/32", "dev", "venet0")
+        run(*inside, "route", "add", "default", "dev", "venet0")
     _route(place, ctid, address)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from standin.errors import BAD_ADDRESS, BAD_VALUE, NO_PLOOP, Refused
+from standin.errors import BAD_VALUE, NO_PLOOP, Refused
 from standin.place import Values
 
 PAGE = 4096
@@ -25,7 +25,7 @@ NUMBERS |= {"quotatime": "QUOTATIME", "stop-timeout": "STOP_TIMEOUT", "bootorder
 YES_NO = {"onboot": "ONBOOT", "disabled": "DISABLED"}
 
 SET = PLAIN | BEANCOUNTERS | set(NUMBERS) | set(YES_NO) | {"ram", "swap", "diskspace", "diskinodes", "name"}
-SET |= {"ipadd", "ipdel", "nameserver", "netif_add", "netif_del"}
+SET |= {"ipadd", "ipdel", "nameserver", "netif_add", "netif_del", "applyconfig"}
 CREATE = frozenset(_CREATE.split())
 BARE = frozenset(["save", "force", "setmode"])
 
@@ -63,7 +63,8 @@ def apply(name: str, value: str, values: Values) -> Values:
         limit = _size(name, value, "") // PAGE
         return {"PHYSPAGES" if name == "ram" else "SWAPPAGES": f"0:{limit}"}
     if name in BEANCOUNTERS:
-        return {key: _range(name, value, PAGE if name in IN_PAGES else 1)}
+        scale = PAGE if name in IN_PAGES else 1
+        return {key: _range(name, value, scale) if ":" in value else str(_limit(name, value, scale))}
     if name == "diskspace":
         return {key: _range(name, value, UNITS["K"])}
     if name == "diskinodes":
@@ -94,7 +95,7 @@ def address(text: str) -> str:
         except OSError:
             continue
         return plain
-    raise Refused(BAD_ADDRESS, f"Incorrect IP address: {text}")
+    raise Refused(BAD_VALUE, f"Bad parameter for --ipadd: {text}")
 
 
 def _layout(value: str) -> str:
@@ -130,12 +131,11 @@ def _range(name: str, value: str, scale: int) -> str:
     parts = value.split(":")
     if len(parts) > 2:
         raise Refused(BAD_VALUE, f"Invalid value for --{name}: {value}")
-    numbers = []
-    for part in parts:
-        if part == "unlimited":
-            numbers.append(2**63 - 1)
-        elif part.isdigit():
-            numbers.append(int(part))
-        else:
-            numbers.append(_size(name, part, "") // scale)
+    numbers = [_limit(name, part, scale) for part in parts]
     return f"{numbers[0]}:{numbers[-1]}"
+
+
+def _limit(name: str, text: str, scale: int) -> int:
+    if text == "unlimited":
+        return 2**63 - 1
+    return int(text) if text.isdigit() else _size(name, text, "") // scale

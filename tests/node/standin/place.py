@@ -38,6 +38,11 @@ class Place:
         """What a reboot wipes."""
 
     @property
+    def upstream(self) -> bool:
+        """Whether the node's kernel is one of Linux's own, on which vzctl does less."""
+        return self.settings.get("STANDIN_KERNEL") == "upstream"
+
+    @property
     def mark(self) -> str:
         """Of this node among all on the machine, in names of devices, cgroups and rules: 4 hexadecimal digits."""
         import zlib
@@ -88,7 +93,7 @@ class Place:
         try:
             return int(os.path.basename(os.readlink(f"{self.names}/{text}")).partition(".")[0])
         except (OSError, ValueError):
-            raise Refused(BAD_VALUE, f"Invalid CT ID {text}") from None
+            raise Refused(BAD_VALUE, f"Bad CT ID {text}") from None
 
 
 class Lock:
@@ -124,5 +129,13 @@ class Lock:
         except FileNotFoundError:
             return
         if holder.isdigit() and os.path.exists(f"/proc/{holder}"):
-            raise Refused(LOCKED, "Container already locked")
+            raise Refused(LOCKED, f"Locked by: pid {holder}, cmdline {_command_line(holder)}\nContainer already locked")
         os.unlink(self._path)
+
+
+def _command_line(pid: str) -> str:
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return file.read().rstrip(b"\0").replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        return ""
