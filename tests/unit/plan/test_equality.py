@@ -50,7 +50,8 @@ _EARLY = (
 )
 
 CHANGED: dict[str, str] = {
-    "openvz": "the packages for OpenVZ's network scripts stand before what is edited daily",
+    "openvz": "the packages for OpenVZ's network scripts stand before what is edited daily; INSTALL asks the node where"
+    " things lie, and limits a container on an old kernel in two calls (issue 9)",
     "vmware": _EARLY,
     "kvm": _EARLY,
 }

@@ -213,7 +213,7 @@ def test_install_names_what_is_there(part: Part) -> None:
         "OpenVZ 6",
         "OpenVZ 7",
         "Proxmox VE",
-        "cp debian-12-x86_64-123.tar.gz /vz/template/cache/",
+        'cp debian-12-x86_64-123.tar.gz "$TEMPLATE/cache/"',
         "123.mount",
     ):
         assert message in install
