@@ -15,7 +15,10 @@ settings.load_profile("any machine")
 GROUPS = {
     "host": ("test_chaos.py", "test_hosts.py"),
     "machine": ("test_disk.py", "test_import.py", "test_ova.py", "test_qemuboot.py", "test_vm.py", "test_vm_faults.py"),
-    "node": ("test_node.py", "test_onnode.py", "test_openvz.py", "test_runners.py"),
+    "node": (
+        *("test_install.py", "test_moments.py", "test_node.py", "test_onnode.py", "test_openvz.py"),
+        *("test_removal.py", "test_runners.py", "test_vzctl.py"),
+    ),
 }
 """Integration tests that share no state with the others, and run beside them."""
 

@@ -101,6 +101,14 @@ class Sshd:
             found += parents
         return found
 
+    def running(self, word: str) -> list[int]:
+        """Of the processes that were started over it, those that have this word among their arguments."""
+        found, parents = [], [self._server.pid]
+        while parents:
+            parents = [int(child) for pid in parents for child in _children(pid)]
+            found += [pid for pid in parents if word in _arguments(pid)]
+        return found
+
     def cut(self) -> None:
         """Cut all connections at once, as a fallen host would; new ones are taken all the same."""
         self._signal(signal.SIGKILL)
@@ -124,6 +132,13 @@ def _children(pid: int) -> list[str]:
     try:
         return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     except FileNotFoundError:
+        return []
+
+
+def _arguments(pid: int) -> list[str]:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
+    except OSError:
         return []
 
 

@@ -9,7 +9,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import tarfile
 import threading
 import time
@@ -20,10 +19,11 @@ from typing import Any, ClassVar
 import pytest
 
 from tests.integration.sshd import Sshd, sshd
+from tests.integration.test_install import FULL, command, created_and_probed
 from tests.node.node import Node
 
 RECIPES = Path(__file__).parent / "recipes"
-QUICK, FULL = RECIPES / "onnode.ini", RECIPES / "openvz.ini"
+QUICK = RECIPES / "onnode.ini"
 PASSWORD = "quietly-kept"
 RECORDS = Path("/var/lib/vmgen-build/builds")
 
@@ -45,10 +45,6 @@ def server(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ssh
     folder = tmp_path_factory.mktemp("sshd")
     with sshd(folder, prefix=node.inside([]), environment={"HOME": str(folder)}) as running:
         yield running
-
-
-def command(cache: Path, recipe: Path, out: Path, *words: object) -> list[str]:
-    return [sys.executable, "-m", "vmgen_build", *map(str, (recipe, "-o", out, "--cache", cache, *words))]
 
 
 @pytest.fixture()
@@ -93,59 +89,6 @@ def test_the_image_of_a_node_is_created_there_again_and_every_setting_holds(
     created_and_probed(node, bundle, json.loads(bundle.with_name("4101-openvz-amd64.manifest.json").read_text()))
 
 
-def test_the_image_of_the_local_way_is_created_on_a_node_and_every_setting_holds(
-    cache: Path, node: Node, tmp_path: Path
-) -> None:
-    line = command(cache, FULL, tmp_path, "-b", "openvz")
-    done = subprocess.run(line, capture_output=True, text=True, stdin=subprocess.DEVNULL)
-    assert done.returncode == 0, done.stderr[-4000:]
-    manifest = json.loads((tmp_path / "4101-openvz-amd64.manifest.json").read_text())
-    created_and_probed(node, tmp_path / "4101-openvz-amd64.tar", manifest)
-
-
-def created_and_probed(node: Node, bundle: Path, manifest: dict[str, Any]) -> None:
-    """As INSTALL says: the template into the cache, create, the configuration in place, start; then the probes."""
-    with tarfile.open(bundle) as tar:
-        (name,) = [n for n in tar.getnames() if n.endswith(".tar.gz")]
-        with tar.extractfile(name) as source:  # type: ignore[union-attr]
-            (node.cache / name).write_bytes(source.read())
-        conf = tar.extractfile("4101.conf").read().decode()  # type: ignore[union-attr]
-    try:
-        made = node.vzctl("create", "4101", "--ostemplate", name.removesuffix(".tar.gz"))
-        assert made.returncode == 0, made.stdout
-        folder = (node.conf / "4101.conf").read_text()
-        places = [line for line in folder.splitlines() if line.startswith(("VE_ROOT", "VE_PRIVATE"))]
-        own = [line for line in conf.splitlines() if not line.startswith(("VE_ROOT", "VE_PRIVATE", "NETIF"))]
-        (node.conf / "4101.conf").write_text("\n".join([*own, *places]) + "\n")
-        assert node.vzctl("start", "4101").returncode == 0
-        probes = [p for p in manifest["probes"] if p["kind"] == "guest" and not about_veth(p)]
-        assert len(probes) > 15
-        failing = [(p["setting"], message) for p in probes if (message := asked(node, p))]
-        assert failing == []
-    finally:
-        node.vzctl("stop", "4101", "--fast")
-        node.vzctl("destroy", "4101")
-        (node.cache / name).unlink()
-        (node.conf / "4101.conf.destroyed").unlink(missing_ok=True)
-
-
-def about_veth(probe: dict[str, Any]) -> bool:
-    """The stand-in's container is started without the two bridged devices, and so without what hangs on them."""
-    return any(word in probe["setting"] for word in ("eth1", "eth2", "gateway", "default route"))
-
-
-def asked(node: Node, probe: dict[str, Any]) -> str:
-    """ "" where it holds, or where the host cannot tell."""
-    end = time.monotonic() + max(probe["retry"], 20.0)
-    while True:
-        done = node.vzctl("--quiet", "exec2", "4101", "-", data=probe["script"])
-        if done.returncode in (0, 77):
-            return ""
-        if time.monotonic() > end:
-            return done.stdout + done.stderr
-        time.sleep(0.5)
-
-
 @pytest.fixture()
 def aside(node: Node) -> Iterator[Path]:
     """The node's template, taken out of its cache."""
@@ -178,6 +121,27 @@ def test_without_an_address_nothing_is_begun(node: Node, over_ssh: Build, aside:
     assert "[hardware] eth0: step 'packages-openvz' fetches packages" in done.stderr
     assert "add --build-address ADDRESS" in done.stderr and "making the base system" not in done.stderr
     assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.fixture()
+def bare(node: Node) -> Iterator[str]:
+    """The name of an OS template on the node that lacks what vzctl's scripts call in a container."""
+    name = "debian-12-x86_64-bare"
+    lacking = "./usr/sbin/ifconfig ./usr/sbin/route"
+    script = f'gzip -dc "$1.tar.gz" | tar -f - --delete {lacking} | gzip -1 >"$1-bare.tar.gz"'
+    subprocess.run(["bash", "-euc", script, "bash", node.cache / "debian-12-x86_64"], check=True)
+    node.begin()
+    yield name
+    (node.cache / f"{name}.tar.gz").unlink()
+    node.begin()
+
+
+def test_an_os_template_without_the_tools_for_its_route_is_named(over_ssh: Build, bare: str) -> None:
+    """The node is not blamed for it."""
+    done = over_ssh(QUICK, "--ostemplate", bare)
+    assert done.returncode == 1
+    assert f"the OS template {bare} lacks ifconfig and route" in done.stderr, done.stderr
+    assert "the node must forward it" not in done.stderr
 
 
 class OsTemplateServer(http.server.SimpleHTTPRequestHandler):
@@ -214,6 +178,7 @@ def left_by_another(node: Node) -> Iterator[Path]:
     """The record of a build that died, and its container: what the next build reaps."""
     assert node.vzctl("create", "4103", "--ostemplate", "debian-12-x86_64", "--name", "vmgen-dead").returncode == 0
     record = RECORDS / "dead"
+    RECORDS.mkdir(parents=True, exist_ok=True)
     record.write_text("own 4103\n")
     yield record
     record.unlink(missing_ok=True)
@@ -385,9 +350,8 @@ def test_a_connection_cut_while_the_root_comes_home(node: Node, server: Sshd, be
 
 def test_the_node_goes_down_in_a_step(node: Node, server: Sshd, begun: Any) -> None:
     process = begun("the script runs", *paused(60))
-    guardians = subprocess.run(["pgrep", "-f", "vmgen-guardian"], capture_output=True, text=True).stdout.split()
-    for pid in guardians:
-        os.kill(int(pid), signal.SIGKILL)
+    for pid in server.running("vmgen-guardian"):
+        os.kill(pid, signal.SIGKILL)
     node.reboot()
     server.cut()
     _, err = process.communicate(timeout=100)
@@ -409,12 +373,11 @@ def test_a_builder_that_is_killed_or_interrupted(node: Node, begun: Any, number:
 
 @pytest.mark.parametrize("backend", ["openvz", "lxc"])
 def test_what_a_dead_guardian_left_goes_with_the_next_build(
-    node: Node, begun: Any, over_ssh: Build, backend: str
+    node: Node, server: Sshd, begun: Any, over_ssh: Build, backend: str
 ) -> None:
     """Of any backend: what was made by vzctl is removed by vzctl, though lxc's containers are made by lxc-execute."""
     process = begun("the script runs", *paused(60))
-    guardians = subprocess.run(["pgrep", "-f", "vmgen-guardian"], capture_output=True, text=True).stdout.split()
-    for pid in [*map(int, guardians), process.pid]:
+    for pid in [*server.running("vmgen-guardian"), process.pid]:
         os.kill(pid, signal.SIGKILL)
     process.communicate()
     assert 4102 in node.containers()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, ClassVar
 
 from vmgen_build.errors import BuildError, HostError
+from vmgen_build.guests.node.clearing import PACKER
 from vmgen_build.guests.runners import Done, Runner, answers
 from vmgen_build.host.names import NAMELESS
 from vmgen_build.limits import NODE_TRANSFER
@@ -81,9 +82,10 @@ class Driver(ABC):
     """As users know it: "OpenVZ", "lxc"."""
 
     removal: ClassVar[str]
-    """Shell functions for the guardian (guests.node.guardian). `remove ID TAG` stops and destroys the container with
-    all that is its own, if it carries the tag or is half made; another's is left alone. It ends with 2 where none of
-    this driver's containers has such an ID."""
+    """Shell functions for the guardian (guests.node.guardian), with those of guests.node.clearing at hand. `remove ID
+    TAG` stops and destroys the container with all that is its own, if it carries the tag or is half made; another's is
+    left alone. It ends with 2 where none of this driver's containers has such an ID, with 1 where it could not, and
+    why is in $why. `cache_folder` prints where its OS templates lie."""
 
     programs: ClassVar[tuple[str, ...]] = ()
     """What it runs on the node; where the first is, it can work."""
@@ -196,7 +198,8 @@ class Driver(ABC):
         self.runner.run(["touch", "-c", "--", f"{self.cache}/{name}{SUFFIX}"])
 
     def _store(self, name: str, root: str, source: BinaryIO | None) -> None:
-        words = ["bash", "-c", STORE, "bash", self.cache, name, f".{name}.part-{self.tag}", root]
+        part = f".{name}.part-{self.tag}"
+        words = ["env", f"{PACKER}={self.tag}", "bash", "-c", STORE, "bash", self.cache, name, part, root]
         done = self.runner.run(words, data=source if source is not None else b"", timeout=float(NODE_TRANSFER.amount))
         if done.code != 0:
             raise BuildError(

@@ -1,9 +1,10 @@
 """A small process on the node that clears up when its builder is gone, however it went.
 
-It locks the build's record, /var/lib/vmgen-build/builds/TAG, in which the build's containers are listed, and reads from
-its standard input, which ends when the builder closes it, dies, or when the connection is cut. Then it removes the
-containers and the record. A record that nobody locks belongs to a build whose guardian died too (the node went down):
-the next build on the node removes what it lists.
+It locks the build's record, /var/lib/vmgen-build/builds/TAG, which lists the folder of OS templates and the build's
+containers, and reads from its standard input, which ends when the builder closes it, dies, or when the connection is
+cut. Then it removes the containers, half files of OS templates, and the record. What could not be removed stays in it.
+A record that nobody locks belongs to a build whose guardian died too (the node went down): the next build on the node
+removes what it lists.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from vmgen_build.errors import BuildError, HostError
+from vmgen_build.guests.node.clearing import FUNCTIONS, PACKER
 from vmgen_build.guests.node.driver import Driver
 from vmgen_build.guests.runners import Attached, ConnectionLost
 from vmgen_build.guests.runners.answers import names, shown
@@ -25,26 +27,34 @@ _SIGNALLED = 128
 PATIENCE = 180.0
 """Seconds that the removal of containers may take."""
 
-CLEAR = """\
-clear() {  # RECORD: removes what it lists, then the record itself, but for one that lists containers of other drivers
-    tag=${1##*/} other=
-    while read -r _ one <&3; do
-        remove "$one" "$tag"
+CLEAR = f"""\
+clear() {{  # RECORD: removes what it lists, then the record itself, but for one that lists containers of other drivers
+    tag=${{1##*/}} other='' bad=''
+    end_ours "{PACKER}=$tag"
+    while read -r what one <&3; do
+        case $what in
+            cache) rm -f -- "$one"/.*.part-"$tag" ;;
+            *) remove "$one" "$tag" ;;
+        esac
         case $? in
             0) ;;
             2) other=1 ;;
-            *) bad="$bad $one" ;;
+            *)
+                bad=1
+                why=${{why:-" $one"}}
+                ;;
         esac
     done 3<"$1"
     [ -z "$bad$other" ] && rm -f -- "$1"
-}
+}}
 """
 
 GUARD = """\
 set -u
 trap '' HUP INT TERM PIPE
-bad='' keep=''
+keep=''
 mkdir -p "$1" && chmod 0700 "$1" && record=$1/$2 && exec 9>"$record" 8>"$1.lock" && flock -n 9 || exit 75
+printf 'cache %s\\n' "$(cache_folder)" >&9
 echo ready
 while IFS= read -r line; do
     case $line in
@@ -64,12 +74,11 @@ while IFS= read -r line; do
 done
 if [ -n "$keep" ]; then rm -f -- "$record"; exit 0; fi
 clear "$record"
-[ -z "$bad" ] || { echo "not removed:$bad" >&2; exit 1; }
+[ -z "$why" ] || { echo "not removed:$why" >&2; exit 1; }
 """
 
 REAP = """\
 set -u
-bad=''
 for record in "$1"/*; do
     [ -f "$record" ] || continue
     case $2 in '' | "${record##*/}") ;; *) continue ;; esac
@@ -79,7 +88,7 @@ for record in "$1"/*; do
     fi
     exec 9<&-
 done
-[ -z "$bad" ] || { echo "not removed:$bad" >&2; exit 1; }
+[ -z "$why" ] || { echo "not removed:$why" >&2; exit 1; }
 """
 
 
@@ -108,7 +117,7 @@ class Guardian:
 def guarded(driver: Driver) -> Iterator[Guardian]:
     """At the end the node is clear again, which is waited for. Raises BuildError naming what could not be removed;
     where the body failed, its own error, which names that too (failures)."""
-    script = driver.removal + CLEAR + GUARD
+    script = FUNCTIONS + driver.removal + CLEAR + GUARD
     with driver.runner.attach(["sh", "-c", script, "vmgen-guardian", RECORDS, driver.tag]) as process:
         if _answer(process) != "ready":
             raise HostError(
@@ -147,7 +156,7 @@ def _end(process: Attached, driver: Driver) -> None:
 
 def reap(driver: Driver, tag: str = "") -> list[str]:
     """Remove what builds left whose guardians are gone; of one tag alone, wait for its guardian. The tags removed."""
-    script = driver.removal + CLEAR + REAP
+    script = FUNCTIONS + driver.removal + CLEAR + REAP
     wait = f"-w {PATIENCE:.0f}" if tag else "-n"
     done = driver.runner.run(["sh", "-c", script.replace("${3:--n}", wait), "sh", RECORDS, tag], timeout=2 * PATIENCE)
     if done.code != 0:

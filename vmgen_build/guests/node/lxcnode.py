@@ -72,9 +72,15 @@ remove() {{  # ID TAG
         {MARK}-*) return 0 ;;
         *) return 2 ;;
     esac
+    folder={CONTAINERS}/$1
+    end_ours "$folder"
+    end_ours "$folder/rootfs"
     end "$1"
-    rm -rf --one-file-system -- "{CONTAINERS}/$1"
+    discard "$folder" && return
+    why="$why container $1: something is mounted in $folder, or writes there; end that, then: rm -rf $folder."
+    return 1
 }}
+cache_folder() {{ printf '%s' {HOME}/templates; }}
 """
 
     @property

@@ -15,8 +15,10 @@ from typing import ClassVar
 
 from vmgen_build.artifacts.openvz.config import PAGE
 from vmgen_build.errors import BuildError, HostError
+from vmgen_build.guests.node.clearing import FUNCTIONS
 from vmgen_build.guests.node.driver import MARK, Driver, Setup, last_line
 from vmgen_build.guests.node.vzmessages import LOCKED, MEANS, QUOTA_OFF, SYSTEM_ERROR, causes
+from vmgen_build.guests.node.vzremoval import FREE, LOCATE, REMOVAL
 from vmgen_build.guests.runners import Done, answers
 from vmgen_build.host.undo import Undo
 
@@ -51,17 +53,17 @@ for tool in {" ".join(TOOLS)}; do command -v "$tool" >/dev/null 2>&1 || echo "$t
 """
 """Prints which of TOOLS are not there, in a container without a default route (proc(5), /proc/net/route)."""
 
+OLDER_LIMITS, NO_SUCH_SAMPLE = "basic", 109
+"""The sample that vzctl comes with for kernels without VSwap, and vzctl's exit code where it is not there."""
+
 FIRST_ID = 9001
 """Containers of a build get numbers from here on where the recipe's own is taken."""
 
-_LOCATE = """\
-VEID=$1
-. /etc/vz/vz.conf
-conf=/etc/vz/conf/$1.conf
-if [ -e "$conf" ]; then . "$conf"; fi
-printf '%s\\n%s\\n' "$VE_ROOT" "$VE_PRIVATE"
+_LOCATED = f"""\
+{LOCATE}
+located "$1"
+printf '%s\\n' "$root"
 """
-"""The configuration of vzctl is shell text, and holds the literal $VEID: ctid.conf(5)."""
 
 _SETTINGS = ". /etc/vz/vz.conf && printf '%s\\n' \"${TEMPLATE:-/vz/template}\""
 
@@ -72,47 +74,7 @@ class VzDriver(Driver):
     guest_scripts: ClassVar[str] = "vzctl"
     needs_address: ClassVar[bool] = True
     foreign_os_templates: ClassVar[bool] = True
-    removal: ClassVar[str] = (
-        """\
-quietly() {  # as long as another vzctl holds the lock, once a second
-    tries=0
-    while :; do
-        vzctl --quiet "$@" >/dev/null 2>&1
-        [ $? -eq 9 ] && [ "$tries" -lt 60 ] || return 0
-        tries=$((tries + 1))
-        sleep 1
-    done
-}
-located() {  # ID: its root and its private area, a line each
-    (
-        VEID=$1 VE_ROOT='' VE_PRIVATE=''
-        . /etc/vz/vz.conf
-        [ ! -e "/etc/vz/conf/$1.conf" ] || . "/etc/vz/conf/$1.conf"
-        printf '%s\\n%s\\n' "$VE_ROOT" "$VE_PRIVATE"
-    )
-}
-remove() {  # ID TAG
-    case $1 in *[!0-9]*) return 2 ;; esac
-    conf=/etc/vz/conf/$1.conf
-    if [ -e "$conf" ] && ! grep -q "^NAME=\\"\\{0,1\\}"""
-        + MARK
-        + """-$2\\"\\{0,1\\}\\$" "$conf"; then return 0; fi
-    places=$(located "$1")
-    if [ -e "$conf" ]; then
-        quietly stop "$1" --fast
-        quietly umount "$1"
-        quietly destroy "$1"
-    fi
-    printf '%s\\n' "$places" | while IFS= read -r place; do
-        case $place in */"$1") rm -rf --one-file-system -- "$place" "$place.tmp" ;; esac
-    done
-    rm -f -- "/etc/vz/names/"""
-        + MARK
-        + """-$2" "$conf.destroyed"
-    [ ! -e "$conf" ]
-}
-"""
-    )
+    removal: ClassVar[str] = REMOVAL
 
     @cached_property
     def cache(self) -> str:
@@ -169,7 +131,7 @@ remove() {  # ID TAG
         self._vzctl("mount", ct)
         with Undo() as undo:
             undo.callback(self._vzctl, "umount", ct)
-            located = self.runner.run(["sh", "-c", _LOCATE, "sh", ct]).out
+            located = self.runner.run(["sh", "-c", _LOCATED, "sh", ct]).out
             yield answers.path(located, self.where, f"the root of container {ct}")
 
     def explain(self, ct: str, done: Done) -> str:
@@ -197,14 +159,15 @@ remove() {  # ID TAG
         return f"enter it with:\n  vzctl enter {ct}\nand remove it with: vzctl stop {ct} && vzctl destroy {ct}"
 
     def _free(self, ct: str) -> bool:
-        """No configuration of it, no private area and no root."""
-        script = _LOCATE + '[ ! -e "$conf" ] && [ ! -e "$VE_PRIVATE" ] && ! ls -A "$VE_ROOT" 2>/dev/null | grep -q .\n'
-        return self.runner.run(["sh", "-c", script, "sh", ct]).code == 0
+        """No configuration of it, no private area, no root, nothing mounted there, and no vzctl that makes it."""
+        return self.runner.run(["sh", "-c", FUNCTIONS + LOCATE + FREE, "sh", ct]).code == 0
 
     def _limit_memory(self, ct: str, ram: int) -> None:
-        """Kernels before 042stab04x have no --ram, and take the older measure in pages."""
+        """Kernels before 042stab04x have no --ram, and take the older measure in pages; they want all the older limits,
+        which are those of a sample. What a sample brings wins over other options of its call."""
         done = self._call("set", ct, "--ram", str(ram), "--swap", "0", "--save")
         if done.code == SYSTEM_ERROR:
+            self._vzctl("set", ct, "--applyconfig", OLDER_LIMITS, "--save", fine=(NO_SUCH_SAMPLE,))
             self._vzctl("set", ct, "--privvmpages", str(ram // PAGE), "--save")
         elif done.code != 0:
             raise self._failed("set", ct, done)

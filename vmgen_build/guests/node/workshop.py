@@ -18,6 +18,7 @@ from vmgen_build.bases.supply import Request, Supply, supply_kind
 from vmgen_build.errors import BuildError, HostError
 from vmgen_build.guests.complete import complete
 from vmgen_build.guests.model import Guest, Output, Workshop
+from vmgen_build.guests.node.clearing import PACKER
 from vmgen_build.guests.node.driver import MARK, PACK, Driver, Setup
 from vmgen_build.guests.node.guardian import Guardian
 from vmgen_build.guests.node.guest import NodeGuest
@@ -153,7 +154,8 @@ class NodeWorkshop(Workshop):
 def _bring(driver: Driver, root: str, folder: Path) -> None:
     """The node packs, this host unpacks, in constant memory. Raises BuildError, HostError, ConnectionLost."""
     there, here = PACKERS[_packer(driver)]
-    with driver.runner.read(["bash", "-c", _PACK, "bash", root, there]) as stream:
+    words = ["env", f"{PACKER}={driver.tag}", "bash", "-c", _PACK, "bash", root, there]
+    with driver.runner.read(words) as stream:
         take_in(stream, here, folder, driver.where)
 
 

@@ -19,7 +19,8 @@ import pytest
 
 from vmgen_build.bases.apt import supply
 from vmgen_build.errors import BuildError, HostError
-from vmgen_build.guests.node import driver, guardian, guest, homecoming, lxcnode, vzctl, workshop
+from vmgen_build.guests.node import driver, guardian, guest, homecoming, lxcnode, vzctl, vzremoval, workshop
+from vmgen_build.guests.node.clearing import FUNCTIONS
 from vmgen_build.guests.node.driver import Driver, Setup
 from vmgen_build.guests.node.guardian import guarded, reap
 from vmgen_build.guests.node.guest import NodeGuest
@@ -35,9 +36,10 @@ from vmgen_build.plan.model import Plan, Step
 SCRIPTS = {
     "nameless": ("sh", f"set -eu\n{NAMELESS}"),
     "store": ("bash", driver.STORE),
-    "guard of OpenVZ": ("sh", vzctl.VzDriver.removal + guardian.CLEAR + guardian.GUARD),
-    "guard of lxc": ("sh", lxcnode.LxcDriver.removal + guardian.CLEAR + guardian.GUARD),
-    "reap": ("sh", vzctl.VzDriver.removal + guardian.CLEAR + guardian.REAP),
+    "guard of OpenVZ": ("sh", FUNCTIONS + vzctl.VzDriver.removal + guardian.CLEAR + guardian.GUARD),
+    "guard of lxc": ("sh", FUNCTIONS + lxcnode.LxcDriver.removal + guardian.CLEAR + guardian.GUARD),
+    "reap": ("sh", FUNCTIONS + vzctl.VzDriver.removal + guardian.CLEAR + guardian.REAP),
+    "free": ("sh", FUNCTIONS + vzremoval.LOCATE + vzremoval.FREE),
     "loader": ("sh", f"nonce=x\ndir=/run/x\n{guest.LOADER}"),
     "up": ("sh", vzctl._IS_UP),
     "create": ("sh", lxcnode._CREATE),
@@ -50,10 +52,10 @@ SCRIPTS = {
 
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_what_runs_on_a_node_passes_shellcheck(name: str) -> None:
-    """SC1090, SC1091: files of the node; SC2016: what the shell within expands; SC2086: $options is words; SC2154,
-    SC2034: names of vzctl's configuration."""
+    """SC1090, SC1091: files of the node; SC2016: what the shell within expands; SC2062: files, not a pattern;
+    SC2086: $options is words; SC2154, SC2034: names of vzctl's configuration."""
     shell, script = SCRIPTS[name]
-    check = ["shellcheck", "-s", shell, "-e", "SC1090,SC1091,SC2016,SC2086,SC2034,SC2154", "-"]
+    check = ["shellcheck", "-s", shell, "-e", "SC1090,SC1091,SC2016,SC2062,SC2086,SC2034,SC2154", "-"]
     done = subprocess.run(check, input=script, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
 
@@ -67,8 +69,8 @@ class Notebook(Driver):
     def __init__(self, folder: Path, tag: str, fails: bool = False) -> None:
         super().__init__(LocalRunner(), tag)
         self.log = folder / "log"
-        text = f"remove() {{ echo \"$1 $2\" >>'{self.log}'; {'false' if fails else 'true'}; }}\n"
-        self.removal = text  # type: ignore[misc]
+        remove = f"remove() {{ echo \"$1 $2\" >>'{self.log}'; {'false' if fails else 'true'}; }}\n"
+        self.removal = f"{remove}cache_folder() {{ echo /c; }}\n"  # type: ignore[misc]
 
     @property
     def removed(self) -> list[str]:
@@ -112,7 +114,7 @@ def test_the_guardian_removes_what_is_owned_and_its_record(records: Path, tmp_pa
     notebook = Notebook(tmp_path, "t1")
     with guarded(notebook) as guard:
         assert guard.own("101") and guard.own("102")
-        assert (records / "t1").read_text().splitlines() == ["own 101", "own 102"]
+        assert (records / "t1").read_text().splitlines() == ["cache /c", "own 101", "own 102"]
     assert notebook.removed == ["101 t1", "102 t1"] and list(records.iterdir()) == []
 
 
