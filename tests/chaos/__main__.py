@@ -1,4 +1,4 @@
-"""`python -m tests.chaos [--runs N] [--seed N] [--only N] [--quick]`: see docs/security.md. Root."""
+"""`python -m tests.chaos [--runs N] [--seed N] [--only N ...] [--quick]`: see docs/security.md. Root."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def main() -> int:
     del os.environ[_INSIDE]
     seed = words.seed if words.seed is not None else random.randrange(1 << 20)
     drawn = (draw(seed, number, quick=words.quick) for number in itertools.count(1))
-    chosen = (s for s in drawn if words.on in (s.backend, None) and words.only in (s.number, None))
+    chosen = (s for s in drawn if words.on in (s.backend, None) and s.number in (words.only or [s.number]))
     chosen = (s for s in chosen if s.number >= words.first)
-    scenarios = list(itertools.islice(chosen, 1 if words.only else words.runs))
+    scenarios = list(itertools.islice(chosen, len(words.only) if words.only else words.runs))
     adopt_orphans()
     print(f"SEED={seed}", flush=True)
     wanted = {s.backend for s in scenarios} | ({"lxc"} if any("neighbour" in s.fault for s in scenarios) else set())
@@ -58,7 +58,7 @@ def _words() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make chaos")
     parser.add_argument("--runs", type=int, default=500)
     parser.add_argument("--seed", type=int)
-    parser.add_argument("--only", type=int, help="the number of one run, to do it again")
+    parser.add_argument("--only", type=int, nargs="+", help="the numbers of some runs, to do them again")
     parser.add_argument("--first", type=int, default=1, help="the number of the first run, to share a campaign")
     parser.add_argument("--on", choices=BACKENDS, help="the runs on this backend alone")
     parser.add_argument("--quick", action="store_true", help="containers of this host alone, with a small base")
