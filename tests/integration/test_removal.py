@@ -75,21 +75,28 @@ def test_the_guardian_knows_where_os_templates_lie(node: Node) -> None:
 
 
 def test_those_of_others_stay(node: Node, record: Path) -> None:
-    """One without a name, one of another build, and one that another vzctl is just making."""
+    """One without a name, to which the link of a create that failed points; one of another build; one that another
+    vzctl is just making; and a private area that somebody unpacked by hand."""
     node.vzctl("create", 4113, "--ostemplate", small(node))
     node.vzctl("create", 4114, "--ostemplate", small(node), "--name", "vmgen-2-0123abcd")
     (node.conf / "4115.conf").write_bytes((node.conf / "ve-vswap-256m.conf-sample").read_bytes())
+    link = node.seen / f"etc/vz/names/vmgen-{TAG}"
+    link.symlink_to("/etc/vz/conf/4113.conf")
+    moved = node.private / "4120/etc"
+    moved.mkdir(parents=True)
     lock = node.folder / "vz/lock/4115.lck"
     lock.write_text(f"{os.getpid()}\ncreating\n")
     before = {path.name: path.read_bytes() for path in node.conf.glob("411*")}
     try:
-        done = reaped(node, record, 4113, 4114, 4115)
+        done = reaped(node, record, 4113, 4114, 4115, 4120)
         assert done.returncode == 0, done.stderr
         assert {path.name: path.read_bytes() for path in node.conf.glob("411*")} == before
-        assert not record.exists()
+        assert not record.exists() and not link.is_symlink() and moved.exists()
     finally:
         lock.unlink()
         (node.conf / "4115.conf").unlink()
+        moved.rmdir()
+        moved.parent.rmdir()
         for ctid in (4113, 4114):
             node.vzctl("destroy", ctid)
             (node.conf / f"{ctid}.conf.destroyed").unlink()

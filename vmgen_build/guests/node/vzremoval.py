@@ -1,8 +1,10 @@
 """How a build's OpenVZ container is removed, whatever state it is in, as shell text for guests.node.guardian.
 
 vzctl create makes CTID.conf from a sample, then the link names/NAME, then the private area; NAME= enters CTID.conf
-last. So the link tells whose a half-made container is. A CTID.conf that is a sample still, without a link and a private
-area, is what a create leaves that was killed at its first instruction.
+last. So the link tells whose a container is as long as its CTID.conf is a sample; not later, for a create that failed
+leaves its link, and the number may be another's by then. A sample without link and private area is what a create leaves
+that was killed at its first instruction. A private area without CTID.conf is a container that somebody moves here by
+hand: create has its CTID.conf all the time, and destroy takes the private area first.
 """
 
 from __future__ import annotations
@@ -60,9 +62,10 @@ finish_create() {{  # NAME: one that a lost builder began runs on, and may be ab
     await_ours "$1" 5 || end_ours "$1"
 }}
 is_ours() {{  # NAME
-    case $(readlink "{NAMES}/$1") in "$conf" | */"${{conf##*/}}") return 0 ;; esac
     grep -q "^NAME=\\"\\{{0,1\\}}$1\\"\\{{0,1\\}}\\$" "$conf" && return
-    [ ! -e "$private" ] && ! locked && is_sample
+    ! locked && is_sample || return
+    case $(readlink "{NAMES}/$1") in */"${{conf##*/}}") return 0 ;; esac
+    [ ! -e "$private" ]
 }}
 is_sample() {{
     for sample in {CONF}/ve-*.conf-sample; do
@@ -89,19 +92,27 @@ remove() {{  # ID TAG
     located "$1"
     finish_create "$name"
     located "$1"
-    if [ -e "$conf" ] && ! is_ours "$name"; then return 0; fi
+    if [ -e "$conf" ] && ! is_ours "$name"; then
+        rm -f -- "{NAMES}/$name"
+        return 0
+    fi
     end_ours "VE_PRVT=$private.tmp"
-    [ ! -e "$conf" ] || quietly stop "$1" --fast
+    whole=''
+    [ ! -e "$conf" ] || whole=1
+    [ -z "$whole" ] || quietly stop "$1" --fast
     unmount "$1" "$2"
     if mounted "$root"; then
         why="$why container $1: $root is still mounted (used by:$(users_of "$root")); end that, then: umount $root;\\
  vzctl destroy $1."
         return 1
     fi
-    [ ! -e "$conf" ] || quietly destroy "$1"
-    case $private in */"$1") discard "$private" && discard "$private.tmp" ;; esac
-    case $root in */"$1") rmdir -- "$root" 2>/dev/null ;; esac
-    if [ -e "$conf" ] || [ -e "$private" ] || [ -e "$private.tmp" ]; then
+    [ -z "$whole" ] || quietly destroy "$1"
+    rmdir -- "$private" "$root" 2>/dev/null
+    if [ ! -e "$conf" ]; then
+        case $private in */"$1") discard "$private.tmp" ;; esac
+        case $whole$private in 1*/"$1") discard "$private" ;; esac
+    fi
+    if [ -e "$conf" ] || [ -e "$private.tmp" ] || {{ [ -n "$whole" ] && [ -e "$private" ]; }}; then
         why="$why container $1: vzctl cannot destroy it: $(vzctl destroy "$1" 2>&1 | tail -n 2 | tr '\\n' ' ');\\
  remove it by: vzctl stop $1 --fast; vzctl umount $1; vzctl destroy $1; ls -d $private*."
         return 1
