@@ -89,6 +89,9 @@ def _home(place: Place, run: Run) -> bool:
     return any("bringing the root home" in str(event.get("text", "")) for event in list(run.events))
 
 
+STEPS = ("packages-network", "packages-openvz", "system", "network", "script-last", "openvz", "generalise")
+"""Of the recipe's plan."""
+
 MOMENTS: dict[str, Reached] = {
     "create begins": lambda place, run: bool(_conf(place)),
     "create unpacks": lambda place, run: (place.node.private / f"{CTID}.tmp/usr").exists(),
@@ -96,7 +99,7 @@ MOMENTS: dict[str, Reached] = {
     "set": lambda place, run: "NAME=" in _conf(place),
     "mount": lambda place, run: "STOP_TIMEOUT=" in _conf(place) and _is_mounted(place),
     "start": lambda place, run: (place.node.folder / f"run/started/{CTID}").exists(),
-    **{f"step {name}": _step(name) for name in ("packages-network", "system", "openvz", "script-last", "cleanup")},
+    **{f"step {name}": _step(name) for name in STEPS},
     "packing a template": lambda place, run: any(place.node.cache.glob(".*.part-*")),
     "way home": _home,
 }
@@ -137,7 +140,7 @@ def drawn(seed: int, moments: int) -> list[Moment]:
 def meet(place: Place, moment: Moment) -> Outcome:
     """Lose what the moment says, look, build again, look again."""
     began = time.monotonic()
-    if moment.name in ("packing a template", "step packages-network"):
+    if moment.name == "packing a template" or moment.name.startswith("step packages"):
         place.forget_templates()
     run = place.start()
     met = run.until(lambda r: MOMENTS[moment.name](place, r))
