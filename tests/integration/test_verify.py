@@ -216,6 +216,8 @@ def test_ended_at_any_moment(image: Path, cache: Path, number: signal.Signals, m
     process.send_signal(number)
     assert process.stderr is not None
     message = process.communicate(timeout=15)[1].decode()
+    if number == signal.SIGINT and message.startswith("Fatal Python error"):
+        return  # the interpreter had not begun yet
     assert "Traceback" not in message
     in_pythons_start = -signal.SIGINT
     assert process.returncode in ((130, 0, in_pythons_start) if number == signal.SIGINT else (-9, 0))
