@@ -22,7 +22,7 @@ def place(cache: Path, node: Node, tmp_path_factory: pytest.TempPathFactory) -> 
     ("name", "loss"),
     [
         ("create unpacks", "builder"),
-        ("postcreate", "both"),
+        ("set", "both"),
         ("packing a template", "interrupt"),
         ("way home", "cable"),
     ],
