@@ -132,10 +132,7 @@ def test_what_cannot_be_removed_is_named_with_its_commands_and_stays_in_the_reco
 
 
 def test_a_number_with_a_stale_mount_or_a_lock_is_not_free(node: Node) -> None:
-    root, lock = root_of(node, 4118), node.folder / "vz/lock/4119.lck"
-    gone = f"{node.folder}/vz/gone"
-    script = f"mkdir -p {root} {gone} && mount --bind {gone} {root} && rmdir {gone}"
-    subprocess.run(node.inside(["sh", "-c", script]), check=True)
+    root, lock = node.stale_mount(4118), node.folder / "vz/lock/4119.lck"
     lock.write_text(f"{os.getpid()}\ncreating\n")
     try:
         found = [

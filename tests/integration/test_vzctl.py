@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.test_install import conf_of
 from tests.integration.test_node import ADDRESS, TEMPLATE, small
 from tests.node.node import Node, make_node, template_from
 
@@ -47,8 +48,7 @@ def until(what: Callable[[], bool]) -> None:
 
 
 def conf(node: Node, ctid: int) -> dict[str, str]:
-    lines = (node.conf / f"{ctid}.conf").read_text().splitlines()
-    return {key: value.strip('"') for key, _, value in (line.partition("=") for line in lines if "=" in line)}
+    return conf_of((node.conf / f"{ctid}.conf").read_text())
 
 
 @pytest.fixture()
@@ -113,9 +113,7 @@ def test_point_1_an_existing_conf_is_kept(node: Node) -> None:
 
 def test_point_1_a_stale_mount_at_its_root(node: Node) -> None:
     """One of a folder that is gone."""
-    root, gone = f"{node.folder}/vz/root/304", f"{node.folder}/vz/gone"
-    script = f"mkdir -p {root} {gone} && mount --bind {gone} {root} && rmdir {gone}"
-    subprocess.run(node.inside(["sh", "-c", script]), check=True)
+    root = node.stale_mount(304)
     try:
         made = node.vzctl("create", 304, "--ostemplate", small(node))
         assert made.returncode == 50, made

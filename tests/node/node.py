@@ -154,6 +154,13 @@ class Node:
         """From now on, until `clear`, the private areas hold no more than this (tmpfs(5), size) altogether."""
         self._resize(size)
 
+    def stale_mount(self, ctid: int) -> str:
+        """Mount a folder that is gone at the root of this number; to be unmounted by the caller. The root."""
+        root, gone = f"{self.folder}/vz/root/{ctid}", f"{self.folder}/vz/gone"
+        script = f"mkdir -p {root} {gone} && mount --bind {gone} {root} && rmdir {gone}"
+        subprocess.run(self.inside(["sh", "-c", script]), check=True)
+        return root
+
     def clear(self) -> None:
         for fault in (self.folder / "faults").iterdir():
             fault.unlink()
