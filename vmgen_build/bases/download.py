@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, BinaryIO, TypeVar
 from vmgen_build.bases.within import within
 from vmgen_build.errors import BuildError, HostError
 from vmgen_build.host.files import is_full
-from vmgen_build.limits import DOWNLOAD, REDIRECTS
+from vmgen_build.limits import DOWNLOAD, REDIRECTS, Limit
 from vmgen_build.text import size as in_words
+from vmgen_build.text import without_passwords
 
 if TYPE_CHECKING:
     import httpx
@@ -59,7 +60,8 @@ class _Again(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Origin:
-    """What a part file is a part of. validator: for If-Range, "" where the server gave none; size: 0 if unknown."""
+    """What a part file is a part of. url: without a password; validator: for If-Range, "" where the server gave none;
+    size: 0 if unknown."""
 
     url: str
     validator: str
@@ -67,8 +69,11 @@ class _Origin:
 
 
 @contextmanager
-def open_client(patience: Patience) -> Iterator[httpx.Client]:
-    """Takes the environment's proxies (http_proxy, no_proxy ...) and the host's own certificate authorities."""
+def open_client(patience: Patience, *, secure: bool = False) -> Iterator[httpx.Client]:
+    """Takes the environment's proxies (http_proxy, no_proxy ...) and the host's own certificate authorities.
+
+    secure: nothing is asked for but by https, after a redirect either.
+    """
     import ssl
 
     import httpx
@@ -87,20 +92,31 @@ def open_client(patience: Patience) -> Iterator[httpx.Client]:
             " look at http_proxy, https_proxy, all_proxy, SSL_CERT_FILE and SSL_CERT_DIR"
         ) from error
     with client:
+        if secure:
+            client.event_hooks = {"request": [_require_https]}
         yield client
 
 
-def download(client: httpx.Client, url: str, part: Path, progress: Progress, patience: Patience) -> bool:
+def _require_https(request: httpx.Request) -> None:
+    """Raises NotThere."""
+    if request.url.scheme != "https":
+        raise NotThere("the server sends on to an address that is not https")
+
+
+def download(
+    client: httpx.Client, url: str, part: Path, progress: Progress, patience: Patience, limit: Limit = DOWNLOAD
+) -> bool:
     """Make `part` the whole file. True if it was put together from more than one answer of the server.
 
-    Raises NotThere; BuildError when the server cannot be reached or does not get further; HostError on a full disk.
-    `part` outlives all of these but the last, and any signal, to be taken up by the next call.
+    Raises NotThere, also for a file larger than the limit, of which no more is taken; BuildError when the server cannot
+    be reached or does not get further; HostError on a full disk. `part` outlives all of these but a limit and a full
+    disk, and any signal, to be taken up by the next call.
     """
     continued: list[bool] = []
 
     def attempt() -> None:
         continued.append(_start(part, url) > 0)
-        _receive(client, url, part, progress, patience)
+        _receive(client, url, part, progress, patience, limit)
 
     try:
         _persist(url, attempt, patience, lambda: _length(part))
@@ -161,7 +177,7 @@ def _persist(url: str, attempt: Callable[[], T], patience: Patience, reached: Ca
             kept = f"; {in_words(reached())} are kept, and the next try goes on from there" if reached() else ""
             tried = "once" if failures == 1 else f"{failures} times in a row"
             raise BuildError(
-                f"cannot download {url}: {reason} (tried {tried}){kept};"
+                f"cannot download {without_passwords(url)}: {reason} (tried {tried}){kept};"
                 " check the address and the network (http_proxy and https_proxy are respected)"
             )
         time.sleep(patience.pause * 2 ** (failures - 1))
@@ -185,14 +201,17 @@ def _source(part: Path) -> _Origin | None:
 def _start(part: Path, url: str) -> int:
     """The byte from which the download of `url` can go on."""
     source = _source(part)
-    if source is None or source.url != url:
+    if source is None or source.url != without_passwords(url):
         return 0
     have = _length(part)
     return have if source.validator or have == source.size else 0
 
 
-def _receive(client: httpx.Client, url: str, part: Path, progress: Progress, patience: Patience) -> None:
+def _receive(client: httpx.Client, url: str, part: Path, progress: Progress, patience: Patience, limit: Limit) -> None:
     start, source = _start(part, url), _source(part)
+    if start > limit.amount:
+        forget(part)
+        raise NotThere(limit.exceeded)
     headers = {"Accept-Encoding": "identity"}
     if start and source is not None:
         if start == source.size:
@@ -208,13 +227,13 @@ def _receive(client: httpx.Client, url: str, part: Path, progress: Progress, pat
         if answer.headers.get("Content-Type", "").startswith("text/html"):
             raise NotThere("a web page, not a file")
         begin, total = _extent(answer, start, part)
-        if total > DOWNLOAD.amount:
-            raise NotThere(DOWNLOAD.exceeded)
+        if total > limit.amount:
+            raise NotThere(limit.exceeded)
         _check_room(part, total - begin)
-        _note(part).write_text(json.dumps(asdict(_Origin(url, _validator(answer), total))) + "\n")
+        _note(part).write_text(json.dumps(asdict(_Origin(without_passwords(url), _validator(answer), total))) + "\n")
         with part.open("r+b" if begin else "wb", buffering=0) as file:
             file.seek(begin)
-            _copy(answer, file, lambda done: progress(done, total), patience)
+            _copy(answer, file, lambda done: progress(done, total), patience, limit)
 
 
 def _judge(answer: httpx.Response) -> None:
@@ -256,16 +275,18 @@ def _check_room(part: Path, needed: int) -> None:
         )
 
 
-def _copy(answer: httpx.Response, file: BinaryIO, progress: Callable[[int], None], patience: Patience) -> None:
+def _copy(
+    answer: httpx.Response, file: BinaryIO, progress: Callable[[int], None], patience: Patience, limit: Limit
+) -> None:
     """The body as it was sent: a server may call a .tar.gz a tar with the encoding gzip."""
     since = shown = time.monotonic()
     counted = 0
     for chunk in answer.iter_raw():
         file.write(chunk)
         counted += len(chunk)
-        if file.tell() > DOWNLOAD.amount:
+        if file.tell() > limit.amount:
             forget(Path(file.name))
-            raise NotThere(DOWNLOAD.exceeded)
+            raise NotThere(limit.exceeded)
         now = time.monotonic()
         if now - shown >= 0.2:
             progress(file.tell())

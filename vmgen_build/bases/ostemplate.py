@@ -164,7 +164,8 @@ def _check_may_download(choice: OsTemplateChoice, name: str, folder: Path, offli
     if not choice.sha256 and not choice.keyrings():
         raise UsageError(
             f"OS template {name} would be downloaded from {choice.url} without a check, and run as root:"
-            " give --ostemplate-sha256 HEX, or --ostemplate-keyring FILE with the key that signs its .asc;"
+            " give --ostemplate-sha256 HEX, or --ostemplate-keyring FILE with the key that signs its .asc"
+            " (in a recipe that names it: base_sha256, base_key);"
             " or put the file into the node's cache of OS templates (/vz/template/cache) yourself"
         )
     if choice.keyrings():
@@ -265,7 +266,7 @@ class _Download:
         wanted = self.choice.sha256.lower()
         if wanted and found != wanted:
             return (
-                f"{url} is not the file that --ostemplate-sha256 names:\n  asked for  {wanted}\n  downloaded {found}\n"
+                f"{url} is not the file that is asked for by its sha256:\n  asked for  {wanted}\n  downloaded {found}\n"
                 "  Compare both with what its publisher says."
             )
         keyrings = self.choice.keyrings()

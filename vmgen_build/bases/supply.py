@@ -77,6 +77,8 @@ class Supply(ABC):
     """Programs of this host that check what an archive says."""
     index_folders: ClassVar[tuple[str, ...]]
     package_folder: ClassVar[str]
+    finishes: ClassVar[bool] = False
+    """Whether a root that `bootstrap` makes is as `neutral` leaves one."""
     neutral: ClassVar[str]
     """A script of sh for the root of an OS template of others: no sources but the build's, and no service that starts
     while packages are installed. The clean-up at a build's end undoes it."""
@@ -164,10 +166,15 @@ def supply_kind(system: System) -> type[Supply]:
     return kind
 
 
+def known_supply(system: System) -> type[Supply] | None:
+    """As `supply_kind`, None where there is none."""
+    installer = find_installer(system)
+    return _named(_name_of(installer, system)) if installer else None
+
+
 def base_maker(system: System) -> tuple[type[Supply], Requirement] | None:
     """The supply that makes the system's base, and the program that it needs; None where no supply does."""
-    installer = find_installer(system)
-    kind = _named(_name_of(installer, system)) if installer else None
+    kind = known_supply(system)
     if kind is None or system.base not in kind.makers:
         return None
     return kind, kind.makers[system.base]

@@ -4,11 +4,11 @@ by an entry point of the group vmgen_build.installers."""
 from __future__ import annotations
 
 from vmgen_build.errors import VmgenError
-from vmgen_build.installers.base import GuestFile, Installer, Source
+from vmgen_build.installers.base import GuestFile, Installer, Manner, Placement, Source
 from vmgen_build.plugins import Group, own_module
 from vmgen_build.systems.model import System
 
-__all__ = ["GuestFile", "Installer", "Source", "find_installer", "installer_for"]
+__all__ = ["GuestFile", "Installer", "Manner", "Placement", "Source", "find_installer", "installer_for"]
 
 GROUP = Group[Installer]("vmgen_build.installers", "an Installer", lambda thing: isinstance(thing, Installer))
 

@@ -6,8 +6,20 @@ import re
 import shlex
 from collections.abc import Sequence
 from typing import ClassVar
+from urllib.parse import urlsplit
 
-from vmgen_build.installers.base import GuestFile, Installer, Source
+from vmgen_build.installers.base import (
+    LISTED,
+    PLAIN,
+    GuestFile,
+    Installer,
+    Manner,
+    Placement,
+    Source,
+    each_missing,
+    those_installed,
+    unpinned,
+)
 from vmgen_build.systems.model import System
 
 _APT_GET = (
@@ -24,43 +36,86 @@ _APT_GET = (
     "Dpkg::Options::=--force-confold",
 )
 
+_HIGHEST = 900
+"""A pin above 500 beats a source without one, and below 990 the release that the user asks for."""
+
 _ARMOUR = b"-----BEGIN PGP PUBLIC KEY BLOCK-----"
+
+
+_INSTALLED = 'case $(dpkg-query -W -f "\\${db:Status-Abbrev}" -- "$name" 2>/dev/null || :) in ?i*) ;; *) false ;; esac'
+"""The second letter of dpkg's abbreviation is i where the package is installed: dpkg-query(1)."""
 
 
 class Apt(Installer):
     supply: ClassVar[str] = "apt"
 
-    def install(self, packages: Sequence[str], recommends: bool = False) -> list[str]:
+    def command(self) -> list[str]:
+        """apt-get with the options that all its calls have."""
+        return list(_APT_GET)
+
+    def install(self, packages: Sequence[str], manner: Manner = PLAIN) -> str:
         if odd := [name for name in packages if name.endswith("-")]:
             raise ValueError(f"'{odd[0]}' would remove a package; write the name of one to install")
-        choice = "--install-recommends" if recommends else "--no-install-recommends"
-        return [*_APT_GET, "install", choice, "--", *packages]
+        return self._installing(packages, manner)
+
+    def install_files(self, paths: Sequence[str], manner: Manner = PLAIN) -> str:
+        return self._installing(paths, manner)
+
+    def _installing(self, words: Sequence[str], manner: Manner) -> str:
+        choice = "--install-recommends" if manner.recommends else "--no-install-recommends"
+        return f"{shlex.join([*self.command(), 'install', choice, '--', *words])}\n"
+
+    def remove(self, packages: Sequence[str]) -> str:
+        command = shlex.join([*self.command(), "remove", "--autoremove", "--purge", "--"])
+        return those_installed(packages, _INSTALLED, command)
+
+    def hold(self, packages: Sequence[str]) -> str:
+        return f"apt-mark hold -- {shlex.join(packages)}\n"
+
+    def on_hold(self, packages: Sequence[str]) -> str:
+        return each_missing(packages, 'apt-mark showhold -- "$name" | grep -q .')
 
     def is_installed(self, packages: Sequence[str]) -> str:
-        """The second letter of dpkg's abbreviation is i where the package is installed."""
-        names = " ".join(shlex.quote(name) for name in packages)
-        return (
-            "missing=0\n"
-            f"for name in {names}; do\n"
-            "    case $(dpkg-query -W -f '${db:Status-Abbrev}' -- \"$name\" 2>/dev/null || true) in\n"
-            "        ?i*) ;;\n"
-            "        *) printf '%s\\n' \"$name\"; missing=1 ;;\n"
-            "    esac\n"
-            "done\n"
-            '[ "$missing" = 0 ]\n'
-        )
+        return each_missing(unpinned(packages), _INSTALLED)
 
     def list_installed(self) -> str:
         form = r"${db:Status-Abbrev}\t${Package}\t${Version}\t${Architecture}\n"
-        return f"dpkg-query -W -f {shlex.quote(form)} | sed -n 's/^.i.\\t//p'"
+        return f"listed=$(dpkg-query -W -f {shlex.quote(form)}) &&\n    {LISTED} | sed -n 's/^.i.\\t//p'\n"
 
-    def repository(self, source: Source, system: System) -> tuple[GuestFile, ...]:
+    def remove_unneeded(self) -> str:
+        """By a list of marks of its own, in which these packages alone were installed automatically: apt-mark(8)."""
+        options = (
+            "-o APT::AutoRemove::RecommendsImportant=false -o APT::AutoRemove::SuggestsImportant=false"
+            ' -o Dir::State::extended_states="$marks"'
+        )
+        return (
+            "marks=$(mktemp)\n"
+            'xargs -r apt-mark -o Dir::State::extended_states="$marks" auto -- >"$marks.log"\n'
+            f"{shlex.join(self.command())} {options} --purge autoremove\n"
+            'rm -f -- "$marks" "$marks.log"\n'
+        )
+
+    def mark_wanted(self) -> str:
+        return "xargs -r apt-mark manual --\n"
+
+    def owners(self) -> str:
+        """dpkg knows a file by the name that its package gives it, with /usr or without: dpkg-query(1)."""
+        return (
+            r"sed -n 'p; s,^/usr/,/,p; t; s,^/,/usr/,p' | xargs -r -d '\n' dpkg-query -S -- 2>/dev/null |"
+            r" sed -n '/^diversion /d; s/: \/.*//; s/:[a-z0-9-]*//g; s/, /\n/g; p'"
+            "\n"
+        )
+
+    def repository(self, source: Source, system: System) -> Placement:
+        """A priority is a pin, apt_preferences(5): 500 is a source's by itself, and the lower number of a recipe the
+        higher one of apt's."""
         name = _file_name(source.name, system)
-        if source.key is None:
-            return (_sources_file(name, source, system, ""),)
-        ending = "asc" if source.key.lstrip().startswith(_ARMOUR) else "gpg"
-        key = GuestFile(f"/etc/apt/keyrings/{name}.{ending}", source.key)
-        return key, _sources_file(name, source, system, key.path)
+        key: tuple[GuestFile, ...] = ()
+        if source.key is not None:
+            ending = "asc" if source.key.lstrip().startswith(_ARMOUR) else "gpg"
+            key = (GuestFile(f"/etc/apt/keyrings/{name}.{ending}", source.key),)
+        sources = _sources_file(name, source, system, key[0].path if key else "")
+        return Placement((*key, sources, *_pin(name, source)))
 
     def canonical_sources(self, system: System) -> tuple[str, str]:
         if not system.archives:
@@ -77,11 +132,29 @@ def _file_name(name: str, system: System) -> str:
 
 def _sources_file(name: str, source: Source, system: System, key_path: str) -> GuestFile:
     folder = "/etc/apt/sources.list.d"
+    if source.text:
+        ending = "sources" if re.search(r"(?im)^Types:", source.text) else "list"
+        return GuestFile(f"{folder}/{name}.{ending}", without_discs(source.text).encode())
     if source.line:
         return GuestFile(f"{folder}/{name}.list", f"{_signed_line(source.line, key_path)}\n".encode())
     suite = source.suite or system.codename
-    parts = () if suite.endswith("/") else source.components
+    parts = () if suite.endswith("/") else source.components or ("main",)
     return GuestFile(f"{folder}/{name}.sources", _stanza(source.url, (suite,), parts, key_path).encode())
+
+
+def without_discs(text: str) -> str:
+    """The same with lines of discs switched off: nobody puts one in."""
+    return re.sub(r"(?m)^(?=\s*deb(-src)?\s+(\[[^\]]*\]\s*)?cdrom:)", "# ", text)
+
+
+def _pin(name: str, source: Source) -> tuple[GuestFile, ...]:
+    """By the host's name alone: what the archive calls itself is not known."""
+    if not source.priority:
+        return ()
+    address = source.url or (re.findall(r"\b[a-z]+://\S+", source.line or source.text) or [""])[0]
+    host = urlsplit(address).hostname or ""
+    text = f'Package: *\nPin: origin "{host}"\nPin-Priority: {_HIGHEST - 4 * source.priority}\n'
+    return (GuestFile(f"/etc/apt/preferences.d/{name}.pref", text.encode()),)
 
 
 def _stanza(url: str, suites: Sequence[str], parts: Sequence[str], keyring: str) -> str:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from vmgen_build.errors import Position
 from vmgen_build.plan.digests import FORMAT, digest_of
+
+if TYPE_CHECKING:
+    from vmgen_build.plan.model import Step
 
 
 class _Identified(ABC):
@@ -35,14 +40,21 @@ class _Identified(ABC):
     def as_dict(self) -> dict[str, Any]:
         return {**self.content(), "id": self.id}
 
+    def origin(self) -> Mapping[str, str]:
+        """For the manifest: the method, what it was made of in a person's words, and its sha256, "" for none."""
+        content = self.content()
+        return {"method": str(content["method"]), "source": "", "sha256": str(content.get("sha256", ""))}
+
 
 @dataclass(frozen=True)
 class Bootstrapped(_Identified):
     """A root file system that is made of a distribution's packages.
 
-    method: who makes it ("mmdebstrap"); suite "bookworm"; arch in Debian's words ("amd64").
-    packages: what it holds beside the method's minimum. release: digest of the archive's Release files, so that a new
-    point release or security update is another base. epoch: see Plan.epoch.
+    method: who makes it ("mmdebstrap"); suite "bookworm", or the version where that has no name; arch in Debian's words
+    ("amd64").
+    packages: what it holds beside the method's minimum. keys: file of this host that they are checked by, None for what
+    is known of the distribution; keys_sha256: of that file. release: digest of the archive's Release files, so that a
+    new point release or security update is another base. epoch: see Plan.epoch.
     """
 
     method: str
@@ -52,9 +64,12 @@ class Bootstrapped(_Identified):
     packages: tuple[str, ...]
     release: str
     epoch: int
+    keys: Path | None = None
+    keys_sha256: str = ""
 
     def content(self) -> Mapping[str, Any]:
-        return {
+        keys = {"keys": self.keys_sha256} if self.keys_sha256 else {}
+        return keys | {
             "method": self.method,
             "distribution": self.distribution,
             "suite": self.suite,
@@ -63,6 +78,9 @@ class Bootstrapped(_Identified):
             "release": self.release,
             "epoch": self.epoch,
         }
+
+    def origin(self) -> Mapping[str, str]:
+        return {"method": self.method, "source": f"{self.distribution} {self.suite}".strip(), "sha256": ""}
 
 
 @dataclass(frozen=True)
@@ -94,6 +112,9 @@ class OsTemplate(_Identified):
             "template": self.os_template,
         }
 
+    def origin(self) -> Mapping[str, str]:
+        return {"method": "ostemplate", "source": f"template:{self.os_template}", "sha256": self.sha256}
+
 
 @dataclass(frozen=True)
 class Tarball(_Identified):
@@ -114,10 +135,38 @@ class Tarball(_Identified):
 
 
 @dataclass(frozen=True)
+class Squashfs(_Identified):
+    """A root file system as a squashfs image of this host. file, sha256: as in Tarball."""
+
+    file: Path
+    sha256: str
+
+    def content(self) -> Mapping[str, Any]:
+        return {"method": "squashfs", "file": self.file.name, "sha256": self.sha256}
+
+
+@dataclass(frozen=True)
+class OciImage(_Identified):
+    """A container's image as an OCI layout or an archive of one, docker save's among them.
+
+    file: a folder, or an archive. sha256: of the archive; of a folder, that of the image's manifest. arch: in Debian's
+    words, of an image for several.
+    """
+
+    file: Path
+    sha256: str
+    arch: str
+
+    def content(self) -> Mapping[str, Any]:
+        return {"method": "oci", "file": self.file.name, "sha256": self.sha256, "arch": self.arch}
+
+
+@dataclass(frozen=True)
 class Image(_Identified):
     """A disk image of this host, with a root file system in one of its partitions.
 
-    file: where it lies; format: "raw", "qcow2" or "vmdk", which is known and never guessed; sha256: of its bytes, hex.
+    file: where it lies; format: "raw", "qcow2" or "vmdk", which is known and never guessed, or "ova", of a DiskMachine;
+    sha256: of its bytes, hex.
     """
 
     file: Path
@@ -151,4 +200,108 @@ class PlacedMachine(_Identified):
         return {"method": "machine", "machine": self.machine, "snapshot": self.snapshot, "state": self.state}
 
 
-Base = Bootstrapped | OsTemplate | Tarball | Image | PlacedMachine
+Root = Tarball | Squashfs | OciImage | Image
+"""What a file or folder of this host may hold a root file system as."""
+
+
+@dataclass(frozen=True)
+class Foreign(_Identified):
+    """A root of others that is brought to what a base of ours holds.
+
+    root: as what it lies here. os, arch: as in Plan, what it must be. source: where it comes from, for people, without
+    a password. where: the line of the recipe that names it. The others as in Bootstrapped.
+    """
+
+    root: Root
+    os: str
+    arch: str
+    packages: tuple[str, ...]
+    release: str
+    epoch: int
+    source: str = field(default="", compare=False)
+    where: Position = field(default=Position("", 0), compare=False)
+
+    @property
+    def title(self) -> str:
+        return f"base system of {self.source or self.root.file.name}"
+
+    def content(self) -> Mapping[str, Any]:
+        """Of the root the bytes count, and how a disk is read: not by which name or way they came."""
+        form = {"format": self.root.format} if isinstance(self.root, Image) else {}
+        return {
+            "method": "foreign",
+            "root": {"sha256": self.root.sha256, **form},
+            "os": self.os,
+            "arch": self.arch,
+            "packages": list(self.packages),
+            "release": self.release,
+            "epoch": self.epoch,
+        }
+
+    def origin(self) -> Mapping[str, str]:
+        method = str(self.root.content()["method"])
+        return {"method": method, "source": self.source, "sha256": self.root.sha256}
+
+
+@dataclass(frozen=True)
+class MinimalMachine(_Identified):
+    """A whole machine that is made here, from a root: see plan.minimal.
+
+    root: what it is made from. steps: what makes that bootable, and lets it be spoken to; they run where the root is
+    made. machine: its description as JSON (plan.machine.Machine). login: as in Facts; the last step makes it.
+    """
+
+    root: Base
+    steps: tuple[Step, ...]
+    machine: str
+    login: str = ""
+
+    @property
+    def title(self) -> str:
+        return "minimal machine"
+
+    def content(self) -> Mapping[str, Any]:
+        """Of the machine its disks and its firmware count: all else is the hypervisor's."""
+        data = json.loads(self.machine)
+        disks = {name: data[name] for name in ("drives", "firmware")}
+        return {"method": "minimal-machine", "root": self.root.id, "last": self.steps[-1].id, **disks}
+
+    def origin(self) -> Mapping[str, str]:
+        return self.root.origin()
+
+
+@dataclass(frozen=True)
+class DiskMachine(_Identified):
+    """A whole machine of a user's, that is started as it is.
+
+    image: its disk, or its disks as an OVA. communicator, login: how it is spoken to, and as whom ("" for the agent).
+    machine: as of MinimalMachine. source: where the image comes from, for people, without a password.
+    """
+
+    image: Image
+    communicator: str
+    login: str
+    machine: str
+    source: str = field(default="", compare=False)
+
+    @property
+    def title(self) -> str:
+        return f"machine of {self.source or self.image.file.name}"
+
+    def content(self) -> Mapping[str, Any]:
+        data = json.loads(self.machine)
+        disks = [[drive["name"], drive["size"]] for drive in data["drives"]]
+        return {
+            "method": "disk-machine",
+            "image": {"sha256": self.image.sha256, "format": self.image.format},
+            "communicator": self.communicator,
+            "login": self.login,
+            "disks": disks,
+            "firmware": data["firmware"],
+        }
+
+    def origin(self) -> Mapping[str, str]:
+        return {"method": "disk-machine", "source": self.source, "sha256": self.image.sha256}
+
+
+Base = Bootstrapped | OsTemplate | Foreign | Root | PlacedMachine | MinimalMachine | DiskMachine

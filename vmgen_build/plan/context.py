@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vmgen_build.catalogue.programs import Program
-from vmgen_build.installers import Installer, find_installer
+from vmgen_build.installers import Installer, Manner, find_installer
+from vmgen_build.plan.bases import Root
 from vmgen_build.plan.text.render import Renderer, override_folder
 from vmgen_build.recipe.recipe import Recipe
+from vmgen_build.recipe.sections.config import Repository
 from vmgen_build.recipe.sections.programs import Wish
 from vmgen_build.systems.model import Family, System
 
@@ -23,7 +25,16 @@ class Facts:
     release: digest of the archive's Release files. epoch: SOURCE_DATE_EPOCH, seconds.
     repositories: name of a recipe's own repository -> digest of its Release file.
     os_template: name of an OS template of others that the base is, "" for none; os_template_digest: its sha256.
+    root: a root of others that the base is made of, None for none; source: where it comes from, for people.
+    started: whether that is a whole machine, which is started as it is.
+    vendors: repositories of vendors that programs of the recipe come from, by name, with their keys in the cache.
+    repository_keys: name of such a repository, or of a vendor's -> its keys as a guest may have them (bases.soundkeys);
+    where it stands not here, the file is taken as it is: a plan that is only looked at.
+    keys: file of this host with the keys that a base of the family's packages is checked by; None for those known.
     node: the program of the node that a base made here goes to, as in Family.node_packages; "" for none.
+    agent: where the plan runs in a whole machine, the script in it that takes the build's orders; "" anywhere else.
+    login: where the hypervisor's tools take the orders, the account of uid 0 that they take them for, and that the
+    script, which runs once at each boot, lets in; "" where the script takes them itself.
     """
 
     release: str = "unknown"
@@ -31,7 +42,15 @@ class Facts:
     repositories: Mapping[str, str] = field(default_factory=dict)
     os_template: str = ""
     os_template_digest: str = ""
+    root: Root | None = None
+    source: str = ""
+    started: bool = False
+    vendors: Mapping[str, Repository] = field(default_factory=dict)
+    repository_keys: Mapping[str, bytes] = field(default_factory=dict)
+    keys: Path | None = None
     node: str = ""
+    agent: str = ""
+    login: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,6 +79,12 @@ class LeftOut(NamedTuple):
     section: str
     what: str
     reason: str
+
+
+def manner(recipe: Recipe) -> Manner:
+    """How the recipe wants its packages installed."""
+    config = recipe.config
+    return Manner(recommends=config.recommends, tolerant=config.failed_scripts == "ignore")
 
 
 def guest_renderer(recipe: Recipe, templates: Path | None) -> Renderer:

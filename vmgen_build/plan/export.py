@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
+from types import MappingProxyType
 from typing import BinaryIO
 
 from vmgen_build.errors import HostError
-from vmgen_build.filenames import wrong_file_name
+from vmgen_build.filenames import require_file_name, wrong_file_name
 from vmgen_build.host.regular import open_regular, read_regular
 from vmgen_build.host.remove import open_folder, remove_tree
 from vmgen_build.jsontext import parse_json
@@ -67,18 +68,22 @@ class _Folder:
             yield folder
 
 
-def export(plan: Plan, out: Path, inner: str = "") -> list[Path]:
+def export(plan: Plan, out: Path, inner: str = "", extra: Mapping[str, str] = MappingProxyType({})) -> list[Path]:
     """Write the plan into a folder; the paths written, in order.
 
     NN-STEP.sh               each step's script
-    files/NN-STEP/NAME       what it carries into the guest; secrets are named in plan.json, their values nowhere
-    NAME                     the backend's own files (lxc: config, metadata.yaml)
+    files/NN-STEP/NAME       what it carries into the guest; secrets are named in plan.json, their values nowhere,
+                             and so is what a build downloads
+    NAME                     the backend's own files (lxc: config, metadata.yaml), and `extra`, by name
     plan.json                the plan as data
 
     inner: the name of a folder of `out` to write into. `out` itself may be a link, as the caller named it.
     What an earlier export left there for steps that are no more is removed; nothing else is touched, and nothing is
-    written through a link that lies there. Raises HostError where the folder cannot be written.
+    written through a link that lies there. Raises HostError where the folder cannot be written, ValueError where a name
+    of `extra` is no plain file name.
     """
+    for name in extra:
+        require_file_name(name, "a backend's")
     try:
         out.mkdir(parents=True, exist_ok=True)
         with ExitStack() as stack:
@@ -87,7 +92,7 @@ def export(plan: Plan, out: Path, inner: str = "") -> list[Path]:
             if inner:
                 folder = stack.enter_context(folder.inner(inner))
             _remove_earlier(folder)
-            backend = [folder.put_text(name, text) for name, text in sorted(plan.build_recipe.items())]
+            backend = [folder.put_text(name, text) for name, text in sorted({**extra, **plan.build_recipe}.items())]
             return [*_steps(plan, folder), *backend, folder.put_text("plan.json", plan.to_json())]
     except OSError as error:
         place = error.filename or out
@@ -101,11 +106,12 @@ def step_file_name(index: int, name: str, dialect: str) -> str:
 def _steps(plan: Plan, out: _Folder) -> Iterator[Path]:
     for index, step in enumerate(plan.steps, 1):
         yield out.put_text(step_file_name(index, step.name, step.dialect), step.script, 0o755)
-        if step.files:
+        files_here = [file for file in step.files if file.source or not file.urls]
+        if files_here:
             with ExitStack() as stack:
                 files = stack.enter_context(out.inner("files"))
                 own = stack.enter_context(files.inner(f"{index:02d}-{step.name}"))
-                yield from [_carried(file, own) for file in step.files]
+                yield from [_carried(file, own) for file in files_here]
 
 
 def _carried(file: StepFile, folder: _Folder) -> Path:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from vmgen_build.catalogue import programs as catalogue
 from vmgen_build.catalogue.programs import Program
 from vmgen_build.plan.context import PlanContext
 from vmgen_build.plan.netfilter import comment
@@ -80,7 +79,7 @@ def _open_ports(ctx: PlanContext) -> Iterator[Opening]:
 
 def _allowed_programs(ctx: PlanContext) -> Iterator[Opening]:
     for name in ctx.recipe.network.allowed_programs:
-        program = catalogue.resolve(name, None, ctx.system)
+        program = ctx.recipe.catalogue.resolve(name, None, ctx.system)
         for known in program.ports if isinstance(program, Program) else ():
             for proto in PROTOCOLS[known.proto]:
                 setting = f"[network] allowed_programs: {name}"

@@ -10,7 +10,8 @@ class FirstBoot:
     """What no two machines may share, or no two builds: it goes from the image, and the first boot makes it again.
 
     name: of the unit, after "vmgen-". maker: the program that the unit runs, with its arguments. paths: what it makes;
-    the unit runs where the first of them is missing. before: units that need it; systemd.unit(5).
+    the unit runs where the first of them is missing. before: units that need it; systemd.unit(5). waits: whether the
+    boot ends only when all is made.
     """
 
     name: str
@@ -19,6 +20,7 @@ class FirstBoot:
     paths: tuple[str, ...]
     before: str = "network.target"
     after: str = ""
+    waits: bool = True
 
     @property
     def unit(self) -> str:
@@ -29,6 +31,7 @@ class FirstBoot:
         return self.maker.partition(" ")[0]
 
     def text(self) -> str:
+        kind = "oneshot" if self.waits else "exec"
         glob = "Glob" if "*" in self.paths[0] else ""
         return (
             "[Unit]\n"
@@ -36,5 +39,5 @@ class FirstBoot:
             f"ConditionPathExists{glob}=!{self.paths[0]}\n"
             f"Before={self.before}\n"
             + (f"After={self.after}\n" if self.after else "")
-            + f"\n[Service]\nType=oneshot\nExecStart={self.maker}\n\n[Install]\nWantedBy=multi-user.target\n"
+            + f"\n[Service]\nType={kind}\nExecStart={self.maker}\n\n[Install]\nWantedBy=multi-user.target\n"
         )

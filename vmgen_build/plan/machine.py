@@ -6,7 +6,7 @@ import json
 import posixpath
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import count
 from typing import Any
 
@@ -16,6 +16,9 @@ from vmgen_build.recipe.partitioning import ESP_SIZE
 from vmgen_build.recipe.recipe import Recipe
 from vmgen_build.recipe.sections.hardware import Disk, Partition
 from vmgen_build.recipe.types.network import made_mac
+
+FILE = "machine.json"
+"""The build recipe's file that holds the machine."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +56,11 @@ class Drive:
     boot: bool
     volumes: tuple[Volume, ...]
 
+    @property
+    def kind(self) -> str:
+        """Of what it hangs on: its controller for scsi, its bus for all others."""
+        return self.controller if self.bus == "scsi" else self.bus
+
 
 @dataclass(frozen=True, kw_only=True)
 class CdDrive:
@@ -61,6 +69,11 @@ class CdDrive:
     name: str
     image: str | None
     connected: bool
+
+    @property
+    def file(self) -> str | None:
+        """The image's own name, which it keeps beside the disks."""
+        return self.image and posixpath.basename(self.image)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +113,10 @@ class Machine:
         cds = tuple(CdDrive(**cd) for cd in data.pop("cds"))
         nics = tuple(Nic(**nic) for nic in data.pop("nics"))
         return cls(**data, drives=drives, cds=cds, nics=nics)
+
+    def with_disks_unknown(self) -> Machine:
+        """The same machine where nothing is known of what its disks hold: they are a user's own."""
+        return replace(self, drives=tuple(replace(drive, volumes=()) for drive in self.drives))
 
     def volumes(self) -> Iterator[tuple[Drive, Volume]]:
         for drive in self.drives:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +25,7 @@ DIALECTS = ("sh", "batch")
 class StepFile:
     """A file that a step carries into the guest: bytes known now (content), or a file of the host (source), read when
     the step runs. sha256 is over the bytes either way, so that a source that changed meanwhile is noticed.
+    urls: where it is downloaded from before that, any of them; then a plan has no source yet.
     private: it holds a secret, which others than its owner may not read."""
 
     name: str
@@ -33,6 +34,7 @@ class StepFile:
     content: bytes | None = field(default=None, repr=False)
     source: Path | None = None
     private: bool = False
+    urls: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Raises ValueError for a name that is no plain file name, and for a mode beyond 07777."""
@@ -172,12 +174,21 @@ class Step:
             "files": [
                 {"name": f.name, "sha256": f.sha256, "mode": f"{f.mode:04o}"}
                 | ({"source": str(f.source)} if f.source else {})
+                | ({"urls": list(f.urls)} if f.urls else {})
                 for f in self.files
             ],
             "secrets": sorted(self.secrets),
             "inputs": dict(self.inputs),
             "probes": [p.as_dict() for p in self.probes],
         }
+
+
+def chained(steps: Iterable[Step], parent: str) -> Iterator[Step]:
+    """The steps in their order, each the parent of the next. parent: the id of what the first stands on."""
+    for step in steps:
+        found = step.chained(parent)
+        parent = found.id
+        yield found
 
 
 @dataclass(frozen=True)

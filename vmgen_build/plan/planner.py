@@ -6,14 +6,18 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from vmgen_build.catalogue import programs as catalogue
 from vmgen_build.catalogue.programs import Program
 from vmgen_build.errors import Position, Problem, RecipeError
-from vmgen_build.plan.bases import Base, Bootstrapped, OsTemplate
+from vmgen_build.host.files import sha256_of
+from vmgen_build.installers import find_installer
+from vmgen_build.plan.bases import Base, Bootstrapped, DiskMachine, Foreign, Image, OsTemplate
 from vmgen_build.plan.context import Facts, LeftOut, PlanContext, guest_renderer
 from vmgen_build.plan.discovery import DAILY, LAST, StepModule, step_modules
-from vmgen_build.plan.model import Part, Plan, Step
+from vmgen_build.plan.machine import FILE as MACHINE
+from vmgen_build.plan.minimal import Agent, minimal_machine
+from vmgen_build.plan.model import Part, Plan, Step, chained
 from vmgen_build.recipe.recipe import Recipe
+from vmgen_build.recipe.sections.hardware import Hardware
 from vmgen_build.recipe.sections.programs import Wish
 from vmgen_build.systems import families
 from vmgen_build.systems.model import System
@@ -33,10 +37,10 @@ def make_plan(
     system = recipe.hardware.os
     if system.kind != "linux":
         refuse_unbuildable(recipe)
-    programs, unknown = _resolve(recipe.wishes, system)
+    programs, unknown = _resolve(recipe, facts)
     _refuse_conflicts(programs)
     ctx = PlanContext(recipe, system, facts, tuple(programs), guest_renderer(recipe, templates))
-    base = make_base(system, facts)
+    base, part = _begun(ctx, part)
     found = list(_all_steps(ctx, part))
     steps = [one for one in found if isinstance(one, Step)]
     left = [one for one in found if isinstance(one, LeftOut)]
@@ -49,7 +53,7 @@ def make_plan(
         arch=system.arch,
         epoch=facts.epoch,
         base=base,
-        steps=tuple(_chain(base.id, _asked(steps, part.without))),
+        steps=tuple(chained(_asked(steps, part.without), base.id)),
         build_recipe=dict(part.build_recipe),
         mirror=recipe.config.mirror,
         skipped=(*unknown, *left),
@@ -57,35 +61,80 @@ def make_plan(
     )
 
 
-def make_base(system: System, facts: Facts) -> Base:
+def _begun(ctx: PlanContext, part: Part) -> tuple[Base, Part]:
+    """What the plan starts from, and what is left of the backend's part then."""
+    hardware, facts = ctx.recipe.hardware, ctx.facts
+    if facts.started:
+        assert isinstance(facts.root, Image)
+        communicator = communicator_of(hardware)
+        login = "" if communicator == "agent" else hardware.login or ""
+        return DiskMachine(facts.root, communicator, login, part.build_recipe[MACHINE], facts.source), part
+    base = make_base(ctx.system, facts, hardware.at("os" if hardware.base is None else "base"))
+    return _in_machine(base, part, ctx) if facts.agent else (base, part)
+
+
+def communicator_of(hardware: Hardware) -> str:
+    """How a machine that is started is spoken to."""
+    return hardware.communicator or "ssh"
+
+
+def _in_machine(root: Base, part: Part, ctx: PlanContext) -> tuple[Base, Part]:
+    """The machine that a plan starts from which runs in a whole one, and what is left of the backend's part then."""
+    whole = ctx.family.machine
+    units = whole.tools["vmware"][1] if whole is not None and ctx.facts.login else ()
+    agent = Agent(ctx.facts.agent, ctx.facts.login, units)
+    base = minimal_machine(root, part, agent, ctx.renderer)
+    probes = (*(probe for step in part.packages for probe in step.probes), *part.probes)
+    return base, replace(part, packages=(), probes=probes)
+
+
+def make_base(system: System, facts: Facts, where: Position) -> Base:
+    """where: the recipe's line of its base, for what is found wrong with it."""
     if facts.os_template:
         return OsTemplate(
             os_template=facts.os_template,
             sha256=facts.os_template_digest,
             distribution=system.distribution,
-            suite=system.codename,
+            suite=system.codename or system.version,
             arch=system.arch,
-            packages=system.family.base_packages,
+            packages=system.base_packages,
             epoch=facts.epoch,
         )
     family = system.family
+    packages = tuple(dict.fromkeys((*system.base_packages, *family.node_packages.get(facts.node, ()))))
+    if facts.root is not None:
+        return Foreign(
+            root=facts.root,
+            os=system.name,
+            arch=system.arch,
+            packages=packages,
+            release=facts.release,
+            epoch=facts.epoch,
+            source=facts.source,
+            where=where,
+        )
     return Bootstrapped(
         method=system.base,
         distribution=system.distribution,
-        suite=system.codename,
+        suite=system.codename or system.version,
         arch=system.arch,
-        packages=tuple(dict.fromkeys((*family.base_packages, *family.node_packages.get(facts.node, ())))),
+        packages=packages,
         release=facts.release,
         epoch=facts.epoch,
+        keys=facts.keys,
+        keys_sha256=sha256_of(facts.keys) if facts.keys else "",
     )
 
 
 def refuse_unbuildable(recipe: Recipe) -> None:
-    """Raises RecipeError at the recipe's os, where this version has no base to build it from."""
+    """Raises RecipeError at the recipe's os, where this version has no base to build it from, and none is named."""
     system = recipe.hardware.os
-    if not system.base:
+    named = recipe.hardware.base is not None and system.kind == "linux"
+    if not system.base and not named and (find_installer(system) is None or system.unbuilt):
         built = ", ".join(buildable())
         text = f"'{system.name}' is known, but this version does not build it; write one of {built}"
+        if system.unbuilt:
+            text = f"{system.unbuilt}: no {system.name} is built for {system.arch}; write {system.name}-amd64"
         raise RecipeError([Problem(recipe.hardware.at("os"), "[hardware] os", text, code="no-base")])
 
 
@@ -95,17 +144,30 @@ def buildable() -> tuple[str, ...]:
     return tuple(f"{row.name}-{version}" for row in rows for version in row.bases)
 
 
-def _resolve(wishes: Iterable[Wish], system: System) -> tuple[list[tuple[Wish, Program]], list[LeftOut]]:
+def _resolve(recipe: Recipe, facts: Facts) -> tuple[list[tuple[Wish, Program]], list[LeftOut]]:
     """The wishes that the system can meet, and the others."""
     met: list[tuple[Wish, Program]] = []
     left: list[LeftOut] = []
-    for wish in wishes:
-        found = catalogue.resolve(wish.name, wish.choice, system)
-        if isinstance(found, Program):
+    for wish in recipe.wishes:
+        found = recipe.catalogue.resolve(wish.name, wish.choice, recipe.hardware.os)
+        if isinstance(found, Program) and _has_repository(found, recipe, facts):
             met.append((wish, found))
         else:
-            left.append(LeftOut(wish.section, wish.choice or wish.name, found.reason))
+            reason = _vendors(found) if isinstance(found, Program) else found.reason
+            left.append(LeftOut(wish.section, wish.choice or wish.name, reason))
     return met, left
+
+
+def _has_repository(program: Program, recipe: Recipe, facts: Facts) -> bool:
+    """Whether the vendor's repository that it comes from, if it does, is known with its key, or the recipe's own."""
+    known = facts.vendors.keys() | recipe.config.repos.keys()
+    return program.repository is None or program.repository.name in known
+
+
+def _vendors(program: Program) -> str:
+    """Why a program of a vendor's repository is left out."""
+    key = program.repository.key if program.repository else ""
+    return f"the key of its repository is not known here yet; a build fetches it from {key}"
 
 
 def _refuse_conflicts(programs: Iterable[tuple[Wish, Program]]) -> None:
@@ -143,10 +205,3 @@ def _steps_of(module: StepModule, ctx: PlanContext) -> Iterator[Step | LeftOut]:
         yield from module.steps(ctx)
     except ValueError as error:
         raise RecipeError([Problem(Position(str(ctx.recipe.path), 0), "", str(error))]) from error
-
-
-def _chain(parent: str, steps: Iterable[Step]) -> Iterator[Step]:
-    for step in steps:
-        chained = step.chained(parent)
-        parent = chained.id
-        yield chained

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from typing import Any
 
+from vmgen_build.catalogue.entries import Entry
 from vmgen_build.recipe.ini import Value
 from vmgen_build.secret import Secret
 from vmgen_build.text import without_passwords
@@ -31,6 +33,12 @@ class ValuesDigest:
     def add_place(self, path: str) -> None:
         """Of what is not known, and may be a slip in the name of a password: its place alone counts."""
         self._digest.update(json.dumps([path]).encode() + b"\n")
+
+    def add_programs(self, entries: Iterable[Entry]) -> None:
+        """Of the recipe's own catalogue."""
+        for entry in entries:
+            text = without_passwords(json.dumps([entry.name, entry.category, dict(entry.options)]))
+            self._digest.update(text.encode() + b"\n")
 
     def hexdigest(self) -> str:
         """64 hex digits, of sha256."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from vmgen_build.catalogue import programs
+from vmgen_build.catalogue.catalogue import Catalogue, known_programs
 from vmgen_build.errors import RecipeError
 from vmgen_build.recipe import checks, tree
 from vmgen_build.recipe.complete import with_addresses, with_macs
 from vmgen_build.recipe.ini import IniSection, Value
+from vmgen_build.recipe.ownprograms import with_own_programs
 from vmgen_build.recipe.problems import IGNORED, Problems, place
 from vmgen_build.recipe.profiles import Sources
 from vmgen_build.recipe.reader import Reader, Unknown
@@ -42,11 +43,14 @@ def load(
         tree.set_option(root, setting, problems)
         sources.folders[f"--set {setting.partition('=')[0].strip()}"] = path.parent
     sources.take_in(root, path.parent, (path.resolve(),))
+    known = known_programs()
+    catalogue = with_own_programs(known, root, sources)
     if not sources.complete:
         raise RecipeError(problems.errors())
     context = Context(sources.folders) if environ is None else Context(sources.folders, _variables(environ))
     reader = Reader(problems, context, report_missing=not sources.lost)
-    recipe = _Loader(root, file, problems, reader).recipe(path)
+    reader.digest.add_programs(catalogue.beyond(known))
+    recipe = _Loader(root, problems, reader, catalogue).recipe(path)
     if errors := problems.errors():
         raise RecipeError(errors, problems.warnings())
     return recipe
@@ -57,8 +61,8 @@ def _variables(environ: Mapping[str, str]) -> Callable[[str], Secret | None]:
 
 
 class _Loader:
-    def __init__(self, root: IniSection, file: str, problems: Problems, reader: Reader) -> None:
-        self.root, self.file, self.problems, self.reader = root, file, problems, reader
+    def __init__(self, root: IniSection, problems: Problems, reader: Reader, catalogue: Catalogue) -> None:
+        self.root, self.problems, self.reader, self.catalogue = root, problems, reader, catalogue
         self.wishes: list[Wish] = []
 
     def recipe(self, path: Path) -> Recipe:
@@ -73,6 +77,7 @@ class _Loader:
             users=users,
             config=config,
             wishes=tuple(self.wishes),
+            catalogue=self.catalogue,
         )
         if self.reader.report_missing:
             checks.run(draft, self.problems)
@@ -84,13 +89,14 @@ class _Loader:
             users=users,
             config=config,
             wishes=draft.wishes,
+            catalogue=self.catalogue,
             others=read,
             warnings=self.problems.warnings(),
         )
 
     def _section(self, name: str) -> Section:
         registered = recipe_sections()[name]
-        ini = self.root.sections.get(name) or IniSection(name, 1, self.file, 0)
+        ini = self.root.sections.get(name) or IniSection(name, 1, self.root.file, 0)
         return self.reader.read(registered.cls, ini, (name,), self._wish(name) if registered.programs else None)
 
     def _wish(self, section: str) -> Unknown:
@@ -103,7 +109,7 @@ class _Loader:
                 self.problems.warn(value.where, place((section,), value.key), message, "empty-program")
                 return
             path = place((section,), value.key)
-            if programs.is_known(value.key):
+            if self.catalogue.is_known(value.key):
                 self.reader.digest.add(path, value, None)
             else:
                 self.reader.digest.add_place(path)

@@ -10,9 +10,9 @@ from vmgen_build import resources
 from vmgen_build.errors import Position, Problem, RecipeError
 from vmgen_build.limits import RECIPE_FILES
 from vmgen_build.recipe import ini, slips, tree
-from vmgen_build.recipe.ini import IniSection
+from vmgen_build.recipe.ini import IniSection, Value
 from vmgen_build.recipe.problems import Problems, did_you_mean, shown
-from vmgen_build.recipe.source import read_text
+from vmgen_build.recipe.source import A_RECIPE, PROGRAMS, Kind, read_text
 
 _OPTION = "[config] profiles"
 _ENDING = ".ini"
@@ -34,17 +34,39 @@ class Sources:
     lost: bool = False
 
     def read(self, path: Path, file: str) -> IniSection:
-        """A file's tree, its slips mended. Raises RecipeError where there is no text to read."""
+        """A recipe's or a profile's tree, its slips mended. Raises RecipeError where there is no text to read."""
+        root = self._parsed(path, file, A_RECIPE)
+        slips.mend(root, self.problems)
+        return root
+
+    def _parsed(self, path: Path, file: str, kind: Kind) -> IniSection:
         self.count += 1
         if self.count > RECIPE_FILES.amount:
             raise RecipeError([Problem(Position(file, 0), "", f"is one file too many: {RECIPE_FILES.exceeded}")])
-        text = read_text(path, file)
+        text = read_text(path, file, kind)
         self.folders[file] = path.parent
         document = ini.parse(text, file, self.problems)
         self.complete = self.complete and document.complete
         self.lost = self.lost or document.lost
-        slips.mend(document.root, self.problems)
         return document.root
+
+    def programs(self, value: Value, name: str, option: str) -> IniSection | None:
+        """The tree of a file of programs, which a value names; None where it cannot be read, which is reported as a
+        problem of the option."""
+        path = self.folders.get(value.file, Path()) / Path(name)
+        if not name.endswith(_ENDING) or not _is_file(path):
+            text = f"there is no file {shown(str(path))}; name one that ends in {_ENDING}, relative to the recipe"
+            self.problems.error(value.where, option, text, "file")
+            return None
+        try:
+            return self._parsed(path, str(path), PROGRAMS)
+        except RecipeError as error:
+            self._report(error)
+            return None
+
+    def _report(self, error: RecipeError) -> None:
+        for problem in error.problems:
+            self.problems.error(problem.where, problem.path, problem.text, problem.code)
 
     def take_in(self, root: IniSection, folder: Path, chain: tuple[Path, ...]) -> None:
         """Merge the profiles that `root` names under it, and theirs under them. Among several the later wins."""
@@ -66,8 +88,7 @@ class Sources:
         try:
             profile = self.read(path, file)
         except RecipeError as error:
-            for problem in error.problems:
-                self.problems.error(problem.where, problem.path, problem.text, problem.code)
+            self._report(error)
             return
         self.take_in(profile, path.parent, (*chain, path.resolve()))
         if "config" in profile.sections:

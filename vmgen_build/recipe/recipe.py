@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from vmgen_build.catalogue.catalogue import Catalogue, known_programs
 from vmgen_build.errors import Problem
 from vmgen_build.recipe.schema import Section
 from vmgen_build.recipe.sections.config import Config
@@ -20,8 +21,8 @@ class Recipe:
     """path: as the user named it. digest: sha256 over all values of the recipe, its profiles and --set, the secret
     ones left out (recipe.digest).
 
-    wishes: programs asked for, in the recipe's order. others: every further section by name; steps of one's own
-    read them there.
+    wishes: programs asked for, in the recipe's order; catalogue: what they mean. others: every further section by
+    name; steps of one's own read them there.
     warnings: what is odd but builds.
     """
 
@@ -32,6 +33,7 @@ class Recipe:
     users: Users
     config: Config
     wishes: tuple[Wish, ...]
+    catalogue: Catalogue = field(default_factory=known_programs, compare=False, repr=False)
     others: Mapping[str, Section] = field(default_factory=dict)
     warnings: tuple[Problem, ...] = ()
 

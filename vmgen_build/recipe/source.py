@@ -1,7 +1,8 @@
-"""The text of a recipe's file, or one clear message why there is none."""
+"""The text of a recipe's file, or of one that it names, or one clear message why there is none."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from vmgen_build.errors import Position, Problem, RecipeError
@@ -9,7 +10,19 @@ from vmgen_build.host.regular import open_regular
 from vmgen_build.limits import RECIPE, RECIPE_LINES
 
 
-def read_text(path: Path, file: str) -> str:
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a file is, for messages. name: "a recipe"; least: what the smallest holds."""
+
+    name: str
+    least: str
+
+
+A_RECIPE = Kind("a recipe", "a recipe has at least [hardware] with vm_id and os")
+PROGRAMS = Kind("a file of programs", "a program is a section, [name], with packages = …")
+
+
+def read_text(path: Path, file: str, kind: Kind = A_RECIPE) -> str:
     """The file's text without a byte order mark. `file` is how messages name it. Raises RecipeError."""
     try:
         with open_regular(path) as stream:
@@ -22,13 +35,13 @@ def read_text(path: Path, file: str) -> str:
         reason = getattr(error, "strerror", None) or "its name holds a NUL character"
         raise _refused(file, f"cannot be read: {reason}") from None
     if len(data) > RECIPE.amount:
-        raise _refused(file, f"is too large to be a recipe: {RECIPE.exceeded}")
+        raise _refused(file, f"is too large to be {kind.name}: {RECIPE.exceeded}")
     if data.count(b"\n") >= RECIPE_LINES.amount:
-        raise _refused(file, f"has too many lines to be a recipe: {RECIPE_LINES.exceeded}")
+        raise _refused(file, f"has too many lines to be {kind.name}: {RECIPE_LINES.exceeded}")
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise _refused(file, "is UTF-16 text; save it as UTF-8")
     if (nul := data.find(b"\0")) >= 0:
-        raise _refused(file, "holds a NUL byte: it is binary; a recipe is plain text", _line(data, nul))
+        raise _refused(file, f"holds a NUL byte: it is binary; {kind.name} is plain text", _line(data, nul))
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -36,7 +49,7 @@ def read_text(path: Path, file: str) -> str:
             file, f"is not UTF-8 text (byte 0x{data[error.start]:02x}); save it as UTF-8", _line(data, error.start)
         ) from None
     if not text.strip():
-        raise _refused(file, "is empty; a recipe has at least [hardware] with vm_id and os")
+        raise _refused(file, f"is empty; {kind.least}")
     return text
 
 

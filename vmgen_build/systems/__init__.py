@@ -8,9 +8,9 @@ import pkgutil
 from functools import cache
 
 from vmgen_build.plugins import Group
-from vmgen_build.systems.model import Archive, Distribution, Edition, Family, System
+from vmgen_build.systems.model import Archive, Distribution, Edition, Family, System, Tried
 
-__all__ = ["Archive", "Distribution", "Edition", "Family", "System", "families"]
+__all__ = ["Archive", "Distribution", "Edition", "Family", "System", "Tried", "families"]
 
 GROUP = Group[Family]("vmgen_build.families", "a Family", lambda thing: isinstance(thing, Family))
 

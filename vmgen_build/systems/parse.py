@@ -9,7 +9,7 @@ from dataclasses import replace
 from difflib import get_close_matches
 
 from vmgen_build.systems import families
-from vmgen_build.systems.model import Archive, Distribution, Edition, Family, System
+from vmgen_build.systems.model import Archive, Distribution, Edition, Family, System, WholeMachine
 
 _ARCHES: Mapping[str, str] = {
     "amd64": "amd64",
@@ -31,6 +31,9 @@ _ARCHES: Mapping[str, str] = {
 
 _LONGEST = 64
 """Characters of a name; a longer one is not compared with the known ones."""
+
+_MOST_EXAMPLES = 6
+"""Versions that a message lists."""
 
 _VARIANTS = frozenset({"minimal", "standard", "default", "server", "desktop", "devel", "cloud", "vmgen"})
 """Last parts of OpenVZ template names (debian-12-minimal); they do not change the system."""
@@ -88,18 +91,63 @@ def _system(family: Family, row: Distribution, version: str, arch: str) -> Syste
         arch=arch,
         installer=row.old_installer if _is_old(row, version) else row.installer,
         family=family,
-        base=row.bases.get(version, ""),
-        relative=row.relative,
-        relative_version=row.relative_versions.get(version, ""),
-        archives=_archives(row, version),
+        base="" if _unbuilt(row, version, arch) else row.bases.get(version) or row.bases.get(version.split(".")[0], ""),
+        unbuilt=_unbuilt(row, version, arch),
+        kernel=_kernel(family, row, version, arch),
+        base_packages=_base_packages(family, row, version),
+        rpm_macros=row.rpm_macros.get(version.split(".")[0], row.rpm_macros.get("", {})),
+        old=_is_old(row, version),
+        relatives=_relatives(row, version),
+        archives=_archives(family, row, version, arch),
     )
 
 
-def _archives(row: Distribution, version: str) -> tuple[Archive, ...]:
-    codename = row.known.get(version, "")
+def _relatives(row: Distribution, version: str) -> tuple[tuple[str, str], ...]:
+    rows = {row.name: row for _, row in _distributions()}
+    found: dict[str, str] = {}
+    while row.relative and row.relative not in found:
+        version = row.relative_versions.get(version) or row.relative_versions.get(version.split(".")[0], "")
+        found[row.relative] = version
+        row = rows.get(row.relative, row)
+    return tuple(found.items())
+
+
+def _unbuilt(row: Distribution, version: str, arch: str) -> str:
+    return row.partial.get(f"{version}-{arch}") or row.partial.get(f"-{arch}", "")
+
+
+def _kernel(family: Family, row: Distribution, version: str, arch: str) -> str:
+    whole = family.machine
+    if whole is None or (version, arch) in whole.without_kernel or not _is_made(whole, row, version):
+        return ""
+    return row.kernels.get(arch) or whole.kernels.get(arch, "")
+
+
+def _is_made(whole: WholeMachine, row: Distribution, version: str) -> bool:
+    """Whether whole machines are made of this version."""
+    since, first = whole.since.get(row.name), version.split(".")[0]
+    return since is None or (since > 0 and first.isdigit() and int(first) >= since)
+
+
+def _base_packages(family: Family, row: Distribution, version: str) -> tuple[str, ...]:
+    instead = row.instead.get(version, {})
+    usual = family.old_base_packages if _is_old(row, version) else family.base_packages
+    return tuple(filter(None, (instead.get(name, name) for name in usual)))
+
+
+def _archives(family: Family, row: Distribution, version: str, arch: str) -> tuple[Archive, ...]:
+    """Suites and keyrings with the words of this system in place."""
+    names = (f"{version}-{arch}", version, f"-{arch}", "")
+    own = family.arches.get(arch, arch)
+    words = {"codename": row.known.get(version, ""), "version": version, "arch": own, "major": version.split(".")[0]}
     return tuple(
-        replace(archive, suites=tuple(suite.format(codename=codename) for suite in archive.suites))
-        for archive in row.archives.get(version, row.archives.get("", ()))
+        replace(
+            archive,
+            suites=tuple(suite.format(**words) for suite in archive.suites),
+            keyring=archive.keyring.format(**words),
+            host_keys=tuple(path.format(**words) for path in archive.host_keys),
+        )
+        for archive in next((row.archives[name] for name in names if name in row.archives), ())
     )
 
 
@@ -144,9 +192,9 @@ def _version(row: Distribution, word: str) -> str | None:
     for version, codename in row.known.items():
         if word in (version, codename):
             return version
-    if word.split(".")[0] in row.known:
-        return word.split(".")[0]
-    return word if re.fullmatch(row.pattern, word) else None
+    if re.fullmatch(row.pattern, word):
+        return word
+    return word.split(".")[0] if word.split(".")[0] in row.known else None
 
 
 def _is_old(row: Distribution, version: str) -> bool:
@@ -165,7 +213,8 @@ def _arch(text: str, rest: Sequence[str]) -> str:
 
 
 def _examples(row: Distribution) -> str:
-    names = [f"{row.name}-{version}" for version in row.bases] or [row.example]
+    built = row.bases if len(row.bases) <= _MOST_EXAMPLES else ()
+    names = [f"{row.name}-{version}" for version in built] or [row.example]
     return " or ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 

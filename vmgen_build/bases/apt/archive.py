@@ -3,43 +3,34 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
-import time
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from vmgen_build.bases.apt import release
-from vmgen_build.bases.apt.release import Release, SignedRelease
-from vmgen_build.errors import BuildError, HostError
-from vmgen_build.host.files import write_whole
-from vmgen_build.host.owners import own_users
+from vmgen_build.bases.fetch import fetch
+from vmgen_build.bases.remembered import recall, remember
+from vmgen_build.bases.states import Answer, State, state_of
+from vmgen_build.errors import BuildError
 from vmgen_build.host.programs import find_program
-from vmgen_build.host.regular import open_regular
 from vmgen_build.host.run import run
 from vmgen_build.host.system import host_system
-from vmgen_build.jsontext import parse_json
-from vmgen_build.limits import CACHE_RECORD, RELEASE_BEHIND
+from vmgen_build.limits import INDEX_TEXT, RELEASE
 from vmgen_build.plan.digests import digest_of
-from vmgen_build.store.cachedir import READABLE, is_own_folder, make_own
 from vmgen_build.systems.model import System
-from vmgen_build.text import without_passwords
-
-FACTS = "facts"
-"""The folder of a cache for what was asked of archives."""
-
-FRESH = 3600.0
-"""Seconds for which a Release digest is taken as it is."""
 
 TARGETS = ("apt-get", "indextargets", "--format", "$(REPO_URI)")
 SETTINGS = ("apt-config", "dump")
 
 _MIRROR = re.compile(r"(https?|file|copy):\S+")
 """An address alone: in a source list nothing of it counts as options or as another field."""
+
+_ARCHIVE = re.compile(r"/(debian|debian-security|ubuntu|ubuntu-ports)/?$")
+_SECURITY_ALONE = "security.ubuntu.com"
+"""No mirror of the whole archive, which holds the same updates."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +51,8 @@ class AptSource:
         return f"deb {self.uri} {self.suite} {' '.join(self.components)}"
 
     def checked_line(self) -> str:
-        """The same for apt of this host: by the keys of `keyring` alone, where there is one."""
+        """The same, checked by the keys of `keyring` alone, where there is one: a guest has the archive's at the same
+        place as this host."""
         return self.line().replace("deb ", f"deb [signed-by={self.keyring}] ", 1) if self.keyring else self.line()
 
     def release_url(self) -> str:
@@ -91,11 +83,11 @@ def sources_of(system: System, mirror: str | None, own: Mapping[str, str]) -> tu
 
 
 def host_mirrors(cache: Path) -> Mapping[str, str]:
-    """The host's own mirrors of Debian, by archive name; empty on a host of another family.
+    """The host's own mirrors of Debian and Ubuntu, by archive name; empty on a host of another family.
 
     apt takes half a second for it; its answer is kept until a file of its sources changes.
     """
-    if not find_program("apt-get") or not host_system().is_debian:
+    if not find_program("apt-get") or not host_system().has_apt:
         return {}
     sources = [Path("/etc/apt/sources.list"), *sorted(Path("/etc/apt/sources.list.d").glob("*"))]
     stamps = [(str(p), p.stat().st_mtime_ns, p.stat().st_size) for p in sources if p.exists()]
@@ -116,9 +108,9 @@ def found_mirrors(targets: str) -> dict[str, str]:
     """Archive name -> address, from what TARGETS printed."""
     found: dict[str, str] = {}
     for uri in targets.splitlines():
-        name = "debian-security" if re.search(r"debian-security/?$|security\.debian\.org", uri) else "debian"
-        if _MIRROR.fullmatch(uri) and re.search(r"/debian(-security)?/?$", uri):
-            found.setdefault(name, uri)
+        named = _ARCHIVE.search(uri)
+        if named and _MIRROR.fullmatch(uri) and _SECURITY_ALONE not in uri:
+            found.setdefault("debian-security" if "security.debian.org" in uri else named[1], uri)
     return found
 
 
@@ -140,30 +132,39 @@ def chosen_settings(dump: str) -> tuple[str, ...]:
     return tuple(line for line in dump.splitlines() if wanted.match(line))
 
 
-def release_of(source: AptSource, arch: str, cache: Path, *, offline: bool = False) -> Release:
+def release_of(source: AptSource, arch: str, cache: Path, *, offline: bool = False) -> State:
     """What the source holds, asked for at most once an hour; offline, what was known last.
 
     Raises BuildError naming the address when it cannot be had or is not what its keys' owner signed, HostError where
     this host lacks gpgv or the keys.
     """
-    url = source.release_url()
-    words = (url, arch, *source.components, source.keyring, digest_of_keys(source.keyring))
-    name = f"{hashlib.sha256(chr(0).join(words).encode()).hexdigest()[:32]}.json"
-    known = _known_release(cache, name)
-    if known is not None and (offline or 0 <= time.time() - known[0] < FRESH):
-        return known[1]
-    if offline:
-        raise BuildError(f"nothing is known of {url} yet: run once without --offline")
-    signed = release.signed_release(url, source.keyring, host_apt_settings())
+    words = (arch, *source.components, source.keyring, digest_of_keys(source.keyring))
+    return state_of(source.release_url(), words, partial(_ask, source, arch), cache, offline=offline)
+
+
+def _ask(source: AptSource, arch: str) -> Answer:
+    """Of a file that nobody signed nothing is remembered: anybody could give it any date."""
+    if not source.keyring and (bare := _without_release(source)) is not None:
+        return bare
+    signed = release.signed_release(source.release_url(), source.keyring, host_apt_settings())
     if source.named:
         release.check_suite(signed, source.suite)
-    if source.keyring:
-        _check_newest(signed, cache)
-    found = Release(release.digest_of_indexes(signed, source.components, arch), signed.date)
-    remember(
-        cache, name, {"asked": time.time(), "url": without_passwords(url), "digest": found.digest, "date": found.date}
-    )
-    return found
+    state = State(release.digest_of_indexes(signed, source.components, arch), signed.date)
+    return Answer(signed.url, state, {"": signed.date} if source.keyring else {})
+
+
+def _without_release(source: AptSource) -> Answer | None:
+    """Of a flat archive that has no Release file, which apt takes where it is told to trust it, its index."""
+    url = source.release_url().removesuffix("InRelease")
+    if not source.suite.endswith("/") or any(
+        fetch(f"{url}{name}", RELEASE, optional=True) is not None for name in ("InRelease", "Release")
+    ):
+        return None
+    for name in ("Packages", "Packages.gz", "Packages.xz"):
+        data = fetch(f"{url}{name}", INDEX_TEXT, optional=True)
+        if data is not None:
+            return Answer(f"{url}{name}", State(hashlib.sha256(data).hexdigest(), 0))
+    return None
 
 
 def digest_of_keys(keyring: str) -> str:
@@ -172,49 +173,3 @@ def digest_of_keys(keyring: str) -> str:
         return hashlib.sha256(Path(keyring).read_bytes()).hexdigest() if keyring else ""
     except OSError:
         return ""
-
-
-def _check_newest(signed: SignedRelease, cache: Path) -> None:
-    """A mirror may be a day behind another, and not go back further. Raises BuildError."""
-    name = f"newest-{hashlib.sha256(signed.url.encode()).hexdigest()[:32]}.json"
-    try:
-        newest = int(recall(cache, name)["date"])
-    except (ValueError, KeyError, TypeError):
-        newest = 0
-    if signed.date < newest - RELEASE_BEHIND.amount:
-        raise BuildError(
-            f"{signed.url} is of {release.day(signed.date)}, and one of {release.day(newest)} was there before: the"
-            f" limit '{RELEASE_BEHIND.name}' allows {RELEASE_BEHIND.shown}; take another mirror, or remove"
-            f" {cache / FACTS / name}"
-            " where the archive went back on purpose"
-        )
-    if signed.date > newest:
-        remember(cache, name, {"url": without_passwords(signed.url), "date": signed.date})
-
-
-def _known_release(cache: Path, name: str) -> tuple[float, Release] | None:
-    try:
-        data = recall(cache, name)
-        return float(data["asked"]), Release(str(data["digest"]), int(data["date"]))
-    except (ValueError, KeyError, TypeError):
-        return None
-
-
-def recall(cache: Path, name: str) -> Any:
-    """What was remembered under that name; None for nothing, or where others can change it."""
-    if not is_own_folder(cache, FACTS):
-        return None
-    try:
-        with open_regular(cache / FACTS / name, follow=False) as file:
-            known = os.fstat(file.fileno()).st_uid in own_users()
-            return parse_json(file.read(CACHE_RECORD.amount + 1), CACHE_RECORD) if known else None
-    except (OSError, ValueError):
-        return None
-
-
-def remember(cache: Path, name: str, data: Mapping[str, object]) -> None:
-    """Best effort: a reader without the right to write asks again next time."""
-    with suppress(HostError, OSError):
-        cache.mkdir(parents=True, exist_ok=True)
-        make_own(cache / FACTS, READABLE)
-        write_whole(cache / FACTS / name, json.dumps(data) + "\n")

@@ -9,12 +9,13 @@ from shlex import quote
 
 from vmgen_build.bases.apt.archive import AptSource
 from vmgen_build.bases.apt.cache import keep_packages, package_lists
+from vmgen_build.bases.apt.release import require_keyring
 from vmgen_build.bases.supply import COMPLETE, Making
-from vmgen_build.errors import HostError, StepFailed
+from vmgen_build.errors import StepFailed
+from vmgen_build.host.architectures import able_to_run
 from vmgen_build.host.environment import PROXIES, own
 from vmgen_build.host.files import write_private
 from vmgen_build.host.run import run_lines
-from vmgen_build.host.system import DEBIAN_KEYS, host_system, how_to_get
 from vmgen_build.plan.bases import Bootstrapped
 from vmgen_build.text import LastLines
 
@@ -27,6 +28,11 @@ _NEUTRAL = (
 """No source and no setting of the builder's (its proxy, for one), and no service that starts while packages are
 installed (invoke-rc.d(8))."""
 
+_MERGED = "usr-is-merged"
+"""The package that says so (of a suite that has it), and has mmdebstrap merge /usr."""
+
+_LIBRARIES = {"amd64": " lib32 lib64 libx32", "i386": " lib64 libx32"}
+"""Architecture -> folders beside /lib that lie in /usr as well: setup_merged_usr of debootstrap."""
 
 _SETTINGS = (
     'APT::Sandbox::User "root";',
@@ -52,7 +58,8 @@ def mmdebstrap_command(base: Bootstrapped, making: Making, settings: Path, packa
         "--variant=minbase",
         f"--architectures={base.arch}",
         f"--include={','.join(base.packages)}",
-        *_keys(),
+        *([] if _MERGED in base.packages else [_merging(base.arch)]),
+        "--skip=check/qemu",
         "--skip=download/empty",
         "--skip=essential/unlink",
         f"--aptopt={settings}",
@@ -65,6 +72,12 @@ def mmdebstrap_command(base: Bootstrapped, making: Making, settings: Path, packa
     ]
 
 
+def _merging(arch: str) -> str:
+    """/usr as the installer of an older suite merges it, in which no package does."""
+    folders = f"bin sbin lib{_LIBRARIES.get(arch, '')}"
+    return f'--setup-hook=for name in {folders}; do mkdir -p "$1/usr/$name"; ln -s "usr/$name" "$1/$name"; done'
+
+
 def _indexes(folder: Path) -> list[str]:
     """Taken from the folder where they are complete, else fetched and kept there."""
     state, kept = '"$1"/var/lib/apt/lists', quote(str(folder))
@@ -74,30 +87,24 @@ def _indexes(folder: Path) -> list[str]:
     return [f"--customize-hook={keep}"]
 
 
-def _keys() -> list[str]:
-    """Where the host's apt does not trust Debian's archive by itself. Raises HostError where the keys are not there."""
-    if host_system().is_debian:
-        return []
-    if not DEBIAN_KEYS.exists():
-        raise HostError(f"this host lacks Debian's keys ({DEBIAN_KEYS}); {how_to_get(['debian-archive-keyring'])}")
-    return [f"--keyring={DEBIAN_KEYS}"]
-
-
 def bootstrap(
     base: Bootstrapped, making: Making, sources: Sequence[AptSource], options: Sequence[str], packages: Path
 ) -> None:
     """packages: the folder of downloaded ones. Raises StepFailed with mmdebstrap's last lines, HostError where the
-    host lacks Debian's keys."""
+    host lacks an archive's keys, or cannot run the architecture's programs."""
+    for keyring in {source.keyring for source in sources if source.keyring}:
+        require_keyring(keyring, base.suite)
     new = making.scratch / "new"
     new.mkdir(parents=True)
     making.root.parent.mkdir()
     settings, listed = making.scratch / "apt.conf", making.scratch / "sources.list"
     write_private(settings, "".join(f"{line}\n" for line in (*_SETTINGS, *options)))
-    write_private(listed, "".join(f"{source.line()}\n" for source in sources))
+    write_private(listed, "".join(f"{source.checked_line()}\n" for source in sources))
     tail = LastLines(making.output)
     env = {**own(PROXIES), "SOURCE_DATE_EPOCH": str(base.epoch), "TMPDIR": str(making.scratch)}
-    with listed.open("rb") as stream:
-        code = run_lines(mmdebstrap_command(base, making, settings, packages), tail, env=env, stdin=stream)
+    with listed.open("rb") as stream, able_to_run(base.arch) as words:
+        command = [*words, *mmdebstrap_command(base, making, settings, packages)]
+        code = run_lines(command, tail, env=env, stdin=stream)
     keep_packages(new, packages, package_lists(making.indexes, sources))
     shutil.rmtree(new)
     if code != 0:

@@ -8,25 +8,19 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-import time
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 from vmgen_build.bases.apt.archive import AptSource
-from vmgen_build.host.files import sha256_of
-from vmgen_build.host.regular import open_regular
+from vmgen_build.bases.indexfiles import raw_file
+from vmgen_build.bases.kept import keep_packages as kept_of
 from vmgen_build.plan.digests import digest_of
 from vmgen_build.store.cachedir import READABLE, own_folder
 
 INDEX_FOLDERS = ("lists", "cache")
 
 _SHA256 = re.compile(rb"^SHA256: ([0-9a-f]{64})$", re.MULTILINE)
-_PART = re.compile(r"\..+\.deb\.[0-9]+")
-_LEFT = 3600.0
-"""Seconds after which a half kept package was left by a dead process."""
-_MODE = 0o644
 _BAD = re.compile(r"[:_%]")
 
 
@@ -58,51 +52,15 @@ def _list_name(url: str) -> str:
 
 
 def keep_packages(found: Path, kept: Path, lists: Sequence[Path]) -> int:
-    """Take new .deb files over by link, those alone that `lists` name with the digest that they have. How many.
-
-    apt takes a file of the cache for the package by its name and size. A guest may leave any file in `found`, which
-    nobody else can enter: what is taken over becomes the caller's before it is looked at.
-    """
-    _reap(kept / "partial")
-    new = {deb.name: deb for deb in found.glob("*.deb") if not (kept / deb.name).exists() and _made_own(deb)}
-    digests = {name: sha256_of(deb) for name, deb in new.items()}
-    known = _names(lists, set(digests.values())) if digests else set()
-    right = [name for name, digest in digests.items() if (name, digest) in known]
-    for name in right:
-        part = kept / "partial" / f".{name}.{os.getpid()}"
-        try:
-            os.link(new[name], part, follow_symlinks=False)
-        except OSError:
-            shutil.copyfile(new[name], part, follow_symlinks=False)
-            part.chmod(_MODE)
-        part.replace(kept / name)
-    return len(right)
+    """Take new .deb files over by link, those alone that `lists` name with the digest that they have. How many."""
+    return kept_of(found, kept, partial(_names, lists), ".deb")
 
 
-def _made_own(path: Path) -> bool:
-    """Whether it is a regular file. It is the caller's then, and nobody else can write to it."""
-    try:
-        with open_regular(path, follow=False) as file:
-            os.fchown(file.fileno(), os.geteuid(), os.getegid())
-            os.fchmod(file.fileno(), _MODE)
-    except OSError:
-        return False
-    return True
-
-
-def _reap(partial: Path) -> None:
-    """What `keep_packages` of a process left that was killed. A link has its change time from when it was made."""
-    for path in partial.glob(".*"):
-        with suppress(FileNotFoundError):
-            if _PART.fullmatch(path.name) and time.time() - path.lstat().st_ctime > _LEFT:
-                path.unlink()
-
-
-def _names(lists: Iterable[Path], digests: set[str]) -> set[tuple[str, str]]:
+def _names(lists: Iterable[Path], digests: Collection[str]) -> set[tuple[str, str]]:
     """The names that apt gives to the packages of these digests, each with its digest."""
     found: set[tuple[str, str]] = set()
     for path in lists:
-        data = path.read_bytes()
+        data = raw_file(path)
         for match in _SHA256.finditer(data):
             digest = match[1].decode()
             if digest in digests:

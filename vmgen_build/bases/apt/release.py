@@ -13,8 +13,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vmgen_build.bases.apt.fetch import fetch
+from vmgen_build.bases.fetch import fetch
 from vmgen_build.bases.signature import signed_text, why_not_signed
+from vmgen_build.bases.states import day
 from vmgen_build.errors import BuildError, HostError
 from vmgen_build.host.programs import needed, require_programs
 from vmgen_build.host.system import how_to_get
@@ -23,14 +24,6 @@ from vmgen_build.text import clean
 
 _SIGNED, _SIGNATURE = "-----BEGIN PGP SIGNED MESSAGE-----", "-----BEGIN PGP SIGNATURE-----"
 _NOT_ONE = "is no Release file: check the mirror's address"
-
-
-@dataclass(frozen=True, slots=True)
-class Release:
-    """What an archive holds now: a digest over its indexes for one architecture, and its date in epoch seconds."""
-
-    digest: str
-    date: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +43,7 @@ def signed_release(url: str, keyring: str, settings: Sequence[str]) -> SignedRel
     """
     if keyring:
         require_programs([needed("gpgv", "checks who signed an archive")])
-        if not Path(keyring).exists():
-            package = how_to_get(["debian-archive-keyring"])
-            raise HostError(f"this host lacks {keyring}, the keys that {url} is signed by; {package}")
+        require_keyring(keyring, url)
     inline = fetch(url, RELEASE, settings, optional=True)
     if inline is not None:
         text = _signed_text(url, inline, keyring) if keyring else _unchecked_text(inline)
@@ -67,6 +58,14 @@ def signed_release(url: str, keyring: str, settings: Sequence[str]) -> SignedRel
     return _read(plain, data, settings)
 
 
+def require_keyring(keyring: str, what: str) -> None:
+    """what: that is signed by these keys. Debian's and Ubuntu's packages are called as the file that they hold. Raises
+    HostError."""
+    if not Path(keyring).exists():
+        package = how_to_get([Path(keyring).stem])
+        raise HostError(f"this host lacks {keyring}, the keys that {what} is signed by; {package}")
+
+
 def check_suite(release: SignedRelease, suite: str) -> None:
     """Raises BuildError where a mirror gives the file of another suite, which is signed as well."""
     names = {release.fields.get(name, "") for name in ("Suite", "Codename")}
@@ -76,17 +75,14 @@ def check_suite(release: SignedRelease, suite: str) -> None:
 
 
 def digest_of_indexes(release: SignedRelease, components: tuple[str, ...], arch: str) -> str:
-    """Over the SHA256 lines of this architecture's indexes, so that a mere new signature is no change."""
+    """Over the SHA256 lines of this architecture's indexes, so that a mere new signature is no change. Where an archive
+    has compressed ones, those count."""
     indexes = {f"{c}/binary-{a}/Packages" for c in components for a in (arch, "all")} | {"Packages"}
-    lines = [line.split() for line in release.fields["SHA256"].split("\n")]
-    wanted = sorted(
-        f"{words[2]} {words[0]}" for words in lines if len(words) == 3 and words[2].rpartition(".")[0] in indexes
-    )
+    lines = [words for line in release.fields["SHA256"].split("\n") if len(words := line.split()) == 3]
+    packed = [words for words in lines if words[2].rpartition(".")[0] in indexes]
+    plain = [words for words in lines if words[2].removeprefix("./") in indexes]
+    wanted = sorted(f"{words[2]} {words[0]}" for words in packed or plain)
     return hashlib.sha256("\n".join(wanted).encode()).hexdigest()
-
-
-def day(stamp: int) -> str:
-    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(stamp))
 
 
 def _signed_text(url: str, data: bytes, keyring: str) -> bytes:

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vmgen_build.bases.apt.archive import AptSource, recall, remember
+from vmgen_build.bases.apt.archive import AptSource
+from vmgen_build.bases.remembered import recall, remember
 from vmgen_build.bases.supply import COMPLETE, Sizing
 from vmgen_build.host.bounded import finish_within
 from vmgen_build.host.environment import PROXIES, own

@@ -23,6 +23,9 @@ from vmgen_build.bases.apt.archive import (
 from vmgen_build.bases.apt.bootstrap import bootstrap
 from vmgen_build.bases.apt.cache import INDEX_FOLDERS, keep_packages, lists_folder, package_lists, packages_folder
 from vmgen_build.bases.apt.size import HostApt, known_size
+from vmgen_build.bases.apt.sourcefiles import sources_in
+from vmgen_build.bases.repofiles import text_of
+from vmgen_build.bases.states import digests_of
 from vmgen_build.bases.supply import Ask, Making, Request, Sizing, Supply
 from vmgen_build.host.programs import Requirement, needed
 from vmgen_build.host.system import parse_os_release
@@ -42,6 +45,7 @@ if [ -d /etc/apt/sources.list.d ]; then find /etc/apt/sources.list.d -type f -de
 : >/etc/apt/sources.list
 printf '#!/bin/sh\\nexit 101\\n' >/usr/sbin/policy-rc.d
 chmod 0755 /usr/sbin/policy-rc.d
+rm -f /etc/apt/apt.conf.d/docker-* /etc/dpkg/dpkg.cfg.d/docker*
 """
 
 UPDATE = """\
@@ -67,6 +71,7 @@ class AptSupply(Supply):
     index_folders: ClassVar[tuple[str, ...]] = INDEX_FOLDERS
     package_folder: ClassVar[str] = "archives"
     neutral: ClassVar[str] = NEUTRAL
+    finishes: ClassVar[bool] = True
 
     @classmethod
     def of_this_host(cls, request: Request, cache: Path) -> AptSupply:
@@ -77,7 +82,7 @@ class AptSupply(Supply):
     @classmethod
     def of_host(cls, request: Request, ask: Ask) -> AptSupply:
         """One of another family has no mirrors and no settings of apt, so that the archives' own addresses serve."""
-        if not parse_os_release(ask(["cat", "/etc/os-release"]).decode(errors="replace")).is_debian:
+        if not parse_os_release(ask(["cat", "/etc/os-release"]).decode(errors="replace")).has_apt:
             return cls(request, sources_of(request.system, request.mirror, {}), (), b"")
         mirrors = found_mirrors(ask(TARGETS).decode(errors="replace"))
         options = chosen_settings(ask(SETTINGS).decode(errors="replace"))
@@ -90,15 +95,15 @@ class AptSupply(Supply):
 
         arch, sources = request.system.arch, sources_here(request.system, request.mirror, cache)
         keyring = next((archive.keyring for archive in request.system.archives), "")
-        extra = dict(_sources_of(own, request.system, keyring))
+        extra = list(_sources_of(own, request.system, keyring))
         with ThreadPoolExecutor(max_workers=4) as pool:
-            asked = pool.map(lambda s: release_of(s, arch, cache, offline=offline), [*sources, *extra.values()])
-            releases = list(asked)
+            every = [*sources, *(source for _, source in extra)]
+            releases = list(pool.map(lambda s: release_of(s, arch, cache, offline=offline), every))
         main, others = releases[: len(sources)], releases[len(sources) :]
         return Facts(
             release=digest_of([r.digest for r in main]),
             epoch=main[0].date,
-            repositories={name: r.digest for name, r in zip(extra, others, strict=True)},
+            repositories=digests_of(zip((name for name, _ in extra), others, strict=True)),
         )
 
     def environment(self, step_folder: str) -> Mapping[str, str]:
@@ -106,7 +111,7 @@ class AptSupply(Supply):
 
     def settings(self, step_folder: str, downloads: str) -> Mapping[str, bytes]:
         files = {
-            "sources.list": "".join(f"{source.line()}\n" for source in self.sources).encode(),
+            "sources.list": "".join(f"{source.checked_line()}\n" for source in self.sources).encode(),
             "apt.conf": apt_conf(step_folder, downloads, self.options, ca_file=bool(self.certificates)).encode(),
         }
         return files | ({"ca-certificates.crt": self.certificates} if self.certificates else {})
@@ -149,6 +154,8 @@ def _sources_of(own: Mapping[str, Repository], system: System, keyring: str) -> 
             words = re.sub(r"\[[^\]]*\]", " ", repo.line).split()
             components = tuple(words[3:]) or ("main",)
             yield name, AptSource(words[1].rstrip("/"), words[2], components, "" if _own_trust(repo.line) else key)
+        else:
+            yield from ((name, source) for source in sources_in(text_of(repo), system.arch))
 
 
 def _own_trust(line: str) -> bool:

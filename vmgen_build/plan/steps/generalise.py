@@ -25,15 +25,15 @@ def steps(ctx: PlanContext) -> Iterator[Step | LeftOut]:
 
 def _sources(ctx: PlanContext) -> GuestFile | LeftOut | None:
     """The distribution's own package sources, as a fresh installation has them; None where nothing installs packages,
-    which the plan says elsewhere."""
+    which the plan says elsewhere, and where the clean-up puts them back."""
     installer = ctx.installer
     if installer is None:
         return None
     try:
-        path, text = installer.canonical_sources(ctx.system)
+        sources = installer.canonical_sources(ctx.system)
     except ValueError as error:
         return LeftOut("config", "the distribution's own package sources", str(error))
-    return GuestFile(path, text.encode())
+    return GuestFile(sources[0], sources[1].encode()) if sources else None
 
 
 def _step(ctx: PlanContext, output: Output) -> Step:

@@ -55,5 +55,5 @@ def _outputs(ctx: PlanContext) -> Iterator[Output | LeftOut]:
         yield locale
     if config.keyboard:
         yield write(KEYBOARD, config.keyboard, ctx)
-    if MAIL_NAME.key in ctx.family.writers:
+    if MAIL_NAME.key in ctx.system.writers:
         yield write(MAIL_NAME, name, ctx)

@@ -73,7 +73,7 @@ def steps(ctx: PlanContext) -> Iterator[Step]:
     if not (groups or users or hashes):
         return
     keys = {u.login: StepFile.of(f"keys-{u.login}", _lines(u.ssh_keys), 0o600) for u in users if u.ssh_keys}
-    sudoers = _lines(f"{u.login} {SUDOERS[u.sudo]}" for u in users if u.sudo in SUDOERS)
+    sudoers = _lines(line for u in users for line in _sudoers(u, ctx.family.sudo_defaults))
     yield Step(
         name="users",
         title="users and groups",
@@ -90,6 +90,14 @@ def steps(ctx: PlanContext) -> Iterator[Step]:
         probes=tuple(_probes(ctx, hashes, keys)),
         private_probes=tuple(_hash_probe(ctx, login, crypted) for login, crypted in hashes.items()),
     )
+
+
+def _sudoers(user: User, defaults: str) -> Iterator[str]:
+    """sudoers(5). defaults: as in Family.sudo_defaults."""
+    if defaults and user.sudo == "yes":
+        yield f"Defaults:{user.login} {defaults}"
+    if user.sudo in SUDOERS:
+        yield f"{user.login} {SUDOERS[user.sudo]}"
 
 
 def _hashes(recipe: Recipe) -> dict[str, Secret]:

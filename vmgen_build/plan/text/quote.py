@@ -83,6 +83,9 @@ def shown(text: str, limit: int = 60) -> str:
 
 SH = Dialect("sh", sh_word, guarded=True)
 
+TEXT = Dialect("text", sh_word)
+"""Prose with commands in it: each value is a word of a command."""
+
 
 def sh(value: object) -> str:
     """A value quoted for sh."""

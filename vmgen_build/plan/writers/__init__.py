@@ -54,8 +54,8 @@ GROUP = Group[Writer[Any]]("vmgen_build.writers", "an object with a function `wr
 
 
 def write(setting: Setting[Wanted], wanted: Wanted, ctx: PlanContext) -> Output | LeftOut:
-    """By the writer that the system's family names for the setting."""
-    name = ctx.family.writers.get(setting.key, "")
+    """By the writer that the family names for the setting of this system."""
+    name = ctx.system.writers.get(setting.key, "")
     writer = writer_named(name) if name else None
     if writer is None:
         which = f"writer '{name}'" if name else "writer"

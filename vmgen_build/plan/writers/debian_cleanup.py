@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from vmgen_build.plan.context import PlanContext
 from vmgen_build.plan.firstboot import FirstBoot
-from vmgen_build.plan.model import Probe, StepFile
+from vmgen_build.plan.writers.cleaning import clean_up
 from vmgen_build.plan.writers.model import CleanUp, Output
 
 HOST_KEYS = FirstBoot(
@@ -31,21 +29,4 @@ OTHERS = (
 
 
 def write(wanted: CleanUp, ctx: PlanContext) -> Output:
-    source = wanted.sources
-    sources = (StepFile.of("sources", source.content),) if source else ()
-    script = ctx.renderer.fragment(
-        "linux/debian/debian_cleanup.sh.j2",
-        sources=source.path if source else "",
-        host_keys=HOST_KEYS,
-        others=OTHERS,
-        own_keys=sorted(path for path in wanted.own if path.startswith("/etc/ssh/ssh_host_")),
-    )
-    units = (StepFile.of(made.unit, made.text()) for made in (HOST_KEYS, *OTHERS))
-    return Output(script, files=(*sources, *units), probes=tuple(_probes(wanted, ctx, sources)))
-
-
-def _probes(wanted: CleanUp, ctx: PlanContext, sources: tuple[StepFile, ...]) -> Iterator[Probe]:
-    for file in sources:
-        path = wanted.sources.path if wanted.sources else ""
-        script = ctx.renderer.sh("linux/probes/sha256.sh.j2", path=path, sha256=file.sha256)
-        yield Probe("package-sources", "the distribution's own package sources", script, expected="as written")
+    return clean_up(wanted, ctx, "linux/debian/debian_cleanup.sh.j2", (HOST_KEYS, *OTHERS), others=OTHERS)

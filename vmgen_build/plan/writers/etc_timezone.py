@@ -8,7 +8,7 @@ from vmgen_build.plan.writers.model import Output
 
 
 def write(wanted: str, ctx: PlanContext) -> Output:
-    script = ctx.renderer.sh("linux/debian/probes/timezone.sh.j2", zone=wanted)
+    script = ctx.renderer.sh("linux/probes/timezone.sh.j2", zone=wanted)
     return Output(
         script=ctx.renderer.fragment("linux/debian/etc_timezone.sh.j2", zone=wanted),
         packages=("tzdata",),

@@ -1,4 +1,5 @@
-"""The network by ifupdown: the files that Debian, OpenVZ and Proxmox edit. Formats: interfaces(5), dhclient.conf(5)."""
+"""The network by ifupdown: the files that Debian, OpenVZ and Proxmox edit. Formats: interfaces(5), dhclient.conf(5),
+dhcpcd.conf(5)."""
 
 from __future__ import annotations
 
@@ -7,7 +8,11 @@ from collections.abc import Iterable, Iterator
 from vmgen_build.plan.context import PlanContext
 from vmgen_build.plan.model import StepFile
 from vmgen_build.plan.network import DHCP_RETRY, DHCP_WAIT, Link, Network, Route
+from vmgen_build.plan.routing import SYSCTL, sysctl_text
 from vmgen_build.plan.writers.model import Output
+
+DHCPCD = "dhcpcd-base"
+"""The DHCP client of systems that have no isc-dhcp-client any more."""
 
 HEAD = "# Written by vmgen-build; interfaces(5) says more.\n"
 KEEP_RESOLV_CONF = """\
@@ -22,17 +27,21 @@ def write(wanted: Network, ctx: PlanContext) -> Output:
         "interfaces": interfaces_text(wanted.links, wanted.routes),
         "resolv.conf": "".join(f"nameserver {s}\n" for s in wanted.nameservers),
     }
-    if dhcp:
+    if dhcp and DHCPCD in ctx.system.base_packages:
+        keep = "nohook resolv.conf\n" if wanted.nameservers else ""
+        files["dhcpcd.conf"] = f"\ntimeout {DHCP_WAIT}\n{keep}"
+    elif dhcp:
         files["dhclient.conf"] = f"\ntimeout {DHCP_WAIT};\nretry {DHCP_RETRY};\n"
-    if dhcp and wanted.nameservers:
-        files["keep-resolv-conf"] = KEEP_RESOLV_CONF
+        if wanted.nameservers:
+            files["keep-resolv-conf"] = KEEP_RESOLV_CONF
     if wanted.forwards:
-        files["sysctl.conf"] = sysctl_text(wanted.links)
+        files[SYSCTL] = sysctl_text(wanted.links)
     script = ctx.renderer.fragment(
         "linux/debian/ifupdown.sh.j2",
         dhcp="dhclient.conf" in files,
+        dhcpcd="dhcpcd.conf" in files,
         keep_resolv_conf="keep-resolv-conf" in files,
-        routing="sysctl.conf" in files,
+        routing=SYSCTL in files,
     )
     return Output(script, files=tuple(StepFile.of(name, text) for name, text in files.items()))
 
@@ -46,13 +55,6 @@ def interfaces_text(every: Iterable[Link], defaults: Iterable[Route]) -> str:
         own = [r for r in routes if r.link == link]
         parts.append((f"auto {link.name}\n" if link.connected else "") + "".join(_stanzas(link, own)))
     return "\n".join(parts)
-
-
-def sysctl_text(every: Iterable[Link]) -> str:
-    """A router heeds no router advertisements unless accept_ra is 2 (the kernel's ip-sysctl.rst)."""
-    lines = ["net.ipv4.ip_forward = 1", "-net.ipv6.conf.all.forwarding = 1"]
-    lines += [f"-net/ipv6/conf/{link.name}/accept_ra = 2" for link in every if link.dhcp]
-    return "".join(f"{line}\n" for line in lines)
 
 
 def _stanzas(link: Link, defaults: list[Route]) -> Iterator[str]:

@@ -11,7 +11,7 @@ def write(wanted: str, ctx: PlanContext) -> Output:
     """wanted: layout or layout:variant. Both are plain words: the recipe takes no others."""
     layout, _, variant = wanted.partition(":")
     text = f'XKBMODEL="pc105"\nXKBLAYOUT="{layout}"\nXKBVARIANT="{variant}"\nXKBOPTIONS=""\n\nBACKSPACE="guess"\n'
-    script = ctx.renderer.sh("linux/debian/probes/keyboard.sh.j2", setting=wanted)
+    script = ctx.renderer.sh("linux/probes/keyboard.sh.j2", layout=layout, variant=variant)
     return Output(
         script=ctx.renderer.fragment("linux/debian/keyboard_configuration.sh.j2"),
         files=(StepFile.of("keyboard", text),),

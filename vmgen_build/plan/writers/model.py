@@ -1,7 +1,7 @@
 """What a writer is: one way of writing one of the settings in which families of systems differ.
 
 It is a module of plan/writers/ with a function `write`, or such an object under an entry point of the group
-vmgen_build.writers. A family names its writers by setting (systems.model.Family.writers).
+vmgen_build.writers. A family names its writers by setting (systems.model.Family.writers, old_writers).
 """
 
 from __future__ import annotations
@@ -32,6 +32,14 @@ class Output:
     files: tuple[StepFile, ...] = ()
     packages: tuple[str, ...] = ()
     probes: tuple[Probe, ...] = ()
+
+
+def own_packages(ctx: PlanContext, writer: str, language: str = "") -> tuple[str, ...]:
+    """What the writer needs installed, as the system's family calls it (Family.setting_packages)."""
+    known, system = ctx.family.setting_packages, ctx.system
+    version = system.version.partition(".")[0]
+    names = known.get(f"{writer}:{system.distribution}-{version}", known.get(writer, ()))
+    return tuple(name.format(language=language) for name in names)
 
 
 class Writer(Protocol[Taken]):

@@ -10,6 +10,7 @@ import pkgutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from vmgen_build.catalogue.catalogue import Catalogue
 from vmgen_build.errors import Position
 from vmgen_build.recipe.problems import Problems
 from vmgen_build.recipe.sections.config import Config
@@ -22,13 +23,15 @@ from vmgen_build.systems.model import System
 
 @dataclass(frozen=True)
 class Draft:
-    """A recipe as read, before it is known to be right. system: None where os could not be read."""
+    """A recipe as read, before it is known to be right. system: None where os could not be read. catalogue: what the
+    wishes mean."""
 
     hardware: Hardware
     network: Network
     users: Users
     config: Config
     wishes: tuple[Wish, ...]
+    catalogue: Catalogue
 
     @property
     def system(self) -> System | None:

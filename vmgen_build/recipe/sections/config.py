@@ -8,31 +8,49 @@ from pathlib import Path
 
 from vmgen_build.recipe import types as t
 from vmgen_build.recipe.schema import Section, named, option, recipe_section
+from vmgen_build.recipe.sections.sources import SourceTree
+from vmgen_build.recipe.types import archives
 from vmgen_build.secret import Secret
 
 
 @dataclass(frozen=True, kw_only=True)
 class Repository(Section):
-    """Either `url` (with suite and components) or a whole `line`."""
+    """One of `url` (with suite and components), a whole `line` of apt's, or a `file` in the package manager's form."""
 
     url: str | None = option(
         t.url, default=None, doc="Address of the repository.", example="https://apt.example.org/debian"
     )
     suite: str | None = option(
-        t.text, default=None, doc="Suite; the distribution's code name by default; ends in / for a flat repository."
+        t.text,
+        default=None,
+        doc="Suite of apt's, the code name by default; ends in / for a flat repository. Elsewhere a path below url.",
     )
-    components: tuple[str, ...] = option(t.words, default=("main",), doc="Components.")
+    components: tuple[str, ...] = option(t.words, default=(), doc="Components, of apt alone; main by default.")
     line: str | None = option(
         t.repo_line,
         default=None,
-        doc="A whole source line instead.",
+        doc="A whole source line of apt's instead.",
         example="deb https://apt.example.org/debian bookworm main",
+    )
+    file: Path | None = option(
+        t.host_file,
+        default=None,
+        doc="A file of the package manager's own form instead: .list, .sources, .repo, or a piece of pacman.conf.",
+        example="example.repo",
     )
     key: Path | None = option(
         t.host_file,
         default=None,
         doc="File of the key that signs it (ASCII or binary), beside the recipe.",
         example="example.asc",
+    )
+    fingerprint: tuple[str, ...] = option(
+        t.fingerprints,
+        default=(),
+        doc="Fingerprints of the keys that `key` may hold; another one is refused.",
+    )
+    priority: int = option(
+        t.integer(0, 99), default=0, doc="1 to 99, the lower, the sooner its packages are taken; 0 leaves it open."
     )
 
 
@@ -78,9 +96,23 @@ class Config(Section):
         t.keyboard, default=None, doc="Keyboard layout, with a variant after a colon.", example="us"
     )
     packages: tuple[str, ...] = option(
-        t.package_names, default=(), doc="Packages under the distribution's own names.", example="htop, jq"
+        t.packages,
+        default=(),
+        doc="Packages under the distribution's own names, as NAME or NAME=VERSION; files beside the recipe, as ./NAME.",
+        example="htop, nginx=1.22*",
+    )
+    packages_remove: tuple[str, ...] = option(
+        t.package_names, default=(), doc="Packages to remove, with what nothing else wants then.", example="nano"
+    )
+    packages_hold: tuple[str, ...] = option(
+        t.package_names, default=(), doc="Packages that no upgrade in the guest changes.", example="nginx"
     )
     recommends: bool = option(t.boolean, default=False, doc="Install recommended packages too.")
+    failed_scripts: str = option(
+        t.choice("error", "ignore"),
+        default="error",
+        doc="What a package's own script that fails means, where its package manager goes on: dnf, zypper, pacman.",
+    )
     mirror: str | None = option(
         t.url, default=None, doc="Mirror that the build takes packages from; the host's own by default."
     )
@@ -90,8 +122,17 @@ class Config(Section):
         doc="Profiles that the recipe takes in: names, or paths of own ones, which end in .ini.",
         example="development, networking",
     )
+    catalogue: tuple[str, ...] = option(
+        t.paths,
+        default=(),
+        doc="Files of programs of your own, relative to the recipe; their names end in .ini.",
+        example="my-programs.ini",
+    )
     repos: dict[str, Repository] = named(
         Repository, names=t.section_name, doc="Further repositories; they stay configured in the image."
+    )
+    sources: dict[str, SourceTree] = named(
+        SourceTree, names=archives.program, doc="Programs to build from their source in the guest, in order."
     )
     files: dict[str, CopiedFile] = named(CopiedFile, names=t.section_name, doc="Files to copy into the guest.")
     scripts: dict[str, Script] = named(Script, names=t.section_name, doc="Scripts to run in the guest, in order.")

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 # ruff: noqa: RUF009 - option, named and free make dataclass fields
 from dataclasses import dataclass
+from pathlib import Path
 
 from vmgen_build.recipe import types as t
 from vmgen_build.recipe.schema import Section, named, option, recipe_section
+from vmgen_build.recipe.types.bases import BaseSource
+from vmgen_build.secret import Secret
 from vmgen_build.systems.model import System
 
 
@@ -73,6 +76,12 @@ class Adapter(Section):
         t.choice("e1000", "e1000e", "vmxnet3"), default="e1000", doc="Emulated card of a virtual machine."
     )
     bridge: str | None = option(t.interface_name, default=None, doc="Bridge of the host that it joins.", example="br0")
+    network: str | None = option(
+        t.text,
+        default=None,
+        doc="Network of a vSphere server that it is connected to while the machine is built there.",
+        example="VM Network",
+    )
     connected: bool = option(t.boolean, default=True, doc="Whether the link is up at start.")
 
 
@@ -81,6 +90,38 @@ class Adapter(Section):
 class Hardware(Section):
     vm_id: str = option(t.machine_id, doc="Name of the machine, or its number (OpenVZ: above 100).", example="lab")
     os: System = option(t.system, doc="Operating system: distribution-version[-architecture].", example="debian-12")
+    base: BaseSource | None = option(
+        t.base,
+        default=None,
+        doc="What the machine starts from: a file or folder, an address, images:ALIAS of an image server, or"
+        " template:NAME of OpenVZ; by default made of packages, else looked for there.",
+        example="images:debian/12",
+    )
+    base_sha256: str | None = option(
+        t.sha256, default=None, doc="Checksum of the base's file, by SHA-256; an address needs it, or base_key."
+    )
+    base_key: Path | None = option(
+        t.host_file,
+        default=None,
+        doc="Public key by which the base's signature (ADDRESS.asc, .sig or .gpg), or the image server's, is checked.",
+        example="example.asc",
+    )
+    login: str | None = option(
+        t.login_name,
+        default=None,
+        doc="User of a base that is a whole machine, which is started as it is (--host qemu:): root, or one who may"
+        " use sudo without a password.",
+    )
+    login_password: Secret | None = option(t.login_password, default=None, doc="Password of that user.")
+    login_key: Secret | None = option(
+        t.login_key, default=None, doc="Private key that lets that user in by ssh, as file:~/.ssh/id_ed25519."
+    )
+    communicator: str | None = option(
+        t.choice("ssh", "agent", "tools"),
+        default=None,
+        doc="How a base that is a whole machine is spoken to: ssh (the default), agent (QEMU's guest agent in it) or"
+        " tools (VMware's).",
+    )
     num_cpu: int | None = option(t.integer(1, 768), default=None, doc="Number of CPUs.", example="2")
     ram: int | None = option(t.size, default=None, doc="Memory; a bare number is MB.", example="1024")
     firmware: str = option(t.choice("bios", "efi"), default="bios", doc="Firmware of a virtual machine.")
@@ -90,3 +131,8 @@ class Hardware(Section):
     eths: dict[str, Adapter] = named(
         Adapter, names=t.interface_name, doc="Network adapters; an lxc machine without any gets eth0."
     )
+
+    @property
+    def is_started(self) -> bool:
+        """Whether the base is a whole machine that is started as it is, where the plan runs in such ones."""
+        return self.base is not None and (self.login is not None or self.communicator is not None)

@@ -1,6 +1,7 @@
 """The types of options that section classes are declared with."""
 
 from vmgen_build.recipe.types.base import Context, Type, choice
+from vmgen_build.recipe.types.bases import base, sha256
 from vmgen_build.recipe.types.basic import (
     boolean,
     bus_position,
@@ -26,8 +27,8 @@ from vmgen_build.recipe.types.network import (
     networks,
     port_range,
 )
-from vmgen_build.recipe.types.secrets import crypt_hash, secret, ssh_keys
-from vmgen_build.recipe.types.sources import host_file, package_names, repo_line, system, url
+from vmgen_build.recipe.types.secrets import crypt_hash, login_key, login_password, secret, ssh_keys
+from vmgen_build.recipe.types.sources import fingerprints, host_file, package_names, packages, repo_line, system, url
 from vmgen_build.recipe.types.unix import (
     account_path,
     file_mode,
@@ -36,6 +37,7 @@ from vmgen_build.recipe.types.unix import (
     hostname,
     keyboard,
     locale,
+    login_name,
     machine_id,
     owner,
     sudo,
@@ -49,6 +51,7 @@ __all__ = [
     "Type",
     "account_path",
     "addresses",
+    "base",
     "boolean",
     "bus_position",
     "choice",
@@ -56,6 +59,7 @@ __all__ = [
     "device_name",
     "file_mode",
     "file_name",
+    "fingerprints",
     "gecos",
     "guest_path",
     "host_file",
@@ -67,17 +71,22 @@ __all__ = [
     "iptables_rule",
     "keyboard",
     "locale",
+    "login_key",
+    "login_name",
+    "login_password",
     "mac",
     "machine_id",
     "networks",
     "owner",
     "package_names",
+    "packages",
     "paths",
     "port_range",
     "program_name",
     "repo_line",
     "secret",
     "section_name",
+    "sha256",
     "size",
     "size_or_rest",
     "ssh_keys",

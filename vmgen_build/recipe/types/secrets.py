@@ -6,6 +6,7 @@ import base64
 import binascii
 import re
 
+from vmgen_build.host import keyring
 from vmgen_build.host.environment import is_own
 from vmgen_build.host.regular import read_regular
 from vmgen_build.limits import SECRET_FILE
@@ -62,6 +63,43 @@ def _password(value: Value, ctx: Context) -> Secret:
 
 
 secret = Type("a password, or env:NAME, or file:PATH", _password, empty=True)
+
+
+def _login_password(value: Value, ctx: Context) -> Secret:
+    """Of an account that is there already: what it may hold is not ours to say."""
+    kind, _, name = value.text.partition(":")
+    text = _of_keyring(name) if kind == "keyring" else fetched(value, ctx)
+    if not text:
+        raise ValueError("the password is empty; give one, or login_key")
+    return Secret(text)
+
+
+def _of_keyring(name: str) -> str:
+    service, _, user = name.rpartition("/")
+    if not service or not user:
+        raise ValueError(
+            "names nothing in the keyring; write keyring:SERVICE/NAME, as `keyring set SERVICE NAME` has it"
+        )
+    found, why = keyring.password(service, user)
+    if found is None:
+        raise ValueError(f"there is no password of '{user}' for '{service}' in the system's keyring: {why}")
+    return found.reveal()
+
+
+login_password = Type("a password, or env:NAME, file:PATH or keyring:SERVICE/NAME", _login_password, empty=True)
+
+
+def _login_key(value: Value, ctx: Context) -> Secret:
+    """A private key in a text form; what kind it is ssh says."""
+    text = fetched(value, ctx)
+    if "PRIVATE KEY-----" not in text:
+        raise ValueError(
+            "is no private key; write file:PATH with the file that ssh-keygen made, not the one named .pub"
+        )
+    return Secret(f"{text}\n")
+
+
+login_key = Type("a private key of ssh: file:PATH, or env:NAME", _login_key, empty=True)
 
 _CRYPT = re.compile(
     r"\$(?:1|5|6|y|gy|7|sm3|2[abxy]?)\$[./A-Za-z0-9$=,+-]{16,}"  # crypt(5)

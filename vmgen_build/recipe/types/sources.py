@@ -12,6 +12,7 @@ from vmgen_build.recipe.ini import Value
 from vmgen_build.recipe.problems import shown
 from vmgen_build.recipe.types.base import Context, Type, of_text, without_control
 from vmgen_build.systems import parse as systems
+from vmgen_build.systems.model import PIN
 
 SCHEMES = ("http", "https", "ftp", "ftps", "file")
 
@@ -66,6 +67,8 @@ def url(value: str) -> str:
 @of_text("a line of sources.list(5)")
 def repo_line(value: str) -> str:
     """deb [options] url suite component...; the components may be missing where the suite ends in /."""
+    if re.match(r"deb(-src)?\s+(\[[^\]]*\]\s+)?cdrom:", value):
+        raise ValueError("nobody puts a disc into a guest; write the address of a repository")
     match = re.fullmatch(r"deb(?:-src)?\s+(?:\[[^\]]*\]\s+)?(\S+)\s+(\S+)((?:\s+\S+)*)\s*", without_control(value))
     if not match:
         raise ValueError(f"{shown(value)} is not a source line; write deb URL SUITE COMPONENT")
@@ -74,16 +77,48 @@ def repo_line(value: str) -> str:
     return value.strip()
 
 
-_PACKAGE = re.compile(r"[A-Za-z0-9@][A-Za-z0-9+._@-]*(:[a-z0-9]+)?")
+_PACKAGE = re.compile(r"[A-Za-z0-9@][A-Za-z0-9+._@^-]*(:[A-Za-z0-9_+.-]+)?" + PIN)
 """Of any family; what the one at hand takes is checked by its own."""
 
 
+def _words(value: Value) -> list[str]:
+    return [name for item in value.items for name in item.split()]
+
+
+def _package_name(name: str) -> str:
+    if not _PACKAGE.fullmatch(name):
+        raise ValueError(f"{shown(name)} is not a package's name; write names separated by commas")
+    return name
+
+
 def _package_names(value: Value, _: Context) -> tuple[str, ...]:
-    names = [name for item in value.items for name in item.split()]
-    for name in names:
-        if not _PACKAGE.fullmatch(name):
-            raise ValueError(f"{shown(name)} is not a package's name; write names separated by commas")
-    return tuple(dict.fromkeys(names))
+    return tuple(dict.fromkeys(map(_package_name, _words(value))))
+
+
+def _packages(value: Value, ctx: Context) -> tuple[str, ...]:
+    """A file's path becomes an absolute one, which no name is."""
+    found = [
+        str(open_host_file(value, without_control(word), ctx).absolute()) if _is_path(word) else _package_name(word)
+        for word in _words(value)
+    ]
+    return tuple(dict.fromkeys(found))
+
+
+def _is_path(word: str) -> bool:
+    return word.startswith(("./", "../", "/", "~/"))
 
 
 package_names = Type("names of packages, separated by commas or spaces", _package_names)
+packages = Type("names of packages and files of such, separated by commas or spaces", _packages)
+
+
+def _fingerprints(value: Value, _: Context) -> tuple[str, ...]:
+    """Of OpenPGP keys, 40 hexadecimal digits each (RFC 4880, 12.2), or 64; spaces stand for nothing."""
+    found = ["".join(item.split()).upper().removeprefix("0X") for item in value.items]
+    for item in found:
+        if not re.fullmatch(r"[0-9A-F]{40}|[0-9A-F]{64}", item):
+            raise ValueError(f"{shown(item)} is no fingerprint of a key; write its 40 hexadecimal digits")
+    return tuple(dict.fromkeys(found))
+
+
+fingerprints = Type("fingerprints of keys, separated by commas", _fingerprints)

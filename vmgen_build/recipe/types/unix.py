@@ -25,6 +25,14 @@ unix_name = of_text("a name")(parse_unix_name)
 unix_names = list_of("names, comma-separated", parse_unix_name, unique=True)
 
 
+@of_text("a user's name")
+def login_name(value: str) -> str:
+    """Of an account that is there already, on any system."""
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.@\\$-]{0,103}", value):
+        raise ValueError(f"{shown(value)} is not the name of a user; write one such as root or Administrator")
+    return value
+
+
 @of_text("a name, or a number for OpenVZ")
 def machine_id(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", value):

@@ -24,7 +24,7 @@ _NO_PROXY = ("direct", "false")
 _GONE = (401, 403, 404, 410)
 
 
-def fetch(url: str, limit: Limit, settings: Sequence[str], *, optional: bool = False) -> bytes | None:
+def fetch(url: str, limit: Limit, settings: Sequence[str] = (), *, optional: bool = False) -> bytes | None:
     """What lies there; with `optional`, None where nothing does. settings: lines of apt.conf, for its proxy.
 
     Raises BuildError naming the address, and the limit where there is more.
@@ -107,6 +107,6 @@ def _local(url: str, limit: Limit, *, optional: bool) -> bytes | None:
 
 def _not_read(url: str, reason: str) -> BuildError:
     return BuildError(
-        f"cannot read {url}: {reason}; check the mirror ([config] mirror, or the host's apt sources) and the network,"
-        " or build from what was downloaded with --offline"
+        f"cannot read {without_passwords(url)}: {reason}; check the mirror ([config] mirror, or for Debian the host's"
+        " apt sources) and the network, or build from what was downloaded with --offline"
     )

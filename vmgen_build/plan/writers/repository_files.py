@@ -1,4 +1,4 @@
-"""A repository of the recipe's own among apt's sources: sources.list(5)."""
+"""A repository of the recipe's own, as the system's installer writes it down."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from vmgen_build.plan.writers.model import Output
 
 
 def write(wanted: Source, ctx: PlanContext) -> Output:
-    guest_files = installer_for(ctx.system).repository(wanted, ctx.system)
-    placed = [(file.path, StepFile.of(file.path.rpartition("/")[2], file.content)) for file in guest_files]
+    placement = installer_for(ctx.system).repository(wanted, ctx.system)
+    placed = [(file.path, StepFile.of(file.path.rpartition("/")[2], file.content)) for file in placement.files]
     places = [(file.name, path) for path, file in placed]
     return Output(
-        script=ctx.renderer.fragment("linux/placed.sh.j2", placed=places),
+        script=ctx.renderer.fragment("linux/placed.sh.j2", placed=places, setup=placement.setup),
         files=tuple(file for _, file in placed),
         probes=tuple(_probe(ctx, wanted.name, path, file) for path, file in placed),
     )

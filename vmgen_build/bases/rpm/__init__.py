@@ -1,0 +1,1 @@
+"""What dnf, yum and zypper share: repositories with an index in repodata/."""

@@ -1,0 +1,32 @@
+"""What the base is checked by."""
+
+from __future__ import annotations
+
+from vmgen_build.recipe.checks import Draft
+from vmgen_build.recipe.problems import Problems
+
+
+def _checks_packages(draft: Draft, option: str) -> bool:
+    """Whether a key without a base is for the packages that the base is made of; apt has a ring of keys of its own."""
+    system = draft.system
+    return option == "base_key" and system is not None and bool(system.base) and system.installer != "apt"
+
+
+def check(draft: Draft, problems: Problems) -> None:
+    hardware = draft.hardware
+    if "base" in hardware.faulty:
+        return
+    for option in ("base_sha256", "base_key"):
+        if hardware.base is None and option in hardware.places and not _checks_packages(draft, option):
+            text = "checks the base, and none is named; write base as well, or take this line out"
+            problems.error(hardware.at(option), f"[hardware] {option}", text, "base")
+    checked = {"base_sha256", "base_key"} & (set(hardware.places) | hardware.faulty)
+    if hardware.base is not None and hardware.base.kind == "url" and not checked:
+        text = (
+            "is downloaded, and nothing says whether it is the right file; write base_sha256 with its checksum,"
+            " or base_key with the key that signs it"
+        )
+        problems.error(hardware.at("base"), "[hardware] base", text, "base")
+    if hardware.base is not None and hardware.base.kind == "file" and "base_key" in hardware.places:
+        text = "checks what is downloaded, and the base is a file of this host; write base_sha256, or take this out"
+        problems.error(hardware.at("base_key"), "[hardware] base_key", text, "base")
