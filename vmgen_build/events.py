@@ -14,14 +14,17 @@ from vmgen_build.text import without_passwords
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """Something happened. `time` is seconds since the epoch; `kind` names the event in --json."""
+    """Something happened. `time` is seconds since the epoch; `kind` names the event in --json. recipe: the one that is
+    built, as the user named it; "" for what belongs to no build."""
 
     kind: ClassVar[str] = ""
     time: float = field(default_factory=time.time)
+    recipe: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        """Flat and JSON-ready: {"event": kind, "time": ..., fields...}."""
-        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        """Flat and JSON-ready: {"event": kind, "time": ..., fields...}; "recipe" where it belongs to one."""
+        names = [f.name for f in dataclasses.fields(self) if f.name != "recipe" or self.recipe]
+        values = {name: getattr(self, name) for name in names}
         return {"event": self.kind} | {k: str(v) if isinstance(v, Path) else v for k, v in values.items()}
 
 
@@ -41,7 +44,6 @@ class Note(Event):
 @dataclass(frozen=True, kw_only=True)
 class BuildStarted(Event):
     kind = "build-started"
-    recipe: str
     backend: str
     steps: int
     log: Path | None = None
@@ -145,7 +147,6 @@ class VerifyFinished(Event):
 @dataclass(frozen=True, kw_only=True)
 class BuildFinished(Event):
     kind = "build-finished"
-    recipe: str
     backend: str
     outcome: str
     seconds: float
@@ -176,3 +177,19 @@ class Bus:
 
     def note(self, text: str, level: str = "info", verbose: bool = False) -> None:
         self.emit(Note(text=text, level=level, verbose=verbose))
+
+
+class RecipeBus(Bus):
+    """Marks each event with the recipe that is built, and hands it on."""
+
+    def __init__(self, recipe: str, bus: Bus) -> None:
+        super().__init__()
+        self._recipe, self._bus = recipe, bus
+
+    def emit(self, event: Event) -> None:
+        marked = dataclasses.replace(event, recipe=self._recipe)
+        super().emit(marked)
+        self._bus.emit(marked)
+
+    def settle(self) -> None:
+        self._bus.settle()

@@ -82,11 +82,17 @@ READER_OUTPUT = Limit("reader-output", "what a program that reads a foreign disk
 
 # Recipes, templates and other texts.
 
-RECIPE = Limit("recipe", "a recipe or a profile", 2 * MB)
-RECIPE_LINES = Limit("recipe-lines", "lines of a recipe or a profile, and so its options and sections", 50_000, "lines")
+RECIPE = Limit("recipe", "a recipe, a profile, or a file of programs of its own", 2 * MB)
+RECIPE_LINES = Limit("recipe-lines", "lines of such a file, and so its options and sections", 50_000, "lines")
 RECIPE_DEPTH = Limit("recipe-depth", "sections within sections of a recipe", 16, "levels")
-RECIPE_FILES = Limit("recipe-files", "files that make up a recipe: profiles, and those that they take in", 64, "files")
+RECIPE_FILES = Limit(
+    "recipe-files",
+    "files that make up a recipe: profiles, those that they take in, and programs of its own",
+    64,
+    "files",
+)
 SCRIPT_FILE = Limit("script-file", "a script that a recipe names", 16 * MB)
+REPOSITORY_FILE = Limit("repository-file", "a repository's file that a recipe names", 1 * MB)
 KEY_FILE = Limit("key-file", "a repository's key that a recipe names", 1 * MB)
 SECRET_FILE = Limit("secret-file", "a file that holds a password or public keys", 64 * KB)
 TEMPLATE = Limit("template", "a template of a recipe's own", 1 * MB)
@@ -115,6 +121,7 @@ GUEST_ADDRESSES = Limit(
     "guest-addresses", "addresses of an interface of a booted machine, and its gateways", 64, "addresses"
 )
 GUEST_LINKS = Limit("guest-links", "interfaces of a booted machine, and its default routes", 1024, "entries")
+GUEST_FILE = Limit("guest-file", "a file that is fetched from a machine in which a plan runs", 4 * GB)
 IP_ANSWER = Limit("ip-answer", "what ip says of a booted machine's network", 4 * MB)
 GUEST_CONSOLE = Limit("guest-console", "what is kept of a booted container's console", MB)
 ANSWER = Limit("answer", "what a probe, or another question to a booted container, prints", MB)
@@ -140,14 +147,44 @@ ROOT_HEADER = Limit("root-header", "one header of the tar that they come in", 1 
 ROOT_TIME = Limit("root-time", "how long they may take to come", 6 * 3600, "s")
 ROOT_ROOM = Limit("root-room", "at least, not at most: what stays free on the disk while they are unpacked", 256 * MB)
 
+# vSphere servers.
+
+VSPHERE_ANSWER = Limit("vsphere-answer", "one answer of a vSphere server", 256 * MB)
+VSPHERE_SILENCE = Limit("vsphere-silence", "how long an answer of a vSphere server may give nothing", 120, "s")
+VSPHERE_OBJECTS = Limit(
+    "vsphere-objects", "machines, folders, hosts and the like of a vSphere server", 100_000, "objects"
+)
+VSPHERE_SNAPSHOTS = Limit("vsphere-snapshots", "snapshots of one of its machines", 1_000, "snapshots")
+VSPHERE_TASK = Limit("vsphere-task", "how long a task of a vSphere server may tell of no progress", 1800, "s")
+VSPHERE_BOOT = Limit("vsphere-boot", "how long a machine there may take until its VMware Tools take orders", 900, "s")
+VSPHERE_LOGIN = Limit("vsphere-login", "how long a machine there that is up may refuse the build's login", 60, "s")
+VSPHERE_MARK = Limit("vsphere-mark", "what the annotation of a machine of a build says", 64 * KB)
+VSPHERE_PICTURE = Limit("vsphere-picture", "a picture of the screen of one of its machines", 64 * MB)
+
 # Package archives and downloads.
 
 RELEASE = Limit("release", "an archive's Release file, or its signature", 10 * MB)
+PACKAGE = Limit("package", "a package that a guest downloaded, and other builds get", 8 * GB)
+DATABASE = Limit("database", "a database of a pacman repository", 64 * MB)
+INDEX_TEXT = Limit("index-text", "an index of packages, decompressed", 512 * MB)
 RELEASE_TIME = Limit("release-time", "fetching one Release file, with all tries", 180, "s")
 RELEASE_AHEAD = Limit("release-ahead", "how far a Release file's date may lie ahead of this host's clock", 86400, "s")
 RELEASE_BEHIND = Limit("release-behind", "how far it may lie behind the newest seen at its address", 86400, "s")
 REDIRECTS = Limit("redirects", "the addresses that a server may send a download on to", 5, "redirects")
 DOWNLOAD = Limit("download", "an OS template or another large file that is downloaded", 64 * GB)
+
+IMAGE_INDEX = Limit("image-index", "an index of an image server, or its list of products", 64 * MB)
+IMAGE_STREAMS = Limit("image-streams", "lists of products that an image server's index names", 32, "lists")
+IMAGE_PRODUCTS = Limit("image-products", "products in a list, versions of one, files of a version", 20_000, "entries")
+OCI_TEXT = Limit("oci-text", "an index, a manifest or a configuration of a container's image", 4 * MB)
+OCI_LAYERS = Limit("oci-layers", "layers of a container's image, and images of a layout", 128, "entries")
+OCI_INDEXES = Limit("oci-indexes", "indexes within indexes of a layout", 3, "levels")
+SOURCE_ARCHIVE = Limit("source-archive", "an archive of a program's source", 2 * GB)
+SOURCE_UNPACKED = Limit("source-unpacked", "its files, unpacked", 16 * GB)
+SOURCE_NAMES = Limit("source-names", "its files that are looked at to see how it is built", 20_000, "files")
+SOURCE_LOOK = Limit("source-look", "how much of it is read for that", 512 * MB)
+SOURCE_HEADERS = Limit("source-headers", "headers of the files that are looked at for that, in sum", 16 * MB)
+SOURCE_TIME = Limit("source-time", "building one program from its source", 6 * 3600, "s")
 
 FETCHING_INDEXES = Limit("indexes-time", "fetching the package indexes in a guest, each of three times", 300, "s")
 APT_ANSWER = Limit("apt-answer", "what apt of this host prints of a plan's packages", 16 * MB)

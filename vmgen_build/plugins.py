@@ -8,7 +8,7 @@
     vmgen_build.steps       a module or object with ORDER and `steps`; any name (plan.discovery)
     vmgen_build.templates   a folder of Jinja templates, as a Path; any name (plan.text.render)
     vmgen_build.sections    a class of Section, by the section's name in a recipe (recipe.schema)
-    vmgen_build.programs    a folder of CATEGORY.ini files, as a Path; any name (catalogue.programs)
+    vmgen_build.programs    a folder of CATEGORY.ini files, as a Path; any name (catalogue.catalogue)
     vmgen_build.backends    a Backend, by its name (backends.registry)
     vmgen_build.places      a class of Place, by its URL scheme (build.places.registry)
 """

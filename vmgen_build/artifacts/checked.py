@@ -39,6 +39,7 @@ def checked_manifest(data: Any, format_wanted: int) -> dict[str, Any]:
         "arch": whole["arch"].matching(r"[a-z0-9_]{1,32}", "the name of an architecture, as amd64"),
         "backend": whole["backend"].matching(r"[a-z0-9_-]{1,32}", "the name of a backend, as lxc"),
         "plan": whole.or_else("plan", "").text(_WORD),
+        "base": _strings(whole.or_else("base", {}), "method", "source", "sha256"),
         "epoch": whole.or_else("epoch", 0).whole(0, _LATEST),
         "steps": _list(whole, "steps", _step),
         "packages": _list(whole, "packages", lambda one: _strings(one, "name", "version", "arch")),

@@ -20,8 +20,15 @@ SUFFIXES = {"zstd": ".zst", "gzip": ".gz", "xz": ".xz", "none": ""}
 
 _XZ_BLOCK = "24MiB"
 
-_MAGIC = {b"\x28\xb5\x2f\xfd": "zstd", b"\x1f\x8b": "gzip", b"\xfd7zXZ\x00": "xz", b"BZh": "bzip2"}
-"""First bytes of a file (RFC 8878, RFC 1952, the .xz format's specification, bzip2(1)) -> method and program."""
+_MAGIC = {
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"\x1f\x8b": "gzip",
+    b"\xfd7zXZ\x00": "xz",
+    b"BZh": "bzip2",
+    b"\x04\x22\x4d\x18": "lz4",
+}
+"""First bytes of a file (RFC 8878, RFC 1952, the .xz format's specification, bzip2(1), the LZ4 frame format) -> method
+and program."""
 
 
 @dataclass(frozen=True, slots=True)

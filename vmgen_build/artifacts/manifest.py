@@ -7,6 +7,7 @@
   "recipe": {"file": "lab.ini", "sha256": "..."},      over its values, without the secrets
   "os": "debian-12", "arch": "amd64", "backend": "lxc",
   "plan": "...",                    the plan's id
+  "base": {"method", "source", "sha256"},              what it starts from; "" where it is made of packages
   "epoch": 1700000000,              SOURCE_DATE_EPOCH, seconds
   "steps": [{"name", "title", "id", "seconds", "outcome": "built" | "cached"}],     in order, base and packing included
   "packages": [{"name", "version", "arch"}],           every package in the image, sorted
@@ -85,6 +86,7 @@ def manifest_of(
         "arch": plan.arch,
         "backend": plan.backend,
         "plan": plan.id,
+        "base": dict(plan.base.origin()),
         "epoch": plan.epoch,
         "steps": [asdict(step) | {"seconds": round(step.seconds, 3)} for step in steps],
         "packages": [asdict(package) for package in sorted(packages)],

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from vmgen_build.errors import UsageError
 from vmgen_build.events import Bus, ProbeDone, StepProgress
 from vmgen_build.host.programs import Requirement
 from vmgen_build.plan.model import Part, Plan
@@ -61,6 +62,16 @@ class Backend(ABC):
     @abstractmethod
     def part(self, recipe: Recipe, templates: Path | None, epoch: int = 0) -> Part:
         """The backend's share of the plan. Pure. epoch: as Plan.epoch."""
+
+    def extra_files(self, recipe: Recipe, templates: Path | None) -> Mapping[str, str]:
+        """Name -> text of what `compile` writes beside the plan, for people who take it by other means. No build reads
+        it. Pure."""
+        return {}
+
+    def part_of_own(self, recipe: Recipe, templates: Path | None) -> Part:
+        """The same where the plan starts from a whole machine of the user's, which boots already. Raises UsageError
+        where the backend makes no such ones."""
+        raise UsageError(f"-b {self.name}: its image is no whole machine; take -b vmware or -b kvm")
 
     def room(self, recipe: Recipe) -> Room | None:
         """What the recipe gives the content; None where that is as large as its content. Raises VmgenError."""

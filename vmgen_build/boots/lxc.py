@@ -7,9 +7,10 @@ import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
-from vmgen_build.artifacts.lxc import ENTRY, config_text, for_this_host, nics_of, parse_config, taken_over
+from vmgen_build.artifacts.lxc import ENTRY, BridgedNic, config_text, for_this_host, nics_of, parse_config, taken_over
 from vmgen_build.boots import jail
 from vmgen_build.boots.groups import CGROUP_ROOT, Limits, limited
 from vmgen_build.boots.model import Boot, Booted
@@ -18,7 +19,9 @@ from vmgen_build.boots.tree import PLACE, Tree
 from vmgen_build.boots.up import NO_ANSWER, state_of, waits_for
 from vmgen_build.boots.watch import Watch
 from vmgen_build.errors import TIMED_OUT, BuildError
+from vmgen_build.guests.lxc import foreign
 from vmgen_build.guests.model import PATH, Communicator, Ran, no_answer
+from vmgen_build.host.architectures import Emulation, emulation_of
 from vmgen_build.host.beneath import read_beneath
 from vmgen_build.host.bounded import TOO_MUCH, finish_within
 from vmgen_build.host.namespaces import reap_guests
@@ -45,6 +48,8 @@ _LXC_ERROR = re.compile(r"\S+ \S+ \S+ +ERROR +\S+ - \S+ - (.*)")
 _NO_PROGRAMS = "PATH=/nonexistent"
 """All that lxc-start, and so the machine's init, gets of an environment: lxc finds no newuidmap, which would ask for
 an entry in /etc/subuid that root does not need."""
+
+_NO_CREDENTIALS = "[Service]\nLoadCredential=\nSetCredential=\nImportCredential=\n"
 
 _EVAL = 'script=$(cat) && exec </dev/null && eval "$script"'
 """The script comes by standard input, which its own commands then do not see."""
@@ -93,14 +98,20 @@ class Attached(Communicator):
 
 
 class LxcBooted(Booted):
-    def __init__(self, lxc: Path, limits: Limits) -> None:
+    """answer: gives the host's side the addresses that the guest looks for. A guest may get its own after its boot, so
+    that this is done anew before each question from outside."""
+
+    def __init__(self, lxc: Path, limits: Limits, answer: Callable[[], None], *, emulated: bool = False) -> None:
         self._communicator = Attached(lxc, limits)
+        self._answer = answer
+        self.emulated = emulated
 
     @property
     def communicator(self) -> Communicator:
         return self._communicator
 
     def reach(self, address: str, port: int) -> str:
+        self._answer()
         return knock(address, port)
 
 
@@ -135,14 +146,32 @@ def booted_from(content: Content, boot: Boot) -> Iterator[LxcBooted]:
         undo.callback(_remove_groups, CGROUP_ROOT / group)
         limits = undo.enter_context(limited(group, boot.scratch, boot.bus.note))
         entries = for_this_host(entries, (CGROUP_ROOT / "cgroup.controllers").read_text().split())
-        own = jail.entries(boot.scratch, group, trusted=boot.trusted)
+        emulation = emulation_of(boot.arch)
+        own = _emulated(jail.entries(boot.scratch, group, trusted=boot.trusted), emulation, boot)
         (folder / "config").write_text(config_text([*entries, *own]))
         started = undo.enter_context(_Start(lxc, boot.scratch, limits))
         undo.enter_context(Watch("the booted machine", PLACE, GUEST_TIME, started.stop, tree.kept_free))
-        machine = LxcBooted(lxc, limits)
+        answer = partial(started.answer_as_gateway, nics)
+        machine = LxcBooted(lxc, limits, answer, emulated=emulation is not None)
         started.wait_until_up(machine.communicator, boot)
-        answer_as_gateway(ip_inside(started.init_pid()), nics)
+        started.answer_as_gateway(nics)
         yield machine
+
+
+def _emulated(entries: list[ENTRY], emulation: Emulation | None, boot: Boot) -> list[ENTRY]:
+    """The entries, with what makes the machine's programs run: in a user namespace, whoever its root is, in which no
+    filter of devices can be set. Units get no credentials: systemd gives them in a process of its own, which qemu-user
+    does not start (linux-user/syscall.c: CLONE_INVALID_FORK_FLAGS)."""
+    if emulation is None:
+        return entries
+    entries = [(key, text) for key, text in entries if not key.startswith("lxc.cgroup2.devices.")]
+    boot.bus.note(f"no machine of {boot.arch}: its programs run by {emulation.interpreter} on this host's kernel")
+    units = LXC / "units"
+    units.mkdir()
+    (units / "emulated.conf").write_text(_NO_CREDENTIALS)
+    mount = f"lxc.mount.entry = {units} etc/systemd/system/service.d none bind,ro,create=dir 0 0"
+    users = foreign.EVERYBODY_ITSELF if boot.trusted else ()
+    return [*entries, *parse_config("\n".join([*foreign.emulated(emulation, LXC), mount, *users]))]
 
 
 def _entries(artifact: Path) -> list[ENTRY]:
@@ -192,6 +221,9 @@ class _Start:
             time.sleep(0.02)
         kill(stopping)
         kill(self._process)
+
+    def answer_as_gateway(self, nics: Sequence[BridgedNic]) -> None:
+        answer_as_gateway(ip_inside(self.init_pid()), nics)
 
     def init_pid(self) -> int:
         """Of the container's init, as the worker sees it."""

@@ -18,7 +18,8 @@ class Boot:
     """One boot, inside a worker (host.namespaces) that has a network of its own.
 
     scratch: an empty folder whose parent's name is the lease's tag. timeout: seconds that the boot may take. up: script
-    that ends with 0 once the system is up, and prints its state. trusted: a container may be root of this host.
+    that ends with 0 once the system is up, and prints its state. trusted: a container may be root of this host. arch:
+    of the machine's programs, in Debian's words; "" for this host's.
     """
 
     bus: Bus
@@ -26,10 +27,14 @@ class Boot:
     timeout: float
     up: str
     trusted: bool = False
+    arch: str = ""
 
 
 class Booted(ABC):
     """A machine made from an artifact, up and running, with the network that its recipe expects around it."""
+
+    emulated: bool = False
+    """Whether its programs run by qemu-user, on the kernel of another architecture."""
 
     @property
     @abstractmethod

@@ -81,7 +81,7 @@ def _as_nobody() -> list[str]:
 
 def answer_as_gateway(ask: IpQuery, nics: Iterable[BridgedNic]) -> None:
     """Give the host's side the addresses that the running guest has as gateways, or else a free one of each of its
-    networks, and routes to all of its addresses.
+    networks, and routes to all of its addresses: a guest without a default route answers its neighbours alone.
 
     Raises BuildError, also where the guest's answers are none that ip(8) gives, or too many.
     """
@@ -95,9 +95,11 @@ def answer_as_gateway(ask: IpQuery, nics: Iterable[BridgedNic]) -> None:
             if gateway not in TESTS:
                 _own(nic.bridge, gateway, next((a for a in theirs if gateway in a.network), None))
         for address in theirs:
-            if not any(g in address.network for g in gateways.get(nic.name, [])):
-                _own(nic.bridge, _neighbour(address), address)
-            set_up("route", "replace", str(address.ip), "dev", nic.bridge)
+            near = next((g for g in gateways.get(nic.name, []) if g in address.network), None)
+            if near is None:
+                near = _neighbour(address)
+                _own(nic.bridge, near, address)
+            set_up("route", "replace", str(address.ip), "dev", nic.bridge, "src", str(near))
 
 
 def knock(address: str, port: int) -> str:

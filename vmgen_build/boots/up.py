@@ -1,4 +1,4 @@
-"""Whether a booted system is up: asked here alone, by a script that is data (systems.model, Family.up)."""
+"""Whether a booted system is up: asked here alone, by a script that is data (systems.model, System.up)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ NO_ANSWER = State("no answer", False)
 def up_script(os: str) -> str:
     """The script for an operating system, as "debian-12". Raises HostError where it is none that is known."""
     try:
-        return parse_system(os).family.up
+        return parse_system(os).up
     except ValueError as error:
         raise HostError(f"the manifest names no system that this version knows: {error}") from error
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from vmgen_build.build.finding import Finding
-from vmgen_build.build.requirements import RUNNING, all_base_requirements
+from vmgen_build.build.requirements import RUNNING, all_base_requirements, other_base_requirements
 from vmgen_build.host.programs import Requirement, find_program
 from vmgen_build.host.run import run
 from vmgen_build.host.system import DEBIAN_KEYS, host_system, users_are_kept_from_namespaces
@@ -71,6 +71,11 @@ def _programs() -> Iterator[Finding]:
     for command, requirement in sorted({r.command: r for r in requirements()}.items()):
         found = find_program(command)
         yield Finding(command, found is not None, found or f"it {requirement.why}", requirement.package)
+    for requirement in other_base_requirements():
+        found = find_program(requirement.command)
+        yield Finding(
+            requirement.command, True, found or f"not here; it {requirement.why}; else an image server gives one"
+        )
 
 
 def requirements() -> list[Requirement]:
@@ -130,3 +135,20 @@ def room(cache: Path) -> Iterator[Finding]:
             f"{size(free)} free in {folder}",
             advice="" if good else f"Make room in {folder}: {size(ROOM[what])} are needed; see '{PRUNE}'.",
         )
+
+
+def qemu_findings() -> Iterator[Finding]:
+    """What a machine in QEMU gets of this host."""
+    from vmgen_build.errors import HostError
+    from vmgen_build.guests.qemu.host import ACCELERATORS, firmware_of_host, power
+
+    try:
+        given = power()
+    except HostError as error:
+        yield Finding("memory", False, str(error))
+        return
+    yield Finding("processor", True, ACCELERATORS[given.accel])
+    yield Finding("memory", True, f"{size(given.memory)} for a machine")
+    firmware = firmware_of_host()
+    where = str(firmware[0]) if firmware else "firmware of machines with EFI"
+    yield Finding("EFI", firmware is not None, where, "ovmf")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vmgen_build.artifacts.manifest import manifest_path
 from vmgen_build.backends.registry import backend_named
+from vmgen_build.build.choice import Chosen, choose_base
 from vmgen_build.build.facts import archive_is_known, facts_at_hand, facts_for
 from vmgen_build.build.job import Build
 from vmgen_build.build.logfile import open_log
@@ -19,7 +20,7 @@ from vmgen_build.build.places.registry import place_at
 from vmgen_build.build.results import publish, take_again, unchanged
 from vmgen_build.build.room import require_room
 from vmgen_build.errors import HostError, Problem, RecipeError, UsageError, VmgenError
-from vmgen_build.events import ArtifactWritten, BuildFinished, BuildStarted, Bus, StepFinished
+from vmgen_build.events import ArtifactWritten, BuildFinished, BuildStarted, Bus, RecipeBus, StepFinished
 from vmgen_build.host.files import reap_parts, require_own_output
 from vmgen_build.host.gpg import require_signing_key
 from vmgen_build.host.programs import require_programs, require_root
@@ -30,10 +31,24 @@ from vmgen_build.recipe.recipe import Recipe
 from vmgen_build.store.cachedir import READABLE, check_cache, own_folder
 from vmgen_build.store.lease import lease, reap
 
+_ALL = "every step counts as one to run"
+
+NOT_STARTED = (
+    "[hardware] login and communicator are not used here, and the base is taken for what it holds; --host qemu: starts"
+    " it as it is"
+)
+
 
 def plan_for(recipe: Recipe, backend: str, options: BuildOptions) -> Plan:
     """The plan as a build would make it now, as far as the archive answers. Needs no root."""
-    return _plan(recipe, backend, options, facts_at_hand(recipe, options.cache, offline=options.offline))
+    return plan_and_base(recipe, backend, options)[0]
+
+
+def plan_and_base(recipe: Recipe, backend: str, options: BuildOptions) -> tuple[Plan, Chosen]:
+    """The same, and which base it starts from, as a build on this host would choose it. No image server is asked."""
+    facts = facts_at_hand(recipe, options.cache, offline=options.offline)
+    chosen = choose_base(recipe, facts, replace(options, offline=True), None)
+    return _plan(recipe, backend, options, chosen.facts), chosen
 
 
 def dry_run(recipe: Recipe, options: BuildOptions, bus: Bus) -> list[StepState]:
@@ -42,13 +57,14 @@ def dry_run(recipe: Recipe, options: BuildOptions, bus: Bus) -> list[StepState]:
     refuse_unbuildable(recipe)
     facts = facts_at_hand(recipe, options.cache, offline=options.offline)
     if not archive_is_known(recipe, facts):
-        bus.note("what the package archive holds could not be asked: every step counts as one to run", "warning")
+        bus.note(f"what the package archive holds could not be asked: {_ALL}", "warning")
     states = []
     for name in options.backends:
         look = place.look(recipe, backend_named(name), facts)
-        for text, level in ((look.note, "info"), (look.unknown, "warning")):
-            if text:
-                bus.note(text, level)
+        if look.note:
+            bus.note(look.note)
+        if look.unknown:
+            bus.note(f"{look.unknown}: {_ALL}", "warning")
         plan = _plan(recipe, name, options, look.facts)
         if unchanged(plan, options) is None:
             _refuse(place.problems(recipe, plan, look))
@@ -58,6 +74,7 @@ def dry_run(recipe: Recipe, options: BuildOptions, bus: Bus) -> list[StepState]:
 
 def build(recipe: Recipe, options: BuildOptions, bus: Bus) -> tuple[BuildResult, ...]:
     """Build the recipe for each backend. Raises VmgenError, or KeyboardInterrupt once all is undone."""
+    bus = RecipeBus(str(recipe.path), bus)
     call = _Call(recipe, options, _checked_place(options), bus)
     refuse_unbuildable(recipe)
     for warning in recipe.warnings:
@@ -104,6 +121,8 @@ class _Call:
         look = self.place.prepare(self.recipe, backend_named(backend), facts, self.bus)
         if look.note:
             self.bus.note(look.note)
+        if self.recipe.hardware.is_started and not look.facts.started:
+            self.bus.note(NOT_STARTED, "warning")
         return _plan(self.recipe, backend, self.options, look.facts), look
 
     def require(self, planned: Sequence[tuple[Plan, Look]]) -> None:
@@ -143,9 +162,7 @@ class _Call:
             self.bus.add(log)
             try:
                 stages = len(plan.stages) + 1
-                self.bus.emit(
-                    BuildStarted(recipe=str(self.recipe.path), backend=plan.backend, steps=stages, log=log.path)
-                )
+                self.bus.emit(BuildStarted(backend=plan.backend, steps=stages, log=log.path))
                 yield log.path
             except BaseException as error:
                 outcome = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
@@ -157,18 +174,18 @@ class _Call:
     def _finished(self, plan: Plan, outcome: str, start: float) -> BuildFinished:
         skipped = tuple(f"[{section}] {program}: {reason}" for section, program, reason in plan.skipped)
         seconds = time.monotonic() - start
-        return BuildFinished(
-            recipe=str(self.recipe.path), backend=plan.backend, outcome=outcome, seconds=seconds, skipped=skipped
-        )
+        return BuildFinished(backend=plan.backend, outcome=outcome, seconds=seconds, skipped=skipped)
 
 
 def _run(build: Build) -> BuildResult:
     start = time.monotonic()
     record = unchanged(build.plan, build.options)
     if record is None:
+        from vmgen_build.build.sources import with_sources
         from vmgen_build.build.steps import make
 
-        made = make(build)
+        with with_sources(build) as whole:
+            made = make(whole)
         publish(build, made)
         packed, steps = made.packed, made.steps
     else:
@@ -178,8 +195,16 @@ def _run(build: Build) -> BuildResult:
         build.bus.emit(
             ArtifactWritten(path=file.path, size=file.size, sha256=file.sha256, unchanged=record is not None)
         )
-    manifest = manifest_path(packed[0].path)
-    return BuildResult(build.plan, packed, manifest, time.monotonic() - start, steps, unchanged=record is not None)
+    return BuildResult(
+        name=build.plan.name,
+        backend=build.plan.backend,
+        artifacts=packed,
+        manifest=manifest_path(packed[0].path),
+        seconds=time.monotonic() - start,
+        steps=steps,
+        unchanged=record is not None,
+        skipped=build.plan.skipped,
+    )
 
 
 def _emit_cached(build: Build) -> None:
@@ -203,14 +228,20 @@ def _refuse(problems: list[Problem]) -> None:
 
 
 def _plan(recipe: Recipe, backend: str, options: BuildOptions, facts: Facts) -> Plan:
-    part = backend_named(backend).part(recipe, options.templates, facts.epoch)
+    named = backend_named(backend)
+    if facts.started:
+        part = named.part_of_own(recipe, options.templates)
+    else:
+        part = named.part(recipe, options.templates, facts.epoch)
     return make_plan(recipe, backend, part, facts, options.templates)
 
 
 def _checked_place(options: BuildOptions) -> Place:
-    """Where --host says. Raises UsageError for an option that means nothing there, and for a format of no backend."""
+    """Where --host says. Raises UsageError where nothing is built there, for an option that means nothing there, and
+    for a format of no backend."""
     place = place_at(options)
     place.check_options()
+    place.check_building()
     for name in options.backends:
         formats = backend_named(name).formats
         if options.format and options.format not in formats:

@@ -8,9 +8,11 @@ from pathlib import Path
 from vmgen_build.artifacts.manifest import StepRecord
 from vmgen_build.backends.base import PackOptions
 from vmgen_build.backends.registry import backend_named
+from vmgen_build.bases.imageserver import DEFAULT_URL
 from vmgen_build.bases.ostemplate import DEFAULT_CHOICE, OsTemplateChoice
+from vmgen_build.guests.vsphere.placement import ANYWHERE, Placement
 from vmgen_build.host.files import Written
-from vmgen_build.plan.model import Plan
+from vmgen_build.host.tls import SYSTEM, Trust
 from vmgen_build.store.layers import Store
 
 
@@ -19,8 +21,9 @@ class BuildOptions:
     """format: one that every backend has; "" is each one's default.
     on_error: "clean", "keep" (leave the container of the failed step) or "shell" (open one in it first).
     templates: the folder of Jinja templates that stand for the shipped ones.
-    ostemplate: the OS template that a node's container is created from.
+    ostemplate: the OS template that a container starts from. image_server: address of the one that is asked for bases.
     host: where the plan runs, as build.places.registry takes it; "" is in namespaces of this host.
+    trust: how a server that host names is known, where TLS leads to it. placement: where on it machines go.
     sign: the key that signs what was made, as gpg(1) takes it for --local-user; "" for none.
     build_address: of the node's container while the plan runs; "" for the recipe's own.
     shared_cache: the cache may be one that others can change; its layers are checked before they are used."""
@@ -37,8 +40,11 @@ class BuildOptions:
     sets: tuple[str, ...] = ()
     strict: bool = False
     ostemplate: OsTemplateChoice = DEFAULT_CHOICE
+    image_server: str = DEFAULT_URL
     host: str = ""
     accept_new_host_key: bool = False
+    trust: Trust = SYSTEM
+    placement: Placement = ANYWHERE
     build_address: str = ""
     sign: str = ""
     shared_cache: bool = False
@@ -52,15 +58,17 @@ class BuildOptions:
 
 @dataclass(frozen=True, slots=True)
 class BuildResult:
-    """One backend's result. steps: what was done for each of the plan's stages. unchanged: all of it was there already,
-    and nothing is in `steps`."""
+    """One backend's result. name: of the machine. steps: what was done for each of the plan's stages. unchanged: all of
+    it was there already, and nothing is in `steps`. skipped: programs that were left out: section, name, why."""
 
-    plan: Plan
+    name: str
+    backend: str
     artifacts: tuple[Written, ...]
     manifest: Path
     seconds: float
     steps: tuple[StepRecord, ...] = ()
     unchanged: bool = False
+    skipped: tuple[tuple[str, str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

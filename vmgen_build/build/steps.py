@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -18,7 +17,7 @@ from vmgen_build.events import Bus, StepFinished, StepOutput, StepStarted
 from vmgen_build.guests.model import Guest, Output, StepResult, Workshop
 from vmgen_build.host.files import Written, private_files
 from vmgen_build.host.namespaces import run_isolated
-from vmgen_build.host.stops import STOP_SIGNALS, interrupt_once
+from vmgen_build.host.stops import give_back, interrupt_once, take_stops
 from vmgen_build.host.undo import Undo
 from vmgen_build.installers import installer_for
 from vmgen_build.plan.model import Step
@@ -187,9 +186,8 @@ class PlanRunner:
 @contextmanager
 def _interrupted_once() -> Iterator[None]:
     """The first signal interrupts; the undoing that follows is left in peace."""
-    before = {number: signal.signal(number, interrupt_once) for number in STOP_SIGNALS}
+    before = take_stops(interrupt_once)
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        give_back(before)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import difflib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from vmgen_build.cli import common
-from vmgen_build.errors import HostError, Problem, RecipeError, UsageError, VmgenError
+from vmgen_build.cli import common, hosts
+from vmgen_build.errors import Problem, RecipeError, UsageError
 from vmgen_build.text import clean, duration, size, table
 
 if TYPE_CHECKING:
     from vmgen_build.build.options import BuildOptions, BuildResult
+    from vmgen_build.cli.plain import Plain
     from vmgen_build.events import Bus
     from vmgen_build.recipe.recipe import Recipe
 
@@ -35,6 +37,15 @@ if TYPE_CHECKING:
 @common.sets_option
 @common.strict_option
 @click.option("--dry-run", is_flag=True, help="Print each step and whether its result is in the cache; build nothing.")
+@click.option(
+    "-j",
+    "--jobs",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Build N recipes at a time.",
+)
 @click.option(
     "--no-cache",
     "use_cache",
@@ -70,10 +81,12 @@ if TYPE_CHECKING:
     help="Sign each manifest and SHA256SUMS with this key of gpg: NAME.manifest.json.asc, SHA256SUMS.asc.",
 )
 @common.offline_option
-@common.host_options
-@common.build_address_option
+@hosts.host_options
+@hosts.placement_options
+@hosts.build_address_option
 @common.cache_option
 @common.templates_option
+@common.image_server_option
 @common.ostemplate_options
 @common.display_options
 def build_command(
@@ -81,12 +94,14 @@ def build_command(
 ) -> None:
     """Build one image, or one for each backend, from every RECIPE.
 
-    All recipes are checked before anything is built. Where one fails to build, the others are built nevertheless.
+    All recipes are checked before anything is built. Where one fails to build, the others are built nevertheless. With
+    --jobs, several are built at a time; a step that they share is run once.
     \f
-    values: the options that are named as the fields of BuildOptions are.
+    values: jobs, and the options that are named as the fields of BuildOptions are.
     """
     from vmgen_build.build.options import BuildOptions
 
+    jobs: int = values.pop("jobs")
     options = BuildOptions(**values, shared_cache=common.shared_cache())
     screen, bus = common.open_display(as_json=as_json, quiet=quiet, verbose=verbose)
     with screen:
@@ -100,7 +115,8 @@ def build_command(
         if dry_run:
             _dry_run(loaded, options, bus, as_json=as_json)
             return
-        _build_all(loaded, options, bus, quiet=quiet, as_json=as_json)
+        screen.side_by_side = jobs > 1 and len(loaded) > 1
+        _build_all(loaded, options, jobs, _Display(screen, bus, quiet, as_json))
 
 
 def _load_all(paths: tuple[Path, ...], options: BuildOptions) -> list[Recipe]:
@@ -163,27 +179,35 @@ def _dry_run(recipes: list[Recipe], options: BuildOptions, bus: Bus, *, as_json:
             common.show(f"  {line}")
 
 
-def _build_all(recipes: list[Recipe], options: BuildOptions, bus: Bus, *, quiet: bool, as_json: bool) -> None:
-    """Build what can be built; what the host lacks for one recipe it lacks for all. Exits with the worst code."""
-    from vmgen_build.build.engine import build
+@dataclass(frozen=True, slots=True)
+class _Display:
+    """Where events go, and what is printed beside them."""
+
+    screen: Plain
+    bus: Bus
+    quiet: bool
+    as_json: bool
+
+
+def _build_all(recipes: list[Recipe], options: BuildOptions, jobs: int, display: _Display) -> None:
+    """Build what can be built. Exits with the worst code."""
+    from vmgen_build.build.many import build_many
+    from vmgen_build.events import RecipeBus
 
     outcomes = dict.fromkeys((recipe.path for recipe in recipes), "not tried")
     worst = 0
-    for recipe in recipes:
-        try:
-            results = build(recipe, options, bus)
-        except VmgenError as error:
-            outcomes[recipe.path] = "failed"
-            worst = max(worst, error.exit_code)
-            bus.note(common.error_text(error), "error")
-            if isinstance(error, HostError):
-                break
+    for outcome in build_many(recipes, options, display.bus, jobs, display.screen.tick):
+        if outcome.error is not None:
+            outcomes[outcome.recipe.path] = "failed"
+            worst = max(worst, outcome.error.exit_code)
+            RecipeBus(str(outcome.recipe.path), display.bus).note(common.error_text(outcome.error), "error")
             continue
-        outcomes[recipe.path] = "built"
-        if not as_json:
-            for result in results:
-                _show_result(result, quiet)
-    if len(recipes) > 1 and not (quiet or as_json):
+        outcomes[outcome.recipe.path] = "built"
+        if not display.as_json:
+            with display.screen.paused():
+                for result in outcome.results:
+                    _show_result(result, display.quiet)
+    if len(recipes) > 1 and not (display.quiet or display.as_json):
         _show_outcomes(outcomes)
     click.get_current_context().exit(worst)
 
@@ -203,10 +227,10 @@ def _show_result(result: BuildResult, quiet: bool) -> None:
             common.show(str(packed.path))
         return
     outcome = "unchanged since its last build, looked up" if result.unchanged else "built"
-    common.show(f"{result.plan.name} for {result.plan.backend}: {outcome} in {duration(result.seconds)}", bold=True)
+    common.show(f"{result.name} for {result.backend}: {outcome} in {duration(result.seconds)}", bold=True)
     files = [(str(packed.path), size(packed.size)) for packed in result.artifacts]
     files.append((str(result.manifest), size(result.manifest.stat().st_size)))
     for line in table(files, right=(1,)):
         common.show(f"  {line}")
-    for section, program, reason in result.plan.skipped:
+    for section, program, reason in result.skipped:
         common.show(f"  skipped: [{section}] {clean(program)}: {clean(reason)}", fg="yellow")

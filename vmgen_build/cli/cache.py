@@ -5,16 +5,17 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from vmgen_build.cli import common
+from vmgen_build.cli import common, hosts
 from vmgen_build.errors import UsageError
 from vmgen_build.text import size, table
 
 if TYPE_CHECKING:
+    from vmgen_build.build.places.model import Place
     from vmgen_build.store.layers import Entry
 
 
@@ -25,17 +26,21 @@ def cache_command() -> None:
 
 @cache_command.command("ls", context_settings=common.CONTEXT)
 @common.cache_option
+@hosts.kept_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
-def list_command(cache: Path, as_json: bool) -> None:
-    """List what the cache holds, last used first."""
-    from vmgen_build.store.layers import Store
-
-    entries = Store(cache).entries()
+def list_command(as_json: bool, **values: Any) -> None:
+    """List what the cache holds, last used first; with --host the results of steps on a vSphere server.
+    \f
+    values: fields of BuildOptions.
+    """
+    place = _place(values)
+    entries = place.kept()
     if as_json:
         _print_json(entries)
         return
     _print_table(entries)
-    common.show(f"{len(entries)} entries, {size(sum(e.size for e in entries))} in {cache}", bold=True)
+    where = place.options.host or place.options.cache
+    common.show(f"{len(entries)} entries, {size(sum(e.size for e in entries))} in {where}", bold=True)
 
 
 @cache_command.command("prune", context_settings=common.CONTEXT)
@@ -44,30 +49,41 @@ def list_command(cache: Path, as_json: bool) -> None:
 @click.option("--all", "everything", is_flag=True, help="Drop everything that no running build uses.")
 @click.option("--dry-run", is_flag=True, help="Say what would go; drop nothing.")
 @common.cache_option
+@hosts.kept_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
 def prune_command(
-    keep: str | None, older: str | None, everything: bool, dry_run: bool, cache: Path, as_json: bool
+    keep: str | None, older: str | None, everything: bool, dry_run: bool, as_json: bool, **values: Any
 ) -> None:
-    """Drop what is no longer needed from the cache; running builds keep what they use."""
+    """Drop what is no longer needed from the cache, or with --host from a vSphere server; running builds keep what they
+    use.
+    \f
+    values: fields of BuildOptions.
+    """
     if not (keep or older or everything):
         raise UsageError("cache prune: say what may go: --keep 20G, --older 30d or --all")
     if everything and (keep or older):
         raise UsageError("cache prune: --all leaves nothing for --keep and --older to choose; drop one or the other")
     limit = common.parse_bytes(keep) if keep else None
     age = common.parse_age(older) if older else None
-    from vmgen_build.host.programs import require_root
-    from vmgen_build.store.layers import Store
+    from vmgen_build.store.layers import Sweep
 
-    if not dry_run:
-        require_root("dropping what builds made as root needs root", "--dry-run and cache ls need none")
-
-    gone = Store(cache).prune(keep=limit, older=age, dry=dry_run)
+    gone = _place(values).prune(Sweep(limit, age, dry_run))
     if as_json:
         _print_json(gone)
         return
     _print_table(gone)
     verb = "would be dropped" if dry_run else "dropped"
     common.show(f"{len(gone)} entries {verb}, {size(sum(e.size for e in gone))}", bold=True)
+
+
+def _place(values: Mapping[str, Any]) -> Place:
+    """values: fields of BuildOptions. Raises UsageError."""
+    from vmgen_build.build.options import BuildOptions
+    from vmgen_build.build.places.registry import place_at
+
+    place = place_at(BuildOptions(**values))
+    place.check_options()
+    return place
 
 
 def _print_json(entries: list[Entry]) -> None:

@@ -130,56 +130,28 @@ offline_option = click.option("--offline", is_flag=True, help="Ask nothing of th
 recipe_path = click.Path(path_type=Path)
 
 
-def check_host(_context: click.Context, _option: click.Parameter, value: str) -> str:
-    """The value as given; raises UsageError for one that names no place."""
-    if value:
-        from vmgen_build.build.places.registry import place_class
-
-        place_class(value)
-    return value
-
-
-def check_address(_context: click.Context, _option: click.Parameter, value: str) -> str:
-    """An IP address as given, or "". Raises UsageError."""
-    import ipaddress
-
-    try:
-        return str(ipaddress.ip_address(value)) if value else ""
-    except ValueError as error:
-        raise UsageError(f"--build-address: {error}; write it as 192.168.1.20") from error
-
-
-build_address_option = click.option(
-    "--build-address",
-    default="",
-    metavar="ADDRESS",
-    callback=check_address,
-    help="IP address of the container on an OpenVZ node while it is built; that of the recipe's venet by default.",
-)
-
-
-def host_options(command: Command) -> Command:
-    """--host and --accept-new-host-key."""
-    command = click.option(
-        "--accept-new-host-key",
-        is_flag=True,
-        help="Add the ssh key of an unknown host to the known ones; a changed key is refused all the same.",
-    )(command)
-    return click.option(
-        "--host",
-        default="",
-        metavar="HOST",
-        callback=check_host,
-        help="A build host with OpenVZ or lxc: ssh://[USER@]NAME[:PORT], or local; 'vmgen-build doctor' lists all"
-        " places.",
-    )(command)
-
-
 def display_options(command: Command) -> Command:
     """--json, -q and -v."""
     command = click.option("-v", "--verbose", is_flag=True, help="Show every line that the steps print.")(command)
     command = click.option("-q", "--quiet", is_flag=True, help="Show errors and results only.")(command)
     return click.option("--json", "as_json", is_flag=True, help="Print events as JSON, one object a line.")(command)
+
+
+def check_image_server(_context: click.Context, _option: click.Parameter, value: str) -> str:
+    """The value as given, or the default one. Raises UsageError."""
+    from vmgen_build.bases.imageserver import DEFAULT_URL, ImageServer
+
+    return ImageServer(value or DEFAULT_URL).url
+
+
+image_server_option = click.option(
+    "--image-server",
+    default="",
+    metavar="URL",
+    callback=check_image_server,
+    help="Where bases are looked for that the recipe names as images:ALIAS, and those of systems that are not made of"
+    " packages here; https://images.linuxcontainers.org by default.",
+)
 
 
 def ostemplate_options(command: Command) -> Command:
@@ -205,15 +177,15 @@ def ostemplate_options(command: Command) -> Command:
             "--ostemplate-url",
             default="",
             metavar="URL",
-            help="Where it is downloaded from when the node lacks it: the folder that holds precreated/;"
+            help="Where it is downloaded from where it is not there: the folder that holds precreated/;"
             " http://download.openvz.org/template by default.",
         ),
         click.option(
             "--ostemplate",
             default="",
             metavar="NAME",
-            help="The OS template that a container on an OpenVZ node starts from; by default that of [hardware] os,"
-            " such as debian-12-x86_64.",
+            help="The OS template to start from; on an OpenVZ node by default that of [hardware] os, such as"
+            " debian-12-x86_64.",
         ),
     ):
         wrapped = option(wrapped)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from vmgen_build.cli import common
+
+if TYPE_CHECKING:
+    from vmgen_build.build.choice import Chosen
 
 
 @click.command("compile", context_settings=common.CONTEXT, short_help="Write out all that a build would run.")
@@ -26,6 +29,7 @@ from vmgen_build.cli import common
 @common.offline_option
 @common.cache_option
 @common.templates_option
+@common.image_server_option
 def compile_command(recipe: Path, **values: Any) -> None:
     """Write out all that building RECIPE would run, to be read: every script, the backend's own files, plan.json.
 
@@ -33,7 +37,8 @@ def compile_command(recipe: Path, **values: Any) -> None:
     \f
     values: the options that are named as the fields of BuildOptions are.
     """
-    from vmgen_build.build.engine import plan_for
+    from vmgen_build.backends.registry import backend_named
+    from vmgen_build.build.engine import plan_and_base
     from vmgen_build.build.options import BuildOptions
     from vmgen_build.host.bounds import bounded
     from vmgen_build.limits import CHECK_MEMORY, CHECK_TIME
@@ -43,10 +48,19 @@ def compile_command(recipe: Path, **values: Any) -> None:
     options = BuildOptions(**values, shared_cache=common.shared_cache())
     with bounded(str(recipe), CHECK_TIME, CHECK_MEMORY):
         loaded = load(recipe, options.sets, options.strict)
-        plans = {backend: plan_for(loaded, backend, options) for backend in options.backends}
+        found = {backend: plan_and_base(loaded, backend, options) for backend in options.backends}
+        extra = {name: backend_named(name).extra_files(loaded, options.templates) for name in options.backends}
     common.show_problems(loaded.warnings)
-    for backend, plan in plans.items():
-        for path in export(plan, options.output, backend if len(options.backends) > 1 else ""):
+    for text in filter(None, dict.fromkeys(_about(chosen) for _, chosen in found.values())):
+        common.complain(text)
+    for backend, (plan, _) in found.items():
+        for path in export(plan, options.output, backend if len(options.backends) > 1 else "", extra[backend]):
             common.show(str(path))
         for section, program, reason in plan.skipped:
             common.complain(f"skipped: [{section}] {program}: {reason}")
+
+
+def _about(chosen: Chosen) -> str:
+    """What is to be said of the base; "" for nothing."""
+    unknown = chosen.unknown and f"which base it is, a build alone knows: {chosen.unknown}; its ids are others then"
+    return "\n".join(filter(None, (chosen.note, unknown)))

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from vmgen_build.cli import common
+from vmgen_build.cli import common, hosts
 from vmgen_build.host.system import host_system
 from vmgen_build.text import table
 
@@ -19,16 +18,20 @@ if TYPE_CHECKING:
 
 @click.command("doctor", context_settings=common.CONTEXT, short_help="Say what this host lacks, and how to mend it.")
 @common.unchecked_cache_option
-@common.host_options
+@hosts.host_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
-def doctor_command(cache: Path, host: str, accept_new_host_key: bool, as_json: bool) -> None:
+def doctor_command(as_json: bool, **values: Any) -> None:
     """Look at what a build and a verification need of this host, or at what a build needs of the build host that --host
     names. Exit code 1 where something is missing.
+    \f
+    values: the options that are named as the fields of BuildOptions are.
     """
     from vmgen_build.build.options import BuildOptions
     from vmgen_build.build.places.registry import place_at
 
-    findings = place_at(BuildOptions(cache=cache, host=host, accept_new_host_key=accept_new_host_key)).doctor()
+    place = place_at(BuildOptions(**values))
+    place.check_options()
+    findings = place.doctor()
     if as_json:
         for finding in findings:
             common.show(json.dumps(finding.as_dict()))

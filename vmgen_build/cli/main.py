@@ -30,6 +30,7 @@ COMMANDS = {
     "cache": "cache",
     "options": "reference",
     "programs": "reference",
+    "systems": "systems",
     "doctor": "doctor",
 }
 """Each command and its module in this package; imported when it is asked for."""
@@ -45,6 +46,7 @@ Examples:
   vmgen-build verify output/lab-lxc-amd64.tar.zst
   vmgen-build options network                what can stand in [network]
   vmgen-build programs                       what can stand in [devel], [services], [gui]
+  vmgen-build systems                        what `os` can name, and what was tried
 
 \b
 Exit codes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import IntEnum
 from types import TracebackType
 from typing import TextIO
@@ -22,6 +24,10 @@ class Plain:
     def __init__(self, stream: TextIO, verbosity: Verbosity) -> None:
         self.stream = stream
         self.verbosity = verbosity
+        self.side_by_side = False
+        """Whether several recipes are built at a time: each line says then which one it is about."""
+        self.about = ""
+        """What each line begins with: the recipe of the event that is shown, where there are several."""
 
     def __enter__(self) -> Plain:
         return self
@@ -37,7 +43,16 @@ class Plain:
     def activity(self, title: str) -> None:
         """Show that something runs which is no step, until `close`: nothing here, where nothing moves."""
 
+    def tick(self) -> None:
+        """Some time has passed: what moves on the screen may move."""
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """While others write to the terminal."""
+        yield
+
     def __call__(self, event: e.Event) -> None:
+        self.about = f"{clean(event.recipe)}: " if self.side_by_side and event.recipe else ""
         try:
             self.show(event)
         except (OSError, ValueError):
@@ -58,7 +73,8 @@ class Plain:
             self.step_finished(event)
         elif isinstance(event, e.BuildStarted):
             log = f" (log: {event.log})" if event.log else ""
-            self.write(f"{clean(event.recipe)}: building for {event.backend}, {event.steps} steps{log}", "bold")
+            self.about = f"{clean(event.recipe)}: "
+            self.write(f"building for {event.backend}, {event.steps} steps{log}", "bold")
         elif isinstance(event, e.ProbeDone):
             self.probe_done(event)
 
@@ -68,12 +84,14 @@ class Plain:
             return
         if note.level == "warning" and self.verbosity is Verbosity.QUIET:
             return
+        if self.about and note.text.startswith(clean(note.recipe)):
+            self.about = ""
         for line in note.text.splitlines() or [""]:
             self.write(clean(line), {"error": "red", "warning": "yellow"}.get(note.level, ""))
 
     def write(self, text: str, style: str = "") -> None:
         """One line, made safe. style: "", "bold", "dim", "red", "green" or "yellow", where the display has any."""
-        self.put(clean(text), style)
+        self.put(self.about + clean(text), style)
 
     def put(self, text: str, style: str) -> None:
         """A line that is safe already, or has the display's own colours in it."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import shlex
 import shutil
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -63,13 +64,25 @@ def environment(plan: Plan, supply: Supply) -> dict[str, str]:
 
 
 def items_of(step: Step, settings: Mapping[str, bytes], epoch: int) -> tuple[Item, ...]:
-    """All that travels for a step. settings: name -> bytes; package managers compare their time with their indexes'."""
+    """All that travels for a step. settings: name -> bytes; package managers compare their time with their indexes'.
+
+    Raises BuildError where a file was not downloaded.
+    """
+    for file in step.files:
+        if file.urls and file.source is None:
+            raise BuildError(f"step '{step.name}': {file.urls[0]} was not downloaded; build again")
     return (
         Item("script", 0o500, step.script.encode()),
         *(Item(name, 0o644, content, stamp=epoch) for name, content in settings.items()),
         *(Item(f"files/{f.name}", f.mode, f.content or b"", f.source, f.sha256) for f in step.files),
         *(Item(f"secrets/{name}", 0o400, s.reveal().encode(), secret=True) for name, s in step.secrets.items()),
     )
+
+
+def run_item(step_folder: str, variables: Mapping[str, str], before: str = "") -> Item:
+    """What runs the step's script with these variables alone. before: lines of sh that come first."""
+    words = ["env", "-i", *(f"{name}={value}" for name, value in variables.items()), f"{step_folder}/script"]
+    return Item("run", 0o500, f"{before}exec {shlex.join(words)}\n".encode())
 
 
 def write_items(items: Sequence[Item], folder: Path) -> None:

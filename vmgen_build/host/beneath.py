@@ -44,15 +44,17 @@ def open_beneath(root: Path, name: str, flags: int = os.O_RDONLY, mode: int = 0o
 
 
 def file_beneath(root: Path, name: str) -> BinaryIO:
-    """A regular file of the tree, open for reading. Raises OSError; EINVAL for what is no regular file."""
-    descriptor = open_beneath(root, name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+    """A regular file of the tree, open for reading. Raises OSError; EINVAL for what is no regular file.
+
+    That is known before it is opened: to open some devices does something (a watchdog, a tape), and fifo(7) waits.
+    """
+    place = open_beneath(root, name, os.O_PATH)
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        if not stat.S_ISREG(os.fstat(place).st_mode):
             raise OSError(errno.EINVAL, "not a regular file", name)
-        return os.fdopen(descriptor, "rb")
-    except BaseException:
-        os.close(descriptor)
-        raise
+        return os.fdopen(_reopened(place, name), "rb")
+    finally:
+        os.close(place)
 
 
 def read_beneath(root: Path, name: str, limit: Limit) -> bytes:
@@ -71,6 +73,14 @@ def is_beneath(root: Path, name: str) -> bool:
     except OSError:
         return False
     return True
+
+
+def _reopened(place: int, name: str) -> int:
+    """For reading. place: a descriptor of a regular file by O_PATH (open(2))."""
+    try:
+        return os.open(f"/proc/self/fd/{place}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, name) from error
 
 
 def _openat2(top: int, name: str, flags: int, mode: int) -> int:

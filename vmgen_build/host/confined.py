@@ -39,6 +39,7 @@ NOBODY = 65534
 """In its place where USER does not exist: in a container whose users are shifted."""
 
 _SYSTEM = ("/usr", "/bin", "/lib", "/lib32", "/lib64", "/etc/ld.so.cache", "/dev/urandom", "/sys/devices/system")
+_RESOLVER = ("/etc/resolv.conf",)
 _CHUNK = 1 << 16
 
 
@@ -47,11 +48,13 @@ class Reach:
     """What a program gets. fds: open in it under their numbers, those of files to be opened anew by name too.
 
     devices: of the host, to be opened with the groups of those that are not everybody's. memory: bytes; None: no limit.
+    network: whether it may connect by TCP.
     """
 
     fds: tuple[int, ...] = ()
     devices: tuple[Path, ...] = ()
     memory: int | None = READER_MEMORY.amount
+    network: bool = False
 
 
 def user() -> int | None:
@@ -78,6 +81,24 @@ def lent(*fds: int) -> Iterator[None]:
 def start_confined(argv: Sequence[Word], reach: Reach, log: IO[bytes] | int = NULL) -> Process:
     """Start such a program. log: takes both its streams. Raises HostError where the program is not there."""
     return _start(argv, reach, {"stdout": log, "stderr": log})
+
+
+def start_filter(argv: Sequence[Word], reach: Reach, source: IO[bytes] | int, errors: IO[bytes]) -> Process:
+    """Start such a program that reads `source` and writes to its `stdout`, which the caller reads. errors: takes what
+    it writes to standard error. Raises HostError where the program is not there."""
+    return _start(argv, reach, {"stdin": source, "stdout": PIPE, "stderr": errors})
+
+
+@contextmanager
+def filtering(argv: Sequence[Word], source: IO[bytes], errors: IO[bytes]) -> Iterator[IO[bytes]]:
+    """What such a program makes of `source`, as it comes; it is ended with the body. As `start_filter`."""
+    process = start_filter(argv, Reach(), source, errors)
+    assert process.stdout is not None
+    try:
+        yield process.stdout
+    finally:
+        kill(process)
+        process.stdout.close()
 
 
 def run_confined(
@@ -117,7 +138,8 @@ def _finish(process: Process, name: str, timeout: float, fills: Path | None) -> 
             left = deadline - time.monotonic()
             if left <= 0:
                 return Finished(TIMED_OUT, bytes(found[1]), f"it took longer than {timeout:g} s".encode())
-            _check_room(name, fills)
+            if fills is not None:
+                check_reserve(name, fills)
             for key, _ in waiting.select(min(left, TICK)):
                 data = os.read(key.fd, _CHUNK)
                 found[key.data] += data
@@ -128,9 +150,8 @@ def _finish(process: Process, name: str, timeout: float, fills: Path | None) -> 
     return Finished(process.wait(), bytes(found[1]), bytes(found[2]))
 
 
-def _check_room(name: str, folder: Path | None) -> None:
-    if folder is None:
-        return
+def check_reserve(name: str, folder: Path) -> None:
+    """Raises BuildError where the disk of a folder has too little left for the program of that name to go on."""
     usage = shutil.disk_usage(folder)
     reserve = min(DISK_RESERVE.amount, usage.total // 20)
     if usage.free < reserve:
@@ -176,7 +197,7 @@ def _rules(reach: Reach) -> int | None:
     """The rules of Landlock, as a descriptor; None where the kernel has none."""
     allowed: dict[int, int] = {}
     with ExitStack() as undo:
-        for name in (*_SYSTEM, "/dev/null", *map(str, reach.devices)):
+        for name in (*_SYSTEM, *(_RESOLVER if reach.network else ()), "/dev/null", *map(str, reach.devices)):
             with suppress(FileNotFoundError):
                 fd = os.open(name, os.O_PATH | os.O_CLOEXEC)
                 undo.callback(os.close, fd)
@@ -185,7 +206,7 @@ def _rules(reach: Reach) -> int | None:
             if stat.S_ISREG(os.fstat(fd).st_mode) and not _is_memory(fd):
                 flags = fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE
                 allowed[fd] = _rights(os.fstat(fd), write=flags != os.O_RDONLY)
-        return landlock.ruleset(allowed)
+        return landlock.ruleset(allowed, network=reach.network)
 
 
 def _rights(status: os.stat_result, write: bool) -> int:

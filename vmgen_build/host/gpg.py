@@ -1,10 +1,11 @@
-"""OpenPGP signatures made by gpg(1) with a key of the caller's own keyring; its agent asks for the passphrase."""
+"""gpg(1): signatures made with a key of the caller's own keyring, whose agent asks for the passphrase; and what it
+says of keys of others."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from vmgen_build.errors import BuildError, HostError
@@ -14,6 +15,26 @@ from vmgen_build.host.programs import needed, require_programs
 from vmgen_build.host.run import Finished, run
 
 _ASKING = ("GNUPGHOME", "GPG_TTY", "DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY", "DBUS_SESSION_BUS_ADDRESS")
+
+_NO_HOME = "/var/empty/vmgen-build"
+_BLIND = (
+    "--batch",
+    "--no-tty",
+    "--homedir",
+    _NO_HOME,
+    "--no-options",
+    "--no-keyring",
+    "--no-autostart",
+    "--lock-never",
+    "--trust-model",
+    "always",
+)
+
+_PATIENCE = 120.0
+"""Seconds that gpg may look at keys of others."""
+
+_REVOKED, _OVER = ("r", "i"), ("r", "i", "e", "d")
+"""Letters for a key that does not count (doc/DETAILS of GnuPG, field 2): revoked, invalid, expired, disabled."""
 
 _SIGNS = "S"
 """Among the capabilities of a key (doc/DETAILS of GnuPG, field 12): the key as a whole, as it now is, can sign."""
@@ -51,6 +72,29 @@ def is_signed(data: bytes, signature: bytes, key: str) -> bool:
     listed = _gpg("--list-secret-keys", "--with-colons", "--", key).text
     own = set(re.findall(r"^fpr:+([0-9A-F]+):", listed, re.MULTILINE))
     return status["VALIDSIG"].split()[0] in own
+
+
+def judged_keys(data: bytes) -> Mapping[str, frozenset[str]]:
+    """Of a binary file of keys of others, those that gpg takes and that are not revoked: fingerprint of the primary key
+    -> those of the subkeys that it has bound to itself and that are neither revoked nor expired.
+
+    gpg checks each binding before it shows a key; no keyring, setting or folder of the caller is used
+    (gpg(1), --import-options show-only). Raises HostError where there is no gpg.
+    """
+    require_programs([needed("gpg", "checks keys")])
+    words = ("--with-colons", "--import-options", "show-only", "--import")
+    done = run(["gpg", *_BLIND, *words], data=data, timeout=_PATIENCE)
+    found: dict[str, set[str]] = {}
+    kind, validity, primary = "", "", ""
+    for fields in (line.split(":") for line in done.text.splitlines()):
+        if fields[0] in ("pub", "sub"):
+            kind, validity = fields[0], fields[1]
+        elif fields[0] == "fpr" and kind == "pub":
+            primary = fields[9]
+            found |= {primary: set()} if validity not in _REVOKED else {}
+        elif fields[0] == "fpr" and kind == "sub" and validity not in _OVER:
+            found.get(primary, set()).add(fields[9])
+    return {one: frozenset(subkeys) for one, subkeys in found.items()}
 
 
 def _gpg(*words: str, data: bytes = b"", fds: Sequence[int] = ()) -> Finished:

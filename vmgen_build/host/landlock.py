@@ -38,9 +38,9 @@ def version() -> int:
     return max(found, 0)
 
 
-def ruleset(allowed: Mapping[int, int]) -> int | None:
+def ruleset(allowed: Mapping[int, int], *, network: bool = False) -> int | None:
     """A descriptor of rules that allow these rights (of the constants above, by open descriptor of a file or folder),
-    and nothing else: no other file, no TCP, no signal to others. None where the kernel has no Landlock.
+    and nothing else: no other file, no TCP unless `network`, no signal to others. None where there is no Landlock.
 
     What is no file of a file system, such as a pipe or a memfd, needs no rule. Raises OSError.
     """
@@ -48,7 +48,8 @@ def ruleset(allowed: Mapping[int, int]) -> int | None:
     if not known:
         return None
     rights = (1 << max(count for since, count in _FILE_RIGHTS if since <= known)) - 1
-    parts = [rights, *([_ALL_TCP] if known >= _TCP_SINCE else []), *([_ALL_SCOPES] if known >= _SCOPES_SINCE else [])]
+    tcp = 0 if network else _ALL_TCP
+    parts = [rights, *([tcp] if known >= _TCP_SINCE else []), *([_ALL_SCOPES] if known >= _SCOPES_SINCE else [])]
     attributes = struct.pack(f"={len(parts)}Q", *parts)
     rules: int = _libc.syscall(ctypes.c_long(_CREATE), attributes, ctypes.c_size_t(len(attributes)), ctypes.c_uint32(0))
     if rules < 0:

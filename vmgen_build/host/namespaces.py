@@ -8,40 +8,30 @@ either process leaves no mount, no container and no process behind (pid_namespac
 from __future__ import annotations
 
 import os
-import pickle
 import signal
 import socket
-import struct
 import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-from vmgen_build.errors import HostError, VmgenError
-from vmgen_build.events import Bus, Event
+from vmgen_build.errors import HostError
+from vmgen_build.events import Bus
 from vmgen_build.host import syscalls as sc
+from vmgen_build.host.channel import Message, WorkerBus, final_message, frozen, raise_failure, receive, send
 from vmgen_build.host.programs import require_root
-from vmgen_build.host.stops import STOP_SIGNALS, ignore_stops, interrupt_once, undisturbed
+from vmgen_build.host.stops import (
+    STOP_SIGNALS,
+    disturbed,
+    give_back,
+    ignore_stops,
+    interrupt_once,
+    take_stops,
+    undisturbed,
+)
 
 T = TypeVar("T")
-
-
-class WorkerBus(Bus):
-    """The worker's end of the stream: each event goes to the parent's listeners."""
-
-    def __init__(self, channel: socket.socket) -> None:
-        super().__init__()
-        self._channel = channel
-
-    def emit(self, event: Event) -> None:
-        super().emit(event)
-        _send(self._channel, ("event", event))
-
-    def settle(self) -> None:
-        """Wait until every event sent so far has been listened to (before the worker takes the terminal)."""
-        _send(self._channel, ("settle", None))
-        self._channel.recv(1)
 
 
 def run_isolated(work: Callable[[WorkerBus], T], bus: Bus, *, net: bool = False) -> T:
@@ -79,12 +69,11 @@ def _launch(work: Callable[[WorkerBus], Any], channel: socket.socket, net: bool)
         if worker == 0:
             _work(work, channel, net)
         channel.close()
-        for number in STOP_SIGNALS:
-            signal.signal(number, lambda n, _frame: _forward(worker, n))
+        take_stops(lambda n, _frame: _forward(worker, n))
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
         code = os.waitstatus_to_exitcode(os.waitpid(worker, 0)[1])
     except OSError as error:
-        _send(channel, ("error", _frozen(HostError(f"cannot make namespaces: {error}; run it as real root"))))
+        send(channel, ("error", frozen(HostError(f"cannot make namespaces: {error}; run it as real root"))))
     finally:
         os._exit(code if 0 <= code < 256 else 128 + abs(code) % 128)
 
@@ -92,31 +81,16 @@ def _launch(work: Callable[[WorkerBus], Any], channel: socket.socket, net: bool)
 def _work(work: Callable[[WorkerBus], Any], channel: socket.socket, net: bool) -> None:
     """The worker: run `work`, report, end. Never returns."""
     sc.set_death_signal(signal.SIGKILL)
-    for number in STOP_SIGNALS:
-        signal.signal(number, interrupt_once)
+    take_stops(interrupt_once)
     os.umask(0o022)
-    try:
-        message = ("result", _disturbed(work, channel, net))
-    except KeyboardInterrupt:
-        message = ("interrupted", None)
-    except VmgenError as error:
-        message = ("error", _frozen(error))
-    except BaseException as error:  # the parent raises it again: a bug must reach its report
-        import traceback
 
-        message = ("crash", (type(error).__name__, traceback.format_exc()))
-    _send(channel, message)
-    os._exit(0 if message[0] == "result" else 1)
-
-
-def _disturbed(work: Callable[[WorkerBus], T], channel: socket.socket, net: bool) -> T:
-    """Stop signals reach the work, and neither what comes before nor what is sent after."""
-    try:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+    def run() -> Any:
         _set_up_mounts(net)
         return work(WorkerBus(channel))
-    finally:
-        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+
+    final = final_message(lambda: disturbed(run))
+    send(channel, final)
+    os._exit(0 if final[0] == "result" else 1)
 
 
 def reap_guests() -> None:
@@ -144,43 +118,23 @@ def _set_up_mounts(net: bool) -> None:
 
 
 def _listen(channel: socket.socket, middle: int, bus: Bus) -> Any:
-    """The parent: pass events on until the worker's last word, then give its result."""
-    previous = {n: signal.signal(n, lambda n, _frame: _forward(middle, n)) for n in STOP_SIGNALS}
-    kind: str = "died"
-    value: Any = None
+    """The parent: pass events on until the worker's final message, then give its result."""
+    previous = take_stops(lambda n, _frame: _forward(middle, n))
+    final: Message | None = None
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
     try:
-        while (message := _receive(channel)) is not None:
-            if message[0] == "event":
-                bus.emit(message[1])
-            elif message[0] == "settle":
-                channel.send(b"\0")
-            else:
-                kind, value = message
+        with suppress(EOFError):
+            while True:
+                final = receive(channel, bus) or final
     finally:
         status = os.waitstatus_to_exitcode(os.waitpid(middle, 0)[1])
-        if kind == "interrupted":
+        if final is not None and final[0] == "interrupted":
             ignore_stops()
         else:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
-    if kind == "result":
-        return value
-    if kind == "interrupted":
-        raise KeyboardInterrupt
-    if kind == "error":
-        raise _thawed(value)
-    if kind == "crash":
-        raise WorkerCrashError(*value)
-    raise VmgenError(f"the worker process was killed (status {status}); was the machine out of memory?")
-
-
-class WorkerCrashError(Exception):
-    """An unexpected exception in the worker: a bug. Carries the worker's own traceback."""
-
-    def __init__(self, name: str, trace: str) -> None:
-        super().__init__(f"{name} in the worker\n{trace}")
-        self.trace = trace
+            give_back(previous)
+    if final is not None and final[0] == "result":
+        return final[1]
+    return raise_failure(final, status)
 
 
 def _forward(pid: int, number: int) -> None:
@@ -188,47 +142,3 @@ def _forward(pid: int, number: int) -> None:
         os.kill(pid, number)
     except ProcessLookupError:
         return
-
-
-def _frozen(error: VmgenError) -> tuple[type[VmgenError], tuple[Any, ...], dict[str, Any]]:
-    return type(error), error.args, dict(error.__dict__)
-
-
-def _thawed(frozen: tuple[type[VmgenError], tuple[Any, ...], dict[str, Any]]) -> VmgenError:
-    kind, args, state = frozen
-    error = kind.__new__(kind)
-    error.args = args
-    error.__dict__.update(state)
-    return error
-
-
-def _send(channel: socket.socket, message: tuple[str, Any]) -> None:
-    data = pickle.dumps(message)
-    try:
-        channel.sendall(struct.pack("!I", len(data)) + data)
-    except BrokenPipeError:
-        return
-
-
-def _receive(channel: socket.socket) -> tuple[str, Any] | None:
-    head = _read_exactly(channel, 4)
-    if head is None:
-        return None
-    body = _read_exactly(channel, struct.unpack("!I", head)[0])
-    if body is None:
-        return None
-    message: tuple[str, Any] = pickle.loads(body)  # noqa: S301 - from a child of our own
-    return message
-
-
-def _read_exactly(channel: socket.socket, size: int) -> bytes | None:
-    parts = bytearray()
-    while len(parts) < size:
-        try:
-            chunk = channel.recv(min(size - len(parts), 1 << 20))
-        except ConnectionResetError:
-            return None
-        if not chunk:
-            return None
-        parts += chunk
-    return bytes(parts)

@@ -36,6 +36,7 @@ PACKAGES = {
     "dnsmasq": "dnsmasq-base",
     "ip": "iproute2",
     "xz": "xz-utils",
+    "pacman-key": "pacman-package-manager",
 }
 """Program -> the Debian package that brings it, where their names differ."""
 

@@ -1,11 +1,12 @@
-"""A user namespace whose root is nobody on this host (user_namespaces(7)): what handles foreign files runs in it."""
+"""User namespaces (user_namespaces(7)): one whose root is nobody on this host, for what handles foreign files; and one
+whose users are those of this host."""
 
 from __future__ import annotations
 
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from vmgen_build.errors import HostError
@@ -20,59 +21,80 @@ IDS = IMAGE_IDS.amount
 """How many users and groups the namespace has."""
 
 
-@contextmanager
-def user_namespace() -> Iterator[list[str]]:
+_MADE = b"+"
+"""What a holder of a namespace says once it is there."""
+
+EVERYBODY = (1 << 32) - 1
+"""How many users and groups a host has."""
+
+_FOREIGN = (
+    "an image of others is booted in one; allow them (sysctl user.max_user_namespaces), or add --trusted for an image"
+    " of your own: its root is then root of this host"
+)
+
+
+def user_namespace() -> AbstractContextManager[list[str]]:
     """The words that stand before a command to run it as the namespace's root. Needs root.
 
     Raises HostError where the kernel makes no user namespaces.
     """
+    return _namespace(FIRST_ID, IDS, _FOREIGN)
+
+
+def everybody(why: str) -> AbstractContextManager[list[str]]:
+    """The same, for a namespace with each user of this host as itself. why: what needs it, for the message."""
+    return _namespace(0, EVERYBODY, f"{why}; allow them (sysctl user.max_user_namespaces)")
+
+
+@contextmanager
+def _namespace(first: int, count: int, why: str) -> Iterator[list[str]]:
     ready, made = os.pipe()
-    goes_on, ends = os.pipe()
-    pid = os.fork()
+    parent, pid = os.getpid(), os.fork()
     if pid == 0:
-        os.close(ends)
-        _hold(made, goes_on)
+        _hold(made, parent)
     os.close(made)
-    os.close(goes_on)
     namespace = -1
     try:
-        failure = os.read(ready, 200).decode()
-        if failure:
-            raise HostError(
-                f"this host makes no user namespaces ({failure}), and an image of others is booted in one;"
-                " allow them (sysctl user.max_user_namespaces), or add --trusted for an image of your own:"
-                " its root is then root of this host"
-            )
-        _map(pid)
+        answer = os.read(ready, 200)
+        if answer != _MADE:
+            raise HostError(f"this host makes no user namespaces ({answer.decode()}), and {why}")
+        _map(pid, first, count)
         namespace = os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
         yield ["nsenter", f"--user=/proc/{os.getpid()}/fd/{namespace}", "--"]
     finally:
-        for descriptor in (ready, ends, namespace):
+        for descriptor in (ready, namespace):
             if descriptor >= 0:
                 os.close(descriptor)
+        os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
 
 
-def _map(pid: int) -> None:
+def _map(pid: int, first: int, count: int) -> None:
     """Raises HostError where this host has not these users itself: in a container whose own are few."""
     try:
         for name in ("gid_map", "uid_map"):
-            Path(f"/proc/{pid}/{name}").write_text(f"0 {FIRST_ID} {IDS}\n")
+            Path(f"/proc/{pid}/{name}").write_text(f"0 {first} {count}\n")
     except OSError as error:
+        if first == 0:
+            raise HostError(f"this host has not all users itself ({error.strerror}): use one that does") from error
         raise HostError(
-            f"this host has not the users {FIRST_ID} to {FIRST_ID + IDS - 1}, as which an image of others is booted"
+            f"this host has not the users {first} to {first + count - 1}, as which an image of others is booted"
             f" ({error.strerror}); it is a container, say: verify outside of it, or add --trusted for an image of your"
             " own: its root is then root of this host"
         ) from error
 
 
-def _hold(made: int, goes_on: int) -> None:
-    """The child: make the namespace, say so by closing `made`, wait until it is no longer needed. Never returns."""
+def _hold(made: int, parent: int) -> None:
+    """The child: make the namespace, say so by `made`, and wait until the parent ends it, or itself. Never returns.
+
+    Nothing here waits for the end of a pipe: what others of this process fork meanwhile holds its other end.
+    """
     try:
         sc.set_death_signal(signal.SIGKILL)
         sc.unshare(sc.CLONE_NEWUSER)
-        os.close(made)
-        os.read(goes_on, 1)
+        os.write(made, _MADE)
+        while os.getppid() == parent:
+            signal.pause()
     except OSError as error:
         os.write(made, (error.strerror or str(error)).encode()[:200])
     finally:

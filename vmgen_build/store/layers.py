@@ -58,6 +58,31 @@ class Entry:
     used: float
 
 
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """Which entries are to go: what was not used for `older` seconds, then the least recently used until `keep` bytes
+    are left; everything where neither is given. dry: nothing goes."""
+
+    keep: int | None = None
+    older: float | None = None
+    dry: bool = False
+
+    def gone(self, entries: Sequence[Entry], remove: Callable[[Entry], bool]) -> list[Entry]:
+        """What was removed, or with `dry` would be. entries: those that go first come first. remove: whether an entry
+        that nobody uses is gone."""
+        left, now = sum(entry.size for entry in entries), time.time()
+        found = []
+        for entry in entries:
+            stale = self.older is not None and now - entry.used > self.older
+            excess = self.keep is not None and left > self.keep
+            if not (stale or excess or (self.keep is None and self.older is None)):
+                continue
+            if self.dry or remove(entry):
+                found.append(entry)
+                left -= entry.size
+        return found
+
+
 class Store:
     """The layers under one cache folder. Safe for several processes at once.
 
@@ -232,25 +257,25 @@ class Store:
             return None
 
     def prune(self, keep: int | None = None, older: float | None = None, dry: bool = False) -> list[Entry]:
-        """Remove what was not used for `older` seconds, then the least recently used until `keep` bytes are left.
+        """As Sweep says. What a running build stands on is left alone. What goes is moved into a scratch folder of this
+        process first, where nobody else looks for it."""
+        sweep = Sweep(keep, older, dry)
+        entries = sorted(self.entries(), key=self._oldest_first)
+        if sweep.dry or not entries:
+            return sweep.gone(entries, lambda _entry: True)
+        with lease(self.cache) as grave:
+            return sweep.gone(entries, lambda entry: self._bury(entry, grave))
 
-        Neither given: everything. What a running build stands on is left alone. What was (or with `dry` would be)
-        removed. What goes is moved into a scratch folder of this process first, where nobody else looks for it.
-        """
-        entries = self.entries()
-        left = sum(entry.size for entry in entries)
-        removed = []
+    @contextmanager
+    def unused(self, layer_id: str) -> Iterator[bool]:
+        """Whether no build with this cache stands on a layer, which may lie elsewhere; none begins to meanwhile."""
         with ExitStack() as stack:
-            grave = None if dry or not entries else stack.enter_context(lease(self.cache))
-            for entry in sorted(entries, key=self._oldest_first):
-                stale = older is not None and time.time() - entry.used > older
-                excess = keep is not None and left > keep
-                if not (stale or excess or (keep is None and older is None)):
-                    continue
-                if grave is None or self._bury(entry, grave):
-                    removed.append(entry)
-                    left -= entry.size
-        return removed
+            try:
+                stack.enter_context(self._lock(layer_id, "use", fcntl.LOCK_EX | fcntl.LOCK_NB))
+            except BlockingIOError:
+                yield False
+                return
+            yield True
 
     def _oldest_first(self, entry: Entry) -> tuple[float, int]:
         """A layer is removed before the layers it stands on, which are used whenever it is."""

@@ -7,17 +7,19 @@ include/grub/i386/pc/boot.h, util/setup.c.
 
 from __future__ import annotations
 
+import os
 import struct
+from contextlib import suppress
 from pathlib import Path
 
 from vmgen_build.artifacts.disk.layout import SECTOR
 from vmgen_build.errors import BuildError
-from vmgen_build.host.beneath import read_beneath
+from vmgen_build.host.beneath import open_beneath, read_beneath
 from vmgen_build.limits import BOOT_LOADER
 from vmgen_build.recipe.partitioning import MIB
 
-FOLDER = "boot/grub/i386-pc"
-"""Where the guest has boot.img and core.img."""
+FOLDERS = ("boot/grub/i386-pc", "boot/grub2/i386-pc")
+"""Where the guest has boot.img and core.img, by what its distribution calls GRUB's folder."""
 
 CODE = 440
 """Bytes of the first sector that are code; disk id and partition table follow."""
@@ -29,12 +31,13 @@ _TWO_NOPS = b"\x90\x90"
 
 def install(image: Path, root: Path) -> None:
     """Write the boot loader of the system at `root` to the image. Raises BuildError (missing, too large), OSError."""
-    boot, core = bytearray(_read(root, "boot.img")), bytearray(_read(root, "core.img"))
+    folder = _folder(root)
+    boot, core = bytearray(_read(root, f"{folder}/boot.img")), bytearray(_read(root, f"{folder}/core.img"))
     if len(boot) != SECTOR or boot[510:] != b"\x55\xaa" or len(core) <= SECTOR:
-        raise BuildError(f"/{FOLDER}/boot.img or core.img in the image is not what grub-mkimage makes")
+        raise BuildError(f"/{folder}/boot.img or core.img in the image is not what grub-mkimage makes")
     sectors = -(-len(core) // SECTOR)
     if sectors >= MIB // SECTOR:
-        raise BuildError(f"/{FOLDER}/core.img has {len(core)} bytes, more than the {MIB - SECTOR} before a partition")
+        raise BuildError(f"/{folder}/core.img has {len(core)} bytes, more than the {MIB - SECTOR} before a partition")
     struct.pack_into("<Q", boot, _KERNEL_SECTOR, 1)
     boot[_BOOT_DRIVE] = 0xFF
     boot[_DRIVE_CHECK : _DRIVE_CHECK + 2] = _TWO_NOPS
@@ -45,9 +48,17 @@ def install(image: Path, root: Path) -> None:
         file.write(core)
 
 
-def _read(root: Path, name: str) -> bytes:
+def _folder(root: Path) -> str:
+    for folder in FOLDERS:
+        with suppress(OSError):
+            os.close(open_beneath(root, folder, os.O_PATH))
+            return folder
+    return FOLDERS[0]
+
+
+def _read(root: Path, path: str) -> bytes:
     """By the root's own links alone."""
     try:
-        return read_beneath(root, f"{FOLDER}/{name}", BOOT_LOADER)
+        return read_beneath(root, path, BOOT_LOADER)
     except OSError as error:
-        raise BuildError(f"the image has no boot loader: /{FOLDER}/{name}: {error.strerror}") from error
+        raise BuildError(f"the image has no boot loader: /{path}: {error.strerror}") from error

@@ -44,19 +44,35 @@ def to_raw(disk: Disk, raw: Path) -> None:
 
 def raw_of(source: BinaryIO, disk: Disk, raw: Path) -> None:
     """As `to_raw`, of an image that is open already."""
+    with new_image(raw) as file:
+        if disk.format == "raw":
+            _copy(source, file, raw)
+        else:
+            with readable(source, raw.parent) as image:
+                _convert(image, disk, file, "raw", raw.parent)
+
+
+def taken_in(disk: Disk, goal: Path, form: str) -> None:
+    """The disk, which is a user's and stays as it is, as the new image `goal` of the format `form`.
+
+    Raises BuildError as `convert`, HostError.
+    """
+    with opened(disk.path) as source, readable(source, goal.parent) as image, new_image(goal) as file:
+        _convert(image, disk, file, form, goal.parent)
+
+
+@contextmanager
+def new_image(path: Path) -> Iterator[IO[bytes]]:
+    """A new file to write an image to; where the body fails there is none. Raises HostError."""
     try:
-        fd = os.open(raw, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as error:
-        raise HostError(f"cannot write {raw}: {error.strerror}; make room there, or choose another folder") from error
+        raise HostError(f"cannot write {path}: {error.strerror}; make room there, or choose another folder") from error
     with os.fdopen(fd, "r+b", buffering=0) as file:
         try:
-            if disk.format == "raw":
-                _copy(source, file, raw)
-            else:
-                with _readable(source, raw.parent) as readable:
-                    _convert(readable, disk, file, "raw", raw.parent)
+            yield file
         except BaseException:
-            raw.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
             raise
 
 
@@ -75,20 +91,25 @@ def opened(path: Path) -> Iterator[BinaryIO]:
 
 def _convert(source: BinaryIO, disk: Disk, goal: IO[bytes], form: str, folder: Path) -> None:
     """source: one that the confined program may open. folder: that of the goal."""
-    if disk.format in _CHECKS:
-        try:
-            _CHECKS[disk.format](source)
-        except ValueError as error:
-            raise BuildError(f"{disk.path} is not read: {error}") from error
+    check_form(disk, source)
     fds = source.fileno(), goal.fileno()
     with lent(goal.fileno()):
         command = ["qemu-img", "convert", "-f", disk.format, "-O", form, "-S", "4k"]
         output_confined([*command, *map(name_of, fds)], f"cannot read {disk.path}", fds, folder)
 
 
+def check_form(disk: Disk, source: IO[bytes]) -> None:
+    """Refuse what leads to other files. source: the disk's image. Raises BuildError."""
+    if disk.format in _CHECKS:
+        try:
+            _CHECKS[disk.format](source)
+        except ValueError as error:
+            raise BuildError(f"{disk.path} is not read: {error}") from error
+
+
 @contextmanager
-def _readable(source: BinaryIO, folder: Path) -> Iterator[BinaryIO]:
-    """The image as the confined program may open it: itself where everybody may, else a copy without a name."""
+def readable(source: BinaryIO, folder: Path) -> Iterator[BinaryIO]:
+    """An image as a confined program may open it: itself where everybody may, else a copy without a name."""
     if user() is None or os.fstat(source.fileno()).st_mode & stat.S_IROTH:
         yield source
         return

@@ -3,10 +3,10 @@ ResourceAllocationSettingData), in the terms that VMware's own descriptors use."
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from itertools import count
 
-from vmgen_build.catalogue.hardware import BUSES, CD_BUS, Position
+from vmgen_build.catalogue.hardware import BUSES, CD_BUS
 from vmgen_build.plan.machine import CdDrive, Drive, Machine, Nic
 
 NETWORKS: Mapping[str, str] = {
@@ -37,7 +37,7 @@ _CONTROLLERS: Mapping[str, tuple[int, str, str]] = {
     "sata": (20, "vmware.sata.ahci", "SATA controller"),
     "nvme": (20, "vmware.nvme.controller", "NVMe controller"),
 }
-"""Bus, or controller of the bus scsi -> ResourceType, ResourceSubType, and what it is called."""
+"""Kind -> ResourceType, ResourceSubType, and what it is called."""
 
 _ADAPTERS: Mapping[str, str] = {"e1000": "E1000", "e1000e": "E1000e", "vmxnet3": "VmxNet3"}
 
@@ -53,7 +53,7 @@ def items(machine: Machine) -> list[Item]:
     cds = machine.cd_positions()
     found = [item(_cpus(machine)), item(_memory(machine))]
     parents: dict[tuple[str, int], int] = {}
-    for bus, index, kind in _controllers(machine, cds):
+    for bus, index, kind in controllers(machine):
         found.append(item(_controller(index, kind)))
         parents[bus, index] = int(dict(found[-1])["InstanceID"])
     for number, drive in enumerate(machine.drives, 1):
@@ -66,13 +66,18 @@ def items(machine: Machine) -> list[Item]:
     return found
 
 
-def _controllers(machine: Machine, cds: Sequence[Position]) -> Iterator[tuple[str, int, str]]:
-    """Bus, index, and key in _CONTROLLERS, in the order of the buses there. The first disk of a SCSI controller says
-    which kind it is."""
+def networks(machine: Machine) -> list[str]:
+    """Those that its adapters are on, each once."""
+    return list(dict.fromkeys(NETWORKS[nic.type] for nic in machine.nics))
+
+
+def controllers(machine: Machine) -> Iterator[tuple[str, int, str]]:
+    """Of each controller: bus, index, and kind: the bus, or "lsilogic" or "pvscsi" for scsi. In the order of BUSES. The
+    first disk of a SCSI controller says which kind it is. Raises BuildError as Machine.cd_positions."""
     wanted: dict[tuple[str, int], str] = {}
     for drive in machine.drives:
-        wanted.setdefault((drive.bus, drive.index), drive.controller if drive.bus == "scsi" else drive.bus)
-    for index, _ in cds:
+        wanted.setdefault((drive.bus, drive.index), drive.kind)
+    for index, _ in machine.cd_positions():
         wanted.setdefault((CD_BUS, index), CD_BUS)
     order = list(BUSES)
     for bus, index in sorted(wanted, key=lambda place: (order.index(place[0]), place[1])):
@@ -95,9 +100,13 @@ def _cpus(machine: Machine) -> Fields:
     }
 
 
+def memory_mb(machine: Machine) -> int:
+    """The machine's memory, as VMware's products take it."""
+    return -(-machine.ram // (_MEMORY_STEP << 20)) * _MEMORY_STEP
+
+
 def _memory(machine: Machine) -> Fields:
-    step = _MEMORY_STEP << 20
-    size = -(-machine.ram // step) * _MEMORY_STEP
+    size = memory_mb(machine)
     return {
         "AllocationUnits": "byte * 2^20",
         "Description": "Memory size",

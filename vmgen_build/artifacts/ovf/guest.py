@@ -11,11 +11,19 @@ from dataclasses import dataclass
 
 from vmgen_build.plan.machine import Machine
 
-_NEWEST_DEBIAN = ((22, 13), (20, 12), (17, 11), (13, 10), (11, 8), (10, 7), (8, 6), (7, 5))
-"""Hardware version -> the newest Debian that its products know: 22 vSphere 9, 20 vSphere 8, 17 vSphere 7 and
-Workstation 16, 13 vSphere 6.5 and Workstation 14, 11 vSphere 6, 10 vSphere 5.5, 8 vSphere 5, 7 vSphere 4."""
+_NEWEST = {
+    "debian": ((22, 13), (20, 12), (17, 11), (13, 10), (11, 8), (10, 7), (8, 6), (7, 5)),
+    "rhel": ((18, 9), (14, 8), (10, 7), (7, 6)),
+    "centos": ((18, 9), (14, 8), (13, 7)),
+}
+"""Hardware version -> the newest release that its products know: 22 vSphere 9, 20 vSphere 8, 18 vSphere 7.0.1, 17
+vSphere 7 and Workstation 16, 14 vSphere 6.7, 13 vSphere 6.5 and Workstation 14, 11 vSphere 6, 10 vSphere 5.5, 8
+vSphere 5, 7 vSphere 4."""
 
-_CIM = {"debian": (95, 96), "ubuntu": (93, 94), "linux": (36, 101)}
+_REBUILT = {"rocky": "rockylinux_", "almalinux": "almalinux_"}
+"""Known since vSphere 8.0.0.1, whatever the release; RHEL, of which they are built, stands for them before."""
+
+_CIM = {"debian": (95, 96), "ubuntu": (93, 94), "rhel": (79, 80), "centos": (106, 107), "linux": (36, 101)}
 """Numbers of the 32-bit and of the 64-bit system."""
 
 
@@ -31,19 +39,33 @@ class Guest:
 def guest_of(machine: Machine) -> Guest:
     distribution, _, version = machine.os.partition("-")
     wide = machine.arch == "amd64"
-    family = distribution if distribution in _CIM else "linux"
-    name = {"debian": _debian(version, machine.hw_version), "ubuntu": "ubuntu"}.get(family, "otherLinux")
+    family = "rhel" if distribution in _REBUILT else distribution
+    name = _name(distribution, version.partition(".")[0], machine.hw_version)
     bits = "_64" if name[-1].isdigit() else "64"
     return Guest(
-        cim=_CIM[family][wide],
+        cim=_CIM.get(family, _CIM["linux"])[wide],
         os_type=f"{name}{bits if wide else ''}Guest",
         description=f"{distribution.capitalize()} {version} ({machine.arch})".replace("  ", " "),
     )
 
 
-def _debian(version: str, hw_version: int) -> str:
-    """The identifier's beginning: of the release itself, or of the newest one before it that the products know."""
-    newest = next((debian for hardware, debian in _NEWEST_DEBIAN if hw_version >= hardware), 0)
+def annotation_of(machine: Machine) -> str:
+    """What a person reads beside the machine."""
+    return f"{machine.name}: {guest_of(machine).description}, made by vmgen-build"
+
+
+def _name(distribution: str, version: str, hw_version: int) -> str:
+    """The identifier's beginning. version: the first part of it."""
+    if distribution in _REBUILT:
+        return _REBUILT[distribution] if hw_version >= 20 else _release("rhel", version, hw_version)
+    if distribution in _NEWEST:
+        return _release(distribution, version, hw_version)
+    return distribution if distribution in ("ubuntu", "fedora") else "otherLinux"
+
+
+def _release(family: str, version: str, hw_version: int) -> str:
+    """Of the release itself, or of the newest one before it that the products know."""
+    newest = next((release for hardware, release in _NEWEST[family] if hw_version >= hardware), 0)
     if not newest:
         return "otherLinux"
-    return f"debian{min(int(version), newest) if version.isdigit() else newest}"
+    return f"{family}{min(int(version), newest) if version.isdigit() else newest}"

@@ -10,8 +10,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vmgen_build.artifacts.ovf.devices import NETWORKS, items
-from vmgen_build.artifacts.ovf.guest import guest_of
+from vmgen_build.artifacts.ovf.devices import items, networks
+from vmgen_build.artifacts.ovf.guest import annotation_of, guest_of
 from vmgen_build.errors import BuildError
 from vmgen_build.plan.machine import Machine
 from vmgen_build.plan.text.quote import Trusted
@@ -52,8 +52,7 @@ def descriptor(machine: Machine, files: Sequence[OvfFile], renderer: Renderer | 
 
 def file_names(machine: Machine) -> list[str]:
     """Names of the files that the descriptor refers to: disks, then the ISO images in the machine's CD drives."""
-    images = [cd.image.rsplit("/", 1)[-1] for cd in machine.cds if cd.image]
-    return [drive.file for drive in machine.drives] + images
+    return [drive.file for drive in machine.drives] + [cd.file for cd in machine.cds if cd.file]
 
 
 def draft(machine: Machine, renderer: Renderer | None = None, names: Sequence[str] | None = None) -> str:
@@ -67,8 +66,9 @@ def draft(machine: Machine, renderer: Renderer | None = None, names: Sequence[st
         machine=machine,
         references=references,
         disks=[reference for reference in references if reference.disk],
-        networks=list(dict.fromkeys(NETWORKS[nic.type] for nic in machine.nics)),
+        networks=networks(machine),
         guest=guest,
+        annotation=annotation_of(machine),
         items=items(machine),
     )
 

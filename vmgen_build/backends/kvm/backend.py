@@ -14,7 +14,7 @@ from vmgen_build.boots.requirements import MACHINE
 from vmgen_build.events import Bus
 from vmgen_build.host.programs import Requirement, needed
 from vmgen_build.plan.context import guest_renderer
-from vmgen_build.plan.machine import machine_of
+from vmgen_build.plan.machine import FILE, Machine, machine_of
 from vmgen_build.plan.model import Part, Plan
 from vmgen_build.plan.text.render import Renderer, override_folder
 from vmgen_build.recipe.recipe import Recipe
@@ -38,23 +38,22 @@ class KvmBackend(Backend):
     boot_timeout: ClassVar[float] = vmdisks.BOOT_TIMEOUT
 
     def part(self, recipe: Recipe, templates: Path | None, epoch: int = 0) -> Part:
-        from vmgen_build.backends.kvm.domain import domain
-        from vmgen_build.backends.machines.cds import images_part
         from vmgen_build.backends.machines.guest import vm_packages, vm_probes, vm_steps
-        from vmgen_build.plan.text.xml import XML
 
-        override = override_folder(recipe.folder, templates)
         machine, renderer = machine_of(recipe), guest_renderer(recipe, templates)
         return Part(
             packages=vm_packages(recipe, machine, renderer, "kvm"),
             steps=vm_steps(recipe, renderer),
-            build_recipe={
-                vmdisks.MACHINE: machine.to_json(),
-                **images_part(recipe),
-                DOMAIN: domain(machine, Renderer(override, XML)),
-            },
+            build_recipe=_build_recipe(recipe, machine, templates),
             probes=vm_probes(machine, recipe.hardware.os.family, renderer),
         )
+
+    def part_of_own(self, recipe: Recipe, templates: Path | None) -> Part:
+        from vmgen_build.backends.machines.own import own_part
+
+        machine = machine_of(recipe).with_disks_unknown()
+        renderer = guest_renderer(recipe, templates)
+        return own_part(recipe, renderer, "kvm", _build_recipe(recipe, machine, templates))
 
     def room(self, recipe: Recipe) -> Room | None:
         from vmgen_build.backends.machines.room import room_of
@@ -84,6 +83,15 @@ class KvmBackend(Backend):
         machine = vmdisks.machine_of_manifest(manifest)
         disks = vmdisks.copies(artifact, manifest, boot.scratch)
         return vmdisks.booted_disks(machine, disks, boot, vmdisks.listed_cds(artifact, manifest, boot.scratch))
+
+
+def _build_recipe(recipe: Recipe, machine: Machine, templates: Path | None) -> dict[str, str]:
+    from vmgen_build.backends.kvm.domain import domain
+    from vmgen_build.backends.machines.cds import images_part
+    from vmgen_build.plan.text.xml import XML
+
+    renderer = Renderer(override_folder(recipe.folder, templates), XML)
+    return {FILE: machine.to_json(), **images_part(recipe), DOMAIN: domain(machine, renderer)}
 
 
 def _cds(plan: Plan, out: Path, stem: str) -> tuple[Written, ...]:

@@ -12,6 +12,7 @@ from vmgen_build.backends.base import progress_on
 from vmgen_build.errors import BuildError, HostError
 from vmgen_build.events import Bus
 from vmgen_build.host.programs import Requirement, needed
+from vmgen_build.plan.machine import FILE as MACHINE
 from vmgen_build.plan.machine import Drive, Machine
 from vmgen_build.plan.model import Plan
 from vmgen_build.plan.readback import machine_read_back
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
     from vmgen_build.artifacts.result import Disk, Disks, Result
     from vmgen_build.boots.model import Boot, Booted
     from vmgen_build.host.files import Written
-
-MACHINE = "machine.json"
-"""The build recipe's file that holds the machine."""
 
 DISK_REQUIREMENTS = (
     needed("sfdisk", "partitions the disks"),

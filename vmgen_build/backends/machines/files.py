@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 from posixpath import normpath
 
 from vmgen_build.plan.machine import Drive, Machine, Nic, Volume
+from vmgen_build.plan.text.render import Renderer
 from vmgen_build.systems.model import WholeMachine
 
 CONSOLES = "console=tty0 console=ttyS0,115200"
@@ -112,10 +113,21 @@ def _fstab_word(text: str) -> str:
     return re.sub(r"[ \t\\#]", lambda match: f"\\{ord(match[0]):03o}", text)
 
 
+def kernel_arguments(machine: Machine) -> str:
+    """What the kernel is started with."""
+    return f"root=UUID={root_of(machine)[1].uuid} ro {CONSOLES}"
+
+
 def boot_files(machine: Machine, whole: WholeMachine) -> dict[str, str]:
     """The family's own files of the boot, with this machine's values put in: WholeMachine.boot_files."""
     checked = {holder(machine, path)[0].fs or "" for path in ("/", "/usr")}
-    values = {"consoles": CONSOLES, "checked": ",".join(sorted(checked))}
+    distributor = machine.os.partition("-")[0].capitalize()
+    values = {
+        "arguments": kernel_arguments(machine),
+        "consoles": CONSOLES,
+        "checked": ",".join(sorted(checked)),
+        "distributor": distributor,
+    }
     return {name: text.format(**values) for name, text in whole.boot_files.items()}
 
 
@@ -126,6 +138,14 @@ def link_files(machine: Machine) -> Iterator[tuple[str, str]]:
         yield f"10-vmgen-{nic.name}.link", _link_text(nic)
 
 
+def names_service(machine: Machine, whole: WholeMachine, renderer: Renderer) -> dict[str, str]:
+    """The program that names adapters whose addresses are others, and its unit."""
+    return {
+        "name-links": renderer.sh("vm/name-links.sh.j2", names=[nic.name for nic in machine.nics]),
+        "vmgen-names.service": NAMES_UNIT.format(before=" ".join(whole.before_network)),
+    }
+
+
 def _link_text(nic: Nic) -> str:
     return (
         "# Written by vmgen-build; systemd.link(5) says more.\n"
@@ -133,7 +153,7 @@ def _link_text(nic: Nic) -> str:
     )
 
 
-def early_config(machine: Machine) -> str:
+def early_config(machine: Machine, whole: WholeMachine) -> str:
     """What GRUB's image does before all else: find its folder, whichever disk of the firmware's holds it."""
-    volume, folder = holder(machine, "/boot/grub")
+    volume, folder = holder(machine, whole.grub)
     return f"search.fs_uuid {volume.uuid} root\nset prefix=($root)'{folder}'\n"

@@ -4,18 +4,20 @@ All of it depends on [hardware] alone, and so stands before what people edit dai
 keyboard (vm_steps). The steps "packages-machine" and "machine" are the same for all backends that make machines, so
 that they share the layers. They leave for the disk:
 
-BIOS: /boot/grub/i386-pc/boot.img (its first 440 bytes are the boot sector's code) and core.img (from sector 1 on)
+BIOS: i386-pc/boot.img (its first 440 bytes are the boot sector's code) and core.img (from sector 1 on) in GRUB's folder
 EFI:  /boot/efi/EFI/BOOT/BOOTX64.EFI, the path that firmware looks for on any disk (UEFI specification, 3.5.1.1)
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import PurePosixPath
 
 from vmgen_build.backends.machines import files as vmfiles
 from vmgen_build.backends.machines.probes import vm_probes
 from vmgen_build.errors import Problem, RecipeError
 from vmgen_build.installers import installer_for
+from vmgen_build.plan.context import manner
 from vmgen_build.plan.machine import Machine
 from vmgen_build.plan.model import Probe, Step, StepFile
 from vmgen_build.plan.steps.files import destination
@@ -29,11 +31,21 @@ __all__ = ["vm_packages", "vm_probes", "vm_steps"]
 DRIVERS = ("ahci", "ata_piix", "mptsas", "mptspi", "nvme", "sd_mod", "virtio_blk", "virtio_scsi", "vmw_pvscsi")
 """Kernel modules that the initramfs must hold: each disk controller that VMware, VirtualBox or QEMU may offer."""
 
+CONTROLLERS = {
+    "ide": ("ata_piix", "v00008086d00007111"),
+    "sata": ("ahci", "bc01sc06"),
+    "nvme": ("nvme", "bc01sc08"),
+    "lsilogic": ("mptspi", "v00001000d00000030"),
+    "pvscsi": ("vmw_pvscsi", "v000015ADd000007C0"),
+}
+"""Drive.kind -> the kernel module of VMware's, and what one that drives it has in its aliases
+(modinfo(8)): maker and device, or class, as the PCI IDs have them."""
+
 MODULES = (
     *("part_msdos", "part_gpt", "search", "search_fs_uuid", "normal", "configfile", "linux", "serial", "terminal"),
     *("test", "echo", "ls", "cat", "true", "sleep", "minicmd", "reboot", "halt"),
 )
-"""What GRUB's image brings itself; all else it finds in /boot/grub."""
+"""What GRUB's image brings itself; all else it finds in its folder."""
 
 
 def vm_packages(recipe: Recipe, machine: Machine, renderer: Renderer, hypervisor: str) -> tuple[Step, ...]:
@@ -43,26 +55,38 @@ def vm_packages(recipe: Recipe, machine: Machine, renderer: Renderer, hypervisor
     Raises RecipeError for a system that these steps cannot make bootable. What to ask the booted machine: vm_probes.
     """
     whole = _refuse_unbootable(recipe, machine)
-    tools = [_tools_step(recipe, renderer, hypervisor, *whole.tools[hypervisor])] if hypervisor in whole.tools else []
     return (
         _packages_step(recipe, renderer, whole, packages(recipe, machine, whole)),
         _machine_step(recipe, machine, renderer, whole),
-        *tools,
+        *tools_steps(recipe, renderer, hypervisor),
     )
+
+
+def tools_steps(recipe: Recipe, renderer: Renderer, hypervisor: str) -> tuple[Step, ...]:
+    """The one that installs the hypervisor's tools for guests, where the family has a package of them."""
+    whole = recipe.hardware.os.family.machine
+    if whole is None or hypervisor not in whole.tools:
+        return ()
+    return (_tools_step(recipe, renderer, hypervisor, *whole.tools[hypervisor]),)
 
 
 def vm_steps(recipe: Recipe, renderer: Renderer) -> tuple[Step, ...]:
     """What of a machine depends on the settings that people edit daily; mostly nothing."""
     folder = recipe.hardware.os.family.templates
-    own = [destination(file) for file in recipe.config.files.values()]
     found = []
-    if recipe.config.keyboard:
+    whole = recipe.hardware.os.family.machine
+    if recipe.config.keyboard and whole is not None and whole.screen_keyboard:
         script = renderer.sh(f"{folder}/screen_keyboard.sh.j2")
         found.append(Step(name="screen-keyboard", title="keyboard of the screen", script=script))
-    whole = recipe.hardware.os.family.machine
-    if whole is not None and any(_feeds_initramfs(whole, path) for path in own):
-        found.append(Step(name="initramfs", title="initramfs", script=renderer.sh(f"{folder}/initramfs.sh.j2")))
-    return tuple(found)
+    return (*found, *initramfs_steps(recipe, renderer))
+
+
+def initramfs_steps(recipe: Recipe, renderer: Renderer) -> tuple[Step, ...]:
+    """The one that makes the initramfs anew, where files of the recipe's go into it."""
+    family, own = recipe.hardware.os.family, [destination(file) for file in recipe.config.files.values()]
+    if family.machine is None or not any(_feeds_initramfs(family.machine, path) for path in own):
+        return ()
+    return (Step(name="initramfs", title="initramfs", script=renderer.sh(f"{family.templates}/initramfs.sh.j2")),)
 
 
 def _feeds_initramfs(whole: WholeMachine, path: str) -> bool:
@@ -81,26 +105,37 @@ def _refuse_unbootable(recipe: Recipe, machine: Machine) -> WholeMachine:
 def _why_unbootable(system: System, whole: WholeMachine | None, firmware: str) -> str:
     """ "" where the system boots as a machine with this firmware."""
     if whole is None:
-        made = " and ".join(name.capitalize() for name in _machine_distributions())
-        return f"'{system.name}' is known, but this version makes virtual machines of {made} only; write debian-12"
+        return (
+            f"'{system.name}' is known, but this version makes no virtual machines of it; write debian-12, or a release"
+            f" of {' or '.join(_machine_distributions())}"
+        )
     if system.arch not in whole.kernels:
         return f"virtual machines of {system.arch} are not made by this version; write {system.name}-amd64"
-    if (system.version, system.arch) in whole.without_kernel:
+    if (since := whole.since.get(system.distribution)) is not None and not system.kernel:
+        first = f", but of {system.distribution}-{since} on" if since else ""
+        return f"no virtual machines of {system.name} are made{first}; write {_example(since, system)}"
+    if not system.kernel:
         return f"{system.name} has no kernel for {system.arch}; write {system.name}-amd64, or debian-12-i386"
     if system.arch == "i386" and firmware == "efi":
         return f"an i386 kernel does not start from 64-bit EFI; write firmware = bios, or {system.name}-amd64"
     return ""
 
 
+def _example(since: int, system: System) -> str:
+    return f"{system.distribution}-{since}" if since else "debian-12"
+
+
 def _machine_distributions() -> list[str]:
-    rows = [row for family in families() if family.machine is not None for row in family.distributions]
-    return [row.name for row in rows if row.bases]
+    rows = [
+        (family.machine, row) for family in families() if family.machine is not None for row in family.distributions
+    ]
+    return [row.name for whole, row in rows if row.bases and whole.since.get(row.name) != 0]
 
 
 def packages(recipe: Recipe, machine: Machine, whole: WholeMachine) -> list[str]:
     """Sorted. A keyboard layout is for a screen."""
     found = {v.fs for _, v in machine.volumes()}
-    wanted = {*whole.packages, whole.kernels[machine.arch], whole.loaders[machine.firmware].package}
+    wanted = {*whole.packages, recipe.hardware.os.kernel, whole.loaders[machine.firmware].package}
     wanted |= {package for fs, package in whole.file_systems.items() if fs in found}
     wanted |= set(whole.screen_keyboard) if recipe.config.keyboard else set()
     return sorted(wanted)
@@ -108,7 +143,7 @@ def packages(recipe: Recipe, machine: Machine, whole: WholeMachine) -> list[str]
 
 def _packages_step(recipe: Recipe, renderer: Renderer, whole: WholeMachine, wanted: Sequence[str]) -> Step:
     system = recipe.hardware.os
-    install = installer_for(system).install(wanted, recipe.config.recommends)
+    install = installer_for(system).install(wanted, manner(recipe))
     return Step(
         name="packages-machine",
         title="kernel and boot loader",
@@ -123,6 +158,7 @@ def _packages_step(recipe: Recipe, renderer: Renderer, whole: WholeMachine, want
 def _machine_step(recipe: Recipe, machine: Machine, renderer: Renderer, whole: WholeMachine) -> Step:
     loader = whole.loaders[machine.firmware]
     links = dict(vmfiles.link_files(machine))
+    boot = vmfiles.holder(machine, "/boot")[1]
     root = vmfiles.root_of(machine)[1]
     script = renderer.sh(
         f"{recipe.hardware.os.family.templates}/machine.sh.j2",
@@ -130,14 +166,20 @@ def _machine_step(recipe: Recipe, machine: Machine, renderer: Renderer, whole: W
         links=list(links),
         grow=vmfiles.grows(machine),
         loader=loader,
-        modules=[*loader.modules, *MODULES, vmfiles.GRUB_MODULES[vmfiles.holder(machine, "/boot/grub")[0].fs or ""]],
+        modules=[*loader.modules, *MODULES, vmfiles.GRUB_MODULES[vmfiles.holder(machine, whole.grub)[0].fs or ""]],
         drivers=[*DRIVERS, "ext4" if root.fs in vmfiles.EXT else root.fs],
+        needed=_own_drivers(machine),
+        grub=whole.grub,
+        tools=_grub_tools(whole),
+        initrd=whole.initrd,
+        entries=f"/boot/{whole.entries}",
+        boot=boot.rstrip("/"),
     )
     texts = {
         "fstab": vmfiles.fstab(machine),
         **vmfiles.boot_files(machine, whole),
-        "early.cfg": vmfiles.early_config(machine),
-        "grub.cfg": _grub_config(machine, renderer),
+        "early.cfg": vmfiles.early_config(machine, whole),
+        "grub.cfg": _grub_config(machine, renderer, whole),
         **links,
         **dict(_scripts(machine, renderer, whole)),
     }
@@ -147,33 +189,44 @@ def _machine_step(recipe: Recipe, machine: Machine, renderer: Renderer, whole: W
 
 def _scripts(machine: Machine, renderer: Renderer, whole: WholeMachine) -> Iterator[tuple[str, str]]:
     """Programs that the booted machine runs, and their units."""
-    yield "name-links", renderer.sh("vm/name-links.sh.j2", names=[nic.name for nic in machine.nics])
-    yield "vmgen-names.service", vmfiles.NAMES_UNIT.format(before=" ".join(whole.before_network))
+    yield from vmfiles.names_service(machine, whole, renderer).items()
     if vmfiles.grows(machine):
         size = vmfiles.root_of(machine)[0].size or 0
         yield "grow-root", renderer.sh("vm/grow-root.sh.j2", size=size)
         yield "vmgen-grow.service", vmfiles.GROW_UNIT
 
 
-def _grub_config(machine: Machine, renderer: Renderer) -> str:
+def _own_drivers(machine: Machine) -> list[tuple[str, str]]:
+    """CONTROLLERS of its disks."""
+    return sorted({CONTROLLERS[drive.kind] for drive in machine.drives})
+
+
+def _grub_tools(whole: WholeMachine) -> str:
+    """What the names of GRUB's programs begin with."""
+    return PurePosixPath(whole.grub).name
+
+
+def _grub_config(machine: Machine, renderer: Renderer, whole: WholeMachine) -> str:
     volume, folder = vmfiles.holder(machine, "/boot")
+    boot = folder.rstrip("/")
     return renderer.render(
         "vm/grub.cfg.j2",
         title=machine.os.replace("-", " ").capitalize(),
         uuid=volume.uuid,
-        kernel=f"{folder}/vmlinuz".replace("//", "/"),
-        initrd=f"{folder}/initrd.img".replace("//", "/"),
-        arguments=f"root=UUID={vmfiles.root_of(machine)[1].uuid} ro {vmfiles.CONSOLES}".split(),
+        kernel=f"{boot}/vmlinuz",
+        initrd=f"{boot}/{whole.initrd}",
+        entries=whole.entries and f"{boot}/{whole.entries}",
+        arguments=vmfiles.kernel_arguments(machine).split(),
     )
 
 
 def _tools_step(recipe: Recipe, renderer: Renderer, hypervisor: str, package: str, units: tuple[str, ...]) -> Step:
     system = recipe.hardware.os
-    folder = system.family.templates
-    install = installer_for(system).install([package], recipe.config.recommends)
-    script = renderer.sh(f"{folder}/packages.sh.j2", install=install, debconf=[], setup=[], units=units)
+    installer = installer_for(system)
+    install = installer.install([package], manner(recipe))
+    script = renderer.sh("linux/packages.sh.j2", install=install, debconf=[], setup=[], units=units)
     setting = f"{hypervisor}: tools"
-    check = renderer.sh(f"{folder}/probes/packages.sh.j2", packages=[package])
+    check = renderer.sh("linux/probes/packages.sh.j2", check=installer.is_installed([package]))
     probes = [Probe(package, setting, check, "installed")]
     for unit in units:
         check = renderer.sh("linux/probes/unit.sh.j2", state="is-enabled", unit=unit)

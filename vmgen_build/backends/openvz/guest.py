@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from vmgen_build.artifacts.lxc import PAGE
 from vmgen_build.backends.openvz.net import Net, interfaces, tail
 from vmgen_build.installers import installer_for
+from vmgen_build.plan.context import manner
 from vmgen_build.plan.model import Probe, Step, StepFile
 from vmgen_build.plan.network import BOOT_WAIT
 from vmgen_build.plan.text.render import Renderer
@@ -19,12 +20,13 @@ LOGIND = "[Login]\nNAutoVTs=0\nReserveVT=0\n"
 def packages(recipe: Recipe, renderer: Renderer) -> tuple[Step, ...]:
     """What vzctl's scripts call in the guest; none for a system whose network files are not those that they write."""
     system = recipe.hardware.os
-    folder, names = system.family.templates, system.family.node_packages.get("vzctl", ())
+    names = system.family.node_packages.get("vzctl", ())
     if not names:
         return ()
-    install = installer_for(system).install(names, recipe.config.recommends)
-    script = renderer.sh(f"{folder}/packages.sh.j2", install=install, debconf=[], setup=[], units=[])
-    check = renderer.sh(f"{folder}/probes/packages.sh.j2", packages=list(names))
+    installer = installer_for(system)
+    install = installer.install(names, manner(recipe))
+    script = renderer.sh("linux/packages.sh.j2", install=install, debconf=[], setup=[], units=[])
+    check = renderer.sh("linux/probes/packages.sh.j2", check=installer.is_installed(names))
     step = Step(
         name="packages-openvz",
         title="network tools for OpenVZ",
@@ -39,8 +41,8 @@ def packages(recipe: Recipe, renderer: Renderer) -> tuple[Step, ...]:
 
 def steps(recipe: Recipe, net: Net, renderer: Renderer) -> tuple[Step, ...]:
     """As for `packages`. After the step "network", whose /etc/network/interfaces it replaces."""
-    if recipe.hardware.os.family.writers.get("network") != "ifupdown":
-        return ()
+    if recipe.hardware.os.writers.get("network") != "ifupdown":
+        return _without_venet(net, renderer)
     texts = {"interfaces": interfaces(net), "interfaces.tail": tail(net), "logind.conf": LOGIND}
     step = Step(
         name="openvz",
@@ -49,6 +51,14 @@ def steps(recipe: Recipe, net: Net, renderer: Renderer) -> tuple[Step, ...]:
         files=tuple(StepFile.of(name, text) for name, text in texts.items()),
     )
     return (step,)
+
+
+def _without_venet(net: Net, renderer: Renderer) -> tuple[Step, ...]:
+    """What the step "network" of a system without ifupdown has written of venet links goes."""
+    links = [link.name for link in net.venet]
+    if not links:
+        return ()
+    return (Step(name="openvz", title="container for OpenVZ", script=renderer.sh("openvz/venet.sh.j2", links=links)),)
 
 
 def without(net: Net) -> frozenset[str]:

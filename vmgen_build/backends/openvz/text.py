@@ -14,7 +14,7 @@ from vmgen_build.bases.ostemplate import ARCHITECTURES
 from vmgen_build.errors import Problem, RecipeError
 from vmgen_build.plan.context import host_name
 from vmgen_build.plan.network import nameservers
-from vmgen_build.plan.text.quote import Dialect, sh_word
+from vmgen_build.plan.text.quote import TEXT
 from vmgen_build.plan.text.render import Renderer
 from vmgen_build.recipe.recipe import Recipe
 
@@ -25,8 +25,6 @@ RESERVED, HIGHEST = 100, 2147483644
 """Numbers up to RESERVED are OpenVZ's own; vzctl takes none above HIGHEST."""
 
 INSTALL = "INSTALL"
-TEXT = Dialect("text", sh_word)
-"""Prose with commands in it: each value is a word of a command."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from vmgen_build.errors import BuildError
 from vmgen_build.events import Bus, ProbeDone
 from vmgen_build.host.programs import Requirement
 from vmgen_build.plan.context import guest_renderer
-from vmgen_build.plan.machine import Machine, machine_of
+from vmgen_build.plan.machine import FILE, Machine, machine_of
 from vmgen_build.plan.model import Part, Plan
 from vmgen_build.plan.text.render import Renderer, override_folder
 from vmgen_build.recipe.recipe import Recipe
@@ -34,25 +34,27 @@ class VmwareBackend(Backend):
     boot_timeout: ClassVar[float] = vmdisks.BOOT_TIMEOUT
 
     def part(self, recipe: Recipe, templates: Path | None, epoch: int = 0) -> Part:
-        from vmgen_build.artifacts.ovf.write import draft
-        from vmgen_build.backends.machines.cds import images_part
         from vmgen_build.backends.machines.guest import vm_packages, vm_probes, vm_steps
-        from vmgen_build.backends.vmware.version import refuse_newer
-        from vmgen_build.plan.text.xml import XML
 
-        override = override_folder(recipe.folder, templates)
         machine, renderer = machine_of(recipe), guest_renderer(recipe, templates)
-        refuse_newer(recipe, machine)
         return Part(
             packages=vm_packages(recipe, machine, renderer, "vmware"),
             steps=vm_steps(recipe, renderer),
-            build_recipe={
-                vmdisks.MACHINE: machine.to_json(),
-                **images_part(recipe, [drive.file for drive in machine.drives]),
-                f"{recipe.name}.ovf": draft(machine, Renderer(override, XML)),
-            },
+            build_recipe=_build_recipe(recipe, machine, templates),
             probes=vm_probes(machine, recipe.hardware.os.family, renderer),
         )
+
+    def extra_files(self, recipe: Recipe, templates: Path | None) -> Mapping[str, str]:
+        from vmgen_build.backends.vmware.text import texts
+
+        return texts(machine_of(recipe), override_folder(recipe.folder, templates))
+
+    def part_of_own(self, recipe: Recipe, templates: Path | None) -> Part:
+        from vmgen_build.backends.machines.own import own_part
+
+        machine = machine_of(recipe).with_disks_unknown()
+        renderer = guest_renderer(recipe, templates)
+        return own_part(recipe, renderer, "vmware", _build_recipe(recipe, machine, templates))
 
     def room(self, recipe: Recipe) -> Room | None:
         from vmgen_build.backends.machines.room import room_of
@@ -84,6 +86,20 @@ class VmwareBackend(Backend):
         if artifact.suffix == ".ova":
             return vmdisks.booted_disks(machine, *_extracted(artifact, machine, boot))
         return vmdisks.booted_disks(machine, vmdisks.copies(artifact, manifest, boot.scratch), boot, {})
+
+
+def _build_recipe(recipe: Recipe, machine: Machine, templates: Path | None) -> dict[str, str]:
+    from vmgen_build.artifacts.ovf.write import draft
+    from vmgen_build.backends.machines.cds import images_part
+    from vmgen_build.backends.vmware.version import refuse_newer
+    from vmgen_build.plan.text.xml import XML
+
+    refuse_newer(recipe, machine)
+    return {
+        FILE: machine.to_json(),
+        **images_part(recipe, [drive.file for drive in machine.drives]),
+        f"{recipe.name}.ovf": draft(machine, Renderer(override_folder(recipe.folder, templates), XML)),
+    }
 
 
 def _ova(plan: Plan, result: Result, goal: Path, bus: Bus) -> Written:
@@ -123,7 +139,7 @@ def _extracted(ova: Path, machine: Machine, boot: Boot) -> tuple[list[Disk], Boo
     members = {member.name: member for member in content.members if member.name not in content.raws}
     cds = {}
     for number, cd in enumerate(machine.cds):
-        member = members.get(Path(cd.image).name) if cd.connected and cd.image else None
+        member = members.get(cd.file) if cd.connected and cd.file else None
         if member is not None:
             cds[number] = boot.scratch / f"cd{number}.iso"
             with opened_member(ova, member) as source:

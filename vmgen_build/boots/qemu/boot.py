@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-import json
-import os
-import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 
 from vmgen_build.artifacts.result import Disk
 from vmgen_build.boots.model import SKIPPED, Boot, Booted
 from vmgen_build.boots.network import answer_as_gateway, dhcp_server, knock, make_bridges
-from vmgen_build.boots.qemu.agent import Agent
-from vmgen_build.boots.qemu.args import Power, Wiring, arguments, reduced, replaced
-from vmgen_build.boots.qemu.console import Console
 from vmgen_build.boots.qemu.copies import give_agent, throwaway
-from vmgen_build.boots.qemu.host import ACCELERATORS, KVM, own_firmware, power
 from vmgen_build.boots.qemu.net import ip_of, joined, open_taps
 from vmgen_build.boots.up import NO_ANSWER, State, state_of, waits_for
 from vmgen_build.boots.watch import KEPT_FREE, Watch
 from vmgen_build.errors import BuildError, HostError
 from vmgen_build.guests.model import Communicator, Ran
-from vmgen_build.host.confined import Reach, start_confined
-from vmgen_build.host.run import kill
+from vmgen_build.guests.qemu.args import reduced, replaced
+from vmgen_build.guests.qemu.host import ACCELERATORS, own_firmware, power
+from vmgen_build.guests.qemu.process import Parts, Qemu
+from vmgen_build.guests.qemu.qmp import QmpError
 from vmgen_build.host.undo import Undo
-from vmgen_build.limits import CONSOLE, GUEST_TIME, MACHINE_LINE, READER_OUTPUT
+from vmgen_build.limits import CONSOLE, GUEST_TIME, READER_OUTPUT
 from vmgen_build.plan.machine import Machine
 from vmgen_build.text import duration
 
@@ -102,7 +96,7 @@ def booted_vm(
         undo.enter_context(dhcp_server(make_bridges(nics), boot.scratch))
         firmware = own_firmware(boot.scratch) if machine.firmware == "efi" else None
         taps = undo.enter_context(open_taps(nics))
-        qemu = undo.enter_context(_Qemu(_Parts(machine, copies, cds, firmware, taps, given), boot))
+        qemu = undo.enter_context(_Booting(Parts(machine, copies, cds, firmware, taps, given), boot))
         undo.enter_context(watched(boot.scratch, qemu.console.file, qemu.errors, qemu.stop))
         seconds, state = qemu.wait_until_up(talks=not reason)
         bus.note(f"booted in {duration(seconds)} ({ACCELERATORS[given.accel]}): {state}")
@@ -123,82 +117,23 @@ def watched(scratch: Path, console: Path, errors: Path, end: Callable[[], None])
     return Watch("the booted machine", scratch, GUEST_TIME, end, KEPT_FREE, files)
 
 
-@dataclass(frozen=True, slots=True)
-class _Parts:
-    """What a machine is started with; copies, firmware and taps as Wiring has them."""
+class _Booting(Qemu):
+    """The machine on its way. The cables of interfaces that are not connected are out."""
 
-    machine: Machine
-    copies: tuple[Path, ...]
-    cds: Mapping[int, Path]
-    firmware: tuple[Path, Path] | None
-    taps: tuple[int, ...]
-    power: Power
+    def __init__(self, parts: Parts, boot: Boot) -> None:
+        super().__init__(parts, boot.scratch)
+        self._boot = boot
 
-    def wiring(self, console: Path, agent: int, control: int, undo: ExitStack) -> Wiring:
-        """All files open, until `undo`. Raises OSError."""
-
-        def opened(path: Path, flags: int) -> int:
-            fd = os.open(path, flags | os.O_CLOEXEC, 0o600)
-            undo.callback(os.close, fd)
-            return fd
-
-        firmware = None
-        if self.firmware is not None:
-            firmware = opened(self.firmware[0], os.O_RDONLY), opened(self.firmware[1], os.O_RDWR)
-        return Wiring(
-            disks=tuple(opened(copy, os.O_RDWR) for copy in self.copies),
-            cds={number: opened(image, os.O_RDONLY) for number, image in self.cds.items()},
-            firmware=firmware,
-            taps=self.taps,
-            console=opened(console, os.O_WRONLY | os.O_CREAT | os.O_APPEND),
-            agent=agent,
-            control=control,
-        )
-
-
-class _Qemu:
-    """The running machine; leaving the context kills it."""
-
-    def __init__(self, parts: _Parts, boot: Boot) -> None:
-        self._parts, self._boot = parts, boot
-        self.errors, console = boot.scratch / "qemu.log", boot.scratch / "console"
-        self.console = Console(console)
-        self._wires = (*socket.socketpair(), *socket.socketpair())
-        self.agent = Agent(self._wires[0], self.last_words)
-
-    def __enter__(self) -> _Qemu:
-        _, inner, control, inner_control = self._wires
-        parts = self._parts
-        with Undo() as undo:
-            errors = undo.enter_context(self.errors.open("wb"))
-            wiring = parts.wiring(self.console.file, inner.fileno(), inner_control.fileno(), undo)
-            command = arguments(parts.machine, wiring, parts.power)
-            devices = (KVM,) if parts.power.accel == "kvm" else ()
-            self._process = start_confined(command, Reach(wiring.fds, devices, memory=None), errors)
-        inner.close()
-        inner_control.close()
-        unplugged = [number for number, nic in enumerate(parts.machine.nics) if not nic.connected]
+    def __enter__(self) -> _Booting:
+        super().__enter__()
         try:
-            if unplugged:
-                _unplug(control, unplugged)
-        except (OSError, ValueError) as error:
+            for number, nic in enumerate(self.parts.machine.nics):
+                if not nic.connected:
+                    self.control.execute("set_link", name=f"nic{number}", up=False)
+        except QmpError as error:
             self.__exit__()
             raise BuildError(f"cannot speak to QEMU: {error}\n{self.last_words()}") from error
         return self
-
-    def stop(self) -> None:
-        kill(self._process)
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-        for wire in self._wires:
-            wire.close()
-
-    def last_words(self) -> str:
-        """What QEMU wrote, and the end of the machine's console."""
-        with self.errors.open("rb") as file:
-            lines = file.read(READER_OUTPUT.amount).decode(errors="replace").strip().splitlines()[-5:]
-        return "\n".join([*(f"QEMU said: {line}" for line in lines), self.console.tail()])
 
     def wait_until_up(self, talks: bool) -> tuple[float, str]:
         """The seconds that it took, and the state that the system is in. Raises BuildError.
@@ -206,10 +141,10 @@ class _Qemu:
         Between two questions some seconds pass; each takes from an emulated processor what it could boot with. From the
         login prompt on, which comes towards the end, there is one at each look.
         """
-        pause, began = QUESTIONS[self._parts.power.accel], time.monotonic()
+        pause, began = QUESTIONS[self.parts.power.accel], time.monotonic()
         greeted, asked, state = False, 0.0, NO_ANSWER
         while (passed := time.monotonic() - began) < self._boot.timeout:
-            self._check_alive(passed)
+            self.check_alive(passed)
             prompted = self.console.asks_for_login()
             if prompted and not talks:
                 return passed, "asks for a login"
@@ -230,24 +165,3 @@ class _Qemu:
         if state.broken:
             raise BuildError(f"the machine does not start: its system is in {state.text}\n{self.last_words()}")
         return state
-
-    def _check_alive(self, passed: float) -> None:
-        if self._process.poll() is not None:
-            raise BuildError(f"the machine does not start: it ended after {duration(passed)}\n{self.last_words()}")
-        if wrong := self.console.end():
-            raise BuildError(f"the machine does not start: {wrong}\n{self.last_words()}")
-
-
-def _unplug(control: socket.socket, numbers: Sequence[int]) -> None:
-    """Take the cables out of these interfaces (QMP, set_link). Raises OSError, ValueError."""
-    control.settimeout(PATIENCE)
-    with control.makefile("rw", encoding="utf-8") as speech:
-        speech.readline(MACHINE_LINE.amount)
-        commands: list[dict[str, object]] = [{"execute": "qmp_capabilities"}]
-        commands += [{"execute": "set_link", "arguments": {"name": f"nic{n}", "up": False}} for n in numbers]
-        for command in commands:
-            speech.write(json.dumps(command) + "\n")
-            speech.flush()
-            while "return" not in (answer := json.loads(speech.readline(MACHINE_LINE.amount))):
-                if "error" in answer:
-                    raise ValueError(answer["error"].get("desc", answer["error"]))

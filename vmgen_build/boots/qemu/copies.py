@@ -9,8 +9,8 @@ from pathlib import Path
 
 from vmgen_build.artifacts.disk.convert import to_raw
 from vmgen_build.artifacts.result import Disk
-from vmgen_build.boots.qemu.agent import agent_script, agent_unit
 from vmgen_build.errors import BuildError
+from vmgen_build.guests.qemu.agent import agent_script, agent_unit
 from vmgen_build.host.confined import lent, output_confined
 from vmgen_build.host.inmemory import in_memory, name_of
 from vmgen_build.plan.machine import Drive, Machine, Volume
@@ -45,6 +45,8 @@ def throwaway(machine: Machine, disks: Sequence[Disk], scratch: Path) -> tuple[P
 
 def give_agent(machine: Machine, copies: Sequence[Path]) -> str:
     """Put the agent into the copy's root file system; "", or why that cannot be done. Raises BuildError."""
+    if not any(drive.volumes for drive in machine.drives):
+        return "its disks are a machine's of the user's own, and where its root file system lies is not known"
     number, volume = _root(machine)
     if volume.fs not in WRITABLE:
         return f"nothing on this host writes to a {volume.fs} file system without mounting it"

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, ClassVar
 from vmgen_build.backends.base import Backend
 from vmgen_build.build.finding import Finding
 from vmgen_build.build.options import BuildOptions
-from vmgen_build.errors import Problem
+from vmgen_build.errors import Problem, UsageError
 from vmgen_build.events import Bus
 from vmgen_build.guests.model import Workshop
 from vmgen_build.host.programs import Requirement
 from vmgen_build.plan.context import Facts
 from vmgen_build.plan.model import Plan
 from vmgen_build.recipe.recipe import Recipe
+from vmgen_build.store.layers import Entry, Sweep
 
 if TYPE_CHECKING:
     from vmgen_build.build.job import Build
@@ -28,7 +29,8 @@ class Look:
 
     facts: what a plan that runs there is made from. there: names of what it keeps, in its own words.
     note: what a user may want to know of it; "" for nothing. unknown: what could not be known without changing
-    something, as a sentence. needs_address: whether what runs there reaches the outside by an address of its own alone.
+    something, as a sentence without its full stop: every step counts as one to run then.
+    needs_address: whether what runs there reaches the outside by an address of its own alone.
     """
 
     facts: Facts
@@ -58,6 +60,10 @@ class Place(ABC):
     def check_options(self) -> None:
         """Raises UsageError for an option that means nothing here."""
 
+    def check_building(self) -> None:
+        """Raises UsageError where no plan runs there at all."""
+        return
+
     @abstractmethod
     def look(self, recipe: Recipe, backend: Backend, facts: Facts) -> Look:
         """What is there now. Changes nothing, neither there nor here. facts: of the archive. Raises VmgenError."""
@@ -82,6 +88,20 @@ class Place(ABC):
     def workshop(self, build: Build) -> AbstractContextManager[Workshop]:
         """Where the build's guests are made; all of it is gone again at the end."""
 
+    def kept(self) -> list[Entry]:
+        """What it keeps between builds, last used first. Raises UsageError where that is not known."""
+        raise UsageError(f"--host {self.options.host}: what is kept there is not listed; leave --host out")
+
+    def prune(self, sweep: Sweep) -> list[Entry]:
+        """What was removed of it. What a running build uses stays. Raises UsageError as `kept`."""
+        return sweep.gone(self.kept()[::-1], lambda _entry: False)
+
     @abstractmethod
     def doctor(self) -> list[Finding]:
         """What builds need of it, and what it lacks. Raises VmgenError where there is no way to it."""
+
+
+def refuse_server(options: BuildOptions) -> None:
+    """Raises UsageError for options of a vSphere server: for all other places."""
+    if given := (*options.trust.given, *options.placement.given):
+        raise UsageError(f"{given[0]}: only for a vSphere server, as --host vsphere://NAME; leave it out")

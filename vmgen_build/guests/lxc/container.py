@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vmgen_build.guests.lxc import wall
+from vmgen_build.guests.lxc import foreign, wall
 from vmgen_build.guests.lxc.words import value, word
 from vmgen_build.guests.model import Output
 from vmgen_build.host import syscalls as sc
+from vmgen_build.host.architectures import emulation_of
 from vmgen_build.host.landlock import keep_abstract_sockets_apart
 from vmgen_build.host.run import run_lines, run_on_terminal
 from vmgen_build.store.lease import CGROUPS, remove_cgroups
@@ -30,6 +31,7 @@ class Container:
     """tag: of the build; folder: of the container's own, on this host; root: its root file system.
 
     inside: the folder of this host that the guest sees as step_folder. environment: of each command.
+    arch: of its programs, in Debian's words.
     """
 
     tag: str
@@ -38,6 +40,7 @@ class Container:
     inside: Path
     step_folder: str
     environment: Mapping[str, str]
+    arch: str
 
     def run(self, command: Sequence[str], output: Output, *, network: bool, timeout: float | None = None) -> int | None:
         """Its exit code; None where it took longer than `timeout` seconds and was ended with all that it started."""
@@ -74,21 +77,20 @@ class Container:
         return f"vmgen-{self.tag}-{self.folder.name}"
 
     def _argv(self, command: Sequence[str], network: bool) -> list[str]:
-        config, seccomp = self.folder / "config", self.folder / "seccomp"
-        seccomp.write_text(wall.SECCOMP)
-        config.write_text(self._config(network, seccomp))
+        config = self.folder / "config"
+        config.write_text(self._config(network))
         variables = [f"{name}={value}" for name, value in self.environment.items()]
         head = [*wall.APART, "lxc-execute", "-P", str(self._lxc_path), "-n", self._name, "-f", str(config)]
         return [*head, "--", "/usr/bin/env", "-i", *variables, *command]
 
-    def _config(self, network: bool, seccomp: Path) -> str:
+    def _config(self, network: bool) -> str:
         """lxc.container.conf(5). The host's name servers are seen by steps that use the network alone."""
         resolv = Path("/etc/resolv.conf").resolve()
         group = f"{CGROUPS}/{self._cgroup}"
         lines = [
             "lxc.uts.name = localhost",
             f"lxc.rootfs.path = dir:{value(self.root)}",
-            *wall.lines(seccomp, network=network),
+            *walled(self.folder, self.arch, network=network),
             f"lxc.cgroup.dir.container = {group}/guest",
             f"lxc.cgroup.dir.monitor = {group}/monitor",
             f"lxc.cgroup.dir.monitor.pivot = {group}/pivot",
@@ -100,6 +102,20 @@ class Container:
         if network and resolv.exists():
             lines.append(f"lxc.mount.entry = {word(resolv)} etc/resolv.conf none bind,ro,create=file 0 0")
         return "\n".join(lines) + "\n"
+
+
+def walled(folder: Path, arch: str, *, network: bool) -> list[str]:
+    """The lines of its wall, and what its programs need to run; files for both are written into `folder`. Raises
+    HostError where this host cannot run them."""
+    seccomp = folder / "seccomp"
+    seccomp.write_text(wall.SECCOMP)
+    emulation = emulation_of(arch)
+    return [
+        *wall.lines(seccomp, network=network, own_users=emulation is not None),
+        *foreign.personality(arch),
+        *(foreign.EVERYBODY_ITSELF if emulation else ()),
+        *foreign.emulated(emulation, folder),
+    ]
 
 
 def _own_network() -> Path:

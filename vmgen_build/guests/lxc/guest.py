@@ -12,7 +12,7 @@ from pathlib import Path
 from vmgen_build.bases.supply import COMPLETE
 from vmgen_build.guests.delivery import environment, items_of, write_items
 from vmgen_build.guests.lxc import overlay, wall
-from vmgen_build.guests.lxc.container import Container
+from vmgen_build.guests.lxc.container import Container, walled
 from vmgen_build.guests.lxc.site import Site
 from vmgen_build.guests.lxc.words import word
 from vmgen_build.guests.model import Guest, Output, StepExecutor
@@ -38,6 +38,7 @@ class RootExecutor(StepExecutor):
             inside=folder / "run",
             step_folder=plan.system.family.step_folder,
             environment=environment(plan, site.supply),
+            arch=plan.arch,
         )
 
     def open_shell(self, step: Step) -> None:
@@ -93,7 +94,8 @@ class RootExecutor(StepExecutor):
                 (inside / name).mkdir()
                 sc.mount(str(indexes / name), inside / name, flags=sc.MS_BIND)
                 undo.callback(sc.unmount, inside / name, sc.MNT_DETACH)
-        undo.callback(supply.keep, self.folder / supply.package_folder / "upper", shared, indexes)
+        if self.site.trusted:
+            undo.callback(supply.keep, self.folder / supply.package_folder / "upper", shared, indexes)
         self._mount_over(shared, inside / supply.package_folder, undo)
 
     def _mount_over(self, shared: Path, target: Path, undo: ExitStack) -> None:
@@ -135,8 +137,7 @@ class LxcGuest(RootExecutor, Guest):
         (self.folder / "layer").rename(kept)
         lower = ":".join(str(store.tree(layer_id)) for layer_id in reversed(self.after))
         (kept / "step.sh").write_text(step.script)
-        (kept / "seccomp").write_text(wall.SECCOMP)
-        wall_lines = "".join(f"{line}\n" for line in wall.lines(kept / "seccomp", network=True))
+        wall_lines = "".join(f"{line}\n" for line in walled(kept, self.site.plan.arch, network=True))
         (kept / "config").write_text(
             f"{wall_lines}"
             f"lxc.uts.name = {self.site.plan.name}\n"

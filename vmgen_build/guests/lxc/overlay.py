@@ -34,6 +34,16 @@ def readable(layers: Path, lower: Sequence[str], target: Path) -> Iterator[Path]
         yield target
 
 
+@contextmanager
+def without_devices(root: Path) -> Iterator[None]:
+    """Meanwhile no device node below `root` can be opened: a base of others may have brought some."""
+    sc.mount(str(root), root, flags=sc.MS_BIND)
+    with Undo() as undo:
+        undo.callback(sc.unmount, root, sc.MNT_DETACH)
+        sc.mount("", root, flags=sc.MS_REMOUNT | sc.MS_BIND | sc.MS_NODEV)
+        yield
+
+
 def _lower(names: Sequence[str]) -> str:
     """Paths relative to the layers' folder: mount(2) takes one page of options."""
     return "lowerdir=" + ":".join(f"{name}/{TREE}" for name in reversed(names))

@@ -37,14 +37,22 @@ class Site:
         request = Request(plan.system, plan.mirror, plan.epoch)
         return supply_kind(plan.system).of_this_host(request, self.store.cache)
 
+    @property
+    def trusted(self) -> bool:
+        """Whether the base's own programs are the distribution's, by the keys that this host trusts. What others leave,
+        indexes and packages, no other build takes: its package manager might be anything."""
+        base = self.plan.base
+        return isinstance(base, Bootstrapped) and base.keys is None
+
     def indexes(self, after: Sequence[str]) -> Path:
         """Where the package indexes lie for the sources that the guest has after these layers.
 
-        Builds share those of one state of the archive; of a base that knows no such state, they are this build's own.
+        Builds share those of one state of the archive, which a trusted base fetched. Another's are this build's own.
         """
         repositories = repositories_after(self.plan, after)
-        if isinstance(self.plan.base, Bootstrapped):
-            folder = self.supply.indexes(self.store.cache, self.plan.base.release + repositories)
+        base = self.plan.base
+        if isinstance(base, Bootstrapped) and self.trusted:
+            folder = self.supply.indexes(self.store.cache, base.release + repositories)
         else:
             folder = self._scratch / f"indexes-{digest_of(repositories)[:24]}"
         self.supply.prepare(folder)

@@ -54,12 +54,15 @@ OPENED = ("1:3", "1:5", "1:7", "1:8", "1:9", "5:0", "5:1", "5:2", "136:*")
 """Character devices that may be used: null, zero, full, random, urandom, tty, console, ptmx, pts (devices.txt)."""
 
 _DEVICES = ("c *:* m", "b *:* m", *(f"c {numbers} rwm" for numbers in OPENED))
+_DEVICE_LINES = ("lxc.cgroup2.devices.deny = a", *(f"lxc.cgroup2.devices.allow = {device}" for device in _DEVICES))
 """Any device node can be made; those of OPENED alone can be used."""
 
 
-def lines(seccomp: Path | str, *, network: bool) -> list[str]:
+def lines(seccomp: Path | str, *, network: bool, own_users: bool = False) -> list[str]:
     """Lines of a configuration for what is started APART. seccomp: a file on the host of the container that holds
-    SECCOMP. network: it gets that of its host besides, by network_of."""
+    SECCOMP. network: it gets that of its host besides, by network_of. own_users: it has a user namespace of its own,
+    whose root makes no device node, opens none but those that lxc gives it, and sees no /sys: the kernel shows that of
+    a network to the network's own users alone."""
     return [
         "lxc.apparmor.profile = unconfined",
         "lxc.tty.max = 0",
@@ -67,9 +70,8 @@ def lines(seccomp: Path | str, *, network: bool) -> list[str]:
         f"lxc.cap.keep = {KEPT}{'' if network else f' {KEPT_ALONE}'}",
         f"lxc.seccomp.profile = {seccomp}",
         *([] if network else ["lxc.net.0.type = empty"]),
-        "lxc.mount.auto = proc:mixed sys:ro cgroup:ro",
-        "lxc.cgroup2.devices.deny = a",
-        *(f"lxc.cgroup2.devices.allow = {device}" for device in _DEVICES),
+        f"lxc.mount.auto = proc:mixed{'' if own_users else ' sys:ro cgroup:ro'}",
+        *([] if own_users else _DEVICE_LINES),
         *(f"lxc.mount.entry = /dev/null {path} none bind,optional 0 0" for path in ("proc/kcore", "proc/keys")),
     ]
 

@@ -9,21 +9,20 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Thread
 
 from vmgen_build.artifacts.result import Tree
 from vmgen_build.bases.makers import make_base
-from vmgen_build.bases.supply import Making
+from vmgen_build.bases.supply import COMPLETE, Making
 from vmgen_build.guests.complete import complete
 from vmgen_build.guests.lxc import overlay
 from vmgen_build.guests.lxc.guest import LxcGuest, RootExecutor
 from vmgen_build.guests.lxc.site import Site
 from vmgen_build.guests.model import Guest, Output, Workshop
-from vmgen_build.host import syscalls as sc
 from vmgen_build.host.undo import Undo
-from vmgen_build.plan.bases import Base, OsTemplate
+from vmgen_build.plan.bases import Base, Bootstrapped, Foreign, OsTemplate
 from vmgen_build.plan.model import Plan
 from vmgen_build.store.layers import Store
+from vmgen_build.store.writeback import written_back
 from vmgen_build.text import size as in_words
 
 LITTLE_ROOM = 64 << 20
@@ -53,9 +52,10 @@ class LxcWorkshop(Workshop):
         folder = site.new_folder("base")
         making = Making(self.store.cache, folder, site.supply, site.indexes(()), output)
         make_base(base, making)
-        if isinstance(base, OsTemplate):
-            runner = RootExecutor(site, (), site.new_folder("complete"), making.root)
-            complete(runner, base, plan.system, site.supply, output)
+        if isinstance(base, Foreign | OsTemplate) or (isinstance(base, Bootstrapped) and not site.supply.finishes):
+            with overlay.without_devices(making.root):
+                runner = RootExecutor(site, (), site.new_folder("complete"), making.root)
+                complete(runner, base.packages, plan.system, site.supply, output)
         self.store.add(base.id, folder, name="base", parents=(), extra={"title": base.title})
 
     @contextmanager
@@ -65,20 +65,13 @@ class LxcWorkshop(Workshop):
 
     @contextmanager
     def written_back(self, layer_ids: Sequence[str]) -> Iterator[None]:
-        layers = self.store.unsynced(layer_ids)
-
-        def write_back() -> None:
-            sc.syncfs(self.store.layers)
-            self.store.mark_synced(layers)
-
-        thread = Thread(target=write_back)
-        if layers:
-            thread.start()
-        try:
+        with written_back(self.store, layer_ids):
             yield
-        finally:
-            if layers:
-                thread.join()
+
+    def indexes_here(self) -> Path | None:
+        """The package indexes of the plan's archive, where they are in the cache, and any guest may have them."""
+        indexes = self._site.indexes(())
+        return indexes if self._site.trusted and (indexes / COMPLETE).exists() else None
 
     def trouble(self) -> str:
         """A cache that has no room left."""

@@ -67,12 +67,13 @@ find . -maxdepth 1 -name '*-{MARK}-????????????????{SUFFIX}' -printf '%T@ %f\\n'
 @dataclass(frozen=True, slots=True)
 class Setup:
     """What a container has while a plan runs in it. ram and disk in bytes, 0 for the node's own default; addresses: set
-    by the node, without a prefix length."""
+    by the node, without a prefix length. arch: of its programs, in Debian's words; "" for the node's."""
 
     cpus: int = 0
     ram: int = 0
     disk: int = 0
     addresses: tuple[str, ...] = ()
+    arch: str = ""
 
 
 class Driver(ABC):

@@ -9,15 +9,13 @@ from collections.abc import Callable, Sequence
 
 from vmgen_build.bases.supply import Supply
 from vmgen_build.errors import TIMED_OUT, BuildError, StepFailed
-from vmgen_build.guests.delivery import Item, environment, items_of, packed
+from vmgen_build.guests.delivery import Item, environment, items_of, packed, run_item
 from vmgen_build.guests.model import Guest, Output, repositories_after
 from vmgen_build.guests.node.driver import Setup
 from vmgen_build.guests.node.guardian import Guardian
 from vmgen_build.guests.runners import answers
 from vmgen_build.plan.model import Plan, Step
-
-HOME = "/var/lib/vmgen-build"
-"""Folder of the guest for indexes and packages, which last for the build."""
+from vmgen_build.systems.model import HOME
 
 MOST_TAKEN = 100
 """Identifiers that other builds of the node may take while one looks for its own."""
@@ -130,12 +128,10 @@ class NodeGuest(Guest):
         return listener.ended
 
     def _items(self, step: Step) -> tuple[Item, ...]:
-        variables = environment(self.plan, self.supply)
-        words = ["env", "-i", *(f"{k}={v}" for k, v in variables.items()), f"{self._folder}/script"]
         settings = dict(self.supply.settings(self._folder, HOME)) if step.network else {}
         if step.network and self._resolv_conf:
             settings["resolv.conf"] = self._resolv_conf
-        run = Item("run", 0o500, f"exec {shlex.join(words)}\n".encode())
+        run = run_item(self._folder, environment(self.plan, self.supply))
         return run, *items_of(step, settings, self.plan.epoch)
 
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import ClassVar
 
 from vmgen_build.errors import BuildError
-from vmgen_build.guests.lxc import wall
+from vmgen_build.guests.lxc import foreign, wall
 from vmgen_build.guests.node.driver import MARK, SUFFIX, TAR, Driver, Setup, last_line
 from vmgen_build.guests.runners import Done
 
@@ -17,13 +17,14 @@ CONTAINERS = f"{HOME}/lxc"
 _RESOLV = "lxc.mount.entry = /etc/resolv.conf etc/resolv.conf none bind,ro,optional,create=file 0 0"
 
 
-def _config(folder: str, *, network: bool) -> str:
-    """lxc.container.conf(5). network: the node's own, which the container may use and not change."""
+def _config(folder: str, arch: str, *, network: bool) -> str:
+    """lxc.container.conf(5). network: the node's own, which the container may use and not change. arch: as of Setup."""
     lines = [
         "lxc.uts.name = localhost",
         f"lxc.rootfs.path = dir:{folder}/rootfs",
         "lxc.mount.entry = tmpfs run tmpfs nosuid,nodev,mode=0755 0 0",
         *wall.lines(f"{folder}/seccomp", network=network),
+        *foreign.personality(arch),
         *([_RESOLV] if network else []),
     ]
     return "\n".join(lines) + "\n"
@@ -103,8 +104,8 @@ cache_folder() {{ printf '%s' {HOME}/templates; }}
             "sh",
             folder,
             f"{self.cache}/{os_template}{SUFFIX}",
-            _config(folder, network=False),
-            _config(folder, network=True),
+            _config(folder, setup.arch, network=False),
+            _config(folder, setup.arch, network=True),
             wall.SECCOMP,
         ]
         done = self.runner.run(words)

@@ -147,7 +147,7 @@ class NodeWorkshop(Workshop):
         guest.create(name, self.plan.name, self.setup, after)
         base = self.plan.base
         if len(after) == 1 and isinstance(base, OsTemplate):
-            complete(guest, base, self.plan.system, self.supply, lambda _line: None)
+            complete(guest, base.packages, self.plan.system, self.supply, lambda _line: None)
         return guest
 
 

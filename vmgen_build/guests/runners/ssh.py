@@ -48,14 +48,18 @@ KILL = (
 
 
 class SshRunner(ProcessRunner):
-    """prefix: what makes a command root's, such as sudo -n. transports: the node's own, then those it goes through."""
+    """prefix: what makes a command root's, such as sudo -n. transports: the node's own, then those it goes through.
+    dead_after: seconds without an answer after which the connection is cut; by default DEAD_AFTER."""
 
-    def __init__(self, name: str, transports: Sequence[paramiko.Transport], about: str) -> None:
+    def __init__(
+        self, name: str, transports: Sequence[paramiko.Transport], about: str, dead_after: float | None = None
+    ) -> None:
         self.name, self.about = name, about
         self.prefix: tuple[str, ...] = ()
         self._transports = tuple(transports)
         self._fault = ""
-        threading.Thread(target=_keep_alive, args=(self._transports[0],), daemon=True).start()
+        limit = DEAD_AFTER if dead_after is None else dead_after
+        threading.Thread(target=_keep_alive, args=(self._transports[0], limit), daemon=True).start()
 
     @property
     def alive(self) -> bool:
@@ -65,8 +69,8 @@ class SshRunner(ProcessRunner):
         command = ["sh", "-c", SHIM, "sh", _seconds(timeout), "sh", "-c", INNER, "sh", *argv]
         return SshProcess(self, named(argv), command)
 
-    def open(self, what: str, command: Sequence[str]) -> paramiko.Channel:
-        """A channel in which `command` runs."""
+    def open(self, what: str, command: Sequence[str], terminal: tuple[str, int, int] | None = None) -> paramiko.Channel:
+        """A channel in which `command` runs. terminal: its kind, columns and lines, where it is to have one."""
         import paramiko
 
         channel: paramiko.Channel | None = None
@@ -74,6 +78,8 @@ class SshRunner(ProcessRunner):
             channel = self._transports[0].open_session(window_size=WINDOW, timeout=OPEN_TIMEOUT)
             self._limit(channel)
             channel.settimeout(OPEN_TIMEOUT)
+            if terminal is not None:
+                channel.get_pty(*terminal)
             channel.exec_command(shlex.join([*self.prefix, *command]))
             channel.settimeout(None)
             return channel
@@ -120,11 +126,11 @@ def _seconds(timeout: float | None) -> str:
     return "0" if timeout is None else f"{max(timeout, 0.01):.2f}".removesuffix(".00")
 
 
-def _keep_alive(transport: paramiko.Transport) -> None:
+def _keep_alive(transport: paramiko.Transport, dead_after: float) -> None:
     """Ask the server now and then, and cut the connection where it does not answer: nothing else finds that out."""
     while transport.is_active():
         time.sleep(KEEPALIVE)
-        cut = threading.Timer(DEAD_AFTER - KEEPALIVE, transport.close)
+        cut = threading.Timer(dead_after - KEEPALIVE, transport.close)
         cut.daemon = True
         cut.start()
         with suppress(Exception):

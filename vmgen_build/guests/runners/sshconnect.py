@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,7 +101,7 @@ def _open_next(
 
     with _plain_messages(target):
         wire = _dial(target) if before is None else _through(before, target)
-        transport = _transport(wire, target)
+        transport = transport_on(wire, _known_kinds(target))
         undo.callback(transport.close)
         transport.start_client(timeout=CONNECT_TIMEOUT)
         key = transport.get_remote_server_key()
@@ -125,7 +125,12 @@ def _through(transport: paramiko.Transport, target: Target) -> paramiko.Channel:
     )
 
 
-def _transport(wire: Wire, target: Target) -> paramiko.Transport:
+def _known_kinds(target: Target) -> frozenset[str]:
+    known = {k.kind for k in known_keys(entry_name(target.address, target.port)) if not k.marker}
+    return frozenset(known | ({"rsa-sha2-256", "rsa-sha2-512"} if "ssh-rsa" in known else set()))
+
+
+def transport_on(wire: Wire, known: Set[str] = frozenset()) -> paramiko.Transport:
     """Asks the server for the kind of key that is known of it, so that its others don't look like a change."""
     import paramiko
 
@@ -134,9 +139,6 @@ def _transport(wire: Wire, target: Target) -> paramiko.Transport:
     transport.banner_timeout = transport.auth_timeout = CONNECT_TIMEOUT * 2
     _limit_packets(transport)
     options = transport.get_security_options()
-    known = {k.kind for k in known_keys(entry_name(target.address, target.port)) if not k.marker}
-    if "ssh-rsa" in known:
-        known |= {"rsa-sha2-256", "rsa-sha2-512"}
     options.key_types = _first(options.key_types, lambda name: name in known)
     options.ciphers = _first(options.ciphers, lambda name: name in FAST_CIPHERS)
     return transport
@@ -204,8 +206,15 @@ def _plain_messages(target: Target) -> Iterator[None]:
         raise HostError(f"{target.name}: {place} can't be reached: {error.strerror or error}") from error
 
 
-def become_root(runner: SshRunner) -> None:
-    """Raises HostError where the user is not root and sudo wants a password."""
+_ON_A_NODE = (
+    "a build makes containers on that host, which needs root; use ssh://root@..., or allow this user 'sudo' without a"
+    " password (NOPASSWD in sudoers)"
+)
+
+
+def become_root(runner: SshRunner, advice: str = _ON_A_NODE) -> None:
+    """Raises HostError where the user is not root and sudo wants a password. advice: what root is needed for, and what
+    to do."""
     asked = runner.run(["id", "-u"], timeout=CONNECT_TIMEOUT)
     if asked.out == "0\n":
         return
@@ -218,7 +227,4 @@ def become_root(runner: SshRunner) -> None:
     runner.prefix = ("sudo", "-n", "--")
     if runner.run(["id", "-u"], timeout=CONNECT_TIMEOUT).out != "0\n":
         runner.prefix = ()
-        raise HostError(
-            f"{runner.name} is not root there, and sudo wants a password: a build makes containers on that host, which"
-            " needs root; use ssh://root@..., or allow this user 'sudo' without a password (NOPASSWD in sudoers)"
-        )
+        raise HostError(f"{runner.name} is not root there, and sudo wants a password: {advice}")

@@ -22,6 +22,7 @@ def setup_of(recipe: Recipe, address: str) -> Setup:
         ram=hardware.ram or 0,
         disk=(first.size if first else None) or 0,
         addresses=(address,) if address else tuple(own),
+        arch=hardware.os.arch,
     )
 
 

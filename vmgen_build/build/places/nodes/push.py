@@ -5,6 +5,7 @@ from __future__ import annotations
 from tempfile import TemporaryFile
 
 from vmgen_build.bases.ostemplate import SUFFIXES, fetch
+from vmgen_build.build.choice import os_template_choice
 from vmgen_build.build.job import Build
 from vmgen_build.errors import BuildError
 from vmgen_build.guests.node.driver import PACK, Driver
@@ -27,7 +28,8 @@ def push(build: Build, base: Base, driver: Driver, name: str) -> None:
 def _push_ostemplate(build: Build, driver: Driver, name: str) -> None:
     options = build.options
     with options.store().downloads_in_use("ostemplates"):
-        path = fetch(options.ostemplate, name, options.cache, build.bus.emit, offline=options.offline)
+        choice = os_template_choice(build.recipe, options)
+        path = fetch(choice, name, options.cache, build.bus.emit, offline=options.offline)
         suffix = next(s for s in SUFFIXES if path.name.endswith(s))
         with path.open("rb") as file:
             driver.put_os_template(name, file, suffix)

@@ -12,6 +12,7 @@ What VMware has and QEMU lacks is replaced by its nearest kin:
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -53,28 +54,48 @@ class Power:
 class Wiring:
     """The host's ends of a machine: open descriptors, each of them open in QEMU under its number.
 
-    disks: a raw image for each drive, in order. cds: by the number of its drive, the image in it. firmware: EFI's code
-    and the machine's own copy of its variables. taps: a tap device for each interface, in order. agent, control:
-    connected sockets for the second serial port and for QMP. console: a file for the first serial port to write to.
+    disks: for each drive, in order, a raw image, or the qcow2 images that make it up, each above the one before it; the
+    last of them is written to. cds: by the number of its drive, the image in it. firmware: EFI's code and the machine's
+    own copy of its variables. taps: a tap device for each interface, in order; None where QEMU itself stands between
+    the interfaces and this host's network (USER_NETWORK). agent, control: connected sockets for the second serial port
+    and for QMP. console: a file for the first serial port to write to. offered: a raw image that is read only, a disk
+    of the serial number OFFERED; None for none. forwards: whether a port of this host's loopback leads to port 22 of
+    the machine, by QEMU's own network. guest_agent, shell: connected sockets for QEMU's guest agent and for the third
+    serial port; None for none.
     """
 
-    disks: tuple[int, ...]
+    disks: tuple[int | tuple[int, ...], ...]
     cds: Mapping[int, int]
     firmware: tuple[int, int] | None
-    taps: tuple[int, ...]
+    taps: tuple[int, ...] | None
     console: int
     agent: int
     control: int
+    offered: int | None = None
+    forwards: bool = False
+    guest_agent: int | None = None
+    shell: int | None = None
 
     @property
     def files(self) -> tuple[int, ...]:
         """Those that QEMU opens by name."""
-        return (*self.disks, *self.cds.values(), *(self.firmware or ()), self.console)
+        disks = [fd for disk in self.disks for fd in ((disk,) if isinstance(disk, int) else disk)]
+        offered = () if self.offered is None else (self.offered,)
+        return (*disks, *self.cds.values(), *(self.firmware or ()), *offered, self.console)
 
     @property
     def fds(self) -> tuple[int, ...]:
-        return (*self.files, *self.taps, self.agent, self.control)
+        more = (one for one in (self.guest_agent, self.shell) if one is not None)
+        return (*self.files, *(self.taps or ()), self.agent, *more, self.control)
 
+
+USER_NETWORK = "ipv6=off,net=10.0.2.0/24,host=10.0.2.2,dns=10.0.2.3"
+"""qemu(1), -netdev user: what the guest sends there QEMU sends on from sockets of its own. 10.0.2.2 is this host."""
+
+FORWARD = "hostfwd=tcp:127.0.0.1:0-:22"
+"""A free port of this host, which QEMU chooses, to what has the first address of USER_NETWORK."""
+
+OFFERED = "vmgen-offered"
 
 SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 """QEMU's filter of system calls (seccomp): no other program is started, and no right gained."""
@@ -99,9 +120,12 @@ def arguments(machine: Machine, wiring: Wiring, power: Power) -> list[str]:
         words += ["-drive", f"if=pflash,unit=1,format=raw,auto-read-only=off,file={variables}"]
     words += ["-chardev", f"file,id=console,append=on,path={_file(wiring.console)}", "-serial", "chardev:console"]
     words += ["-chardev", f"socket,id=agent,fd={wiring.agent}", "-serial", "chardev:agent"]
+    if wiring.shell is not None:
+        words += ["-chardev", f"socket,id=shell,fd={wiring.shell}", "-serial", "chardev:shell"]
     words += ["-chardev", f"socket,id=control,fd={wiring.control}", "-mon", "chardev=control,mode=control"]
     drives, cds = _drives(machine, wiring.disks), _cds(machine, board, wiring.cds)
-    return [*words, *drives, *cds, *_nics(machine.nics, wiring.taps)]
+    words += _guest_agent(wiring.guest_agent)
+    return [*words, *drives, *cds, *_offered(wiring.offered), *_nics(machine.nics, wiring)]
 
 
 def _file(number: int) -> str:
@@ -143,10 +167,14 @@ def _memory(machine: Machine, power: Power) -> int:
     return min(machine.ram, power.memory)
 
 
-def _drives(machine: Machine, disks: Sequence[int]) -> Iterator[str]:
+def _drives(machine: Machine, disks: Sequence[int | tuple[int, ...]]) -> Iterator[str]:
     controllers: set[str] = set()
     for number, (drive, image) in enumerate(zip(machine.drives, disks, strict=True)):
-        yield from ("-drive", f"if=none,id=disk{number},format=raw,auto-read-only=off,cache=unsafe,file={_file(image)}")
+        if isinstance(image, int):
+            how = "format=raw,auto-read-only=off,cache=unsafe"
+            yield from ("-drive", f"if=none,id=disk{number},{how},file={_file(image)}")
+        else:
+            yield from _stacked(number, image)
         boot = ",bootindex=1" if drive.boot else ""
         if drive.bus == "ide":
             if not BUSES["ide"].holds((drive.index, drive.unit)):
@@ -161,6 +189,37 @@ def _drives(machine: Machine, disks: Sequence[int]) -> Iterator[str]:
             controllers.add(name)
             yield from ("-device", f"{device},id={name}{f',serial={name}' if kind == 'nvme' else ''}")
         yield from ("-device", f"{_place(kind, name, place)},drive=disk{number}{boot}")
+
+
+def layer_options(name: str, fd: int, below: str | None, *, writable: bool) -> dict[str, object]:
+    """A qcow2 image above another, as QMP's blockdev-add takes it (qemu-qmp-ref(7), BlockdevOptionsQcow2). Which image
+    is below is said here, and what the image itself says of it is not read."""
+    file = {"driver": "file", "filename": _file(fd), "auto-read-only": False, "discard": "unmap"}
+    common = {"read-only": not writable, "cache": {"no-flush": True}}
+    return {
+        "driver": "qcow2",
+        "node-name": name,
+        "file": file | common,
+        "backing": below,
+        "discard": "unmap",
+        **common,
+    }
+
+
+def _stacked(number: int, images: Sequence[int]) -> Iterator[str]:
+    """The topmost image is the node that bears the disk's name."""
+    below = None
+    for height, fd in enumerate(images, 1):
+        top = height == len(images)
+        name = f"disk{number}" if top else f"disk{number}-{height}"
+        yield from ("-blockdev", json.dumps(layer_options(name, fd, below, writable=top)))
+        below = name
+
+
+def _offered(image: int | None) -> Iterator[str]:
+    if image is not None:
+        yield from ("-drive", f"if=none,id=offered,format=raw,readonly=on,file={_file(image)}")
+        yield from ("-device", f"virtio-blk-pci,drive=offered,serial={OFFERED}")
 
 
 def _kind(machine: Machine, drive: Drive) -> str:
@@ -202,10 +261,19 @@ def _cd_places(machine: Machine, board: str) -> list[str]:
     return [f"bus=ide.{port}" for port in range(len(machine.cds))]
 
 
-def _nics(nics: Sequence[Nic], taps: Sequence[int]) -> Iterator[str]:
+def _guest_agent(socket: int | None) -> Iterator[str]:
+    """A port of the name that qemu-ga(8) looks for."""
+    if socket is not None:
+        yield from ("-device", "virtio-serial-pci", "-chardev", f"socket,id=guest-agent,fd={socket}")
+        yield from ("-device", "virtserialport,chardev=guest-agent,name=org.qemu.guest_agent.0")
+
+
+def _nics(nics: Sequence[Nic], wiring: Wiring) -> Iterator[str]:
     """romfile= : nothing is booted from a network."""
-    for number, (nic, tap) in enumerate(zip(nics, taps, strict=True)):
-        yield from ("-netdev", f"tap,id=net{number},fd={tap}")
+    own = f"{USER_NETWORK},{FORWARD}" if wiring.forwards else USER_NETWORK
+    for number, nic in enumerate(nics):
+        kind, options = ("user", own) if wiring.taps is None else ("tap", f"fd={wiring.taps[number]}")
+        yield from ("-netdev", f"{kind},id=net{number},{options}")
         yield from ("-device", f"{nic.adapter},id=nic{number},netdev=net{number},mac={nic.hw_addr},romfile=")
 
 

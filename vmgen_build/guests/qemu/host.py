@@ -8,8 +8,8 @@ import re
 import shutil
 from pathlib import Path
 
-from vmgen_build.boots.qemu.args import MIB, Power
 from vmgen_build.errors import HostError
+from vmgen_build.guests.qemu.args import MIB, Power
 from vmgen_build.host.memory import available
 from vmgen_build.host.system import how_to_get
 
@@ -42,11 +42,17 @@ def power() -> Power:
     return Power("kvm" if _has_kvm() else "tcg", len(os.sched_getaffinity(0)), memory)
 
 
+def firmware_of_host() -> tuple[Path, Path] | None:
+    """OVMF's code and its empty variables; None where they are not there."""
+    pairs = ((Path(code), Path(variables)) for code, variables in FIRMWARE)
+    return next(((code, variables) for code, variables in pairs if code.is_file() and variables.is_file()), None)
+
+
 def own_firmware(scratch: Path) -> tuple[Path, Path]:
     """OVMF's code, and a copy of its variables. Raises HostError."""
-    for code, variables in FIRMWARE:
-        if Path(code).is_file() and Path(variables).is_file():
-            return Path(code), Path(shutil.copyfile(variables, scratch / "variables.fd"))
+    found = firmware_of_host()
+    if found is not None:
+        return found[0], Path(shutil.copyfile(found[1], scratch / "variables.fd"))
     raise HostError(f"this host lacks OVMF (EFI firmware for the machine that boots); {how_to_get(['ovmf'])}")
 
 

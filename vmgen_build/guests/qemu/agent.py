@@ -20,6 +20,7 @@ from pathlib import Path
 
 from vmgen_build.errors import TIMED_OUT, BuildError
 from vmgen_build.guests.model import PATH, Communicator, Ran, no_answer
+from vmgen_build.host.socketlines import SocketLines
 from vmgen_build.limits import MACHINE_LINE
 from vmgen_build.plan.text.render import Renderer
 
@@ -67,7 +68,7 @@ class Agent(Communicator):
         self, wire: socket.socket, console: Callable[[], str], *, work: str = WORK, grace: float = GRACE
     ) -> None:
         self._wire, self._console, self._work, self._grace = wire, console, work, grace
-        self._buffer = bytearray()
+        self._lines = SocketLines(wire, MACHINE_LINE.amount)
         self._id = 0
 
     def greeted(self, seconds: float) -> bool:
@@ -91,8 +92,7 @@ class Agent(Communicator):
         return Ran(answer.code, answer.out.decode(errors="replace"))
 
     def put(self, local: Path, remote: str, mode: int = 0o644) -> None:
-        self._write(local.read_bytes(), remote)
-        self._or_fail(f"chmod {mode:04o} -- {shlex.quote(remote)}")
+        self._write(local.read_bytes(), remote, f"chmod {mode:04o} -- {shlex.quote(remote)}")
 
     def get(self, remote: str, local: Path) -> None:
         name, piece, at = shlex.quote(remote), PIECE * 8, 0
@@ -108,12 +108,15 @@ class Agent(Communicator):
     def delete(self, remote: str) -> None:
         self._or_fail(f"rm -rf -- {shlex.quote(remote)}")
 
-    def _write(self, data: bytes, remote: str) -> None:
+    def _write(self, data: bytes, remote: str, then: str = ":") -> None:
+        """then: a command for the file before anything is in it. Each request costs an emulated machine most of what it
+        takes."""
         name = shlex.quote(remote)
-        self._or_fail(f": >{name}")
-        for at in range(0, len(data), PIECE):
+        first = f": >{name} && {then}"
+        for at in range(0, len(data) or 1, PIECE):
             piece = base64.b64encode(data[at : at + PIECE]).decode()
-            self._or_fail(f"printf %s {piece} | base64 -d >>{name}")
+            self._or_fail(f"{first} && printf %s {piece} | base64 -d >>{name}")
+            first = ":"
 
     def _or_fail(self, script: str) -> bytes:
         answer = self._ask(script.encode(), None)
@@ -160,26 +163,14 @@ class Agent(Communicator):
 
     def _line(self, deadline: float) -> str | None:
         """The next line without its end; None when the time is up."""
-        searched = 0
-        while self._buffer.find(b"\n", searched) < 0:
-            searched = len(self._buffer)
-            if searched > MACHINE_LINE.amount:
-                raise BuildError(f"of an answer of the machine {MACHINE_LINE.exceeded}\n{self._console()}")
-            left = deadline - time.monotonic()
-            if left <= 0:
-                return None
-            self._wire.settimeout(left)
-            try:
-                data = self._wire.recv(1 << 16)
-            except TimeoutError:
-                return None
-            except OSError as error:
-                raise self._stopped() from error
-            if not data:
-                raise self._stopped()
-            self._buffer += data
-        line, _, rest = bytes(self._buffer).partition(b"\n")
-        self._buffer = bytearray(rest)
+        try:
+            line = self._lines.next(deadline)
+        except TimeoutError:
+            return None
+        except (OSError, EOFError) as error:
+            raise self._stopped() from error
+        except ValueError as error:
+            raise BuildError(f"of an answer of the machine {MACHINE_LINE.exceeded}\n{self._console()}") from error
         return line.decode("ascii", errors="replace").strip("\r")
 
 

@@ -55,15 +55,17 @@ class Console:
             return []
         return [line[:LONGEST].rstrip() for line in map(clean, _MOVED.sub("\n", text).split("\n")) if line.strip()]
 
-    def end(self) -> str:
-        """Why the machine will never be up; "" as long as it may."""
+    def end(self, *, silent: bool = False) -> str:
+        """Why the machine will never be up; "" as long as it may. silent: as of Qemu.check_alive."""
         lines = self.lines()
         if self.file.exists() and self.file.stat().st_size > CONSOLE.amount:
             return f"of what it shows on its console {CONSOLE.exceeded}"
-        if lines and lines[-1].startswith(_HANDED_OVER) and time.time() - self.file.stat().st_mtime > STALL:
+        handed_over = bool(lines) and not silent and lines[-1].startswith(_HANDED_OVER)
+        if handed_over and time.time() - self.file.stat().st_mtime > STALL:
             return f"its disk has no boot loader, or one that shows nothing for {STALL:g} s"
-        text = "\n".join(lines)
-        return next((wrong for wrong, words in ENDS if re.search(words, text)), "")
+        # GRUB moves the cursor in the midst of a word, too.
+        texts = ("\n".join(lines), "".join(lines))
+        return next((wrong for wrong, words in ENDS if any(re.search(words, text) for text in texts)), "")
 
     def asks_for_login(self) -> bool:
         return _LOGIN.search("\n".join(self.lines())) is not None

@@ -1,0 +1,174 @@
+"""A whole machine in QEMU on this host: --host qemu:"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+
+from vmgen_build.artifacts.result import Disks
+from vmgen_build.backends.base import Backend
+from vmgen_build.bases.supply import COMPLETE, Request, supply_kind
+from vmgen_build.build.choice import Emit, choose_base, choose_machine
+from vmgen_build.build.finding import Finding
+from vmgen_build.build.job import Build
+from vmgen_build.build.places.here import HerePlace, kept_for, look_of, minimal_requirements, note_waiting
+from vmgen_build.build.places.model import Look
+from vmgen_build.errors import Problem, UsageError
+from vmgen_build.events import Bus
+from vmgen_build.guests.communicators.login import GuestLogin
+from vmgen_build.guests.machines.imported import imported_disks
+from vmgen_build.guests.machines.minimal import minimal_disks, minimal_problems, plan_of_root
+from vmgen_build.guests.machines.workshop import MachineWorkshop, MakeDisks, stages_there
+from vmgen_build.guests.model import Output, Workshop
+from vmgen_build.guests.qemu.access import Access, BuildAgent, ByGuestAgent, Ssh
+from vmgen_build.guests.qemu.agent import agent_script
+from vmgen_build.guests.qemu.machines import QemuMachines, as_built, as_started, holds
+from vmgen_build.host.programs import Requirement, needed
+from vmgen_build.host.undo import Undo
+from vmgen_build.plan.bases import DiskMachine, Image, MinimalMachine
+from vmgen_build.plan.context import Facts
+from vmgen_build.plan.machine import FILE, Machine
+from vmgen_build.plan.minimal import WORK
+from vmgen_build.plan.model import Plan
+from vmgen_build.recipe.problems import place
+from vmgen_build.recipe.recipe import Recipe
+from vmgen_build.recipe.sections.hardware import Hardware
+
+NEEDED = (
+    needed("qemu-system-x86_64", "runs the machine of a build"),
+    needed("qemu-img", "keeps its states"),
+)
+
+BACKENDS = ("vmware", "kvm")
+"""Those whose images are disks."""
+
+TAKEN = (
+    "what the base's disk holds is put on new disks; to start it as it is, write how to log in: [hardware] login, or"
+    " communicator = agent (docs/machines.md)"
+)
+
+NO_TOOLS = "QEMU has no VMware Tools to speak to; write communicator = ssh, or agent"
+
+PARTITIONED = "the base is started as it is, and its disks keep their own partitions; take these out"
+
+
+class QemuPlace(HerePlace):
+    """Namespaces, reaping and the choice of a base are those of this host."""
+
+    @staticmethod
+    def check_host(text: str) -> None:
+        if text != "qemu:":
+            raise UsageError(f"--host '{text}': QEMU runs on this host alone; write --host qemu:")
+
+    def check_building(self) -> None:
+        for name in self.options.backends:
+            if name not in BACKENDS:
+                raise UsageError(
+                    f"--host qemu: the image of {name} is no disk, and a whole machine comes home as disks;"
+                    f" take -b {' or -b '.join(BACKENDS)}, or leave --host out"
+                )
+
+    def look(self, recipe: Recipe, backend: Backend, facts: Facts) -> Look:
+        return self._looked(recipe, facts, None)
+
+    def prepare(self, recipe: Recipe, backend: Backend, facts: Facts, bus: Bus) -> Look:
+        return self._looked(recipe, facts, bus.emit)
+
+    def problems(self, recipe: Recipe, plan: Plan, look: Look) -> list[Problem]:
+        found = super().problems(recipe, plan, look)
+        return [*found, *(own_problems if isinstance(plan.base, DiskMachine) else minimal_problems)(recipe)]
+
+    def kept_stages(self, plan: Plan, look: Look) -> int:
+        store = self.options.store()
+        return stages_there(plan, lambda state: holds(store, state))
+
+    def requirements(self, plan: Plan, look: Look) -> tuple[Requirement, ...]:
+        there = self.options.use_cache and self.kept_stages(plan, look)
+        return NEEDED if there or isinstance(plan.base, DiskMachine) else (*NEEDED, *minimal_requirements(plan))
+
+    @contextmanager
+    def workshop(self, build: Build) -> Iterator[Workshop]:
+        if isinstance(build.plan.base, DiskMachine):
+            machines, make_disks = self._of_own(build, build.plan.base)
+        else:
+            machines, make_disks = self._of_minimal(build)
+
+        with Undo() as undo:
+            yield MachineWorkshop(build.plan, machines, make_disks, kept_for(build), undo)
+
+    def _of_own(self, build: Build, base: DiskMachine) -> tuple[QemuMachines, MakeDisks]:
+        machine = as_started(Machine.from_json(build.plan.build_recipe[FILE]))
+        access = access_to(base, build.recipe.hardware)
+        machines = self._machines(build, machine, access, lambda: self._indexes_here(build))
+
+        def make_disks(_: Output) -> AbstractContextManager[Disks]:
+            with machines.store.downloads_in_use("bases"):
+                return nullcontext(imported_disks(base, machine, machines.new_folder()))
+
+        return machines, make_disks
+
+    def _indexes_here(self, build: Build) -> Path | None:
+        """Of the archive as it is now; a step reads them by the build's own list of sources."""
+        plan, cache = build.plan, self.options.cache
+        supply = supply_kind(plan.system).of_this_host(Request(plan.system, plan.mirror, plan.epoch), cache)
+        indexes = supply.indexes(cache, build.look.facts.release)
+        return indexes if (indexes / COMPLETE).exists() else None
+
+    def _of_minimal(self, build: Build) -> tuple[QemuMachines, MakeDisks]:
+        from vmgen_build.guests.lxc.workshop import LxcWorkshop
+
+        assert isinstance(build.plan.base, MinimalMachine)
+        small = plan_of_root(build.plan, build.plan.base)
+        trees = LxcWorkshop(self.options.store(), build.leased, small, note_waiting(build.bus))
+        machine = as_built(Machine.from_json(build.plan.build_recipe[FILE]))
+        machines = self._machines(build, machine, BuildAgent(), trees.indexes_here)
+        return machines, lambda output: minimal_disks(trees, small, machine, output)
+
+    def _machines(
+        self, build: Build, machine: Machine, access: Access, indexes: Callable[[], Path | None]
+    ) -> QemuMachines:
+        return QemuMachines(
+            store=self.options.store(),
+            machine=machine,
+            access=access,
+            folder=build.leased / "machines",
+            note=build.bus.note,
+            waiting=note_waiting(build.bus),
+            picture=build.log.with_suffix(".png"),
+            indexes=indexes,
+            shell=self.options.on_error == "shell",
+        )
+
+    def doctor(self) -> list[Finding]:
+        from vmgen_build.build.doctor import qemu_findings
+
+        return [*super().doctor(), *qemu_findings()]
+
+    def _looked(self, recipe: Recipe, facts: Facts, emit: Emit | None) -> Look:
+        if recipe.hardware.is_started:
+            return look_of(choose_machine(recipe, facts, self.options, emit))
+        look = look_of(choose_base(recipe, facts, self.options, emit))
+        note = TAKEN if isinstance(look.facts.root, Image) else look.note
+        return replace(look, facts=replace(look.facts, agent=agent_script(work=WORK)), note=note)
+
+
+def access_to(base: DiskMachine, hardware: Hardware) -> Access:
+    """How a user's machine is spoken to."""
+    return ByGuestAgent() if base.communicator == "agent" else Ssh(GuestLogin.of(hardware))
+
+
+def own_problems(recipe: Recipe) -> list[Problem]:
+    """What of a recipe cannot be where a user's machine is started as it is."""
+    hardware, found = recipe.hardware, []
+    if hardware.communicator == "tools":
+        found.append(Problem(hardware.at("communicator"), "[hardware] communicator", NO_TOOLS, code="login"))
+    for disk in hardware.hdds.values():
+        if disk.partitions:
+            where, path = disk.at("partitions"), place(("hardware", "hdds", disk.name), "partitions")
+            found.append(Problem(where, path, PARTITIONED, code="partitions"))
+    return found
+
+
+PLACE = QemuPlace

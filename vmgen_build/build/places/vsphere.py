@@ -1,0 +1,176 @@
+"""--host vsphere://[USER@]NAME[:PORT][/DATACENTER]: a machine on a vCenter or ESXi."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from functools import cached_property
+
+from vmgen_build.artifacts.result import Disks
+from vmgen_build.backends.base import Backend
+from vmgen_build.build.choice import Chosen, choose_base
+from vmgen_build.build.finding import Finding
+from vmgen_build.build.job import Build
+from vmgen_build.build.places.here import kept_for, look_of, minimal_requirements, note_waiting
+from vmgen_build.build.places.model import Look, Place
+from vmgen_build.errors import Problem, UsageError, VmgenError
+from vmgen_build.events import Bus
+from vmgen_build.guests.machines.workshop import MachineWorkshop, stages_there
+from vmgen_build.guests.model import Output, Workshop
+from vmgen_build.guests.vsphere.address import parse_address
+from vmgen_build.guests.vsphere.credentials import Login, login_for
+from vmgen_build.guests.vsphere.inventory import Inventory, inventory_of
+from vmgen_build.guests.vsphere.keeping import KeptLayer, layers_in, prune_layers
+from vmgen_build.guests.vsphere.login import ACCOUNT, login_script
+from vmgen_build.guests.vsphere.machines import VsphereMachines, as_built
+from vmgen_build.guests.vsphere.making import Maker
+from vmgen_build.guests.vsphere.reaping import left_by_the_dead, machines_found, remove
+from vmgen_build.guests.vsphere.session import Session, opened
+from vmgen_build.guests.vsphere.site import find_folder, find_site
+from vmgen_build.guests.vsphere.tags import layer_name, owner_of
+from vmgen_build.host.programs import Requirement
+from vmgen_build.host.undo import Undo
+from vmgen_build.plan.context import Facts
+from vmgen_build.plan.machine import FILE, Machine
+from vmgen_build.plan.model import Plan
+from vmgen_build.recipe.recipe import Recipe
+from vmgen_build.store.layers import Entry, Sweep
+
+
+class VspherePlace(Place):
+    @staticmethod
+    def check_host(text: str) -> None:
+        parse_address(text)
+
+    def check_options(self) -> None:
+        self.options.trust.check()
+        for_nodes = {
+            "--build-address": bool(self.options.build_address),
+            "--accept-new-host-key": self.options.accept_new_host_key,
+        }
+        if alone := [name for name, given in for_nodes.items() if given]:
+            raise UsageError(f"{alone[0]}: only for a node; a vSphere server is known by --cafile or --thumbprint")
+
+    def check_building(self) -> None:
+        for name in self.options.backends:
+            if name != "vmware":
+                raise UsageError(
+                    f"--host {parse_address(self.options.host)}: what is built there comes home as disks with VMware"
+                    f" Tools in them, and that is no image of {name}; take -b vmware, or another --host"
+                )
+        if self.options.on_error == "shell":
+            raise UsageError("--on-error shell: there is no shell in a whole machine yet; take: --on-error keep")
+
+    def look(self, recipe: Recipe, backend: Backend, facts: Facts) -> Look:
+        with self._session() as session:
+            found = self._there(session, inventory_of(session))
+        return self._in_machine(choose_base(recipe, facts, self.options, None), found)
+
+    def prepare(self, recipe: Recipe, backend: Backend, facts: Facts, bus: Bus) -> Look:
+        with self._session() as session:
+            inventory = inventory_of(session)
+            if self._reap(session, inventory, bus):
+                inventory = inventory_of(session)
+            find_site(session, inventory, self.options.placement, self._network(recipe))
+            found = self._there(session, inventory)
+            if session.about.kind == "ESXi":
+                bus.note(
+                    "an ESXi cannot clone machines: each build sends its minimal machine, and keeps no steps there"
+                )
+        return self._in_machine(choose_base(recipe, facts, self.options, bus.emit), found)
+
+    def kept_stages(self, plan: Plan, look: Look) -> int:
+        return stages_there(plan, lambda state: layer_name(state) in look.there)
+
+    def problems(self, recipe: Recipe, plan: Plan, look: Look) -> list[Problem]:
+        from vmgen_build.guests.machines.minimal import minimal_problems
+
+        return minimal_problems(recipe)
+
+    def requirements(self, plan: Plan, look: Look) -> tuple[Requirement, ...]:
+        there = self.options.use_cache and self.kept_stages(plan, look)
+        return () if there else minimal_requirements(plan)
+
+    @contextmanager
+    def workshop(self, build: Build) -> Iterator[Workshop]:
+        from vmgen_build.build.places.servers.minimal import disks_made_here
+
+        machine = as_built(Machine.from_json(build.plan.build_recipe[FILE]))
+
+        def make_disks(_output: Output) -> AbstractContextManager[Disks]:
+            return disks_made_here(build, machine)
+
+        with self._session() as session, Undo() as undo:
+            site = find_site(session, inventory_of(session), self.options.placement, self._network(build.recipe))
+            maker = Maker(session, site, owner_of(self.options.cache), build.leased.name)
+            undo.callback(maker.clear)
+            machines = VsphereMachines(
+                maker=maker,
+                store=self.options.store(),
+                machine=machine,
+                folder=build.leased / "home",
+                note=build.bus.note,
+                waiting=note_waiting(build.bus),
+                picture=build.log.with_suffix(".png"),
+            )
+            yield MachineWorkshop(build.plan, machines, make_disks, kept_for(build), undo)
+
+    def kept(self) -> list[Entry]:
+        with self._session() as session:
+            return [layer.entry for layer in self._layers(session, inventory_of(session))]
+
+    def prune(self, sweep: Sweep) -> list[Entry]:
+        with self._session() as session:
+            return prune_layers(session, self._layers(session, inventory_of(session)), self.options.store(), sweep)
+
+    def doctor(self) -> list[Finding]:
+        from vmgen_build.build.places.servers.doctor import look_at
+
+        return look_at(parse_address(self.options.host), self.options.trust)
+
+    @cached_property
+    def _login(self) -> Login:
+        """A password that is typed is typed once."""
+        return login_for(parse_address(self.options.host), self.options.trust)
+
+    def _session(self) -> AbstractContextManager[Session]:
+        return opened(parse_address(self.options.host), self._login)
+
+    def _layers(self, session: Session, inventory: Inventory) -> list[KeptLayer]:
+        return layers_in(session, inventory, find_folder(session, inventory, self.options.placement))
+
+    def _there(self, session: Session, inventory: Inventory) -> frozenset[str]:
+        """Names of layers in the folder."""
+        return frozenset(layer.found.name for layer in self._layers(session, inventory))
+
+    def _reap(self, session: Session, inventory: Inventory, bus: Bus) -> bool:
+        """Whether anything was removed. A build's lease is there as long as it lives: dead ones were reaped before
+        (store.lease). A machine whose disks were on their way is the server's for some minutes yet."""
+        cache, removed = self.options.cache, False
+        left = left_by_the_dead(
+            machines_found(session, inventory), owner_of(cache), lambda tag: (cache / "tmp" / tag).exists()
+        )
+        for one in left:
+            try:
+                remove(session, one.ref)
+            except VmgenError as error:
+                bus.note(f"{one.name}, which a build that was killed left, goes with a later one: {error}", "warning")
+                continue
+            bus.note(f"removed from {session.where} what a build that was killed left: {one.name}")
+            removed = True
+        return removed
+
+    def _network(self, recipe: Recipe) -> str:
+        """That of the recipe's first adapter, by its name or its type; "" where nothing is named."""
+        adapters = list(recipe.hardware.eths.values())
+        if adapters and adapters[0].network:
+            return adapters[0].network
+        return self.options.placement.network_for(adapters[0].type if adapters else "nat")
+
+    def _in_machine(self, chosen: Chosen, there: frozenset[str]) -> Look:
+        look = look_of(chosen)
+        return replace(look, facts=replace(look.facts, agent=login_script(), login=ACCOUNT), there=there)
+
+
+PLACE = VspherePlace

@@ -1,0 +1,245 @@
+"""Machines on a vSphere server, for a plan to run in. On a vCenter the states are machines there (layers); an ESXi
+alone cannot clone, so each build brings its minimal machine there, and keeps nothing."""
+
+from __future__ import annotations
+
+import shlex
+import socket
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vmgen_build.artifacts.result import Disks
+from vmgen_build.bases.supply import Request, Supply, supply_kind
+from vmgen_build.errors import BuildError, VmgenError
+from vmgen_build.guests.machines.model import PATIENCE, Hypervisor, Note, RunningMachine, built_on
+from vmgen_build.guests.machines.settings import settings_for
+from vmgen_build.guests.machines.standstill import FROZEN, GUARDED, RELEASED
+from vmgen_build.guests.model import Communicator
+from vmgen_build.guests.vsphere.exporting import export_machine
+from vmgen_build.guests.vsphere.guestops import ToolsCommunicator
+from vmgen_build.guests.vsphere.importing import Wanted, import_machine
+from vmgen_build.guests.vsphere.layers import Layers
+from vmgen_build.guests.vsphere.login import ACCOUNT, KEY, BootLogin, new_login
+from vmgen_build.guests.vsphere.making import Maker
+from vmgen_build.guests.vsphere.screen import save_screen
+from vmgen_build.guests.vsphere.specs import adapters_on, build_config, marked
+from vmgen_build.guests.vsphere.tags import BUILD, KEPT, LAYER, kept_name, short_id
+from vmgen_build.guests.vsphere.waiting import Waiting
+from vmgen_build.plan.machine import Machine, Nic
+from vmgen_build.plan.model import Step
+from vmgen_build.plan.text.render import Renderer
+from vmgen_build.store.layers import Store
+from vmgen_build.text import size
+
+NIC = Nic(name="build", hw_addr="00:50:56:00:00:01", type="nat", adapter="vmxnet3", bridge=None, connected=True)
+"""The only one that a machine has while it is built. Its address is exchanged for one that the server chooses."""
+
+
+def as_built(machine: Machine) -> Machine:
+    return built_on(machine, NIC)
+
+
+@dataclass(kw_only=True)
+class VsphereMachines(Hypervisor):
+    """machine: as `as_built` gives it. folder: for what comes home; new. store: of this host, whose locks keep builds
+    of it apart. note, waiting, picture: as in qemu.machines."""
+
+    maker: Maker
+    store: Store
+    machine: Machine
+    folder: Path
+    note: Note
+    waiting: Callable[[str], None]
+    picture: Path
+
+    where = "vSphere"
+    _taken_in: tuple[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        self.layers = Layers(self.maker)
+
+    def holds(self, state: str) -> bool:
+        if self._taken_in is not None and self._taken_in[0] == state:
+            return True
+        return self.maker.clones and self.layers.find(state) is not None
+
+    @contextmanager
+    def claim(self, state: str) -> Iterator[None]:
+        """Builds of this host wait for each other; one of another host may make the same state meanwhile."""
+        with self.store.claim(state, lambda: self.waiting(state)):
+            if self.maker.clones:
+                self.layers.find(state, anew=True)
+            yield
+
+    @contextmanager
+    def in_use(self, state: str) -> Iterator[None]:
+        with self.store.in_use([state]):
+            yield
+
+    def written_back(self, states: Sequence[str]) -> nullcontext[None]:
+        """What lies there is the server's."""
+        return nullcontext()
+
+    def take_in(self, state: str, disks: Disks, title: str) -> None:
+        maker, clones = self.maker, self.maker.clones
+        mark = maker.mark(LAYER, state=state, title=title) if clones else maker.mark(BUILD)
+        total = sum(disk.path.stat().st_size for disk in disks.disks)
+        self.note(f"sending the minimal machine to {maker.session.where} ({size(total)})")
+        wanted = Wanted(maker.name("base" if clones else ""), mark, self.machine, disks)
+        made = import_machine(maker.session, maker.site, wanted)
+        for disk in disks.disks:
+            disk.path.unlink()
+        if clones:
+            self.layers.add(made, state)
+        else:
+            self._taken_in = state, made
+
+    @contextmanager
+    def started(self, states: Sequence[str]) -> Iterator[RunningMachine]:
+        machine = VsphereMachine(self, states)
+        try:
+            machine.begin()
+            yield machine
+        finally:
+            machine.stop()
+
+    def new_machine(self, states: Sequence[str], login: BootLogin) -> Any:
+        """vim.VirtualMachine with the disks of the last state, off."""
+        maker = self.maker
+        mark = maker.mark(BUILD, below=tuple(map(short_id, states)))
+        own = {KEY: login.hashed}
+        if self._taken_in is not None:
+            made = self._taken_in[1]
+            maker.configure(made, build_config(self.machine, mark, own, ()))
+            return made
+        layer = self.layers.get(states[-1])
+        adapters = adapters_on(maker.session, layer.machine, maker.site)
+        return maker.clone(layer.machine, layer.snapshot, "", build_config(self.machine, mark, own, adapters))
+
+    def keep_state(self, machine: Any, snapshot: Any, step: Step, below: Sequence[str]) -> None:
+        """Make a layer of a snapshot of the build's machine."""
+        mark = self.maker.mark(LAYER, state=step.id, title=step.title, below=tuple(map(short_id, below)))
+        self.layers.add(self.maker.clone(machine, snapshot, "layer", marked(mark)), step.id)
+
+
+class VsphereMachine(RunningMachine):
+    """states: those that it stands on."""
+
+    def __init__(self, machines: VsphereMachines, states: Sequence[str]) -> None:
+        self._machines, self._maker = machines, machines.maker
+        self._states = list(states)
+        self._login = new_login()
+        self._machine: Any = None
+        self._there: ToolsCommunicator | None = None
+        self._name_servers: str | None = None
+
+    @property
+    def communicator(self) -> Communicator:
+        if self._there is None:
+            raise BuildError("the machine runs no more; build again")
+        return self._there
+
+    def begin(self) -> None:
+        """Return when it is up. Its caller calls `stop` too, whatever comes of it. Raises BuildError, HostError."""
+        self._machine = self._machines.new_machine(self._states, self._login)
+        self._start()
+
+    def stop(self) -> None:
+        machine, self._machine, self._there = self._machine, None, None
+        if machine is not None:
+            self._maker.destroy(machine)
+
+    def supply(self, request: Request) -> Supply:
+        return supply_kind(request.system).of_this_host(request, self._machines.store.cache)
+
+    def reached(self, settings: Mapping[str, bytes]) -> Mapping[str, bytes]:
+        """The first that asks brings the network up: a machine that needs none may be in one without DHCP."""
+        if self._name_servers is None:
+            self._name_servers = self._run(Renderer(None).sh("vm/build-network.sh.j2"))
+        return settings_for(settings, _address_towards(self._maker.session.address.name), self._name_servers)
+
+    def snapshot(self, step: Step) -> None:
+        if self._maker.clones:
+            self._run(GUARDED)
+            kept = self._maker.snapshot(self._machine, short_id(step.id), step.title)
+            self._run(RELEASED)
+            self._machines.keep_state(self._machine, kept, step, self._states)
+        self._states.append(step.id)
+
+    def _start_anew(self) -> None:
+        self._halt()
+        self._name_servers = None
+        self._start()
+
+    def picture(self, goal: Path) -> None:
+        save_screen(self._maker, self._machine, goal)
+
+    def take_disks(self) -> Disks:
+        self._run("fstrim --all || :")
+        self._halt()
+        machines, maker = self._machines, self._maker
+        machines.folder.mkdir(mode=0o700)
+        machines.note(f"bringing the disks home from {maker.session.where}")
+        disks = export_machine(maker.session, self._machine, machines.machine.drives, machines.folder)
+        self.stop()
+        return disks
+
+    def keep(self, folder: Path) -> str:
+        """Whatever the step has done to it."""
+        with suppress(VmgenError):
+            self._run(FROZEN)
+        self._there = None
+        self._maker.switch_off(self._machine)
+        machine, self._machine = self._machine, None
+        maker, name = self._maker, kept_name(folder.name)
+        maker.configure(machine, marked(maker.mark(KEPT)))
+        maker.rename(machine, name)
+        return (
+            f"it is {name} on {maker.session.where}, and off; to look at it, start it in the server's console, and"
+            " when you are done, remove it there with its disks"
+        )
+
+    def _start(self) -> None:
+        """Switch it on, and wait until it takes orders."""
+        maker, machine = self._maker, self._machine
+        waiting = Waiting(maker.session, machine, self._machines.note)
+        there = ToolsCommunicator(maker.session, machine, ACCOUNT, self._login.password)
+        try:
+            maker.done("switching the machine on", machine.PowerOnVM_Task, waiting.check_question)
+            waiting.until_up(there)
+        except BuildError as error:
+            raise BuildError("\n".join(filter(None, (str(error), self._shown())))) from error
+        self._there = there
+        self._run(f"swapoff -a || :\necho {shlex.quote(self._machines.machine.name)} >/proc/sys/kernel/hostname\n")
+
+    def _halt(self) -> None:
+        """Nothing is written any more, and each file system is whole: no service of it is to write its last words."""
+        self._run(FROZEN)
+        self._there = None
+        self._maker.switch_off(self._machine)
+
+    def _shown(self) -> str:
+        """Where a picture of its screen lies, as a line; nothing where none can be had."""
+        with suppress(VmgenError):
+            self.picture(self._machines.picture)
+            return f"its screen: {self._machines.picture}"
+        return ""
+
+    def _run(self, script: str) -> str:
+        ran = self.communicator.run(script, PATIENCE)
+        if ran.code != 0:
+            raise BuildError(f"in the machine: {ran.out.strip()}")
+        return ran.out
+
+
+def _address_towards(name: str) -> str:
+    """This host's address as what lies that way sees it, with brackets where it is IPv6's. Nothing is sent (udp(7))."""
+    for family, kind, protocol, _, address in socket.getaddrinfo(name, 9, type=socket.SOCK_DGRAM):
+        with suppress(OSError), socket.socket(family, kind, protocol) as probe:
+            probe.connect(address)
+            own = str(probe.getsockname()[0]).partition("%")[0]
+            return f"[{own}]" if ":" in own else own
+    raise BuildError(f"there is no way from this host to {name}: look at its network")

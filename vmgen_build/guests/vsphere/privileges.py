@@ -1,0 +1,135 @@
+"""Which privileges an account needs for what builds do on a vSphere server, and which of them it lacks.
+
+The names are the API's own (vSphere Security, "Defined Privileges" and "Required Privileges for Common Tasks").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from vmgen_build.errors import VmgenError
+from vmgen_build.guests.vsphere.inventory import Entity, Inventory
+from vmgen_build.guests.vsphere.session import Session
+
+ASKED = 100
+"""Objects of a kind that are asked about at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """title: for people. where: the kind of object on which the privileges must be granted: folder (of machines, or
+    above them), pool, datastore or network. One object where all are granted is enough."""
+
+    title: str
+    where: str
+    privileges: tuple[str, ...]
+
+
+def _of(group: str, *names: str) -> tuple[str, ...]:
+    return tuple(f"{group}.{name}" for name in names)
+
+
+_INVENTORY, _CONFIG, _INTERACT = "VirtualMachine.Inventory", "VirtualMachine.Config", "VirtualMachine.Interact"
+_STATE, _GUEST = "VirtualMachine.State", "VirtualMachine.GuestOperations"
+
+OPERATIONS = (
+    Operation("make a machine", "folder", (*_of(_INVENTORY, "Create"), *_of(_CONFIG, "AddNewDisk"))),
+    Operation(
+        "clone a machine or template",
+        "folder",
+        (*_of(_INVENTORY, "CreateFromExisting"), *_of("VirtualMachine.Provisioning", "Clone", "DeployTemplate")),
+    ),
+    Operation("import an OVA", "folder", _of("VApp", "Import")),
+    Operation(
+        "set its hardware",
+        "folder",
+        _of(
+            _CONFIG,
+            "Rename",
+            "CPUCount",
+            "Memory",
+            "AddRemoveDevice",
+            "EditDevice",
+            "DiskExtend",
+            "Settings",
+            "AdvancedConfig",
+            "Annotation",
+        ),
+    ),
+    Operation("use its CD drives", "folder", _of(_INTERACT, "SetCDMedia", "DeviceConnection")),
+    Operation("switch it on and off", "folder", _of(_INTERACT, "PowerOn", "PowerOff", "Reset", "AnswerQuestion")),
+    Operation("run the steps in it by VMware Tools", "folder", _of(_GUEST, "Query", "Modify", "Execute")),
+    Operation("keep snapshots", "folder", _of(_STATE, "CreateSnapshot", "RevertToSnapshot", "RemoveSnapshot")),
+    Operation("save its screen", "folder", _of(_INTERACT, "CreateScreenshot")),
+    Operation("export it", "folder", _of("VApp", "Export")),
+    Operation("remove it", "folder", _of(_INVENTORY, "Delete")),
+    Operation("run it in a resource pool", "pool", _of("Resource", "AssignVMToPool")),
+    Operation(
+        "put disks and files on a datastore", "datastore", _of("Datastore", "AllocateSpace", "Browse", "FileManagement")
+    ),
+    Operation("connect it to a network", "network", _of("Network", "Assign")),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Right:
+    """Whether the account may do it. known: the server has told. on: the object where nothing or the least is lacking,
+    "" where there is none of the kind."""
+
+    operation: Operation
+    known: bool
+    on: str = ""
+    lacking: tuple[str, ...] = ()
+
+
+def rights(session: Session, inventory: Inventory) -> tuple[Right, ...]:
+    """Of OPERATIONS. inventory: of the datacenter."""
+    objects = _objects(inventory)
+    names = sorted({name for operation in OPERATIONS for name in operation.privileges})
+    granted = _granted(session, [item for items in objects.values() for item in items], names)
+    if granted is None:
+        return tuple(Right(operation, known=False) for operation in OPERATIONS)
+    return tuple(_right(operation, objects[operation.where], inventory, granted) for operation in OPERATIONS)
+
+
+def _objects(inventory: Inventory) -> Mapping[str, Sequence[Entity]]:
+    """By Operation.where."""
+    folders = [folder for folder in inventory.folders if folder.machines]
+    return {
+        "folder": [*inventory.datacenters, *folders][:ASKED],
+        "pool": inventory.pools[:ASKED],
+        "datastore": [store for store in inventory.datastores if store.usable][:ASKED],
+        "network": inventory.networks[:ASKED],
+    }
+
+
+def _granted(session: Session, items: Sequence[Entity], names: Sequence[str]) -> Mapping[str, frozenset[str]] | None:
+    """The privileges granted on each item, by id; None where the server does not tell (API 5.5 and later does)."""
+    manager: Any = session.content.authorizationManager
+    if manager is None or not items:
+        return None
+    try:
+        answer: Iterable[Any] = session.read(
+            "asking for the account's privileges",
+            lambda: manager.HasPrivilegeOnEntities([item.ref for item in items], session.key, list(names)),
+        )
+    except VmgenError:
+        return None
+    return {
+        str(each.entity._moId): frozenset(str(one.privId) for one in each.privAvailability if one.isGranted)
+        for each in answer
+    }
+
+
+def _right(
+    operation: Operation, items: Sequence[Entity], inventory: Inventory, granted: Mapping[str, frozenset[str]]
+) -> Right:
+    lacking = [
+        (tuple(name for name in operation.privileges if name not in granted.get(item.id, ())), item) for item in items
+    ]
+    if not lacking:
+        return Right(operation, known=True, lacking=operation.privileges)
+    least, item = min(lacking, key=lambda pair: len(pair[0]))
+    return Right(operation, known=True, on=inventory.path(item), lacking=least)

@@ -1,0 +1,168 @@
+"""Where on a server a build's machines lie and run: what the user names, else what there is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from vmgen_build.errors import HostError, UsageError
+from vmgen_build.guests.vsphere.inventory import (
+    Compute,
+    Datacenter,
+    Datastore,
+    Entity,
+    EsxHost,
+    Folder,
+    Inventory,
+    Network,
+    Pool,
+)
+from vmgen_build.guests.vsphere.placement import Placement
+from vmgen_build.guests.vsphere.properties import properties_of, values_of
+from vmgen_build.guests.vsphere.session import Session
+
+SHOWN = 20
+"""Names that a message lists at most."""
+
+One = TypeVar("One", bound=Entity)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSite:
+    """host: None where the server chooses it."""
+
+    datacenter: Datacenter
+    folder: Folder
+    pool: Pool
+    host: EsxHost | None
+    datastore: Datastore
+    network: Network
+
+
+def find_site(session: Session, inventory: Inventory, placement: Placement, network: str) -> ServerSite:
+    """inventory: whole. network: name of the one that the build's machine is connected to, "" where none is named.
+
+    Raises UsageError with the names that there are, HostError where there is nothing of a kind.
+    """
+    datacenter = inventory.datacenter_named(session.address.datacenter, session.where)
+    choice = _Choice(session, inventory, inventory.within(datacenter))
+    compute, pool = choice.pool(placement.pool)
+    datastore, hosts = choice.datastore(placement.datastore, compute)
+    chooses = compute.cluster and _balances(session, compute)
+    return ServerSite(
+        datacenter,
+        choice.folder(placement.folder, datacenter),
+        pool,
+        None if chooses or not compute.cluster else hosts[0],
+        datastore,
+        choice.network(network),
+    )
+
+
+def find_folder(session: Session, inventory: Inventory, placement: Placement) -> Folder:
+    """The one of machines alone. Raises UsageError."""
+    datacenter = inventory.datacenter_named(session.address.datacenter, session.where)
+    return _Choice(session, inventory, inventory.within(datacenter)).folder(placement.folder, datacenter)
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """whole: the inventory, for paths. there: what lies in the datacenter."""
+
+    session: Session
+    whole: Inventory
+    there: Inventory
+
+    def folder(self, wanted: str, datacenter: Datacenter) -> Folder:
+        if not wanted:
+            own = self.there.items.get(datacenter.folder)
+            if isinstance(own, Folder):
+                return own
+            raise HostError(f"{self.session.where}: this account does not see the folder of its machines")
+        return self._named(wanted, [one for one in self.there.folders if one.machines], "--folder")
+
+    def pool(self, wanted: str) -> tuple[Compute, Pool]:
+        """With the host or cluster that it is of, which may be named for its outermost pool."""
+        running = {host.parent for host in self.there.hosts if host.usable}
+        computes = [one for one in self.there.computes if one.id in running]
+        outermost = {one.name: pool for one in computes if isinstance(pool := self.there.items.get(one.pool), Pool)}
+        if wanted in outermost:
+            pool = outermost[wanted]
+        elif wanted:
+            pool = self._named(wanted, self.there.pools, "--pool")
+        else:
+            pool = self._only(list(outermost.values()), "--pool", "resource pool of a host that runs", outermost)
+        compute = self._compute_of(pool, computes)
+        if compute is None:
+            raise HostError(f"{self.session.where}: no host of the pool '{self.whole.path(pool)}' is running")
+        return compute, pool
+
+    def datastore(self, wanted: str, compute: Compute) -> tuple[Datastore, Sequence[EsxHost]]:
+        """With the hosts that reach it."""
+        hosts = [host for host in self.there.hosts if host.parent == compute.id and host.usable]
+        mounted = self._mounted([one for one in self.there.datastores if one.usable])
+        reached = {one.id: [host for host in hosts if host.id in mounted[one.id]] for one in self.there.datastores}
+        usable = [one for one in self.there.datastores if one.usable and reached[one.id]]
+        if wanted:
+            found = self._named(wanted, usable, "--datastore")
+        elif usable:
+            found = max(usable, key=lambda one: one.free)
+        else:
+            raise HostError(f"{self.session.where}: no datastore can be used from the hosts of '{compute.name}'")
+        return found, reached[found.id]
+
+    def network(self, wanted: str) -> Network:
+        if wanted:
+            return self._named(wanted, self.there.networks, "--map")
+        names = {one.name: one for one in self.there.networks}
+        return self._only(list(self.there.networks), "--map nat=NAME", "network", names)
+
+    def _mounted(self, stores: Sequence[Datastore]) -> Mapping[str, set[str]]:
+        """Ids of hosts by those of the datastores."""
+        found = properties_of(self.session, "looking at the datastores", [one.ref for one in stores], ["host"])
+        mounts: dict[str, set[str]] = {one.id: set() for one in self.there.datastores}
+        for name, values in found.items():
+            mounts[name] = {str(mount.key._moId) for mount in values.get("host", ())}
+        return mounts
+
+    def _compute_of(self, pool: Pool, computes: Sequence[Compute]) -> Compute | None:
+        """The one above it."""
+        item: Entity | None = pool
+        for _ in range(100):
+            if item is None:
+                break
+            for compute in computes:
+                if item.id in (compute.id, compute.pool):
+                    return compute
+            item = self.there.items.get(item.parent)
+        return None
+
+    def _named(self, wanted: str, items: Iterable[One], option: str) -> One:
+        """By its name, its path, or the end of that."""
+        end, every = wanted.strip("/"), list(items)
+        exact = [one for one in every if wanted in (one.name, one.id)]
+        fit = exact or [one for one in every if f"/{self.whole.path(one)}".endswith(f"/{end}")]
+        if len(fit) == 1:
+            return fit[0]
+        if fit:
+            paths = ", ".join(self.whole.path(one) for one in fit[:SHOWN])
+            raise UsageError(f"{option}: '{wanted}' is the name of several; write one of {paths}")
+        there = ", ".join(sorted(one.name for one in every)[:SHOWN]) or "none that this account can use"
+        raise UsageError(f"{option}: there is no '{wanted}' on {self.session.where}; there are {there}")
+
+    def _only(self, items: Sequence[One], option: str, kind: str, names: Mapping[str, Any]) -> One:
+        if len(items) == 1:
+            return items[0]
+        if not items:
+            raise HostError(f"{self.session.where}: there is no {kind} that this account can use")
+        raise UsageError(
+            f"{self.session.where} has more than one {kind}: name one by {option}; there are"
+            f" {', '.join(sorted(names)[:SHOWN])}"
+        )
+
+
+def _balances(session: Session, compute: Compute) -> bool:
+    """Whether the cluster chooses hosts itself (DRS)."""
+    path = "configuration.drsConfig.enabled"
+    return bool(values_of(session, f"looking at the cluster '{compute.name}'", compute.ref, [path]).get(path))
