@@ -25,10 +25,10 @@ from vmgen_build.artifacts.sums import NAME, read_sums
 from vmgen_build.artifacts.tarstream import TarStream
 from vmgen_build.artifacts.vmdk import check_vmdk
 from vmgen_build.bases.apt.release import digest_of_indexes, signed_release
-from vmgen_build.boots.qemu.agent import _parsed as parsed_answer
-from vmgen_build.boots.qemu.console import TAIL, Console
 from vmgen_build.build.questions import asks_something
 from vmgen_build.errors import BuildError, HostError, RecipeError, VmgenError
+from vmgen_build.guests.qemu.agent import _parsed as parsed_answer
+from vmgen_build.guests.qemu.console import TAIL, Console
 from vmgen_build.guests.runners.hostkeys import known_keys
 from vmgen_build.guests.runners.stream import Marked
 from vmgen_build.host.bounds import bounded
@@ -93,6 +93,11 @@ def _recipe(data: bytes, folder: Path) -> None:
     except RecipeError as error:
         assert len(error.problems) <= 51
         raise
+
+
+def _programs(data: bytes, folder: Path) -> None:
+    (folder / "mine.ini").write_bytes(data)
+    _recipe(b"[hardware]\nvm_id = a\nos = debian-12\n[devel]\ngreeter = 1\n[config]\ncatalogue = mine.ini\n", folder)
 
 
 def _manifest(data: bytes, _: Path) -> None:
@@ -230,6 +235,7 @@ INI = (b"[", b"]", b"[[", b"'''", b'"', b"=", b"#", b",", b"\r", b"\0", b"\x1b[2
 
 TARGETS: dict[str, Target] = {
     "recipe": Target(_recipe, (RecipeError,), INI),
+    "programs": Target(_programs, (RecipeError,), (*INI, b"packages.debian-..12", b"80/tcp", b"https://", b"@", b"-")),
     "manifest": Target(_manifest, (ValueError,), JSON),
     "tar": Target(_tar, (ValueError,), TAR, tar_sums),
     "ova": Target(_ova, (VmgenError,), (*TAR, *XML), tar_sums),

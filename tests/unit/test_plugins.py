@@ -15,7 +15,8 @@ from vmgen_build import plugins
 from vmgen_build.backends.registry import backend_named
 from vmgen_build.bases import supply
 from vmgen_build.build.places.registry import place_class
-from vmgen_build.catalogue.programs import Program, resolve
+from vmgen_build.catalogue.catalogue import known_programs
+from vmgen_build.catalogue.programs import Program
 from vmgen_build.cli import main
 from vmgen_build.errors import PluginError
 from vmgen_build.installers import find_installer
@@ -39,7 +40,7 @@ USES: dict[str, Callable[[], Any]] = {
     "steps": step_modules,
     "templates": lambda: Renderer(None).sh("linux/network.sh.j2"),
     "sections": recipe_sections,
-    "programs": lambda: resolve("vim", None, parse_system("debian-12")),
+    "programs": lambda: known_programs().resolve("vim", None, parse_system("debian-12")),
     "backends": lambda: backend_named.__wrapped__("odd"),
     "places": lambda: place_class("odd:"),
 }
@@ -78,7 +79,7 @@ def test_programs_of_others_add_to_what_is_known(odd: Callable[[str, object], No
     odd("programs", tmp_path)
 
     def program(name: str, system: str) -> Program:
-        found = resolve(name, None, parse_system(system))
+        found = known_programs().resolve(name, None, parse_system(system))
         assert isinstance(found, Program)
         return found
 
@@ -89,7 +90,7 @@ def test_programs_of_others_add_to_what_is_known(odd: Callable[[str, object], No
     (tmp_path / "devel.ini").write_text("[[greeter\n")
     odd("programs", Path(tmp_path, "..", tmp_path.name))
     with pytest.raises(PluginError, match=r"the file of programs .*devel\.ini, cannot be used"):
-        resolve("vim", None, parse_system("debian-12"))
+        known_programs().resolve("vim", None, parse_system("debian-12"))
 
 
 def test_templates_of_others_add_to_the_shipped_ones(odd: Callable[[str, object], None], tmp_path: Path) -> None:

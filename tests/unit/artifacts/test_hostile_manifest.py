@@ -25,6 +25,7 @@ GOOD: dict[str, Any] = {
     "arch": "amd64",
     "backend": "lxc",
     "plan": "e" * 64,
+    "base": {"method": "tarball", "source": "/srv/root.tar", "sha256": "f" * 64},
     "epoch": 1700000000,
     "steps": [{"name": "base", "title": "base", "id": "f" * 64, "seconds": 1.5, "outcome": "built"}],
     "packages": [{"name": "vim", "version": "2:9", "arch": "amd64"}],

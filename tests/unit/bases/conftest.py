@@ -17,7 +17,8 @@ class Served:
     """A file: its bytes, and how it is given out. etag "" and date "": none is sent.
 
     cuts: for one request after another, the bytes of the body after which the connection is closed; stall: seconds to
-    wait at that point instead. pause: seconds before each 64 KiB. length: whether Content-Length is sent.
+    wait at that point instead. pause: seconds before each 64 KiB. length: whether Content-Length is sent. to: where an
+    answer with another code sends on to.
     """
 
     data: bytes = b""
@@ -31,6 +32,7 @@ class Served:
     pause: float = 0
     length: bool = True
     kind: str = "application/gzip"
+    to: str = ""
 
     def piece(self, start: int, end: int) -> bytes:
         return bytes(min(end, self.zeros) - start) if self.zeros else self.data[start:end]
@@ -73,6 +75,8 @@ class _Handler(BaseHTTPRequestHandler):
         code = served.codes.pop(0) if served is not None and served.codes else 200
         if served is None or code != 200:
             self.send_response(404 if served is None else code)
+            if served is not None and served.to:
+                self.send_header("Location", served.to)
             self.send_header("Content-Length", "0")
             self.end_headers()
             return

@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from vmgen_build.bases import download as module
 from vmgen_build.bases.download import NotThere, Patience, download, open_client, small_file
 from vmgen_build.errors import BuildError
 from vmgen_build.limits import Limit
@@ -222,12 +221,18 @@ def test_memory_does_not_grow_with_the_file(web: Any, served: Any, part: Path) -
 
 
 @pytest.mark.parametrize("length", [True, False])
-def test_issue_8_15_a_download_ends_at_its_limit(
-    web: Any, served: Any, part: Path, monkeypatch: pytest.MonkeyPatch, length: bool
-) -> None:
+def test_issue_8_15_a_download_ends_at_its_limit(web: Any, served: Any, part: Path, length: bool) -> None:
     """Whether the server says before how long it is, or sends on without end."""
-    monkeypatch.setattr(module, "DOWNLOAD", Limit("download", "", 1 << 20))
+    limit = Limit("small", "", 1 << 20)
     web.files["/x"] = served(zeros=1 << 28, length=length)
-    with pytest.raises(NotThere, match="the limit 'download' allows"):
-        get(f"{web.url}/x", part)
+    with open_client(QUICK) as client, pytest.raises(NotThere, match="the limit 'small' allows"):
+        download(client, f"{web.url}/x", part, lambda _done, _total: None, QUICK, limit)
+    assert not part.exists()
+
+
+def test_what_came_under_a_larger_limit_is_not_taken(web: Any, served: Any, part: Path) -> None:
+    web.files["/x"] = served(data=DATA)
+    get(f"{web.url}/x", part)
+    with open_client(QUICK) as client, pytest.raises(NotThere, match="the limit 'small' allows"):
+        download(client, f"{web.url}/x", part, lambda _done, _total: None, QUICK, Limit("small", "", 1 << 20))
     assert not part.exists()

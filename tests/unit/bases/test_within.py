@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from vmgen_build.bases.apt import fetch
+from vmgen_build.bases import fetch
 from vmgen_build.bases.download import Patience, download, open_client, small_file
 from vmgen_build.bases.within import within
 from vmgen_build.errors import BuildError

@@ -97,6 +97,6 @@ def test_what_ip_says_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     answer_as_gateway(lambda *words: ip_entries(json.dumps(answers[words[0]])), [NIC])
     assert done == [
         ("address", "replace", "10.1.2.1/24", "dev", "br0"),
-        ("route", "replace", "10.1.2.3", "dev", "br0"),
+        ("route", "replace", "10.1.2.3", "dev", "br0", "src", "10.1.2.1"),
     ]
     assert ip_entries("") == ip_entries("\n") == []

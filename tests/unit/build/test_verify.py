@@ -63,6 +63,27 @@ def test_outcomes_and_what_was_found() -> None:
     ]
 
 
+def test_what_qemu_user_does_not_know_is_skipped_and_all_else_is_not() -> None:
+    class Emulated(Here):
+        emulated = True
+
+    probes = (
+        Probe("eth0-dhcp", "[network] eth0: dhcp", "echo no address; exit 1", "an address", retry=60.0),
+        Probe("eth1-static", "[network] eth1: address", "echo 192.0.2.7/24"),
+        Probe("program-netcat", "[network] netcat", "echo none; exit 1"),
+        Probe("hostname", "[config] hostname", "echo other; exit 1", "lab"),
+    )
+    start = time.monotonic()
+    found = [(done.outcome, done.found) for done in v.ask_all(Emulated(), probes, Bus())]
+    assert found == [
+        ("skipped", "qemu-user has no DHCP and no packet filter to ask (no address)"),
+        ("holds", "192.0.2.7/24"),
+        ("fails", "none"),
+        ("fails", "other, not lab"),
+    ]
+    assert time.monotonic() - start < 30
+
+
 def test_what_does_not_hold_yet_is_asked_again(tmp_path: Path) -> None:
     script = f"echo x >> {tmp_path}/asked; [ $(wc -l < {tmp_path}/asked) -ge 3 ]"
     start = time.monotonic()

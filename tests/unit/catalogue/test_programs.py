@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from vmgen_build.catalogue.programs import Port, Program, Unavailable, all_programs, known_names, resolve
+from vmgen_build.catalogue.catalogue import Catalogue, known_programs
+from vmgen_build.catalogue.entries import Entry
+from vmgen_build.catalogue.programs import Port, Program, Unavailable
 from vmgen_build.systems.model import System
 from vmgen_build.systems.parse import parse_system
 
@@ -13,13 +17,13 @@ TRIXIE = parse_system("debian-13-amd64")
 
 
 def program(name: str, system: System = BOOKWORM, choice: str | None = None) -> Program:
-    found = resolve(name, choice, system)
+    found = known_programs().resolve(name, choice, system)
     assert isinstance(found, Program), found
     return found
 
 
 def unavailable(name: str, system: System = BOOKWORM, choice: str | None = None) -> Unavailable:
-    found = resolve(name, choice, system)
+    found = known_programs().resolve(name, choice, system)
     assert isinstance(found, Unavailable), found
     return found
 
@@ -73,10 +77,23 @@ def test_a_package_of_several_programs_means_none_of_them() -> None:
         ("kernel-devel", "debian-12-i386", ("linux-headers-686",)),
         ("tomcat", "debian-sid-amd64", ("tomcat11",)),
         ("httpd", "ubuntu-24.04-amd64", ("apache2",)),
-        ("firefox", "ubuntu-24.04-amd64", ("firefox",)),
+        ("firefox", "ubuntu-24.04-amd64", ("firefox-esr",)),
+        ("firefox", "ubuntu-20.04-amd64", ("firefox",)),
         ("httpd", "fedora-42-amd64", ("httpd",)),
         ("httpd", "rocky-9-amd64", ("httpd",)),
-        ("build-utils", "fedora-42-amd64", ("@development-tools",)),
+        ("build-utils", "fedora-42-amd64", ("@development-tools", "@c-development")),
+        ("build-utils", "fedora-14-i386", ("@development-tools",)),
+        ("build-utils", "rocky-9.4-amd64", ("@development",)),
+        ("tomcat", "ubuntu-22.04-amd64", ("tomcat9",)),
+        ("tomcat", "ubuntu-24.04-amd64", ("tomcat10",)),
+        ("docker", "ubuntu-26.04-amd64", ("docker.io", "docker-cli")),
+        ("redis", "fedora-40-amd64", ("redis",)),
+        ("redis", "fedora-42-amd64", ("valkey",)),
+        ("redis", "almalinux-9-amd64", ("redis",)),
+        ("redis", "almalinux-10-amd64", ("valkey",)),
+        ("mysql", "centos-7-amd64", ("mariadb-server",)),
+        ("mysql", "fedora-14-i386", ("mysql-server",)),
+        ("openjdk", "fedora-14-i386", ("java-1.6.0-openjdk-devel",)),
         ("build-utils", "opensuse-15.6-amd64", ("pattern:devel_basis",)),
         ("firefox", "arch-amd64", ("firefox",)),
         ("eclipse", "win10", ("eclipse",)),
@@ -104,8 +121,8 @@ def test_services_that_do_not_come_up_say_why() -> None:
 
 
 def test_a_known_program_that_the_system_lacks() -> None:
-    assert unavailable("eclipse").reason == (
-        "debian-12 has no 'eclipse': it is no longer packaged; take the tarball from eclipse.org by a [config] script"
+    assert unavailable("gns3").reason == (
+        "debian-12 has no 'gns3': it is not packaged; take it from PyPI by a [config] script"
     )
     assert unavailable("kernel-devel", parse_system("debian-13-i386")).reason.startswith("debian-13 has no")
     assert unavailable("valgrind", parse_system("win10")).reason == "win10 has no 'valgrind'"
@@ -156,7 +173,9 @@ def test_a_value_that_is_no_choice() -> None:
 
 
 def test_a_choice_that_the_system_lacks() -> None:
-    assert unavailable("dhcp_server", parse_system("debian-11"), "kea").reason == "debian-11 has no 'kea'"
+    assert unavailable("dhcp_server", parse_system("debian-11"), "kea").reason == (
+        "debian-11 has no 'kea': it comes with Debian 12; dhcp_server is there"
+    )
 
 
 def test_the_entry_changes_with_what_the_step_does_alone() -> None:
@@ -166,16 +185,16 @@ def test_the_entry_changes_with_what_the_step_does_alone() -> None:
 
 
 def test_all_programs_are_what_resolves() -> None:
-    listed = {p.name for p in all_programs(BOOKWORM)}
+    listed = {p.name for p in known_programs().all_programs(BOOKWORM)}
     assert {"vim", "editor", "sshd", "gnome"} <= listed
-    assert not listed & {"eclipse", "snort", "mongodb"}
-    assert "eclipse" in {p.name for p in all_programs(parse_system("win10"))}
+    assert not listed & {"gns3", "jenkins"} and {"eclipse", "snort", "libdaq"} <= listed
+    assert "eclipse" in {p.name for p in known_programs().all_programs(parse_system("win10"))}
 
 
 def test_known_names_hold_every_spelling() -> None:
-    assert {"firefox", "mozilla-firefox", "mail_server", "mail-server", "firefox-esr"} <= known_names()
-    for name in known_names():
-        found = resolve(name, None, BOOKWORM)
+    assert {"firefox", "mozilla-firefox", "mail_server", "mail-server", "firefox-esr"} <= known_programs().known_names()
+    for name in known_programs().known_names():
+        found = known_programs().resolve(name, None, BOOKWORM)
         assert isinstance(found, Program) or found.reason.startswith("debian-12 has no "), name
 
 
@@ -189,9 +208,64 @@ def test_known_names_hold_every_spelling() -> None:
     ],
 )
 def test_a_package_of_any_system_means_its_program(name: str, system: str, packages: tuple[str, ...]) -> None:
-    assert name in known_names()
+    assert name in known_programs().known_names()
     assert program(name, parse_system(system)).packages == packages
 
 
 def test_a_package_of_several_programs_means_none() -> None:
     assert unavailable("qemu-system-x86").reason == "no program is called 'qemu-system-x86'"
+
+
+def test_a_service_of_each_family_has_its_own_units() -> None:
+    def units(name: str, system: str) -> tuple[str, ...]:
+        return program(name, parse_system(system)).units
+
+    systems = ("debian-12", "fedora-42", "rocky-9", "opensuse-15.6", "arch")
+    assert [units("sshd", system) for system in systems] == [("ssh.service",), *[("sshd.service",)] * 4]
+    assert [units("httpd", system)[0] for system in systems] == [
+        *("apache2.service", "httpd.service", "httpd.service", "apache2.service", "httpd.service"),
+    ]
+    assert units("libvirt", "rocky-8") == ("libvirtd.service",) != units("libvirt", "rocky-9")
+    assert units("openvpn", "fedora-42") == () and units("openvpn", "debian-12") == ("openvpn.service",)
+
+
+def test_a_repository_of_a_vendor_and_one_that_is_shared() -> None:
+    chrome = program("chrome", choice="google-chrome-stable").repository
+    assert chrome is not None
+    assert (chrome.name, chrome.suite, chrome.components) == ("google-chrome-stable", "stable", ("main",))
+    assert (chrome.key[:8], len(chrome.fingerprint)) == ("https://", 40)
+    screen, epel = (program(name, parse_system("rocky-9.4")).repository for name in ("screen", "epel"))
+    assert screen == epel and epel is not None and epel.name == "epel" and "/9/" in epel.url
+    assert program("screen", parse_system("centos-7")).repository is None
+    assert program("screen", parse_system("fedora-42")).repository is None
+    assert program("docker-ce", parse_system("ubuntu-24.04")).repository != program("docker-ce").repository
+
+
+def test_a_repository_is_part_of_the_entry_and_changes_no_other() -> None:
+    chrome = program("google-chrome-stable")
+    assert chrome.entry() != replace(chrome, repository=None).entry()
+    assert program("vim").entry() == repr(("vim", ("vim",), (), (), ()))
+
+
+def test_what_was_checked_of_a_relative_is_not_checked() -> None:
+    entry = Entry("x", "devel", {"checked.debian": "2026-11", "checked.fedora": "unchecked", "packages": "x"})
+    assert entry.checked(BOOKWORM) == "2026-11"
+    assert entry.checked(parse_system("ubuntu-24.04")) == entry.checked(parse_system("fedora-42")) == ""
+
+
+def test_holes_say_what_is_missing_and_what_to_do() -> None:
+    entries = [
+        Entry("none", "devel", {"packages.debian": "a", "missing.fedora": "build it"}),
+        Entry("lost", "devel", {"packages.debian": "b"}),
+        Entry("daemon", "services", {"packages": "c", "units.debian": "c.service", "commands": "c"}),
+        Entry(
+            "whole", "services", {"packages": "d", "units.debian": "d.service", "units.fedora": "-", "commands": "-"}
+        ),
+        Entry("either", "gui", {"choices": "none whole"}),
+    ]
+    catalogue = Catalogue({}, {}, {}).with_entries(entries)
+    found = {(hole.name, hole.lacks): hole.advice for hole in catalogue.holes(parse_system("fedora-42"))}
+    assert list(found) == [("lost", "packages"), ("none", "packages"), ("daemon", "units")]
+    assert found["none", "packages"] == "build it"
+    lacking = [(hole.name, hole.lacks) for hole in catalogue.holes(BOOKWORM)]
+    assert lacking == [("lost", "commands"), ("none", "commands")]

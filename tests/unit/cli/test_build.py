@@ -95,4 +95,4 @@ def test_the_makefile_installs_all_that_backends_need() -> None:
     packages = {line.split()[1] for line in needs.splitlines()}
     needed = (*RUNNING, *all_base_requirements(), *lab.requirements, *lab.boot_requirements)
     assert {"mmdebstrap"} <= {r.package for r in needed} <= packages
-    assert {r.package for r in doctor.requirements()} <= packages | lists["TEST_PACKAGES"]
+    assert {r.package for r in doctor.requirements()} <= packages | lists["UNIT_PACKAGES"] | lists["TEST_PACKAGES"]

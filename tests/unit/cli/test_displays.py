@@ -6,8 +6,10 @@ import io
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ import pytest
 from vmgen_build import events as e
 from vmgen_build.cli.jsonlines import JsonLines
 from vmgen_build.cli.plain import Plain, Verbosity
+from vmgen_build.cli.terminal import Terminal
 
 HOSTILE = "\x1b]0;owned\x07\x1b[2J\u202e\r\x1b[31mlast"
 MARKUP = "[bold]bracket[/bold] [/nonsense]"
@@ -60,6 +63,47 @@ def test_plain_lines() -> None:
     ]
 
 
+def two_at_a_time() -> list[e.Event]:
+    """The story, and that of another recipe in between."""
+    mixed = []
+    for event in story():
+        mixed += [replace(event, recipe=name) for name in ("lab.ini", "desk.ini")]
+    return mixed
+
+
+def test_of_several_recipes_each_line_says_which() -> None:
+    stream = io.StringIO()
+    display = Plain(stream, Verbosity.NORMAL)
+    display.side_by_side = True
+    for event in (*two_at_a_time(), e.Note(text="of none")):
+        display(event)
+    lines = stream.getvalue().splitlines()
+    assert lines[0] == "lab.ini:3: warning: [gui] foo: no such program", "it says so already"
+    assert lines[1] == "desk.ini: lab.ini:3: warning: [gui] foo: no such program"
+    assert "desk.ini: [2/9] users and groups: done in 12 s" in lines
+    assert lines[2:] == [
+        f"{name}: {line}"
+        for line in (
+            "building for lxc, 9 steps (log: cache/logs/lab.log)",
+            "[1/9] base system: cached",
+            "[2/9] users and groups ...",
+            "[2/9] users and groups: done in 12 s",
+            "[9/9] packing: failed after 1.0 s",
+        )
+        for name in ("lab.ini", "desk.ini")
+    ] + ["lab.ini: error: it broke", "lab.ini:   badly", "desk.ini: error: it broke", "desk.ini:   badly", "of none"]
+
+
+def test_json_says_of_which_recipe_an_event_is() -> None:
+    stream = io.StringIO()
+    display = JsonLines(stream)
+    for event in (*two_at_a_time(), e.Note(text="of none")):
+        display(event)
+    reported = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [each.get("recipe") for each in reported[:2]] == ["lab.ini", "desk.ini"]
+    assert "recipe" not in reported[-1]
+
+
 def test_verbose_shows_output_without_its_control_characters() -> None:
     lines = shown(Verbosity.VERBOSE).splitlines()
     assert f"  | {MARKUP}" in lines
@@ -101,11 +145,12 @@ def test_a_reader_that_is_gone_ends_no_build(display: object) -> None:
 PLAY = """
 import sys
 sys.path.insert(0, sys.argv[1])
-from test_displays import story
+from test_displays import story, two_at_a_time
 from vmgen_build.cli import common
 screen, bus = common.open_display(as_json=False, quiet=False, verbose=sys.argv[2] == "verbose")
+screen.side_by_side = sys.argv[2] == "several"
 with screen:
-    for event in story():
+    for event in two_at_a_time() if screen.side_by_side else story():
         bus.emit(event)
         print(type(screen).__name__, "rich.live" in sys.modules) if event.kind == "build-started" else None
 """
@@ -141,6 +186,28 @@ def test_a_terminal_gets_marks_and_a_live_line() -> None:
     assert "✗" in text
     assert "owned" not in text
     assert "\x1b[2J" not in text
+
+
+def test_of_several_recipes_each_has_a_live_line() -> None:
+    text = on_terminal("several")
+    live = [line for line in re.split(r"[\r\n]+", text) if "[2/9]" in line]
+    assert any("lab.ini: [2/9] users and groups" in line for line in live)
+    assert any("desk.ini: [2/9] users and groups" in line for line in live)
+    for name in ("lab.ini", "desk.ini"):
+        assert re.search(rf"✓.* {name}: users and groups", text)
+        assert re.search(rf"✗.* {name}: packing", text)
+    assert "\x1b[?25h" in text.rpartition("\x1b[?25l")[2], "the cursor is shown again"
+
+
+def test_nothing_else_is_written_into_the_live_lines() -> None:
+    stream = io.StringIO()
+    display = Terminal(stream, Verbosity.NORMAL, colour=False)
+    display(e.StepStarted(**STEP, recipe="lab.ini"))  # type: ignore[arg-type]
+    with display.paused():
+        before = stream.getvalue()
+        display.tick()
+        assert stream.getvalue() == before
+    display.close()
 
 
 def test_output_is_never_markup() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from vmgen_build.build import doctor
+from vmgen_build.build.requirements import other_base_requirements
 from vmgen_build.cli import main
 from vmgen_build.host import system
 
@@ -45,6 +46,8 @@ def test_one_command_mends_it(bare: Path, capsys: pytest.CaptureFixture[str]) ->
     assert {"lxc", "mmdebstrap", "zstd"} <= set(EVERYTHING.values())
     missing = {line.split()[1] for line in lines if line.startswith("MISSING")}
     assert missing == {*EVERYTHING, "root"}
+    (dnf,) = [line for line in lines if line.startswith("ok") and " dnf " in line]
+    assert "not here; it makes a base of Fedora or a relative; else an image server gives one" in dnf
     assert lines[0].split(maxsplit=2)[2] == "Debian GNU/Linux 12 (bookworm)"
     assert "debian-archive-keyring" not in commands[0]
 
@@ -61,6 +64,9 @@ def test_every_finding_of_a_host_that_has_every_program(
     for command, package in EVERYTHING.items():
         expected = {"good": True, "found": f"/usr/bin/{command}", "package": package, "advice": ""}
         assert found.pop(command) == expected, command
+    for requirement in other_base_requirements():
+        expected = {"good": True, "found": f"/usr/bin/{requirement.command}", "package": "", "advice": ""}
+        assert found.pop(requirement.command) == expected
     assert found.pop("root") == {
         "good": False,
         "found": "building and verifying need it",
@@ -80,7 +86,7 @@ def test_every_finding_of_a_host_that_has_every_program(
             "package": "",
             "advice": "",
         }
-    for what, listed in (("backends", "kvm, lxc, openvz, vmware"), ("places", "local, ssh")):
+    for what, listed in (("backends", "kvm, lxc, openvz, vmware"), ("places", "local, qemu, ssh, vsphere")):
         assert found.pop(what) == {"good": True, "found": listed, "package": "", "advice": ""}
     kernel = {what: (f["good"], f["found"], f["package"], f["advice"]) for what, f in found.items()}
     version = doctor.cgroup_version()

@@ -68,3 +68,33 @@ def test_programs_as_json(capsys: pytest.CaptureFixture[str]) -> None:
 def test_programs_of_another_system(capsys: pytest.CaptureFixture[str]) -> None:
     reported = json.loads(run(capsys, "programs", "vim", "--os", "fedora-40", "--json").splitlines()[0])
     assert reported["packages"] == ["vim-enhanced"]
+
+
+def test_what_is_missing_of_a_system(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = run(capsys, "programs", "--os", "fedora-42", "--missing").splitlines()
+    (mininet,) = (line for line in lines if line.startswith("mininet "))
+    assert mininet.split(maxsplit=3)[1:3] == ["network", "packages"] and "build it by [config] [[sources]]" in mininet
+    reported = [json.loads(line) for line in run(capsys, "programs", "gns3", "--missing", "--json").splitlines()]
+    assert [(hole["name"], hole["lacks"]) for hole in reported] == [("gns3", "packages")]
+    assert run(capsys, "programs", "vim", "--missing") == ""
+
+
+def test_programs_say_whether_they_were_checked_and_where_they_come_from(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(capsys, "programs", "vim").split()[:3] == ["vim", "devel", "2026-11"]
+    assert run(capsys, "programs", "vim", "--os", "ubuntu-24.04").split()[2] == "unchecked"
+    chrome = run(capsys, "programs", "google-chrome-stable").splitlines()[-2]
+    assert chrome.endswith("from https://dl.google.com/linux/chrome/deb/")
+
+
+def test_programs_of_a_recipes_own(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "mine.ini").write_text("[saluter]\npackages = hello\npackages.fedora = hello-fedora\n")
+    recipe = tmp_path / "r.ini"
+    recipe.write_text("[hardware]\nvm_id = a\nos = debian-13\n[config]\ncatalogue = mine.ini\n")
+    assert run(capsys, "programs", "saluter", "--recipe", str(recipe)).split() == [
+        "saluter",
+        "devel",
+        "unchecked",
+        "hello",
+    ]
+    assert "hello-fedora" in run(capsys, "programs", "saluter", "--recipe", str(recipe), "--os", "fedora-42")
+    assert "saluter" in run(capsys, "programs", "saluter", "--recipe", str(recipe), "--missing")

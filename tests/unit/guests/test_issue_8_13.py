@@ -24,7 +24,11 @@ class Executor(RootExecutor):
         supply = AptSupply(Request(parse_system("debian-12"), None, 0), (), (), b"")
         self.indexes = supply.indexes(cache, "state")
         self.site = SimpleNamespace(
-            supply=supply, store=Store(cache), plan=SimpleNamespace(epoch=0), indexes=lambda _: self.indexes
+            trusted=True,
+            supply=supply,
+            store=Store(cache),
+            plan=SimpleNamespace(epoch=0),
+            indexes=lambda _: self.indexes,
         )  # type: ignore[assignment]
         self.after, self.folder = (), cache / "tmp" / "guest"
         self.folder.mkdir(parents=True)

@@ -59,7 +59,6 @@ def called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     (root / "var/cache/apt/archives/new.deb").write_text("new")
     monkeypatch.setenv("PATH", f"{programs}:/usr/bin:/bin")
     monkeypatch.setattr(apt, "own", lambda _names: {"ARGUMENTS": str(tmp_path / "arguments"), "ROOT": str(root)})
-    monkeypatch.setattr(apt, "_keys", list)
     monkeypatch.setattr(apt, "keep_packages", lambda new, kept, _: shutil.copy(new / "new.deb", kept))
     monkeypatch.chdir(tmp_path)
     supply = AptSupply(Request(parse_system("debian-12-amd64"), None, 1), SOURCES, OPTIONS, b"")
@@ -87,8 +86,8 @@ def test_hooks_take_an_odd_cache_as_data(called: list[str], tmp_path: Path) -> N
 def test_a_mount_entry_takes_an_odd_path_as_one_field(tmp_path: Path) -> None:
     folder = tmp_path / "a b'$(x)\\c"
     (folder / "guest").mkdir(parents=True)
-    container = Container("tag", folder / "guest", folder / "root", folder / "run", "/run/vmgen", {})
-    lines = container._config(False, folder / "seccomp").splitlines()
+    container = Container("tag", folder / "guest", folder / "root", folder / "run", "/run/vmgen", {}, "amd64")
+    lines = container._config(False).splitlines()
     (entry,) = [line for line in lines if "rbind" in line]
     fields = entry.partition(" = ")[2].split(" ")
     assert len(fields) == 6

@@ -58,14 +58,15 @@ def test_links_in_a_circle_end(tree: Path) -> None:
     assert caught.value.errno == errno.ELOOP
 
 
-def test_what_is_no_regular_file_is_not_read(tree: Path) -> None:
+def test_what_is_no_regular_file_is_not_read(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     os.mkfifo(tree / "pipe")
     with socket.socket(socket.AF_UNIX) as server:
-        os.chdir(tree)
+        monkeypatch.chdir(tree)
         server.bind("socket")
     for name in ("pipe", "etc", "socket"):
-        with pytest.raises(OSError):
+        with pytest.raises(OSError) as caught:
             file_beneath(tree, name)
+        assert caught.value.errno == errno.EINVAL, "its kind is known before it is opened: open(2) says ENXIO"
 
 
 def test_a_file_over_its_limit_is_not_read(tree: Path) -> None:

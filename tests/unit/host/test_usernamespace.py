@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -45,3 +46,22 @@ def test_issue_8_1_a_host_without_these_users_says_what_to_do(monkeypatch: pytes
     monkeypatch.setattr(usernamespace, "FIRST_ID", 0xFFFFFFF0)
     with pytest.raises(HostError, match=r"has not the users .* add --trusted"), user_namespace():
         pass
+
+
+TWO = """\
+from contextlib import ExitStack
+from vmgen_build.host.usernamespace import user_namespace
+first, second = ExitStack(), ExitStack()
+words = [one.enter_context(user_namespace()) for one in (first, second)]
+first.close()
+print(words[1][1].partition("=")[2], flush=True)
+open(words[1][1].partition("=")[2]).close()
+second.close()
+"""
+
+
+@as_root
+def test_each_namespace_ends_by_itself_in_any_order() -> None:
+    """The second one's holder had the first one's pipe, and was waited for: for ever."""
+    ran = subprocess.run([sys.executable, "-c", TWO], timeout=60, stdout=subprocess.PIPE)
+    assert ran.returncode == 0 and ran.stdout.startswith(b"/proc/")

@@ -50,7 +50,8 @@ def texts(step: Step) -> list[str]:
     """The script and the files, but for the system's name, which a boot menu shows."""
     files = [file.content.decode() for file in step.files if file.content is not None]
     return [
-        re.sub("(lernstick|debian)[- ](7|12)", "SYSTEM", text, flags=re.IGNORECASE) for text in (step.script, *files)
+        re.sub("(lernstick|debian)[- ](7|12)|(?<=GRUB_DISTRIBUTOR=)[A-Z][a-z]+", "SYSTEM", text, flags=re.IGNORECASE)
+        for text in (step.script, *files)
     ]
 
 

@@ -46,7 +46,8 @@ BEFORE = 1
 another, by this number alone."""
 
 _EARLY = (
-    "kernel, initramfs, boot loader and tools stand before what is edited daily; the keyboard's step alone after it"
+    "kernel, initramfs, boot loader and tools stand before what is edited daily; the keyboard's step alone after it;"
+    " the machine's own step is of one template for all families, and its probe names GRUB's folder (issue 10)"
 )
 
 CHANGED: dict[str, str] = {
@@ -59,6 +60,22 @@ CHANGED: dict[str, str] = {
 
 USERS = "salts come from the passwords by scrypt, and a password's probe asks for its scheme alone (issue 8, item 10)"
 """Why the step `users`, and by its id all that follow it, is not what it was before; its script is."""
+
+
+PACKAGES = (
+    "installers give lines of sh in place of one command, for managers that need more than one; a program's probe"
+    " prints the first command, or the one that is missing (issue 10)"
+)
+"""Why the scripts and probes of packages, and by their ids all steps that follow, are not what they were before."""
+
+
+NETWORK = (
+    "ifupdown turns off what else would manage the network of a base; probes ask the running system (issue 10, item 6)"
+)
+"""Why the step `network`, and by its id all that follow it, is not what it was before."""
+
+EVERYTHING = "the recipe asks for a program of its own catalogue, too (issue 10)"
+"""Why the plans of everything.ini are not what they were before."""
 
 
 def recipes() -> Iterator[tuple[str, Path, list[str], Facts]]:

@@ -26,6 +26,15 @@ def test_what_is_written(sink: Plan, tmp_path: Path) -> None:
     assert json.loads((out / "plan.json").read_text())["id"] == sink.id
 
 
+def test_what_a_backend_adds_lies_beside_it(sink: Plan, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    written = export(sink, out, extra={"INSTALL": "read me\n", "config": "never"})
+    assert (out / "INSTALL").read_text() == "read me\n" and out / "INSTALL" in written
+    assert (out / "config").read_text() == sink.build_recipe["config"], "a plan's own file is never another"
+    with pytest.raises(ValueError, match="must be one plain file name"):
+        export(sink, out, extra={"../INSTALL": ""})
+
+
 def test_no_secret_is_written(sink: Plan, tmp_path: Path) -> None:
     users = next(step for step in sink.steps if step.name == "users")
     hashes = [line.split(":", 1)[1] for line in users.secrets["passwords"].reveal().split()]

@@ -76,6 +76,16 @@ def test_name_servers_stand_once_each_and_dhcp_leaves_them_alone(planned: Planne
     assert "dhclient-enter-hooks.d" in step.script
 
 
+def test_a_system_without_dhclient_has_the_same_settings_of_dhcpcd(planned: Planner) -> None:
+    sid = "[hardware]\nvm_id = lab\nos = debian-sid-amd64\n"
+    step = network_step(planned(head=sid))
+    assert texts(step)["dhcpcd.conf"] == "\ntimeout 15\n" and "dhclient.conf" not in texts(step)
+    assert "cat dhcpcd.conf >>/etc/dhcpcd.conf" in step.script and "dhclient" not in step.script
+    step = network_step(planned(BOTH, head=sid))
+    assert texts(step)["dhcpcd.conf"] == "\ntimeout 15\nnohook resolv.conf\n"
+    assert "dhclient" not in step.script
+
+
 def test_forwarding_is_a_sysctl_and_keeps_router_advertisements_for_dhcp(planned: Planner) -> None:
     assert texts(network_step(planned(BOTH)))["sysctl.conf"] == (
         "net.ipv4.ip_forward = 1\n-net.ipv6.conf.all.forwarding = 1\n-net/ipv6/conf/eth1/accept_ra = 2\n"

@@ -25,9 +25,16 @@ def test_the_starter_passes_with_every_profile(system: str, profile: str) -> Non
     assert recipe.warnings == ()
 
 
+def test_the_one_with_a_program_from_its_source() -> None:
+    recipe = load(RECIPES / "source.ini", strict=True)
+    assert recipe.warnings == () and recipe.config.sources["hello"].build == "autotools"
+
+
 def test_the_thesis_openvz_sample() -> None:
     recipe = load(RECIPES / "samples" / "thesis-openvz.ini")
-    assert [(p.where.line, p.code) for p in recipe.warnings] == [(3, "not-built"), (11, "multicast-mac"), (30, "slip")]
+    codes = [(p.where.line, p.code) for p in recipe.warnings]
+    assert codes[:2] == [(11, "multicast-mac"), (30, "slip")]
+    assert [code for _, code in codes[2:]] == ["no-desktop"] * 2
     caesar = recipe.users.users["user0"]
     assert (caesar.login, caesar.group, caesar.home_dir) == ("caesar", "julius", "/home/caesar")
     assert recipe.hardware.hdds["hdd0"].size == 2**30
@@ -38,7 +45,7 @@ def test_the_thesis_openvz_sample() -> None:
 def test_the_thesis_openvz_sample_can_be_built_on_debian() -> None:
     recipe = load(RECIPES / "samples" / "thesis-openvz.ini", ["hardware.os=debian-12"], strict=True)
     assert recipe.hardware.os.base
-    assert [p.code for p in recipe.warnings] == ["multicast-mac", "slip"]
+    assert [p.code for p in recipe.warnings] == ["multicast-mac", "slip", "no-desktop", "no-desktop"]
 
 
 def test_the_thesis_windows_sample() -> None:
@@ -71,18 +78,24 @@ def test_every_option_is_in_the_reference() -> None:
 def test_every_example_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The examples of the reference give no warning: each alone, in a recipe that has what it hangs on."""
     monkeypatch.chdir(tmp_path)
-    for name in ("motd.txt", "example.asc"):
+    for name in ("motd.txt", "example.asc", "example.repo"):
         Path(name).write_text("x")
+    Path("my-programs.ini").write_text("[greeter]\npackages = hello\n")
     Path("r.ini").write_text(
         "[hardware]\nvm_id = lab\nos = debian-12\n"
         "[[hdds]]\n[[[NAME]]]\n[[[[partitions]]]]\n[[[[[root]]]]]\nmount = /\nsize = 1G\n"
         "[network]\n[[eths]]\n[[[NAME]]]\naddress = 192.168.1.2\nnetwork = 24\n[[open_ports]]\n[[[NAME]]]\nport = 22\n"
         "[users]\n[[groups]]\n[[[NAME]]]\nname = students\n[[users]]\n[[[NAME]]]\nname = ana\n"
         "[config]\n[[files]]\n[[[NAME]]]\nsource = motd.txt\ndest = /x\n"
+        f"[[sources]]\n[[[NAME]]]\nurl = https://x.org/x.tgz\nsha256 = {'0' * 64}\nbuild = make\ncommands = x\n"
     )
     for option in reference.options():
         if option.example:
             sets = [f"{option.path}={option.example}"]
             if option.path == "config.repos.NAME.key":
                 sets.append("config.repos.NAME.url=https://x.org")
+            if option.path.startswith("hardware.base_"):
+                sets.append("hardware.base=https://x.org/root.tar.xz")
+            if option.path == "config.sources.NAME.script":
+                sets.append("config.sources.NAME.build=script")
             assert load(Path("r.ini"), sets).warnings == (), option.path

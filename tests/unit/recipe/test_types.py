@@ -96,7 +96,7 @@ BAD: list[tuple[Type[Any], list[str]]] = [
     (t.timezone, ["Mars/Base", "../etc/passwd", "Europe", "a b", "localtime", "posix/UTC", "tzdata.zi"]),
     (t.locale, ["en_US", "english", "en_US.UTF-8\n", "en_US.UTF-8;x", "en_RO.UTF-8", "de_DE.EURO"]),
     (t.keyboard, ["", "US", "us;", "us:"]),
-    (t.package_names, ["-y", "a b/c", "$(x)", "a=1"]),
+    (t.package_names, ["-y", "a b/c", "$(x)", "a=", "a=-1", "a=$x"]),
     (t.url, ["example.org", "gopher://x/", "http://", "http://x y/", "https://x:99999/", "https://[x/"]),
     (t.repo_line, ["deb", "rpm http://x y z", "deb http://x bookworm", "deb http://x a b\nrm"]),
     (

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from vmgen_build.bases import ostemplate
+from vmgen_build.bases import ostemplate, states
 from vmgen_build.bases.apt import archive
 from vmgen_build.bases.apt.archive import AptSource
 from vmgen_build.bases.apt.cache import lists_folder, packages_folder
@@ -43,7 +43,7 @@ def neighbours(cache: Path, name: str) -> Path:
 def release_record(cache: Path) -> str:
     """The name under which the state of MAIN is remembered."""
     archive.remember(cache, "x.json", {"asked": time.time(), "digest": "d", "date": 1})
-    assert archive._known_release(cache, "x.json") is not None
+    assert states._known(cache, "x.json") is not None
     return "x.json"
 
 
@@ -73,7 +73,7 @@ def test_issue_8_13_a_fact_that_is_no_file_is_none(cache: Path) -> None:
 def test_issue_8_13_a_fact_that_is_no_sense_is_none(cache: Path, text: str) -> None:
     name = release_record(cache)
     (cache / "facts" / name).write_text(text)
-    assert archive._known_release(cache, name) is None
+    assert states._known(cache, name) is None
 
 
 @pytest.mark.parametrize("uri", ["[trusted=yes] http://evil.example/debian", "http://a/debian b", "ftp://a/debian"])

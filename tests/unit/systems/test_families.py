@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -10,9 +11,11 @@ from dataclasses import replace
 import pytest
 
 from vmgen_build import plugins
-from vmgen_build.catalogue.programs import Program, resolve
+from vmgen_build.catalogue.catalogue import known_programs
+from vmgen_build.catalogue.programs import Program
 from vmgen_build.errors import VmgenError
-from vmgen_build.installers import GuestFile, Installer, Source, installer_for
+from vmgen_build.installers import Installer, Manner, Placement, Source, installer_for
+from vmgen_build.installers.base import PLAIN
 from vmgen_build.systems import Archive, Distribution, Family, System, debian, families
 from vmgen_build.systems.model import WRITERS
 from vmgen_build.systems.parse import known_systems, parse_system
@@ -30,6 +33,15 @@ MADE_UP = Distribution(
     archives={
         "": (Archive(name="lernstick", uri="https://deb.example.org/lernstick", suites=("{codename}", "extra")),)
     },
+)
+
+
+UBUNTUS = (
+    ("20.04", "focal", "http://archive.ubuntu.com/ubuntu"),
+    ("22.04", "jammy", "http://archive.ubuntu.com/ubuntu"),
+    ("25.04", "plucky", "http://old-releases.ubuntu.com/ubuntu"),
+    ("26.04", "resolute", "http://archive.ubuntu.com/ubuntu"),
+    ("26.04-arm64", "resolute", "http://ports.ubuntu.com/ubuntu-ports"),
 )
 
 
@@ -80,12 +92,73 @@ def test_ranks_and_distributions_are_not_shared() -> None:
             ],
         ),
         ("debian-sid", [("http://deb.debian.org/debian", ("sid",))]),
-        ("fedora-42", []),
+        *(
+            (f"ubuntu-{version}", [(uri, (name, f"{name}-updates", f"{name}-security"))])
+            for version, name, uri in UBUNTUS
+        ),
+        (
+            "fedora-42-arm64",
+            [
+                (
+                    "https://dl.fedoraproject.org/pub/fedora/linux",
+                    ("releases/42/Everything/aarch64/os", "updates/42/Everything/aarch64"),
+                )
+            ],
+        ),
+        ("fedora-14", []),
+        (
+            "rocky-9.4-amd64",
+            [("https://dl.rockylinux.org/pub/rocky", ("9.4/BaseOS/x86_64/os", "9.4/AppStream/x86_64/os"))],
+        ),
         ("win11", []),
     ],
 )
 def test_a_system_knows_its_archives(name: str, archives: list[tuple[str, tuple[str, ...]]]) -> None:
     assert [(archive.uri, archive.suites) for archive in parse_system(name).archives] == archives
+
+
+@pytest.mark.parametrize(
+    ("name", "there", "missing"),
+    [
+        ("debian-11", "isc-dhcp-client", "usr-is-merged"),
+        ("debian-12", "usr-is-merged", "dhcpcd-base"),
+        ("debian-13", "isc-dhcp-client", "dhcpcd-base"),
+        ("debian-sid", "dhcpcd-base", "isc-dhcp-client"),
+        ("ubuntu-22.04", "isc-dhcp-client", "usr-is-merged"),
+        ("ubuntu-24.04", "dhcpcd-base", "isc-dhcp-client"),
+    ],
+)
+def test_a_version_has_base_packages_of_its_own(name: str, there: str, missing: str) -> None:
+    packages = parse_system(name).base_packages
+    assert there in packages and missing not in packages and "" not in packages
+    assert {"systemd-sysv", "ifupdown", "ca-certificates"} <= set(packages)
+
+
+@pytest.mark.parametrize("family", families(), ids=lambda family: family.name)
+def test_what_was_tried_is_of_versions_and_architectures_that_there_are(family: Family) -> None:
+    for row in family.distributions:
+        for one in row.tried:
+            assert one.how in ("real", "emulated", "look-alike", "rendered")
+            for system in (parse_system(f"{row.name}-{v}-{a}") for v in one.versions for a in one.arches):
+                assert system.version in one.versions and system.arch in one.arches and not system.unbuilt
+            assert re.fullmatch(r"20\d\d-\d\d", one.when)
+
+
+@pytest.mark.parametrize(
+    ("name", "refused"),
+    [
+        ("ubuntu-24.04-i386", True),
+        ("ubuntu-18.04-i386", False),
+        ("ubuntu-24.04-arm64", False),
+        ("arch-i386", True),
+        ("arch-amd64", False),
+        ("debian-13-i386", False),
+    ],
+)
+def test_some_archives_have_no_whole_system_of_an_architecture(name: str, refused: bool) -> None:
+    system = parse_system(name)
+    assert bool(system.unbuilt) is refused
+    assert not (refused and system.base)
 
 
 def test_a_distribution_of_others_is_known_while_it_is_there(made_up: Family) -> None:
@@ -101,7 +174,7 @@ def test_a_distribution_of_others_is_known_while_it_is_there(made_up: Family) ->
 
 def test_its_programs_are_those_of_the_version_that_it_is_made_from(made_up: Family) -> None:
     def packages(program: str, system: str) -> tuple[str, ...]:
-        found = resolve(program, None, parse_system(system))
+        found = known_programs().resolve(program, None, parse_system(system))
         assert isinstance(found, Program)
         return found.packages
 
@@ -120,8 +193,26 @@ def test_its_canonical_sources_are_its_own(made_up: Family) -> None:
 class Portage(Installer):
     """An installer of others."""
 
-    def install(self, packages: Sequence[str], recommends: bool = False) -> list[str]:
-        return ["emerge", *packages]
+    def install(self, packages: Sequence[str], manner: Manner = PLAIN) -> str:
+        return f"emerge {shlex.join(packages)}\n"
+
+    def install_files(self, paths: Sequence[str], manner: Manner = PLAIN) -> str:
+        raise ValueError("packages are sources")
+
+    def remove(self, packages: Sequence[str]) -> str:
+        return f"emerge -C {shlex.join(packages)}\n"
+
+    def hold(self, packages: Sequence[str]) -> str:
+        return "true\n"
+
+    def on_hold(self, packages: Sequence[str]) -> str:
+        return "true\n"
+
+    def remove_unneeded(self) -> str:
+        return "emerge --depclean\n"
+
+    def owners(self) -> str:
+        return "qfile\n"
 
     def is_installed(self, packages: Sequence[str]) -> str:
         return "true\n"
@@ -129,8 +220,8 @@ class Portage(Installer):
     def list_installed(self) -> str:
         return "qlist -Iv"
 
-    def repository(self, source: Source, system: System) -> tuple[GuestFile, ...]:
-        return ()
+    def repository(self, source: Source, system: System) -> Placement:
+        return Placement(())
 
     def canonical_sources(self, system: System) -> tuple[str, str]:
         return "/etc/portage/repos.conf", ""

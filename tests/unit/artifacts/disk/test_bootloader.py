@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from vmgen_build.artifacts.disk.bootloader import FOLDER, install
+from vmgen_build.artifacts.disk.bootloader import FOLDERS, install
 from vmgen_build.errors import BuildError
 from vmgen_build.recipe.partitioning import MIB
 
 
 def root(folder: Path, core: bytes, boot: bytes = b"\xeb\x63" + bytes(508) + b"\x55\xaa") -> Path:
-    (folder / FOLDER).mkdir(parents=True)
-    (folder / FOLDER / "boot.img").write_bytes(boot)
-    (folder / FOLDER / "core.img").write_bytes(core)
+    (folder / FOLDERS[0]).mkdir(parents=True)
+    (folder / FOLDERS[0] / "boot.img").write_bytes(boot)
+    (folder / FOLDERS[0] / "core.img").write_bytes(core)
     return folder
 
 
@@ -63,8 +63,8 @@ def test_issue_8_3_a_boot_loader_may_be_a_link_within_the_root_and_has_a_limit(t
     image = tmp_path / "disk"
     image.write_bytes(bytes(MIB))
     inside = root(tmp_path / "root", b"core" * 200)
-    (inside / FOLDER / "core.img").rename(inside / "core")
-    (inside / FOLDER / "core.img").symlink_to("/core")
+    (inside / FOLDERS[0] / "core.img").rename(inside / "core")
+    (inside / FOLDERS[0] / "core.img").symlink_to("/core")
     install(image, inside)
     assert b"core" * 100 in image.read_bytes()
     (inside / "core").write_bytes(bytes(5 * 10**6))

@@ -206,7 +206,12 @@ def test_too_many_cd_drives_are_refused(machine: Make) -> None:
         ("debian-12", "amd64", 4, 96, "otherLinux64Guest"),
         ("ubuntu-24.04", "amd64", 13, 94, "ubuntu64Guest"),
         ("ubuntu-24.04", "i386", 13, 93, "ubuntuGuest"),
-        ("fedora-42", "amd64", 20, 101, "otherLinux64Guest"),
+        ("fedora-42", "amd64", 13, 101, "fedora64Guest"),
+        ("centos-9", "amd64", 18, 107, "centos9_64Guest"),
+        ("centos-10", "amd64", 13, 107, "centos7_64Guest"),
+        ("rhel-9.4", "amd64", 14, 80, "rhel8_64Guest"),
+        ("rocky-9", "amd64", 20, 80, "rockylinux_64Guest"),
+        ("almalinux-9", "amd64", 18, 80, "rhel9_64Guest"),
         ("arch-rolling", "i386", 20, 36, "otherLinuxGuest"),
     ],
 )

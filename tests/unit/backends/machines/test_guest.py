@@ -8,110 +8,28 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.unit.backends.machines.parts import (
+    DISKS,
+    ROOT,
+    Recipes,
+    early,
+    files_of,
+    late,
+    probes_of,
+    steps_of,
+    uuid_of,
+)
 from vmgen_build.backends.machines import files as vmfiles
-from vmgen_build.backends.machines.guest import vm_packages, vm_probes, vm_steps
 from vmgen_build.errors import RecipeError
-from vmgen_build.plan.context import guest_renderer
-from vmgen_build.plan.machine import Machine, machine_of
-from vmgen_build.plan.model import Part, Plan, Probe, Step
+from vmgen_build.plan.machine import machine_of
+from vmgen_build.plan.model import Part, Plan
 from vmgen_build.plan.planner import make_plan
 from vmgen_build.plan.text.render import Renderer
-from vmgen_build.recipe.load import load
 from vmgen_build.recipe.recipe import Recipe
-
-Recipes = Callable[..., Recipe]
-
-ROOT = "[[[[[root]]]]]\nfs = {fs}\nsize = 2G\nmount = /\n"
-DISKS = """
-[[hdds]]
-[[[hdd0]]]
-size = 8G
-controller = pvscsi
-[[[[partitions]]]]
-[[[[[boot]]]]]
-fs = ext2
-size = 256
-mount = /boot/
-[[[[[root]]]]]
-fs = ext4
-size = 2G
-mount = /
-label = it's "$(id)"
-[[[[[more]]]]]
-type = extended
-[[[[[swap]]]]]
-type = logical
-fs = swap
-size = 256
-[[[[[data]]]]]
-type = logical
-size = 1G
-mount = /srv/my data
-[[[[[old]]]]]
-type = logical
-fs = ext3
-size = 100
-[[[hdd1]]]
-type = sata
-size = 2G
-[[[[partitions]]]]
-[[[[[win]]]]]
-fs = ntfs
-size = 500
-mount = /srv
-[[[[[tree]]]]]
-fs = btrfs
-size = 500
-mount = /home
-[[[[[usb]]]]]
-fs = vfat
-mount = /media/usb
-label = STICK
-[[eths]]
-[[[eth0]]]
-hw_addr = 00:50:56:00:00:10
-[[[lan]]]
-hw_addr = 00:50:56:00:00:11
-"""
-
-
-@pytest.fixture
-def recipe(tmp_path: Path) -> Recipes:
-    def make(hardware: str = "", rest: str = "", system: str = "debian-12-amd64") -> Recipe:
-        path = tmp_path / "lab.ini"
-        path.write_text(f"[hardware]\nvm_id = lab\nos = {system}\n{hardware}\n{rest}\n")
-        return load(path)
-
-    return make
-
-
-def early(recipe: Recipe, hypervisor: str = "vmware", templates: Path | None = None) -> tuple[Step, ...]:
-    return vm_packages(recipe, machine_of(recipe), guest_renderer(recipe, templates), hypervisor)
-
-
-def late(recipe: Recipe) -> tuple[Step, ...]:
-    return vm_steps(recipe, guest_renderer(recipe, None))
-
-
-def probes_of(recipe: Recipe) -> tuple[Probe, ...]:
-    return vm_probes(machine_of(recipe), recipe.hardware.os.family, guest_renderer(recipe, None))
-
-
-def steps_of(recipe: Recipe) -> dict[str, Step]:
-    return {step.name: step for step in early(recipe)}
-
-
-def files_of(recipe: Recipe) -> dict[str, str]:
-    return {f.name: (f.content or b"").decode() for f in steps_of(recipe)["machine"].files}
-
-
-def uuid_of(machine: Machine, option: str) -> str:
-    return next(v.uuid for _, v in machine.volumes() if v.option == option)
 
 
 def lines_of(text: str) -> list[str]:
@@ -216,8 +134,12 @@ def test_the_packages_are_those_of_the_file_systems_in_use(recipe: Recipes) -> N
         ("debian-12-arm64", "", "virtual machines of arm64 are not made by this version; write debian-12-amd64"),
         ("debian-13-i386", "", "debian-13 has no kernel for i386; write debian-13-amd64, or debian-12-i386"),
         ("debian-12-i386", "firmware = efi", "an i386 kernel does not start from 64-bit EFI"),
-        ("fedora-42", "", "'fedora-42' is known, but this version makes virtual machines of Debian only"),
-        ("winxppro", "", "this version makes virtual machines of Debian only"),
+        ("fedora-30", "", "no virtual machines of fedora-30 are made, but of fedora-38 on; write fedora-38"),
+        ("centos-7", "", "no virtual machines of centos-7 are made, but of centos-9 on; write centos-9"),
+        ("scientific-6", "", "no virtual machines of scientific-6 are made; write debian-12"),
+        ("fedora-42-arm64", "", "virtual machines of arm64 are not made by this version; write fedora-42-amd64"),
+        ("opensuse-15.6", "", "'opensuse-15.6' is known, but this version makes no virtual machines of it"),
+        ("winxppro", "", "of debian or ubuntu or fedora or centos or rocky or almalinux"),
     ],
 )
 def test_what_cannot_boot_is_refused_at_its_line(recipe: Recipes, system: str, hardware: str, reason: str) -> None:

@@ -19,10 +19,11 @@ import pytest
 
 from tests.unit.gpgkeys import Keys
 from vmgen_build import limits
-from vmgen_build.bases.apt import archive, fetch
+from vmgen_build.bases import fetch, states
+from vmgen_build.bases.apt import archive
 from vmgen_build.bases.apt.archive import AptSource, release_of
-from vmgen_build.bases.apt.release import Release
 from vmgen_build.bases.apt.supply import AptSupply, _sources_of
+from vmgen_build.bases.states import State
 from vmgen_build.bases.supply import Request
 from vmgen_build.errors import BuildError, HostError
 from vmgen_build.recipe.sections.config import Repository
@@ -116,7 +117,7 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return lines
 
 
-def asked(mirror: Mirror, keys: Keys, cache: Path, *, named: bool = False, suite: str = "sid") -> Release:
+def asked(mirror: Mirror, keys: Keys, cache: Path, *, named: bool = False, suite: str = "sid") -> State:
     return release_of(AptSource(mirror.url, suite, keyring=str(keys.keyring), named=named), "amd64", cache)
 
 
@@ -130,7 +131,7 @@ def test_it_is_asked_for_once_an_hour(mirror: Mirror, tmp_path: Path, monkeypatc
     assert release_of(source, "amd64", tmp_path) == first
     assert mirror.asked == ["/debian/dists/bookworm/InRelease"]
     assert first.date == 1783764997
-    monkeypatch.setattr(archive, "FRESH", 0.0)
+    monkeypatch.setattr(states, "FRESH", 0.0)
     release_of(source, "amd64", tmp_path)
     assert len(mirror.asked) == 2
 
@@ -177,7 +178,7 @@ def test_offline_takes_what_is_known_and_says_when_nothing_is(
     with pytest.raises(BuildError, match="run once without --offline"):
         release_of(source, "amd64", tmp_path, offline=True)
     known = release_of(source, "amd64", tmp_path)
-    monkeypatch.setattr(archive, "FRESH", 0.0)
+    monkeypatch.setattr(states, "FRESH", 0.0)
     assert release_of(source, "amd64", tmp_path, offline=True) == known
 
 
@@ -318,7 +319,7 @@ def test_issue_8_15_an_archive_does_not_go_back(
     mirror: Mirror, tmp_path: Path, keys: Keys, settings: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An old InRelease, signed as well as the new one, would keep old layers current."""
-    monkeypatch.setattr(archive, "FRESH", 0.0)
+    monkeypatch.setattr(states, "FRESH", 0.0)
     now = time.time()
     mirror.text = keys.signed(dated(now))
     asked(mirror, keys, tmp_path)

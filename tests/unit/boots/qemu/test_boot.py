@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import socket
-import threading
 from pathlib import Path
 
 import pytest
 
-from vmgen_build.boots.qemu.boot import SKIPPED, Mute, _unplug
-from vmgen_build.boots.qemu.host import _has_kvm
+from vmgen_build.boots.qemu.boot import SKIPPED, Mute
 from vmgen_build.boots.qemu.net import joined
 from vmgen_build.errors import BuildError
+from vmgen_build.guests.qemu.host import _has_kvm
 from vmgen_build.plan.machine import Nic
 
 
@@ -41,22 +39,3 @@ def test_a_machine_that_cannot_be_spoken_to_skips_every_question(tmp_path: Path)
     )
     with pytest.raises(BuildError, match=r"cannot read /etc/fstab .*: its root is odd"):
         Mute("its root is odd").get("/etc/fstab", tmp_path / "x")
-
-
-def test_qmp_errors_are_reported() -> None:
-    ours, theirs = socket.socketpair()
-
-    def qemu() -> None:
-        theirs.sendall(b'{"QMP": {}}\n')
-        theirs.recv(1000)
-        theirs.sendall(b'{"event": "RESUME"}\n{"return": {}}\n')
-        theirs.recv(1000)
-        theirs.sendall(b'{"error": {"class": "DeviceNotFound", "desc": "Device \'nic3\' not found"}}\n')
-
-    other = threading.Thread(target=qemu)
-    other.start()
-    with pytest.raises(ValueError, match="Device 'nic3' not found"):
-        _unplug(ours, [3])
-    other.join()
-    ours.close()
-    theirs.close()

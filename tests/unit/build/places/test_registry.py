@@ -32,6 +32,7 @@ from vmgen_build.guests.node.lxcnode import LxcDriver
 from vmgen_build.guests.node.vzctl import VzDriver
 from vmgen_build.guests.runners import LocalRunner
 from vmgen_build.host.programs import Requirement
+from vmgen_build.host.tls import Trust
 from vmgen_build.plan.bases import OsTemplate
 from vmgen_build.plan.context import Facts
 from vmgen_build.plan.model import Plan
@@ -85,7 +86,7 @@ def recipe(tmp_path: Path) -> Recipe:
 
 
 def test_the_places_that_there_are() -> None:
-    assert schemes() == ("here", "local", "ssh")
+    assert schemes() == ("here", "local", "qemu", "ssh", "vsphere")
     assert place_class("") is HerePlace
     assert place_class("local") is NodePlace
     assert place_class("ssh://root@node") is NodePlace
@@ -95,7 +96,7 @@ def test_the_places_that_there_are() -> None:
     ("host", "reason"),
     [
         ("ssg://node", "there is no place of the kind 'ssg'; did you mean 'ssh'?"),
-        ("ftp://ops:canary@node", "there is no place of the kind 'ftp'; there are local, ssh"),
+        ("ftp://ops:canary@node", "there is no place of the kind 'ftp'; there are local, qemu, ssh, vsphere"),
         ("node", "did you mean 'ssh://node'?"),
         ("here", "did you mean 'ssh://here'?"),
         ("registry", "did you mean 'ssh://registry'?"),
@@ -130,13 +131,60 @@ def test_each_option_is_for_its_place(tmp_path: Path) -> None:
     for wrong in (
         {"build_address": "10.0.0.1"},
         {"accept_new_host_key": True},
-        {"ostemplate": replace(here.ostemplate, name="x")},
     ):
         with pytest.raises(UsageError, match="which --host names"):
             place_at(replace(here, **wrong)).check_options()
     place_at(replace(here, on_error="shell")).check_options()
+    for host in ("", "local", "ssh://node"):
+        for trust in (Trust(tmp_path), Trust(thumbprint="AB"), Trust(insecure=True)):
+            with pytest.raises(UsageError, match="only for a vSphere server"):
+                place_at(replace(here, host=host, trust=trust)).check_options()
+    vsphere = replace(here, host="vsphere://vcenter")
+    place_at(replace(vsphere, trust=Trust(tmp_path, "AB"))).check_options()
+    with pytest.raises(UsageError, match="--insecure does not: give one alone"):
+        place_at(replace(vsphere, trust=Trust(tmp_path, insecure=True))).check_options()
+    with pytest.raises(UsageError, match="only for a node"):
+        place_at(replace(vsphere, accept_new_host_key=True)).check_options()
     with pytest.raises(UsageError, match="take: --on-error keep"):
         place_at(replace(here, host="local", on_error="shell")).check_options()
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["-b", "lxc"], "no image of lxc; take -b vmware"),
+        (["-b", "vmware", "-b", "kvm"], "no image of kvm; take -b vmware"),
+        (["-b", "vmware", "--on-error", "shell"], "take: --on-error keep"),
+        (["-b", "vmware", "--map", "nat"], "write it as TYPE=NETWORK"),
+    ],
+)
+def test_what_no_vsphere_server_builds_is_refused_before_it_is_asked(
+    words: list[str], reason: str, recipe: Recipe, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["build", str(recipe.path), *words, "--host", "vsphere://root@vcenter.invalid"]
+    assert main.run([*command, "-o", str(tmp_path / "out"), "--cache", str(tmp_path / "cache")]) == 2
+    assert reason in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["lab.ini"]
+
+
+def test_placements_are_for_a_vsphere_server_alone(
+    recipe: Recipe, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words in (["--datastore", "x"], ["--pool", "x"], ["--folder", "x"], ["--map", "nat=x"]):
+        assert main.run(["build", str(recipe.path), *words, "--cache", str(tmp_path / "cache")]) == 2
+        assert f"{words[0]}: only for a vSphere server" in capsys.readouterr().err
+
+
+def test_the_options_of_tls_are_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for words, reason in (
+        (["--thumbprint", "ab" * 20], "--thumbprint: that is a SHA-1 thumbprint"),
+        (["--insecure"], "only for a vSphere server"),
+        (["--host", "vsphere://vcenter", "--insecure", "--thumbprint", "ab" * 32], "give one alone"),
+        (["--host", "vsphere://root:canary@vcenter"], "a password does not belong there"),
+    ):
+        assert main.run(["doctor", *words, "--cache", str(tmp_path)]) == 2
+        text = capsys.readouterr().err
+        assert reason in text and "canary" not in text
 
 
 def commands(place: Place, plan: Plan, look: Look) -> set[str]:

@@ -20,7 +20,7 @@ def test_an_own_template_stands_for_the_shipped_one_and_others_stay(tmp_path: Pa
     renderer = write(tmp_path, "#!/bin/sh\necho mine {{ interpreter }}\n", "linux/script.sh.j2")
     assert renderer.sh("linux/script.sh.j2", interpreter="a b") == "#!/bin/sh\necho mine 'a b'\n"
     assert "debconf-set-selections" in renderer.sh(
-        "linux/debian/packages.sh.j2", install=["i"], debconf=["d"], units=[], setup=[]
+        "linux/packages.sh.j2", install="i", debconf=["d"], units=[], setup=[]
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -145,3 +146,17 @@ def test_the_nodes_own_os_template_stays_the_base(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(Bare, "os_template_digest", lambda self, name: "0" * 64)
     look = place_in(tmp_path).look(recipe, backend_named("openvz"), Facts())
     assert (look.facts.os_template, look.facts.node, look.needs_address) == ("debian-12-x86_64", "", True)
+
+
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="the node is this host, and of amd64")
+def test_a_node_whose_kernel_runs_no_such_programs_is_refused_at_the_line_of_os(tmp_path: Path) -> None:
+    place = place_in(tmp_path, OnLxcNode)
+    recipe = recipe_of(tmp_path, "")
+    for arch, refused in (("arm64", True), ("i386", False), ("amd64", False)):
+        path = recipe.path
+        path.write_text(f"[hardware]\nvm_id = lab\nos = debian-12-{arch}\n")
+        if not refused:
+            place.look(load(path), backend_named("openvz"), Facts())
+            continue
+        with pytest.raises(RecipeError, match=r"lab\.ini:3: \[hardware\] os: .* runs no arm64 programs, .* x86_64"):
+            place.look(load(path), backend_named("openvz"), Facts())

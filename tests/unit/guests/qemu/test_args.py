@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import pairwise
@@ -9,8 +10,8 @@ from types import MappingProxyType
 
 import pytest
 
-from vmgen_build.boots.qemu.args import Power, Wiring, arguments, board_of, reduced, replaced
 from vmgen_build.errors import BuildError
+from vmgen_build.guests.qemu.args import Power, Wiring, arguments, board_of, reduced, replaced
 from vmgen_build.plan.machine import CdDrive, Drive, Machine, Nic, Volume
 
 GIB = 1 << 30
@@ -192,3 +193,34 @@ def test_issue_8_16_qemu_gets_open_files_and_a_filter_of_system_calls() -> None:
     assert given(argv, "-sandbox") == ["on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"]
     assert given(argv, "-name") == ["a,,b"]
     assert not [word for word in argv if "/" in word and "/dev/fdset/" not in word]
+
+
+def test_images_above_each_other_are_named_here_and_not_by_them() -> None:
+    made = arguments(machine(), Wiring(((20, 21, 22),), {}, None, (), 5, 7, 9), ROOMY)
+    nodes = [json.loads(value) for word, value in pairwise(made) if word == "-blockdev"]
+    assert [(node["node-name"], node["backing"], node["read-only"]) for node in nodes] == [
+        ("disk0-1", None, True),
+        ("disk0-2", "disk0-1", True),
+        ("disk0", "disk0-2", False),
+    ]
+    assert [node["file"]["filename"] for node in nodes] == ["/dev/fdset/20", "/dev/fdset/21", "/dev/fdset/22"]
+    assert [value for word, value in pairwise(made) if word == "-add-fd"] == [
+        f"fd={number},set={number}" for number in (20, 21, 22, 5)
+    ]
+
+
+def test_without_taps_qemu_stands_between_the_machine_and_the_network() -> None:
+    nic = Nic(name="build", hw_addr="52:54:00:00:00:01", type="nat", adapter="e1000", bridge=None, connected=True)
+    made = arguments(machine(nics=(nic,)), Wiring((20,), {}, None, None, 5, 7, 9), ROOMY)
+    joined = next(value for word, value in pairwise(made) if word == "-netdev")
+    assert joined.startswith("user,id=net0,") and "fd=" not in joined
+
+
+def test_a_user_s_machine_is_reached_from_this_host_alone() -> None:
+    nic = Nic(name="build", hw_addr="52:54:00:00:00:01", type="nat", adapter="e1000", bridge=None, connected=True)
+    wiring = Wiring((20,), {}, None, None, 5, 7, 9, forwards=True, guest_agent=11)
+    made = arguments(machine(nics=(nic,)), wiring, ROOMY)
+    joined = next(value for word, value in pairwise(made) if word == "-netdev")
+    assert joined.endswith(",hostfwd=tcp:127.0.0.1:0-:22")
+    assert "socket,id=guest-agent,fd=11" in made and 11 in wiring.fds
+    assert "virtserialport,chardev=guest-agent,name=org.qemu.guest_agent.0" in made

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from vmgen_build.boots.qemu.console import Console
+from vmgen_build.guests.qemu.console import Console
 from vmgen_build.host.bounds import bounded
 from vmgen_build.limits import CONSOLE, Limit
 
@@ -20,6 +20,7 @@ from vmgen_build.limits import CONSOLE, Limit
         (b"\x1b[2J\x1b[01;01HUEFI Interactive Shell v2.2\r\n", "firmware"),
         (b"error: no such device: 42df.\r\nEntering rescue mode...\r\n\x1b[24;1Hgrub rescue> ", "boot loader"),
         (b"\x1b[4;1H   Minimal BASH-like line editing is supported.\x1b[9;1Hgrub> ", "boot loader"),
+        (b"\x1b[4;1H device or file completions.\x1b[9;1Hgru\x1b[9;4Hb> ", "boot loader"),
         (b"[    1.2] Kernel panic - not syncing: VFS: Unable to mount root fs\r\n", "kernel panicked"),
         (b"ALERT!  UUID=42df does not exist.  Dropping to a shell!\r\n", "root file system"),
         (b"You are in emergency mode. After logging in, type ...\r\n", "emergency"),
