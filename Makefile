@@ -10,9 +10,12 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 RECIPE := recipes/lab.ini
 OUTPUT := output
-TEST_PACKAGES := shellcheck dash iptables fdisk e2fsprogs qemu-utils btrfs-progs dosfstools mtools ntfs-3g xfsprogs \
-    qemu-system-x86 ovmf seabios ipxe-qemu libvmdk-utils virt-v2v libvirt-clients libxml2-utils \
-    golang-go golang-github-vmware-govmomi-dev p7zip-full python3-libvmdk openssh-server gnupg gpgv util-linux grub-common git rsync
+UNIT_PACKAGES := shellcheck dash iptables fdisk e2fsprogs qemu-utils btrfs-progs dosfstools mtools ntfs-3g xfsprogs \
+    libvmdk-utils libxml2-utils p7zip-full python3-libvmdk openssh-server gnupg gpgv util-linux grub-common git rsync \
+    qemu-user-static squashfs-tools squashfs-tools-ng lz4 bzip2 openssl libcap2-bin wget
+TEST_PACKAGES := $(UNIT_PACKAGES) qemu-system-x86 ovmf seabios ipxe-qemu virt-v2v libvirt-clients \
+    golang-go golang-github-vmware-govmomi-dev skopeo umoci \
+    dnf zypper pacman-package-manager arch-install-scripts makepkg
 
 # What a build needs: a program or file (- for none to be looked for), Debian's package that brings it, and why.
 define NEEDS
@@ -68,20 +71,23 @@ missing=; while read -r what package why; do \
 	fi >&2
 endef
 
-.PHONY: help setup image check lint unit integration containers machines nodes hosts fuzz test chaos limits clean distclean
+.PHONY: help setup image check lint unit integration base containers machines nodes hosts distros builds fuzz test
+.PHONY: chaos limits clean distclean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 setup: host-packages $(STAMP) ## install what is needed: Debian packages, then .venv
 
-.PHONY: host-packages test-packages
+.PHONY: host-packages unit-packages test-packages
 host-packages:
 	@if $(HAS_APT); then $(call install_missing,$$(cut -d ' ' -f 2 <<<"$$NEEDS")); else $(list_missing); fi
 
-test-packages:
-	@if $(HAS_APT); then $(call install_missing,$(TEST_PACKAGES)); \
-	else echo "This host has no apt-get. The tests need what these packages of Debian hold: $(TEST_PACKAGES)" >&2; fi
+unit-packages: PACKAGES = $(UNIT_PACKAGES)
+test-packages: PACKAGES = $(TEST_PACKAGES)
+unit-packages test-packages:
+	@if $(HAS_APT); then $(call install_missing,$(PACKAGES)); \
+	else echo "This host has no apt-get. The tests need what these packages of Debian hold: $(PACKAGES)" >&2; fi
 
 # Made anew each time: folders that an earlier installation left would hide the package.
 $(STAMP): pyproject.toml setup.cfg setup.py | host-packages
@@ -100,32 +106,34 @@ lint: setup ## style and types
 
 check: lint unit ## what needs no container: style, types, unit tests
 
-unit: setup test-packages ## tests that need no container
-	$(BIN)/pytest -q -n 2 -m 'not integration'
+unit: setup unit-packages ## tests that need no container
+	$(BIN)/pytest -q -n 2 tests/unit tests/fuzz
 
-integration: setup test-packages ## tests that build and boot real containers and machines; root
-	$(MAKE) --no-print-directory --jobs=4 --keep-going --output-sync=target machines nodes hosts containers
+integration: setup test-packages base ## tests that build and boot real containers and machines; root
+	$(MAKE) --no-print-directory --jobs=6 --keep-going --output-sync=target $(GROUPS_OF_TESTS)
 
-# Runs side by side, each with a cache of its own: many of these tests wait for something to boot. The longest goes first.
-containers machines nodes hosts: | setup test-packages
-containers:
-	nice -n 15 $(BIN)/pytest -q --durations=10 -m 'integration and not machine and not node and not host'
+# What most tests begin with is made once: a cache of theirs that is empty begins with it.
+base: | setup test-packages
+	@out=$$(mktemp -d); trap 'rm -rf "$$out"' EXIT; echo "making the base of the tests"; \
+	    $(BIN)/vmgen-build -q --cache .testcache/base --compression none -o "$$out" tests/integration/recipes/plain.ini >/dev/null
 
-machines:
-	VMGEN_TEST_CACHE=cache/machines $(BIN)/pytest -q --durations=10 -m 'integration and machine'
-
-nodes:
-	VMGEN_TEST_CACHE=cache/nodes nice -n 15 $(BIN)/pytest -q --durations=10 -m 'integration and node'
-
-hosts:
-	VMGEN_TEST_CACHE=cache/hosts nice -n 15 $(BIN)/pytest -q --durations=10 -m 'integration and host'
+# Run side by side, each with a cache of its own: many of these tests wait for something to boot. The longest goes first,
+# and is given more than the others, so that none is alone in the end.
+GROUPS_OF_TESTS := machines distros hosts builds nodes containers
+$(GROUPS_OF_TESTS): GROUP = integration and $(@:s=)
+containers: GROUP = integration and not (machine or distro or host or build or node)
+distros hosts builds nodes containers: NICE := nice -n 5
+$(GROUPS_OF_TESTS): | setup test-packages
+	VMGEN_TEST_CACHE=.testcache/$@ $(NICE) $(BIN)/pytest -q --durations=10 -m '$(GROUP)' tests/integration
 
 FUZZ_SECONDS := 3600
 
 fuzz: | setup ## look for input that breaks a reader of foreign data: FUZZ_SECONDS for each, an hour by default
 	FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/pytest -q -n 2 tests/fuzz
 
-test: lint unit integration ## lint and all tests
+test: setup test-packages ## lint and all tests
+	$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint base
+	$(MAKE) --no-print-directory unit integration
 
 RUNS := 500
 SEED :=
@@ -145,4 +153,4 @@ clean: ## remove what was built, and caches of tools; the cache of builds stays
 
 distclean: clean ## remove .venv and the cache of builds too
 	$(call empty,cache)
-	rm -rf $(VENV)
+	rm -rf $(VENV) .testcache

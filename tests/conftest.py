@@ -13,11 +13,23 @@ settings.register_profile("any machine", deadline=None, suppress_health_check=[H
 settings.load_profile("any machine")
 
 GROUPS = {
+    "build": ("test_build.py", "test_foreign_machines.py", "test_sources.py", "test_sources_wanted.py"),
+    "distro": (
+        "test_family_sources.py",
+        *("test_arches.py", "test_bootstraps.py", "test_distributions.py", "test_family_settings.py"),
+        "test_fedora_machine.py",
+        *("test_package_managers.py", "test_thesis.py"),
+    ),
     "host": ("test_chaos.py", "test_hosts.py"),
-    "machine": ("test_disk.py", "test_import.py", "test_ova.py", "test_qemuboot.py", "test_vm.py", "test_vm_faults.py"),
+    "machine": (
+        *("test_building.py", "test_disk.py", "test_exporting.py", "test_import.py", "test_machine_guest.py"),
+        *("test_machines.py", "test_ova.py", "test_qemuboot.py", "test_session.py", "test_standin.py", "test_vm.py"),
+        *("test_vm_faults.py", "test_vsphere.py", "test_waiting.py"),
+    ),
     "node": (
-        *("test_install.py", "test_moments.py", "test_node.py", "test_onnode.py", "test_openvz.py"),
-        *("test_removal.py", "test_runners.py", "test_vzctl.py"),
+        *("test_connections.py", "test_install.py", "test_moments.py", "test_node.py", "test_onnode.py"),
+        *("test_openvz.py", "test_refused.py", "test_removal.py", "test_runners.py", "test_thesis_node.py"),
+        "test_vzctl.py",
     ),
 }
 """Integration tests that share no state with the others, and run beside them."""

@@ -62,7 +62,7 @@ def _words() -> argparse.Namespace:
     parser.add_argument("--first", type=int, default=1, help="the number of the first run, to share a campaign")
     parser.add_argument("--on", choices=BACKENDS, help="the runs on this backend alone")
     parser.add_argument("--quick", action="store_true", help="containers of this host alone, with a small base")
-    cache = ROOT / (os.environ.get("VMGEN_TEST_CACHE") or "cache/chaos")
+    cache = ROOT / (os.environ.get("VMGEN_TEST_CACHE") or ".testcache/chaos")
     parser.add_argument("--cache", type=Path, default=cache, help="a cache that stays for the next campaign")
     parser.add_argument("--folder", type=Path, help="where the campaign works; new")
     return parser.parse_args()

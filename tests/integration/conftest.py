@@ -16,16 +16,33 @@ from vmgen_build.store.cachedir import claim_cache
 
 ROOT = Path(__file__).resolve().parents[2]
 
+TEST_CACHES = ROOT / ".testcache"
+"""Not below cache/: the tool takes no folder as its cache that holds others."""
+
+BASE = TEST_CACHES / "base"
+"""What `make base` has made once for all groups of tests: a base of Debian 12, and the packages that it is made of."""
+
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def with_base(folder: Path) -> Path:
+    """A cache without layers gets what `make base` has made. Downloads are linked; layers are copied, since another
+    link to a file that a neighbour packs is a change that tar notices."""
+    if not (folder / "layers").exists():
+        for name, how in {"downloads": "-alfT", "facts": "-afT", "layers": "-aT"}.items():
+            if (BASE / name).exists():
+                subprocess.run(["cp", how, BASE / name, folder / name], check=True)
+    return folder
 
 
 @pytest.fixture(scope="session")
 def cache() -> Path:
-    """$VMGEN_TEST_CACHE, relative to the checkout; cache/test by default. Marked, since tests put things of their own
-    into it."""
-    folder = (ROOT / (os.environ.get("VMGEN_TEST_CACHE") or "cache/test")).absolute()
+    """$VMGEN_TEST_CACHE, relative to the checkout; .testcache/test by default. Marked, since tests put things of their
+    own into it."""
+    named = os.environ.get("VMGEN_TEST_CACHE")
+    folder = ROOT / named if named else TEST_CACHES / "test"
     claim_cache(folder)
-    return folder
+    return with_base(folder)
 
 
 @pytest.fixture(scope="session")

@@ -17,40 +17,9 @@ from pathlib import Path
 import pytest
 
 from tests.integration.leftovers import assert_nothing_left
+from tests.integration.scripted import recipe, start
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
-
-RECIPE = """\
-[hardware]
-vm_id = {name}
-os = debian-12
-[users]
-[[users]]
-[[[user0]]]
-name = {user}
-passwd = alesia
-[config]
-[[scripts]]
-[[[one]]]
-run = "{script}"
-"""
-
-
-def recipe(folder: Path, *, name: str = "faulty", user: str = "ana", script: str = "true") -> Path:
-    path = folder / f"{name}.ini"
-    path.write_text(RECIPE.format(name=name, user=user, script=script))
-    return path
-
-
-def start(cache: Path, *words: object) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "vmgen_build", *map(str, words)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        stdin=subprocess.DEVNULL,
-        text=True,
-        env=os.environ | {"VMGEN_CACHE": str(cache)},
-    )
 
 
 def ownerless_cgroups() -> list[Path]:

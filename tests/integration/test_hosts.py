@@ -58,9 +58,23 @@ def test_make_image_gives_the_same_image(root: FreshRoot, of_this_host: Path) ->
     assert differences(ours / TARBALL, theirs / TARBALL) == []
 
 
-def test_make_check(root: FreshRoot) -> None:
-    done = root.run("make", "check")
+def test_the_unit_tests_pass_there(root: FreshRoot) -> None:
+    """Those of the rooms that meet the host; the pure ones compute the same on each, and so do style and types."""
+    folders = [
+        f"tests/unit/{room}" for room in ("artifacts", "bases", "boots", "build", "cli", "guests", "host", "store")
+    ]
+    tests = " ".join(["tests/unit/test_plugins.py", "tests/unit/test_package.py", *folders])
+    pytest_run = f".venv/bin/pytest -q -n 2 -m 'not integration' {tests}"
+    done = root.run("sh", "-euc", f"make setup unit-packages && {pytest_run}", timeout=3600)
     assert done.returncode == 0, done.stdout[-6000:]
+
+
+def test_the_packages_of_all_tests_can_be_installed_there(root: FreshRoot) -> None:
+    """It has those of the unit tests; that the others are to be had is enough."""
+    install = "apt-get -q update && apt-get install --simulate --no-install-recommends $(TEST_PACKAGES)"
+    done = root.run("make", f"--eval=simulated: ; {install}", "simulated")
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert "Inst golang-go " in done.stdout and "Inst qemu-system-x86 " in done.stdout
 
 
 def test_the_list_of_locales_holds_those_of_this_release(root: FreshRoot) -> None:

@@ -22,7 +22,8 @@ from vmgen_build.guests.model import Communicator
 from vmgen_build.host import memory
 from vmgen_build.host import syscalls as sc
 from vmgen_build.host.bounded import TOO_MUCH
-from vmgen_build.host.namespaces import WorkerBus, run_isolated
+from vmgen_build.host.channel import WorkerBus
+from vmgen_build.host.namespaces import run_isolated
 from vmgen_build.host.usernamespace import FIRST_ID, IDS, user_namespace
 from vmgen_build.limits import MB, Limit
 from vmgen_build.store.lease import CGROUPS, lease

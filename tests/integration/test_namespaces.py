@@ -14,7 +14,8 @@ import pytest
 from vmgen_build.errors import Position, Problem, RecipeError, StepFailed, VmgenError
 from vmgen_build.events import Bus, Event, Note
 from vmgen_build.host import syscalls as sc
-from vmgen_build.host.namespaces import WorkerBus, WorkerCrashError, run_isolated
+from vmgen_build.host.channel import WorkerBus, WorkerCrashError
+from vmgen_build.host.namespaces import run_isolated
 
 SLEEPER = """
 import subprocess, sys, time

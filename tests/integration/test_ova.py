@@ -1,10 +1,11 @@
-"""An OVA as other programs read it, and a disk that has no room for it."""
+"""An OVA and a VMX file as other programs read it, and a disk that has no room for it."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from vmgen_build.artifacts.ova import write_ova
 from vmgen_build.artifacts.ovf.write import OvfFile, descriptor
 from vmgen_build.artifacts.vmdk import write_vmdk
+from vmgen_build.artifacts.vmx import vmx
 from vmgen_build.errors import HostError
 from vmgen_build.host.files import Written
 from vmgen_build.plan.machine import machine_of
@@ -62,7 +64,7 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[Written]]
 
 
 def read_by_v2v(path: Path) -> subprocess.CompletedProcess[str]:
-    command = ["virt-v2v", "-i", "ova", str(path), "--print-source"]
+    command = ["virt-v2v", "-i", path.suffix[1:], str(path), "--print-source"]
     return subprocess.run(command, capture_output=True, text=True, env=os.environ | {"LC_ALL": "C"})
 
 
@@ -86,6 +88,23 @@ def test_virt_v2v_refuses_a_damaged_one(parts: tuple[str, list[Written]], tmp_pa
         file.seek(path.stat().st_size // 2)
         file.write(b"damage")
     assert read_by_v2v(path).returncode != 0
+
+
+def test_virt_v2v_reads_the_vmx(parts: tuple[str, list[Written]], tmp_path: Path) -> None:
+    folder = parts[1][0].path.parent
+    machine = machine_of(load(folder / "lab.ini"))
+    vmx_file = folder / "lab.vmx"
+    vmx_file.write_text(vmx(machine))
+    done = read_by_v2v(vmx_file)
+    assert done.returncode == 0, done.stderr
+    found = [line.strip() for line in done.stdout.splitlines()]
+    assert {"source name: lab", "nr vCPUs: 2", "firmware: uefi", f"memory: {768 << 20} (bytes)"} <= set(found)
+    disks, media, nics = (found.index(word) for word in ("disks:", "removable media:", "NICs:"))
+    assert found[disks + 1 : media] == ["0 [scsi]", "1 [scsi]", "2 [ide]"]
+    assert found[media + 1 : nics] == ["CD-ROM [ide] in slot 2"]
+    assert [line.partition(" [")[2] for line in found[nics + 1 : nics + 3]] == ["vmxnet3]", "e1000]"]
+    vmx_file.write_text(vmx(replace(machine, drives=machine.drives[:1])))
+    assert "1 [scsi]" not in read_by_v2v(vmx_file).stdout
 
 
 @pytest.fixture()

@@ -15,12 +15,12 @@ import pytest
 from vmgen_build.artifacts.manifest import probes_of
 from vmgen_build.artifacts.result import Disk
 from vmgen_build.boots.model import Boot
-from vmgen_build.boots.qemu import console as qemuconsole
 from vmgen_build.boots.qemu.boot import VmBooted, booted_vm
 from vmgen_build.boots.qemu.copies import SCRIPT, UNIT, UNITS, WANTS, give_agent, offset_of, throwaway
 from vmgen_build.build.verify import ask_all
 from vmgen_build.errors import BuildError
 from vmgen_build.events import Bus, Event, Note
+from vmgen_build.guests.qemu import console as qemuconsole
 from vmgen_build.host.confined import user
 from vmgen_build.host.namespaces import run_isolated
 from vmgen_build.plan.machine import Drive, Machine, Nic, Volume

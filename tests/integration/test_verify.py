@@ -21,8 +21,9 @@ from vmgen_build.artifacts.tarball import TarContent, write_tarball
 from vmgen_build.boots.tree import PLACE, Tree
 from vmgen_build.events import Bus
 from vmgen_build.host import memory
+from vmgen_build.host.channel import WorkerBus
 from vmgen_build.host.files import Written
-from vmgen_build.host.namespaces import WorkerBus, run_isolated
+from vmgen_build.host.namespaces import run_isolated
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 Verdict = Callable[[Path], dict[str, tuple[str, str]]]
@@ -102,10 +103,10 @@ def nothing_is_left(cache: Path) -> Iterator[None]:
 
 def traces(cache: Path) -> tuple[object, ...]:
     """What stands in this test's cache alone, since tests with other caches may run meanwhile, and network devices but
-    those of their nodes."""
+    those of their nodes, lxc's among them: what verify makes lies in a network of its own."""
     mounts = [line for line in Path("/proc/self/mounts").read_text().splitlines() if str(cache) in line]
     listed = subprocess.run(["ip", "-brief", "link"], capture_output=True, text=True, check=True).stdout
-    links = [line for line in listed.splitlines() if not line.startswith(("vb", "vn", "vt"))]
+    links = [line for line in listed.splitlines() if not line.startswith(("vb", "vn", "vt", "veth"))]
     return (mounts, links, processes_in(cache))
 
 

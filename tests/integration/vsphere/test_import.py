@@ -1,35 +1,30 @@
-"""An OVA as a vCenter imports it: pyvmomi, VMware's own client, talks to VMware's own simulator (govmomi), which is
-built from Debian's packages."""
+"""An OVA as a vCenter imports it: pyvmomi, VMware's own client, talks to VMware's own simulator (govmomi)."""
 
 from __future__ import annotations
 
-import hashlib
+import json
 import os
 import re
 import ssl
-import subprocess
-import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 import pytest
 from pyVim.connect import Disconnect, SmartConnect
 from pyVmomi import vim
 
+from tests.integration.vsphere.simulator import Simulator, started
+from tests.vimjson import vim_object
 from vmgen_build.artifacts.ova import check_ova, opened_member, write_ova
 from vmgen_build.artifacts.ovf.write import OvfFile, descriptor
+from vmgen_build.artifacts.vimspec import config_spec_json
 from vmgen_build.artifacts.vmdk import write_vmdk
 from vmgen_build.host.files import Written, sha256_of
 from vmgen_build.plan.machine import machine_of
 from vmgen_build.recipe.load import load
 
-SOURCE = Path(__file__).with_name("main.go")
-LIBRARY = Path("/usr/share/gocode/src/github.com/vmware/govmomi")
-PACKAGES = "golang-go and golang-github-vmware-govmomi-dev"
 MB = 1 << 20
 
 RECIPE = """[hardware]
@@ -63,54 +58,10 @@ type = hostonly
 """No SATA, no NVMe: the simulator's importer knows neither."""
 
 
-@dataclass(frozen=True)
-class Simulator:
-    """log: the file in which it tells of uploads."""
-
-    host: str
-    port: int
-    user: str
-    password: str
-    log: Path
-
-
-@pytest.fixture(scope="module")
-def program(cache: Path) -> Path:
-    """Built offline, in a minute; kept in the tests' cache for as long as its sources stay the same."""
-    assert LIBRARY.is_dir(), f"the vSphere simulator needs the packages {PACKAGES}: run make test-packages"
-    digest = hashlib.sha256()
-    for file in (SOURCE, *sorted(LIBRARY.glob("simulator/*.go"))):
-        digest.update(file.read_bytes())
-    goal = cache / f"vsphere-simulator-{digest.hexdigest()[:16]}"
-    if not goal.exists():
-        with tempfile.TemporaryDirectory(dir=cache) as folder:
-            made = Path(folder, "simulator")
-            own = {"GO111MODULE": "off", "GOFLAGS": "", "GOPROXY": "off", "GOPATH": "/usr/share/gocode"}
-            command = ["go", "build", "-o", made, SOURCE]
-            subprocess.run(command, env=os.environ | own | {"GOCACHE": folder}, check=True)
-            made.rename(goal)
-    return goal
-
-
 @pytest.fixture()
 def simulator(program: Path, tmp_path: Path) -> Iterator[Simulator]:
-    """It ends with its standard input."""
-    log = tmp_path / "simulator.log"
-    with (
-        log.open("wb") as errors,
-        subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors) as process,
-    ):
-        assert process.stdin is not None and process.stdout is not None
-        try:
-            url = urlsplit(process.stdout.readline().decode().strip())
-            assert url.hostname and url.port, log.read_text()
-            yield Simulator(url.hostname, url.port, url.username or "", url.password or "", log)
-        finally:
-            process.stdin.close()
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
+    with started(program, tmp_path / "simulator.log") as made:
+        yield made
 
 
 @pytest.fixture()
@@ -176,7 +127,7 @@ def test_a_vcenter_imports_it(content: Any, simulator: Simulator, ova: Path) -> 
     assert (config.hardware.numCPU, config.hardware.memoryMB) == (2, 768)
     devices = {device.key: device for device in config.hardware.device}
     disks = [device for device in devices.values() if isinstance(device, vim.vm.device.VirtualDisk)]
-    assert [(disk.capacityInKB, type(devices[disk.controllerKey]).__name__.rpartition(".")[2]) for disk in disks] == [
+    assert [(disk.capacityInKB, kind(devices[disk.controllerKey])) for disk in disks] == [
         (512 << 10, "ParaVirtualSCSIController"),
         (20 << 10, "VirtualLsiLogicController"),
         (10 << 10, "VirtualIDEController"),
@@ -184,11 +135,50 @@ def test_a_vcenter_imports_it(content: Any, simulator: Simulator, ova: Path) -> 
     cds = [device for device in devices.values() if isinstance(device, vim.vm.device.VirtualCdrom)]
     assert [isinstance(devices[cd.controllerKey], vim.vm.device.VirtualIDEController) for cd in cds] == [True, True]
     nics = [device for device in devices.values() if isinstance(device, vim.vm.device.VirtualEthernetCard)]
-    assert [type(nic).__name__.rpartition(".")[2] for nic in nics] == [
+    assert [kind(nic) for nic in nics] == [
         "VirtualVmxnet3",
         "VirtualE1000e",
         "VirtualE1000",
     ]
+
+
+def test_a_vcenter_makes_it_of_the_spec(content: Any, simulator: Simulator, tmp_path: Path) -> None:
+    """What `compile` writes as JSON, by pyvmomi's types. The disks that it names are there, and empty."""
+    (tmp_path / "lab.ini").write_text(RECIPE)
+    text = config_spec_json(machine_of(load(tmp_path / "lab.ini")))
+    for network in ("NAT", "bridged", "hostonly"):
+        text = text.replace(f'"deviceName": "{network}"', '"deviceName": "VM Network"')
+    spec = vim_object(json.loads(text.replace("[datastore]", "[LocalDS_0]")))
+    datacenter = content.rootFolder.childEntity[0]
+    drives = machine_of(load(tmp_path / "lab.ini")).drives
+    for name in [name for drive in drives for name in (drive.file, drive.file.replace(".vmdk", "-flat.vmdk"))]:
+        url = f"https://{simulator.host}:{simulator.port}/folder/lab/{name}?dcPath=DC0&dsName=LocalDS_0"
+        httpx.put(url, headers={"Cookie": content.rootFolder._stub.cookie}, verify=False).raise_for_status()
+    task = datacenter.vmFolder.CreateVM_Task(spec, datacenter.hostFolder.childEntity[0].resourcePool)
+    assert task.info.state == "success", task.info.error
+    config = task.info.result.config
+    assert (config.name, config.guestId, config.version) == ("lab", "debian10_64Guest", "vmx-13")
+    assert (config.hardware.numCPU, config.hardware.memoryMB, config.firmware) == (2, 768, "bios")
+    devices = {device.key: device for device in config.hardware.device}
+    hanging = [
+        (kind(devices[device.controllerKey]), devices[device.controllerKey].busNumber, device.unitNumber)
+        for device in config.hardware.device
+        if isinstance(device, vim.vm.device.VirtualDisk | vim.vm.device.VirtualCdrom)
+    ]
+    assert hanging == [
+        ("ParaVirtualSCSIController", 0, 0),
+        ("VirtualLsiLogicController", 1, 0),
+        ("VirtualIDEController", 0, 0),
+        ("VirtualIDEController", 1, 0),
+        ("VirtualIDEController", 1, 1),
+    ]
+    nics = [device for device in config.hardware.device if isinstance(device, vim.vm.device.VirtualEthernetCard)]
+    assert [kind(nic) for nic in nics] == ["VirtualVmxnet3", "VirtualE1000e", "VirtualE1000"]
+    assert [nic.macAddress for nic in nics] == [nic.hw_addr for nic in machine_of(load(tmp_path / "lab.ini")).nics]
+
+
+def kind(device: Any) -> str:
+    return str(type(device).__name__.rpartition(".")[2])
 
 
 def test_the_disks_arrive_whole(content: Any, simulator: Simulator, ova: Path) -> None:

@@ -1,0 +1,268 @@
+"""Whole builds on the stand-in, by the command line: what comes home, what goes on from where, what is left there."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.leftovers import assert_nothing_left
+from tests.integration.test_machine_guest import RECIPE as GUEST
+from tests.integration.test_machine_guest import outcomes, trees_of
+from tests.integration.vsphere.standin.process import StandIn
+from tests.integration.vsphere.standin.there import authority_of, session_on, trusted_stand_in
+from vmgen_build.guests.vsphere.inventory import inventory_of
+from vmgen_build.guests.vsphere.machines import as_built
+from vmgen_build.plan.machine import machine_of
+from vmgen_build.recipe.load import load
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+Done = subprocess.CompletedProcess[str]
+
+CANARY = "c4n4ry-R3cipe"
+FOREIGN = "vmgen-build-ffffffffffff-1-00000000"
+"""Of another owner."""
+
+SCRIPT = "config.scripts.one.run={}"
+FAILS = SCRIPT.format("echo begun; exit 3")
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """That of the other machine guests, with a password that is known by its sight."""
+    made = tmp_path_factory.mktemp("recipe") / "guest.ini"
+    text = GUEST.read_text().replace("alesia", CANARY)
+    assert CANARY in text
+    made.write_text(text)
+    (made.parent / "hostile.bin").write_bytes((GUEST.parent / "hostile.bin").read_bytes())
+    return made
+
+
+@pytest.fixture(scope="module")
+def made(program: Path, cache: Path, recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
+    """With a machine of another owner from the beginning, which stays as it is to the end."""
+    machine = as_built(machine_of(load(recipe)))
+    with trusted_stand_in(program, tmp_path_factory.mktemp("s"), cache, machine, "-trace") as server:
+        make_foreign(server)
+        before = foreign_of(server)
+        yield server
+        assert before == foreign_of(server)
+
+
+def make_foreign(made: StandIn) -> None:
+    from pyVmomi import vim
+
+    with session_on(made) as session:
+        [datacenter] = session.content.rootFolder.childEntity  # type: ignore[attr-defined]
+        pool = datacenter.hostFolder.childEntity[0].resourcePool
+        files = vim.vm.FileInfo(vmPathName="[LocalDS_0]")
+        config = vim.vm.ConfigSpec(name=FOREIGN, files=files, annotation="somebody's", memoryMB=64, numCPUs=1)
+        datacenter.vmFolder.CreateVM_Task(config, pool)
+        while FOREIGN not in names(made):
+            time.sleep(0.1)
+
+
+def foreign_of(made: StandIn) -> tuple[str, str]:
+    with session_on(made) as session:
+        [one] = [each for each in inventory_of(session).machines if each.name == FOREIGN]
+        ref: Any = one.ref
+        return str(ref.config.annotation), str(ref.config.modified)
+
+
+def names(made: StandIn) -> list[str]:
+    with session_on(made) as session:
+        return [machine.name for machine in inventory_of(session).machines]
+
+
+def of_builds(made: StandIn) -> list[str]:
+    """What no build may leave."""
+    return [name for name in names(made) if not name.startswith("vmgen-layer-") and name != FOREIGN]
+
+
+def words(made: StandIn, recipe: Path, out: Path) -> list[str]:
+    place = f"vsphere://{made.server.user}@{made.server.host}:{made.server.port}/DC0"
+    options = ["--host", place, "--cafile", str(authority_of(made)), "--map", "nat=VM Network"]
+    return [str(recipe), "-b", "vmware", *options, "-o", str(out)]
+
+
+def password(made: StandIn) -> dict[str, str]:
+    return {"VMGEN_VSPHERE_PASSWORD": made.server.password}
+
+
+@pytest.fixture(scope="module")
+def failed(vmgen: Run, made: StandIn, recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Done:
+    """The first build: it ends at the recipe's own script."""
+    out = tmp_path_factory.mktemp("failed")
+    return vmgen(*words(made, recipe, out), "--set", FAILS, env=password(made))
+
+
+@pytest.fixture(scope="module")
+def built(
+    vmgen: Run, failed: Done, made: StandIn, recipe: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Done]:
+    out = tmp_path_factory.mktemp("built")
+    done = vmgen(*words(made, recipe, out), "--json", env=password(made))
+    assert done.returncode == 0, done.stderr[-4000:] + done.stdout[-4000:]
+    return out, done
+
+
+def test_a_step_that_fails_is_named_and_layers_stay(failed: Done, made: StandIn) -> None:
+    assert failed.returncode == 1, failed.stderr[-4000:]
+    assert "step 'script-one' failed with exit code 3" in failed.stderr and "  begun" in failed.stderr
+    assert of_builds(made) == []
+    assert len([name for name in names(made) if name.startswith("vmgen-layer-")]) == 2
+
+
+def test_a_machine_can_be_kept(vmgen: Run, failed: Done, made: StandIn, recipe: Path, tmp_path: Path) -> None:
+    more = ["--set", FAILS, "--on-error", "keep"]
+    done = vmgen(*words(made, recipe, tmp_path / "out"), *more, env=password(made))
+    assert done.returncode == 1
+    [name] = of_builds(made)
+    assert name.startswith("vmgen-kept-") and name in done.stderr
+    with session_on(made) as session:
+        [kept] = [each for each in inventory_of(session).machines if each.name == name]
+        assert kept.power == "poweredOff"
+        ref: Any = kept.ref
+        ref.Destroy_Task()
+        while of_builds(made):
+            time.sleep(0.1)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"question": "Did you move it?"}, "the machine waits for an answer: 'Did you move it?'"),
+        ({"tools_after": 0.2}, "failed with exit code 3"),
+    ],
+)
+def test_a_build_that_fails_leaves_nothing(
+    vmgen: Run, failed: Done, made: StandIn, recipe: Path, tmp_path: Path, settings: dict[str, Any], message: str
+) -> None:
+    made.settings.change(**settings)
+    try:
+        done = vmgen(*words(made, recipe, tmp_path / "out"), "--set", FAILS, env=password(made))
+    finally:
+        made.settings.reset()
+    assert done.returncode == 1 and message in done.stderr, done.stderr[-3000:]
+    assert "Traceback" not in done.stderr and of_builds(made) == []
+    picture = re.search(r"its screen: (\S+)", done.stderr)
+    assert not picture or Path(picture[1]).read_bytes().startswith(b"\x89PNG\r\n")
+
+
+def begun(made: StandIn, cache: Path, recipe: Path, out: Path, *more: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "vmgen_build", *words(made, recipe, out), "-v", *more],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        env=os.environ | {"VMGEN_CACHE": str(cache)} | password(made),
+    )
+
+
+def until_seen(process: subprocess.Popen[str], moment: str) -> None:
+    assert process.stdout is not None
+    lines = []
+    while moment not in (line := process.stdout.readline()):
+        lines.append(line)
+        assert line, "".join(lines)
+
+
+def until_order(process: subprocess.Popen[str], made: StandIn, name: str, before: int) -> None:
+    while [one for one, _ in made.ground.orders].count(name) <= before:
+        if process.poll() is not None:
+            raise AssertionError(process.communicate()[0])
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("phase", ["boot", "step"])
+def test_a_build_that_is_stopped(
+    cache: Path, failed: Done, made: StandIn, recipe: Path, tmp_path: Path, phase: str, number: signal.Signals
+) -> None:
+    """One that was killed leaves its machine, which the next run takes away."""
+    boots = [one for one, _ in made.ground.orders].count("boot")
+    made.settings.change(tools_after=600 if phase == "boot" else 0.2)
+    process = begun(made, cache, recipe, tmp_path / "out", "--set", SCRIPT.format("echo begun; sleep 600"))
+    try:
+        if phase == "boot":
+            until_order(process, made, "boot", boots)
+        else:
+            until_seen(process, "| begun")
+        process.send_signal(number)
+        output, _ = process.communicate(timeout=120)
+    finally:
+        made.settings.reset()
+        process.kill()
+    assert process.returncode == (130 if number == signal.SIGINT else -9), output
+    assert "Traceback" not in output
+    assert_nothing_left(cache / "tmp", tmp_path)
+    left = of_builds(made)
+    assert bool(left) == (number == signal.SIGKILL)
+    if left:
+        again = begun(made, cache, recipe, tmp_path / "again", "--set", FAILS)
+        output, _ = again.communicate()
+        assert f"what a build that was killed left: {left[0]}" in output and "exit code 3" in output
+        assert of_builds(made) == []
+
+
+def test_a_session_that_is_ended_meanwhile(
+    cache: Path, failed: Done, made: StandIn, recipe: Path, tmp_path: Path
+) -> None:
+    """A step goes on in the machine, and the build asks for it by a new session, or says what happened."""
+    process = begun(made, cache, recipe, tmp_path / "out", "--set", SCRIPT.format("echo begun; sleep 6; exit 3"))
+    until_seen(process, "| begun")
+    with session_on(made) as session:
+        manager: Any = session.content.sessionManager
+        manager.TerminateSession([each.key for each in manager.sessionList if each.key != session.key])
+    output, _ = process.communicate()
+    assert process.returncode == 1 and ("exit code 3" in output or "the session has ended" in output), output
+    assert "Traceback" not in output and of_builds(made) == []
+
+
+def test_the_next_build_goes_on_from_what_was_installed(built: tuple[Path, Done], made: StandIn) -> None:
+    found = outcomes(built[1])
+    there = ("base", "packages-config")
+    assert {name: found[name] for name in there} == dict.fromkeys(there, "cached")
+    assert {found[name] for name in ("users", "network", "script-one", "generalise", "pack")} == {"built"}
+    assert [name for name, _ in made.ground.orders].count("import") == 1
+    assert of_builds(made) == []
+
+
+def test_it_holds_what_the_local_way_gives(vmgen: Run, built: tuple[Path, Done], recipe: Path, tmp_path: Path) -> None:
+    """But for the times within the initial RAM file system, which its kernel's packages have made."""
+    trees = trees_of(vmgen, recipe, built[0], tmp_path)
+    here, there = ({line for line in tree if not line.startswith("boot/initrd")} for tree in trees)
+    assert here == there, "\n".join(sorted(here ^ there))
+    assert len(here) > 5000
+
+
+def test_secrets_are_nowhere(cache: Path, failed: Done, built: tuple[Path, Done], made: StandIn) -> None:
+    """The server's password is in the server's own log, in what a client logs in with."""
+    logged = made.server.log.read_text(errors="replace")
+    requests = [part for part in logged.split("Request: ")[1:] if made.server.password in part]
+    assert requests and all("<Login " in request for request in requests)
+    assert CANARY not in logged and CANARY not in json.dumps(made.ground.orders)
+    for file in (cache / "logs").glob("guest-vmware-*"):
+        data = file.read_bytes()
+        assert made.server.password.encode() not in data and CANARY.encode() not in data
+    found = subprocess.run(
+        ["grep", "-rlaF", "-e", CANARY, "-e", made.server.password, made.ground.folder], capture_output=True, text=True
+    )
+    assert found.stdout == ""
+
+
+@pytest.mark.slow
+def test_verify_holds(vmgen: Run, built: tuple[Path, Done]) -> None:
+    """The disk that came home boots, in QEMU."""
+    done = vmgen("verify", built[0] / "guest.ova")
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]

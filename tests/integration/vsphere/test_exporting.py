@@ -1,0 +1,95 @@
+"""Disks that come home from the stand-in: large and slow, cut, refused, by leases that end."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.vsphere.standin.process import StandIn
+from tests.integration.vsphere.standin.there import There, session_on, trusted_stand_in
+from vmgen_build.artifacts.vmdk import check_vmdk, write_vmdk
+from vmgen_build.errors import VmgenError
+from vmgen_build.guests.vsphere import leases
+from vmgen_build.guests.vsphere.inventory import inventory_of
+from vmgen_build.guests.vsphere.session import Session
+from vmgen_build.host.files import sha256_of
+
+MB, GB = 1 << 20, 1 << 30
+
+
+@pytest.fixture(scope="module")
+def disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """20 GB, 4 MB of which are there, in several places."""
+    folder = tmp_path_factory.mktemp("disk")
+    with (folder / "raw").open("wb") as file:
+        for place in range(4):
+            file.seek(place * 5 * GB)
+            file.write(os.urandom(MB))
+        file.truncate(20 * GB)
+    return write_vmdk(folder / "raw", folder / "disk.vmdk").path
+
+
+@pytest.fixture(scope="module")
+def made(program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
+    folder = tmp_path_factory.mktemp("s")
+    with trusted_stand_in(program, folder, folder, None) as server:
+        yield server
+
+
+@pytest.fixture()
+def session(made: StandIn) -> Iterator[Session]:
+    made.settings.reset()
+    with session_on(made) as session:
+        yield session
+        assert inventory_of(session).machines == ()
+
+
+@pytest.fixture()
+def there(session: Session, disk: Path, tmp_path: Path) -> Iterator[There]:
+    """It can be destroyed at the end: no lease is open."""
+    machine = There(session, disk, "20G", tmp_path)
+    yield machine
+    machine.maker.clear()
+
+
+def test_a_large_disk_comes_over_a_slow_line(
+    there: There, made: StandIn, disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lease outlives a time without a byte, and a transfer longer than its own time."""
+    monkeypatch.setattr(leases, "BEAT", 0.3)
+    made.settings.change(lease_timeout=1.5, stall=2.5, rate=2 * MB, nvram=True)
+    began = time.monotonic()
+    home = there.exported()
+    assert time.monotonic() - began > 4
+    assert sha256_of(home) == sha256_of(disk)
+    with home.open("rb") as file:
+        assert check_vmdk(file).capacity == 20 * GB
+    assert home.stat().st_blocks * 512 < 6 * MB
+
+
+def test_a_transfer_that_is_cut_goes_on_where_it_was(there: There, made: StandIn, disk: Path) -> None:
+    made.settings.change(ranges=True, cuts=2, cut_after=MB)
+    assert sha256_of(there.exported()) == sha256_of(disk)
+    begun = [int(number) for number in re.findall(r"nfc GET \S+ from (\d+)", made.server.log.read_text())]
+    assert len([number for number in begun if number > 0]) >= 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"cuts": 99, "cut_after": MB}, "cut after [0-9]+ bytes, and the server does not let it go on there"),
+        ({"failures": 99}, "answers 500 .*the disk cannot be read"),
+        ({"lease_error": "the host is down"}, "the host is down"),
+        ({"lease_timeout": 1, "rate": 2 * MB}, "lease has timed out|the lease is not ready"),
+    ],
+)
+def test_a_disk_that_does_not_come(there: There, made: StandIn, settings: dict[str, Any], message: str) -> None:
+    made.settings.change(**settings)
+    with pytest.raises(VmgenError, match=message):
+        there.exported()
