@@ -87,6 +87,8 @@ class _Choice:
         if source is not None and source.kind == "url":
             hardware = self.recipe.hardware
             return self._fetched(WantedFile(source.name, hardware.base_sha256 or "", hardware.base_key), str(source))
+        if source is not None and source.kind == "vm":
+            raise self._refused("base", f"{source} is a machine of a vSphere server; add --host vsphere://SERVER")
         if source is not None and source.kind == "images":
             return self._image([source.name], str(source))
         if os_template != DEFAULT_CHOICE:

@@ -183,7 +183,7 @@ class Image(_Identified):
 
 @dataclass(frozen=True)
 class PlacedMachine(_Identified):
-    """A machine that a place has already: a container of this host.
+    """A machine that a place has already: a container of this host, or a machine of a server.
 
     snapshot: one of its own; "" is the state that it is in. state: what tells this content of it from a later one.
     """
@@ -274,11 +274,12 @@ class MinimalMachine(_Identified):
 class DiskMachine(_Identified):
     """A whole machine of a user's, that is started as it is.
 
-    image: its disk, or its disks as an OVA. communicator, login: how it is spoken to, and as whom ("" for the agent).
-    machine: as of MinimalMachine. source: where the image comes from, for people, without a password.
+    image: its disk, or its disks as an OVA; or the machine as a server has it. communicator, login: how it is spoken
+    to, and as whom ("" for the agent). machine: as of MinimalMachine. source: where the image comes from, for people,
+    without a password.
     """
 
-    image: Image
+    image: Image | PlacedMachine
     communicator: str
     login: str
     machine: str
@@ -286,6 +287,8 @@ class DiskMachine(_Identified):
 
     @property
     def title(self) -> str:
+        if isinstance(self.image, PlacedMachine):
+            return self.image.title
         return f"machine of {self.source or self.image.file.name}"
 
     def content(self) -> Mapping[str, Any]:
@@ -293,7 +296,7 @@ class DiskMachine(_Identified):
         disks = [[drive["name"], drive["size"]] for drive in data["drives"]]
         return {
             "method": "disk-machine",
-            "image": {"sha256": self.image.sha256, "format": self.image.format},
+            "image": self._source_content(),
             "communicator": self.communicator,
             "login": self.login,
             "disks": disks,
@@ -301,7 +304,13 @@ class DiskMachine(_Identified):
         }
 
     def origin(self) -> Mapping[str, str]:
-        return {"method": "disk-machine", "source": self.source, "sha256": self.image.sha256}
+        digest = "" if isinstance(self.image, PlacedMachine) else self.image.sha256
+        return {"method": "disk-machine", "source": self.source, "sha256": digest}
+
+    def _source_content(self) -> Mapping[str, Any]:
+        if isinstance(self.image, PlacedMachine):
+            return self.image.content()
+        return {"sha256": self.image.sha256, "format": self.image.format}
 
 
 Base = Bootstrapped | OsTemplate | Foreign | Root | PlacedMachine | MinimalMachine | DiskMachine

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from vmgen_build.catalogue.programs import Program
 from vmgen_build.installers import Installer, Manner, find_installer
-from vmgen_build.plan.bases import Root
+from vmgen_build.plan.bases import PlacedMachine, Root
 from vmgen_build.plan.text.render import Renderer, override_folder
 from vmgen_build.recipe.recipe import Recipe
 from vmgen_build.recipe.sections.config import Repository
@@ -26,7 +26,8 @@ class Facts:
     repositories: name of a recipe's own repository -> digest of its Release file.
     os_template: name of an OS template of others that the base is, "" for none; os_template_digest: its sha256.
     root: a root of others that the base is made of, None for none; source: where it comes from, for people.
-    started: whether that is a whole machine, which is started as it is.
+    started: whether that is a whole machine, which is started as it is; communicator: how it is spoken to, where the
+    recipe leaves that open.
     vendors: repositories of vendors that programs of the recipe come from, by name, with their keys in the cache.
     repository_keys: name of such a repository, or of a vendor's -> its keys as a guest may have them (bases.soundkeys);
     where it stands not here, the file is taken as it is: a plan that is only looked at.
@@ -42,9 +43,10 @@ class Facts:
     repositories: Mapping[str, str] = field(default_factory=dict)
     os_template: str = ""
     os_template_digest: str = ""
-    root: Root | None = None
+    root: Root | PlacedMachine | None = None
     source: str = ""
     started: bool = False
+    communicator: str = "ssh"
     vendors: Mapping[str, Repository] = field(default_factory=dict)
     repository_keys: Mapping[str, bytes] = field(default_factory=dict)
     keys: Path | None = None

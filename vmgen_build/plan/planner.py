@@ -10,14 +10,13 @@ from vmgen_build.catalogue.programs import Program
 from vmgen_build.errors import Position, Problem, RecipeError
 from vmgen_build.host.files import sha256_of
 from vmgen_build.installers import find_installer
-from vmgen_build.plan.bases import Base, Bootstrapped, DiskMachine, Foreign, Image, OsTemplate
+from vmgen_build.plan.bases import Base, Bootstrapped, DiskMachine, Foreign, Image, OsTemplate, PlacedMachine
 from vmgen_build.plan.context import Facts, LeftOut, PlanContext, guest_renderer
 from vmgen_build.plan.discovery import DAILY, LAST, StepModule, step_modules
 from vmgen_build.plan.machine import FILE as MACHINE
 from vmgen_build.plan.minimal import Agent, minimal_machine
 from vmgen_build.plan.model import Part, Plan, Step, chained
 from vmgen_build.recipe.recipe import Recipe
-from vmgen_build.recipe.sections.hardware import Hardware
 from vmgen_build.recipe.sections.programs import Wish
 from vmgen_build.systems import families
 from vmgen_build.systems.model import System
@@ -65,17 +64,12 @@ def _begun(ctx: PlanContext, part: Part) -> tuple[Base, Part]:
     """What the plan starts from, and what is left of the backend's part then."""
     hardware, facts = ctx.recipe.hardware, ctx.facts
     if facts.started:
-        assert isinstance(facts.root, Image)
-        communicator = communicator_of(hardware)
+        assert isinstance(facts.root, Image | PlacedMachine)
+        communicator = hardware.communicator or facts.communicator
         login = "" if communicator == "agent" else hardware.login or ""
         return DiskMachine(facts.root, communicator, login, part.build_recipe[MACHINE], facts.source), part
     base = make_base(ctx.system, facts, hardware.at("os" if hardware.base is None else "base"))
     return _in_machine(base, part, ctx) if facts.agent else (base, part)
-
-
-def communicator_of(hardware: Hardware) -> str:
-    """How a machine that is started is spoken to."""
-    return hardware.communicator or "ssh"
 
 
 def _in_machine(root: Base, part: Part, ctx: PlanContext) -> tuple[Base, Part]:
@@ -103,6 +97,7 @@ def make_base(system: System, facts: Facts, where: Position) -> Base:
     family = system.family
     packages = tuple(dict.fromkeys((*system.base_packages, *family.node_packages.get(facts.node, ()))))
     if facts.root is not None:
+        assert not isinstance(facts.root, PlacedMachine)
         return Foreign(
             root=facts.root,
             os=system.name,

@@ -10,6 +10,7 @@ from vmgen_build.errors import RecipeError
 from vmgen_build.recipe.load import load
 from vmgen_build.recipe.sections.hardware import Hardware
 
+LOGIN = "login = root\nlogin_password = x"
 SUM = "0123456789abcdef" * 4
 
 
@@ -34,6 +35,8 @@ def hardware(folder: Path, lines: str) -> Hardware:
         ("base = images:debian/12/cloud", "images", "debian/12/cloud"),
         ("base = images: fedora/42", "images", "fedora/42"),
         ("base = template:debian-12-x86_64", "template", "debian-12-x86_64"),
+        (f"base = vm:Lab/My machine\n{LOGIN}", "vm", "Lab/My machine"),
+        (f"base = vm:golden@as it was\n{LOGIN}\nclone = full", "vm", "golden@as it was"),
     ],
 )
 def test_each_kind_is_read(tmp_path: Path, lines: str, kind: str, name: str) -> None:
@@ -59,6 +62,12 @@ def test_each_kind_is_read(tmp_path: Path, lines: str, kind: str, name: str) -> 
         ("base = images:../x", 4, "does not name an alias"),
         ("base = template:a/b", 4, "does not name an OS template"),
         ("base = /proc/version", 4, "is of the kernel"),
+        (f"base = vm:a@b@c\n{LOGIN}", 4, "does not name a machine, or one's snapshot"),
+        ("base = vm:golden", 4, "vm:golden needs a user to log in as; write login = NAME"),
+        (f"base = vm:golden\n{LOGIN}\ncommunicator = agent", 7, "which no vSphere server speaks to"),
+        (f"base = vm:golden\n{LOGIN}\nclone = linked", 7, "write base = vm:NAME@SNAPSHOT, or clone = full"),
+        ("base = root.tar.xz\nclone = full", 5, "write base = vm:NAME, or take this line out"),
+        (f"base = vm:golden\n{LOGIN}\nbase_sha256 = {SUM}", 7, "the base is a machine of a server"),
     ],
 )
 def test_a_mistake_is_named_at_its_line(tmp_path: Path, lines: str, line: int, text: str) -> None:
@@ -72,3 +81,17 @@ def test_no_password_is_shown(tmp_path: Path) -> None:
     found = hardware(tmp_path, f"base = https://me:canary@x.org/a.tar\nbase_sha256 = {SUM}")
     assert found.base is not None
     assert "canary" not in repr(found) and "canary" not in str(found.base)
+
+
+@pytest.mark.parametrize(
+    ("lines", "machine", "snapshot", "linked"),
+    [
+        ("base = vm:Lab/golden", "Lab/golden", "", False),
+        ("base = vm:golden@clean", "golden", "clean", True),
+        ("base = vm:golden@clean\nclone = full", "golden", "clean", False),
+    ],
+)
+def test_a_machine_of_a_server(tmp_path: Path, lines: str, machine: str, snapshot: str, linked: bool) -> None:
+    found = hardware(tmp_path, f"{lines}\n{LOGIN}")
+    assert found.base is not None and found.is_started
+    assert (found.base.machine, found.base.snapshot, found.clones_linked) == (machine, snapshot, linked)

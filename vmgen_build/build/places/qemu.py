@@ -18,9 +18,9 @@ from vmgen_build.build.places.model import Look
 from vmgen_build.errors import Problem, UsageError
 from vmgen_build.events import Bus
 from vmgen_build.guests.communicators.login import GuestLogin
-from vmgen_build.guests.machines.imported import imported_disks
+from vmgen_build.guests.machines.imported import imported_disks, own_problems
 from vmgen_build.guests.machines.minimal import minimal_disks, minimal_problems, plan_of_root
-from vmgen_build.guests.machines.workshop import MachineWorkshop, MakeDisks, stages_there
+from vmgen_build.guests.machines.workshop import MachineWorkshop, MakeDisks, from_disks, stages_there
 from vmgen_build.guests.model import Output, Workshop
 from vmgen_build.guests.qemu.access import Access, BuildAgent, ByGuestAgent, Ssh
 from vmgen_build.guests.qemu.agent import agent_script
@@ -32,7 +32,6 @@ from vmgen_build.plan.context import Facts
 from vmgen_build.plan.machine import FILE, Machine
 from vmgen_build.plan.minimal import WORK
 from vmgen_build.plan.model import Plan
-from vmgen_build.recipe.problems import place
 from vmgen_build.recipe.recipe import Recipe
 from vmgen_build.recipe.sections.hardware import Hardware
 
@@ -50,8 +49,6 @@ TAKEN = (
 )
 
 NO_TOOLS = "QEMU has no VMware Tools to speak to; write communicator = ssh, or agent"
-
-PARTITIONED = "the base is started as it is, and its disks keep their own partitions; take these out"
 
 
 class QemuPlace(HerePlace):
@@ -78,7 +75,9 @@ class QemuPlace(HerePlace):
 
     def problems(self, recipe: Recipe, plan: Plan, look: Look) -> list[Problem]:
         found = super().problems(recipe, plan, look)
-        return [*found, *(own_problems if isinstance(plan.base, DiskMachine) else minimal_problems)(recipe)]
+        if not isinstance(plan.base, DiskMachine):
+            return [*found, *minimal_problems(recipe)]
+        return [*found, *own_problems(recipe), *_without_tools(recipe)]
 
     def kept_stages(self, plan: Plan, look: Look) -> int:
         store = self.options.store()
@@ -96,7 +95,7 @@ class QemuPlace(HerePlace):
             machines, make_disks = self._of_minimal(build)
 
         with Undo() as undo:
-            yield MachineWorkshop(build.plan, machines, make_disks, kept_for(build), undo)
+            yield MachineWorkshop(build.plan, machines, from_disks(machines, make_disks), kept_for(build), undo)
 
     def _of_own(self, build: Build, base: DiskMachine) -> tuple[QemuMachines, MakeDisks]:
         machine = as_started(Machine.from_json(build.plan.build_recipe[FILE]))
@@ -159,16 +158,11 @@ def access_to(base: DiskMachine, hardware: Hardware) -> Access:
     return ByGuestAgent() if base.communicator == "agent" else Ssh(GuestLogin.of(hardware))
 
 
-def own_problems(recipe: Recipe) -> list[Problem]:
-    """What of a recipe cannot be where a user's machine is started as it is."""
-    hardware, found = recipe.hardware, []
-    if hardware.communicator == "tools":
-        found.append(Problem(hardware.at("communicator"), "[hardware] communicator", NO_TOOLS, code="login"))
-    for disk in hardware.hdds.values():
-        if disk.partitions:
-            where, path = disk.at("partitions"), place(("hardware", "hdds", disk.name), "partitions")
-            found.append(Problem(where, path, PARTITIONED, code="partitions"))
-    return found
+def _without_tools(recipe: Recipe) -> list[Problem]:
+    hardware = recipe.hardware
+    if hardware.communicator != "tools":
+        return []
+    return [Problem(hardware.at("communicator"), "[hardware] communicator", NO_TOOLS, code="login")]
 
 
 PLACE = QemuPlace

@@ -7,35 +7,50 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from functools import cached_property
 
-from vmgen_build.artifacts.result import Disks
 from vmgen_build.backends.base import Backend
-from vmgen_build.build.choice import Chosen, choose_base
+from vmgen_build.build.choice import Emit, choose_base, choose_machine
 from vmgen_build.build.finding import Finding
 from vmgen_build.build.job import Build
 from vmgen_build.build.places.here import kept_for, look_of, minimal_requirements, note_waiting
 from vmgen_build.build.places.model import Look, Place
+from vmgen_build.build.places.servers.own import (
+    NEEDED,
+    access_to,
+    check_same,
+    disks_taken_here,
+    placed,
+    source_of,
+)
 from vmgen_build.errors import Problem, UsageError, VmgenError
 from vmgen_build.events import Bus
-from vmgen_build.guests.machines.workshop import MachineWorkshop, stages_there
-from vmgen_build.guests.model import Output, Workshop
+from vmgen_build.guests.machines.imported import own_problems
+from vmgen_build.guests.machines.minimal import minimal_problems
+from vmgen_build.guests.machines.workshop import Begin, MachineWorkshop, from_disks, stages_there
+from vmgen_build.guests.model import Workshop
+from vmgen_build.guests.vsphere.access import NO_SHELL, BuildLogin
 from vmgen_build.guests.vsphere.address import parse_address
 from vmgen_build.guests.vsphere.credentials import Login, login_for
 from vmgen_build.guests.vsphere.inventory import Inventory, inventory_of
 from vmgen_build.guests.vsphere.keeping import KeptLayer, layers_in, prune_layers
 from vmgen_build.guests.vsphere.login import ACCOUNT, login_script
-from vmgen_build.guests.vsphere.machines import VsphereMachines, as_built
+from vmgen_build.guests.vsphere.machines import VsphereMachines, as_built, as_started
 from vmgen_build.guests.vsphere.making import Maker
 from vmgen_build.guests.vsphere.reaping import left_by_the_dead, machines_found, remove
 from vmgen_build.guests.vsphere.session import Session, opened
 from vmgen_build.guests.vsphere.site import find_folder, find_site
+from vmgen_build.guests.vsphere.source import Source
 from vmgen_build.guests.vsphere.tags import layer_name, owner_of
 from vmgen_build.host.programs import Requirement
 from vmgen_build.host.undo import Undo
+from vmgen_build.plan.bases import DiskMachine, PlacedMachine
 from vmgen_build.plan.context import Facts
 from vmgen_build.plan.machine import FILE, Machine
 from vmgen_build.plan.model import Plan
 from vmgen_build.recipe.recipe import Recipe
+from vmgen_build.recipe.sections.hardware import Hardware
 from vmgen_build.store.layers import Entry, Sweep
+
+NO_AGENT = "no vSphere server speaks to QEMU's guest agent; write communicator = tools, or ssh"
 
 
 class VspherePlace(Place):
@@ -59,62 +74,59 @@ class VspherePlace(Place):
                     f"--host {parse_address(self.options.host)}: what is built there comes home as disks with VMware"
                     f" Tools in them, and that is no image of {name}; take -b vmware, or another --host"
                 )
-        if self.options.on_error == "shell":
-            raise UsageError("--on-error shell: there is no shell in a whole machine yet; take: --on-error keep")
 
     def look(self, recipe: Recipe, backend: Backend, facts: Facts) -> Look:
+        self._check_shell(recipe)
         with self._session() as session:
-            found = self._there(session, inventory_of(session))
-        return self._in_machine(choose_base(recipe, facts, self.options, None), found)
+            inventory = inventory_of(session)
+            source = source_of(session, inventory, recipe)
+            there = self._there(session, inventory)
+        return self._looked(recipe, facts, source, there)
 
     def prepare(self, recipe: Recipe, backend: Backend, facts: Facts, bus: Bus) -> Look:
+        self._check_shell(recipe)
         with self._session() as session:
             inventory = inventory_of(session)
             if self._reap(session, inventory, bus):
                 inventory = inventory_of(session)
             find_site(session, inventory, self.options.placement, self._network(recipe))
-            found = self._there(session, inventory)
+            source = source_of(session, inventory, recipe)
+            there = self._there(session, inventory)
             if session.about.kind == "ESXi":
                 bus.note(
                     "an ESXi cannot clone machines: each build sends its minimal machine, and keeps no steps there"
                 )
-        return self._in_machine(choose_base(recipe, facts, self.options, bus.emit), found)
+        return self._looked(recipe, facts, source, there, bus.emit)
 
     def kept_stages(self, plan: Plan, look: Look) -> int:
         return stages_there(plan, lambda state: layer_name(state) in look.there)
 
     def problems(self, recipe: Recipe, plan: Plan, look: Look) -> list[Problem]:
-        from vmgen_build.guests.machines.minimal import minimal_problems
-
-        return minimal_problems(recipe)
+        if not isinstance(plan.base, DiskMachine):
+            return minimal_problems(recipe)
+        found = own_problems(recipe)
+        if plan.base.communicator == "agent":
+            found.append(Problem(recipe.hardware.at("communicator"), "[hardware] communicator", NO_AGENT, code="login"))
+        return found
 
     def requirements(self, plan: Plan, look: Look) -> tuple[Requirement, ...]:
         there = self.options.use_cache and self.kept_stages(plan, look)
-        return () if there else minimal_requirements(plan)
+        if there:
+            return ()
+        if isinstance(plan.base, DiskMachine):
+            return () if isinstance(plan.base.image, PlacedMachine) else NEEDED
+        return minimal_requirements(plan)
 
     @contextmanager
     def workshop(self, build: Build) -> Iterator[Workshop]:
-        from vmgen_build.build.places.servers.minimal import disks_made_here
-
-        machine = as_built(Machine.from_json(build.plan.build_recipe[FILE]))
-
-        def make_disks(_output: Output) -> AbstractContextManager[Disks]:
-            return disks_made_here(build, machine)
-
         with self._session() as session, Undo() as undo:
-            site = find_site(session, inventory_of(session), self.options.placement, self._network(build.recipe))
+            inventory = inventory_of(session)
+            site = find_site(session, inventory, self.options.placement, self._network(build.recipe))
             maker = Maker(session, site, owner_of(self.options.cache), build.leased.name)
             undo.callback(maker.clear)
-            machines = VsphereMachines(
-                maker=maker,
-                store=self.options.store(),
-                machine=machine,
-                folder=build.leased / "home",
-                note=build.bus.note,
-                waiting=note_waiting(build.bus),
-                picture=build.log.with_suffix(".png"),
-            )
-            yield MachineWorkshop(build.plan, machines, make_disks, kept_for(build), undo)
+            machines = self._machines(build, maker)
+            source = source_of(session, inventory, build.recipe)
+            yield MachineWorkshop(build.plan, machines, _begin(build, machines, source), kept_for(build), undo)
 
     def kept(self) -> list[Entry]:
         with self._session() as session:
@@ -161,6 +173,22 @@ class VspherePlace(Place):
             removed = True
         return removed
 
+    def _machines(self, build: Build, maker: Maker) -> VsphereMachines:
+        base, machine = build.plan.base, Machine.from_json(build.plan.build_recipe[FILE])
+        own = isinstance(base, DiskMachine)
+        return VsphereMachines(
+            maker=maker,
+            store=self.options.store(),
+            machine=as_started(machine) if own else as_built(machine),
+            access=access_to(base, build.recipe.hardware)
+            if isinstance(base, DiskMachine)
+            else BuildLogin(machine.name),
+            folder=build.leased / "home",
+            note=build.bus.note,
+            waiting=note_waiting(build.bus),
+            picture=build.log.with_suffix(".png"),
+        )
+
     def _network(self, recipe: Recipe) -> str:
         """That of the recipe's first adapter, by its name or its type; "" where nothing is named."""
         adapters = list(recipe.hardware.eths.values())
@@ -168,9 +196,48 @@ class VspherePlace(Place):
             return adapters[0].network
         return self.options.placement.network_for(adapters[0].type if adapters else "nat")
 
-    def _in_machine(self, chosen: Chosen, there: frozenset[str]) -> Look:
-        look = look_of(chosen)
-        return replace(look, facts=replace(look.facts, agent=login_script(), login=ACCOUNT), there=there)
+    def _looked(
+        self,
+        recipe: Recipe,
+        facts: Facts,
+        source: Source | None,
+        there: frozenset[str],
+        emit: Emit | None = None,
+    ) -> Look:
+        hardware = recipe.hardware
+        if not hardware.is_started:
+            look = look_of(choose_base(recipe, facts, self.options, emit))
+            return replace(look, facts=replace(look.facts, agent=login_script(), login=ACCOUNT), there=there)
+        if source is None:
+            look = look_of(choose_machine(recipe, facts, self.options, emit))
+        else:
+            look = Look(replace(facts, root=placed(source, hardware), source=str(hardware.base), started=True))
+        return replace(look, facts=replace(look.facts, communicator=_communicator(hardware)), there=there)
+
+    def _check_shell(self, recipe: Recipe) -> None:
+        if self.options.on_error == "shell" and _communicator(recipe.hardware) == "tools":
+            raise UsageError(f"--on-error shell: {NO_SHELL}")
+
+
+def _communicator(hardware: Hardware) -> str:
+    """How the machine is spoken to: a minimal one by its VMware Tools."""
+    if not hardware.is_started:
+        return "tools"
+    return hardware.communicator or ("tools" if hardware.login_password else "ssh")
+
+
+def _begin(build: Build, machines: VsphereMachines, source: Source | None) -> Begin:
+    """What makes the machine that the plan begins with."""
+    from vmgen_build.build.places.servers.minimal import disks_made_here
+
+    base = build.plan.base
+    if not isinstance(base, DiskMachine):
+        return from_disks(machines, lambda _output: disks_made_here(build, machines.machine))
+    if not isinstance(base.image, PlacedMachine):
+        return from_disks(machines, lambda _output: disks_taken_here(build, base, machines.machine))
+    linked = build.recipe.hardware.clones_linked
+    same = check_same(source, base)
+    return lambda begun, _output: machines.clone_in(begun.id, same, linked, begun.title)
 
 
 PLACE = VspherePlace

@@ -1,11 +1,12 @@
 """A machine of the user's by ssh: who it is, logging in, and what is run there. The key that it shows first is its own
-from then on, as long as the machine lives: it runs on this host, behind a port that its QEMU alone has."""
+from then on, as long as the machine lives."""
 
 from __future__ import annotations
 
 import io
 import os
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -30,6 +31,13 @@ ANSWER = 10.0
 """Seconds that sshd may take to say who it is, once it runs. QEMU accepts connections long before."""
 
 NAME = "the machine"
+
+Address = tuple[str, int]
+"""Host and port."""
+
+REFUSED = 45.0
+"""Seconds for which a login that is refused is tried again: while a system starts it may let nobody in (nologin(8)),
+and its users may still be made."""
 
 _ROOT = "steps run as root; write login = root, or allow that user 'sudo' without a password (NOPASSWD in sudoers)"
 
@@ -66,14 +74,14 @@ class HostKey:
         return frozenset({kind, *(("rsa-sha2-256", "rsa-sha2-512") if kind == "ssh-rsa" else ())} - {""})
 
 
-def log_in(port: int, login: GuestLogin, host_key: HostKey) -> SshCommunicator:
-    """By sshd behind a port of this host's loopback.
+def log_in(address: Address, login: GuestLogin, host_key: HostKey) -> SshCommunicator:
+    """By sshd at this address and port.
 
     Raises NotYet where nothing speaks ssh there, Refused, BuildError where it is another machine, or its user cannot
     become root.
     """
     with ExitStack() as undo:
-        transport = undo.enter_context(closing(_opened(port, host_key)))
+        transport = undo.enter_context(closing(_opened(address, host_key)))
         with _reported():
             _authenticate(transport, login)
             runner = SshRunner(f"{login.name} of {NAME}", [transport], "", PATIENCE)
@@ -82,11 +90,41 @@ def log_in(port: int, login: GuestLogin, host_key: HostKey) -> SshCommunicator:
     return SshCommunicator(runner)
 
 
-def _opened(port: int, host_key: HostKey) -> paramiko.Transport:
+class Attempts:
+    """To log in. reason: why the last one failed."""
+
+    def __init__(self, address: Address, login: GuestLogin, host_key: HostKey) -> None:
+        self._address, self._login, self._host_key = address, login, host_key
+        self._in: SshCommunicator | None = None
+        self._refused_since: float | None = None
+        self.reason = "nothing answers on port 22"
+
+    def answers(self) -> bool | None:
+        """Whether sshd does, be it that it refuses us. Raises BuildError."""
+        self.logged_in()
+        return True if self._in is not None or self._refused_since is not None else None
+
+    def logged_in(self) -> SshCommunicator | None:
+        """Raises BuildError where there is no hope."""
+        if self._in is not None:
+            return self._in
+        try:
+            self._in = log_in(self._address, self._login, self._host_key)
+        except NotYet as error:
+            self.reason = str(error)
+        except Refused as error:
+            self.reason = str(error)
+            self._refused_since = self._refused_since or time.monotonic()
+            if time.monotonic() - self._refused_since > REFUSED:
+                raise
+        return self._in
+
+
+def _opened(address: Address, host_key: HostKey) -> paramiko.Transport:
     import paramiko
 
     with ExitStack() as undo:
-        transport = undo.enter_context(closing(transport_on(_answering(port), host_key.kinds)))
+        transport = undo.enter_context(closing(transport_on(_answering(address), host_key.kinds)))
         try:
             transport.start_client(timeout=ANSWER * 3)
             key = transport.get_remote_server_key()
@@ -99,13 +137,11 @@ def _opened(port: int, host_key: HostKey) -> paramiko.Transport:
     return transport
 
 
-def _answering(port: int) -> socket.socket:
+def _answering(address: Address) -> socket.socket:
     """A connection on which somebody has begun to speak, with that still to be read. Raises NotYet."""
     with ExitStack() as undo:
-        wire = undo.enter_context(closing(socket.socket()))
         try:
-            wire.settimeout(ANSWER)
-            wire.connect(("127.0.0.1", port))
+            wire = undo.enter_context(closing(socket.create_connection(address, ANSWER)))
             wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             spoken = wire.recv(1, socket.MSG_PEEK)
         except TimeoutError:

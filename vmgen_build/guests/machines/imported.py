@@ -10,13 +10,27 @@ from vmgen_build.artifacts.disk.qcow2 import check_qcow2
 from vmgen_build.artifacts.ova.disks import take_disks
 from vmgen_build.artifacts.result import Disk, Disks
 from vmgen_build.bases.unpack import check_digest
-from vmgen_build.errors import BuildError
+from vmgen_build.errors import BuildError, Problem
 from vmgen_build.host.confined import lent, output_confined
 from vmgen_build.host.inmemory import name_of
 from vmgen_build.host.run import run
-from vmgen_build.plan.bases import DiskMachine
+from vmgen_build.plan.bases import DiskMachine, Image
 from vmgen_build.plan.machine import Drive, Machine
+from vmgen_build.recipe.problems import place
+from vmgen_build.recipe.recipe import Recipe
 from vmgen_build.text import size
+
+PARTITIONED = "the base is started as it is, and its disks keep their own partitions; take these out"
+
+
+def own_problems(recipe: Recipe) -> list[Problem]:
+    """What of a recipe cannot be where a user's machine is started as it is."""
+    found = []
+    for disk in recipe.hardware.hdds.values():
+        if disk.partitions:
+            where, path = disk.at("partitions"), place(("hardware", "hdds", disk.name), "partitions")
+            found.append(Problem(where, path, PARTITIONED, code="partitions"))
+    return found
 
 
 def imported_disks(base: DiskMachine, machine: Machine, scratch: Path) -> Disks:
@@ -26,8 +40,9 @@ def imported_disks(base: DiskMachine, machine: Machine, scratch: Path) -> Disks:
     Raises BuildError where the image is another one, leads to other files, or is larger than the recipe lets it be;
     HostError.
     """
+    assert isinstance(base.image, Image)
     check_digest(base.image.file, base.image.sha256)
-    sources = _sources(base, scratch)
+    sources = _sources(base.image, scratch)
     drives = machine.drives
     if len(sources) > len(drives):
         raise BuildError(
@@ -39,8 +54,7 @@ def imported_disks(base: DiskMachine, machine: Machine, scratch: Path) -> Disks:
     return Disks((*made, *empty))
 
 
-def _sources(base: DiskMachine, scratch: Path) -> Sequence[Disk]:
-    image = base.image
+def _sources(image: Image, scratch: Path) -> Sequence[Disk]:
     if image.format != "ova":
         return [Disk("base", image.file, image.format)]
     return [Disk("base", path, "vmdk") for path in take_disks(image.file, scratch)]

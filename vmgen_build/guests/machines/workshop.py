@@ -33,6 +33,19 @@ cat /etc/debian_version 2>/dev/null | head -c 100
 MakeDisks = Callable[[Output], AbstractContextManager[Disks]]
 """Makes the disks that the plan's machine begins with, on this host."""
 
+Begin = Callable[[Base, Output], None]
+"""Makes the first state, of the plan's base."""
+
+
+def from_disks(hypervisor: Hypervisor, make_disks: MakeDisks) -> Begin:
+    """Of disks that are made on this host."""
+
+    def begin(base: Base, output: Output) -> None:
+        with make_disks(output) as disks:
+            hypervisor.take_in(base.id, disks, base.title)
+
+    return begin
+
 
 def kept_states(plan: Plan, holds: Callable[[str], bool]) -> tuple[str, ...]:
     """Ids of the plan's stages that a machine may begin with, as far as they are there."""
@@ -50,10 +63,10 @@ class MachineWorkshop(Workshop):
     """kept: gives a new folder's path, by a name for people, that a machine is left in. undo: of the build."""
 
     def __init__(
-        self, plan: Plan, hypervisor: Hypervisor, make_disks: MakeDisks, kept: Callable[[str], Path], undo: ExitStack
+        self, plan: Plan, hypervisor: Hypervisor, begin: Begin, kept: Callable[[str], Path], undo: ExitStack
     ) -> None:
         self.plan, self.hypervisor = plan, hypervisor
-        self._make_disks, self._kept = make_disks, kept
+        self._begin, self._kept = begin, kept
         self._machine = undo.enter_context(Undo())
         self._ids = [stage.id for stage in plan.stages]
         self._guest: MachineGuest | None = None
@@ -85,8 +98,7 @@ class MachineWorkshop(Workshop):
     def make_base(self, base: Base, plan: Plan, output: Output) -> None:
         if not isinstance(base, MinimalMachine | DiskMachine):
             raise BuildError(f"{self.hypervisor.where} starts from no {base.title}")
-        with self._make_disks(output) as disks:
-            self.hypervisor.take_in(base.id, disks, base.title)
+        self._begin(base, output)
 
     @contextmanager
     def guest(self, plan: Plan, after: Sequence[str]) -> Iterator[Guest]:

@@ -15,7 +15,7 @@ from typing import ClassVar, Protocol, TypeVar
 from vmgen_build.errors import BuildError, HostError
 from vmgen_build.guests.communicators.guestagent import GuestAgent
 from vmgen_build.guests.communicators.login import GuestLogin
-from vmgen_build.guests.communicators.ssh import HostKey, NotYet, Refused, SshCommunicator, log_in
+from vmgen_build.guests.communicators.ssh import Attempts, HostKey, SshCommunicator
 from vmgen_build.guests.machines.model import PATIENCE, Note
 from vmgen_build.guests.machines.standstill import FROZEN, THAWED
 from vmgen_build.guests.model import Communicator
@@ -43,10 +43,6 @@ ADDRESS_WAIT = 120.0
 """Seconds that DHCP gets, once the machine can be spoken to."""
 
 NO_ADDRESS = "it has no address, and steps that use the network will fail"
-
-REFUSED = 45.0
-"""Seconds for which a login that is refused is tried again: while a system starts it may let nobody in (nologin(8)),
-and its users may still be made."""
 
 SHELL_PORT = "/dev/ttyS2"
 
@@ -198,7 +194,7 @@ class Ssh(Access):
         self._opened: SshCommunicator | None = None
 
     def opened(self, startup: Startup) -> Communicator:
-        attempts = _Attempts(startup.qemu.forwarded_port(), self._login, self._host_key)
+        attempts = Attempts(("127.0.0.1", startup.qemu.forwarded_port()), self._login, self._host_key)
         accelerator = ACCELERATORS[startup.qemu.parts.power.accel]
         startup.waited(f"sshd of the machine answers ({accelerator})", attempts.answers, lambda: attempts.reason)
         who = f"logged in as {self._login.name}"
@@ -233,36 +229,6 @@ class ByGuestAgent(Access):
         agent.run("true", PATIENCE)
         show_address(startup, agent)
         return agent
-
-
-class _Attempts:
-    """To log in. reason: why the last one failed."""
-
-    def __init__(self, port: int, login: GuestLogin, host_key: HostKey) -> None:
-        self._port, self._login, self._host_key = port, login, host_key
-        self._in: SshCommunicator | None = None
-        self._refused_since: float | None = None
-        self.reason = "nothing answers on port 22"
-
-    def answers(self) -> bool | None:
-        """Whether sshd does, be it that it refuses us. Raises BuildError."""
-        self.logged_in()
-        return True if self._in is not None or self._refused_since is not None else None
-
-    def logged_in(self) -> SshCommunicator | None:
-        """Raises BuildError where there is no hope."""
-        if self._in is not None:
-            return self._in
-        try:
-            self._in = log_in(self._port, self._login, self._host_key)
-        except NotYet as error:
-            self.reason = str(error)
-        except Refused as error:
-            self.reason = str(error)
-            self._refused_since = self._refused_since or time.monotonic()
-            if time.monotonic() - self._refused_since > REFUSED:
-                raise
-        return self._in
 
 
 def show_address(startup: Startup, communicator: Communicator) -> None:

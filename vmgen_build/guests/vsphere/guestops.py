@@ -31,7 +31,7 @@ FIRST, LONGEST = 0.1, 1.0
 
 
 class ToolsCommunicator(Communicator):
-    """machine: vim.VirtualMachine. login, password: of an account in it that may do anything."""
+    """machine: vim.VirtualMachine. login, password: of an account in it, which is root or `become_root`."""
 
     def __init__(self, session: Session, machine: Any, login: str, password: Secret) -> None:
         self._session, self._machine = session, machine
@@ -41,7 +41,7 @@ class ToolsCommunicator(Communicator):
         self._files = session.read("asking for guest operations", lambda: manager.fileManager)
         self._processes = session.read("asking for guest operations", lambda: manager.processManager)
         self._accounts = session.read("asking for guest operations", lambda: manager.authManager)
-        self._folder = ""
+        self._folder, self._prefix = "", ""
 
     def let_in(self) -> None:
         """Raises BuildError where the machine takes no orders yet."""
@@ -57,6 +57,16 @@ class ToolsCommunicator(Communicator):
             lambda: self._files.CreateTemporaryDirectoryInGuest(self._machine, self._who, "vmgen-build", "", MEMORY),
         )
 
+    def become_root(self) -> bool:
+        """Whether orders are root's from now on."""
+        if self._is_root():
+            return True
+        self._prefix = "sudo -n -- "
+        return self._is_root()
+
+    def _is_root(self) -> bool:
+        return self.run('[ "$(id -u)" = 0 ]', GRACE).code == 0
+
     def run(self, script: str, timeout: float | None = None) -> Ran:
         """A script that takes longer than `timeout` seconds ends with code 124, as by timeout(1)."""
         data = script.encode()
@@ -66,17 +76,29 @@ class ToolsCommunicator(Communicator):
         return no_answer(timeout) if code == TIMED_OUT and not out else Ran(code, out)
 
     def put(self, local: Path, remote: str, mode: int = 0o644) -> None:
+        goal = f"{self._folder}/put" if self._prefix else remote
         with local.open("rb") as file:
             size = file.seek(0, io.SEEK_END)
             file.seek(0)
-            self._send(file, size, remote, mode)
+            self._send(file, size, goal, 0o600 if self._prefix else mode)
+        if self._prefix:
+            self._order(f"install -m {mode:04o} -- {goal} {shlex.quote(remote)} && rm -f -- {goal}")
 
     def get(self, remote: str, local: Path) -> None:
+        copy = f"{self._folder}/get"
+        if self._prefix:
+            self._order(f"install -m 0644 -- {shlex.quote(remote)} {copy}")
         with local.open("wb") as goal:
-            self._receive(remote, goal, UNPACKED)
+            self._receive(copy if self._prefix else remote, goal, UNPACKED)
+        if self._prefix:
+            self._order(f"rm -f -- {copy}")
 
     def delete(self, remote: str) -> None:
-        ran = self.run(f"rm -rf -- {shlex.quote(remote)}", GRACE)
+        self._order(f"rm -rf -- {shlex.quote(remote)}")
+
+    def _order(self, script: str) -> None:
+        """Raises BuildError where it fails."""
+        ran = self.run(script, GRACE)
         if ran.code != 0:
             raise BuildError(f"in the machine: {ran.out.strip()}")
 
@@ -95,7 +117,10 @@ class ToolsCommunicator(Communicator):
         limit = f"timeout -k 5 {max(timeout, 0.001):.3f} " if timeout is not None else ""
         folder = shlex.quote(self._folder)
         environment = f"env -i HOME=/root PATH={PATH} "
-        line = f"exec {environment}{limit}sh {folder}/script </dev/null >{folder}/output 2>&1"
+        line = f"exec {environment}{limit}sh {folder}/script </dev/null >>{folder}/output 2>&1"
+        if self._prefix:
+            line = f"exec {self._prefix}sh -c {shlex.quote(line)} 2>/dev/null"
+        line = f": >{folder}/output; {line}"
         spec = vim.vm.guest.ProcessManager.ProgramSpec(
             programPath="/bin/sh", arguments=f"-c {shlex.quote(line)}", workingDirectory="/"
         )

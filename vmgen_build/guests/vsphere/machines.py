@@ -3,11 +3,10 @@ alone cannot clone, so each build brings its minimal machine there, and keeps no
 
 from __future__ import annotations
 
-import shlex
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +17,16 @@ from vmgen_build.guests.machines.model import PATIENCE, Hypervisor, Note, Runnin
 from vmgen_build.guests.machines.settings import settings_for
 from vmgen_build.guests.machines.standstill import FROZEN, GUARDED, RELEASED
 from vmgen_build.guests.model import Communicator
+from vmgen_build.guests.vsphere.access import Access
 from vmgen_build.guests.vsphere.exporting import export_machine
-from vmgen_build.guests.vsphere.guestops import ToolsCommunicator
+from vmgen_build.guests.vsphere.hardware import disk_changes, drives_there, has_adapter, new_adapter
 from vmgen_build.guests.vsphere.importing import Wanted, import_machine
 from vmgen_build.guests.vsphere.layers import Layers
-from vmgen_build.guests.vsphere.login import ACCOUNT, KEY, BootLogin, new_login
 from vmgen_build.guests.vsphere.making import Maker
+from vmgen_build.guests.vsphere.properties import values_of
 from vmgen_build.guests.vsphere.screen import save_screen
-from vmgen_build.guests.vsphere.specs import adapters_on, build_config, marked
+from vmgen_build.guests.vsphere.source import Source
+from vmgen_build.guests.vsphere.specs import adapters_on, build_config, changed, marked
 from vmgen_build.guests.vsphere.tags import BUILD, KEPT, LAYER, kept_name, short_id
 from vmgen_build.guests.vsphere.waiting import Waiting
 from vmgen_build.plan.machine import Machine, Nic
@@ -42,14 +43,24 @@ def as_built(machine: Machine) -> Machine:
     return built_on(machine, NIC)
 
 
+def as_started(machine: Machine) -> Machine:
+    """The same for a user's machine, whose disks have the sizes that they have."""
+    return replace(machine, nics=(NIC,), cds=())
+
+
+GOING_DOWN = 600.0
+"""Seconds that a user's machine may take to end its services."""
+
+
 @dataclass(kw_only=True)
 class VsphereMachines(Hypervisor):
-    """machine: as `as_built` gives it. folder: for what comes home; new. store: of this host, whose locks keep builds
-    of it apart. note, waiting, picture: as in qemu.machines."""
+    """machine: as `as_built` or `as_started` gives it. access: how it is spoken to. folder: for what comes home; new.
+    store: of this host, whose locks keep builds of it apart. note, waiting, picture: as in qemu.machines."""
 
     maker: Maker
     store: Store
     machine: Machine
+    access: Access
     folder: Path
     note: Note
     waiting: Callable[[str], None]
@@ -87,7 +98,7 @@ class VsphereMachines(Hypervisor):
         maker, clones = self.maker, self.maker.clones
         mark = maker.mark(LAYER, state=state, title=title) if clones else maker.mark(BUILD)
         total = sum(disk.path.stat().st_size for disk in disks.disks)
-        self.note(f"sending the minimal machine to {maker.session.where} ({size(total)})")
+        self.note(f"sending the {title} to {maker.session.where} ({size(total)})")
         wanted = Wanted(maker.name("base" if clones else ""), mark, self.machine, disks)
         made = import_machine(maker.session, maker.site, wanted)
         for disk in disks.disks:
@@ -96,6 +107,26 @@ class VsphereMachines(Hypervisor):
             self.layers.add(made, state)
         else:
             self._taken_in = state, made
+
+    def clone_in(self, state: str, source: Source, linked: bool, title: str) -> None:
+        """Make the first state of a machine that the server has."""
+        maker = self.maker
+        self.note(f"cloning the {title} on {maker.session.where}")
+        made = maker.clone(
+            source.machine, source.snapshot, "base", marked(maker.mark(LAYER, state=state, title=title)), linked=linked
+        )
+        devices = self.devices(made)
+        changes = disk_changes(devices, self.machine.drives)
+        if not has_adapter(devices):
+            changes.append(new_adapter())
+        if changes:
+            maker.configure(made, changed(changes))
+        self.layers.add(made, state)
+
+    def devices(self, machine: Any) -> Sequence[Any]:
+        path = "config.hardware.device"
+        found = values_of(self.maker.session, "looking at the machine's devices", machine, [path]).get(path, ())
+        return list(found)
 
     @contextmanager
     def started(self, states: Sequence[str]) -> Iterator[RunningMachine]:
@@ -106,11 +137,11 @@ class VsphereMachines(Hypervisor):
         finally:
             machine.stop()
 
-    def new_machine(self, states: Sequence[str], login: BootLogin) -> Any:
+    def new_machine(self, states: Sequence[str]) -> Any:
         """vim.VirtualMachine with the disks of the last state, off."""
         maker = self.maker
         mark = maker.mark(BUILD, below=tuple(map(short_id, states)))
-        own = {KEY: login.hashed}
+        own = self.access.settings()
         if self._taken_in is not None:
             made = self._taken_in[1]
             maker.configure(made, build_config(self.machine, mark, own, ()))
@@ -131,10 +162,9 @@ class VsphereMachine(RunningMachine):
     def __init__(self, machines: VsphereMachines, states: Sequence[str]) -> None:
         self._machines, self._maker = machines, machines.maker
         self._states = list(states)
-        self._login = new_login()
         self._machine: Any = None
-        self._there: ToolsCommunicator | None = None
-        self._name_servers: str | None = None
+        self._there: Communicator | None = None
+        self._name_servers = "" if machines.access.own else None
 
     @property
     def communicator(self) -> Communicator:
@@ -144,11 +174,12 @@ class VsphereMachine(RunningMachine):
 
     def begin(self) -> None:
         """Return when it is up. Its caller calls `stop` too, whatever comes of it. Raises BuildError, HostError."""
-        self._machine = self._machines.new_machine(self._states, self._login)
+        self._machine = self._machines.new_machine(self._states)
         self._start()
 
     def stop(self) -> None:
-        machine, self._machine, self._there = self._machine, None, None
+        self._hang_up()
+        machine, self._machine = self._machine, None
         if machine is not None:
             self._maker.destroy(machine)
 
@@ -156,7 +187,8 @@ class VsphereMachine(RunningMachine):
         return supply_kind(request.system).of_this_host(request, self._machines.store.cache)
 
     def reached(self, settings: Mapping[str, bytes]) -> Mapping[str, bytes]:
-        """The first that asks brings the network up: a machine that needs none may be in one without DHCP."""
+        """The first that asks brings the network of a minimal machine up: one that needs none may be in one without
+        DHCP."""
         if self._name_servers is None:
             self._name_servers = self._run(Renderer(None).sh("vm/build-network.sh.j2"))
         return settings_for(settings, _address_towards(self._maker.session.address.name), self._name_servers)
@@ -170,12 +202,18 @@ class VsphereMachine(RunningMachine):
         self._states.append(step.id)
 
     def _start_anew(self) -> None:
-        self._halt()
-        self._name_servers = None
+        if self._machines.access.own:
+            self._go_down()
+        else:
+            self._halt()
+            self._name_servers = None
         self._start()
 
     def picture(self, goal: Path) -> None:
         save_screen(self._maker, self._machine, goal)
+
+    def open_shell(self, command: str) -> None:
+        self._machines.access.open_shell(self.communicator, command)
 
     def take_disks(self) -> Disks:
         self._run("fstrim --all || :")
@@ -183,7 +221,10 @@ class VsphereMachine(RunningMachine):
         machines, maker = self._machines, self._maker
         machines.folder.mkdir(mode=0o700)
         machines.note(f"bringing the disks home from {maker.session.where}")
-        disks = export_machine(maker.session, self._machine, machines.machine.drives, machines.folder)
+        drives = machines.machine.drives
+        if machines.access.own:
+            drives = drives_there(machines.devices(self._machine), drives)
+        disks = export_machine(maker.session, self._machine, drives, machines.folder)
         self.stop()
         return disks
 
@@ -191,7 +232,7 @@ class VsphereMachine(RunningMachine):
         """Whatever the step has done to it."""
         with suppress(VmgenError):
             self._run(FROZEN)
-        self._there = None
+        self._hang_up()
         self._maker.switch_off(self._machine)
         machine, self._machine = self._machine, None
         maker, name = self._maker, kept_name(folder.name)
@@ -206,19 +247,25 @@ class VsphereMachine(RunningMachine):
         """Switch it on, and wait until it takes orders."""
         maker, machine = self._maker, self._machine
         waiting = Waiting(maker.session, machine, self._machines.note)
-        there = ToolsCommunicator(maker.session, machine, ACCOUNT, self._login.password)
         try:
             maker.done("switching the machine on", machine.PowerOnVM_Task, waiting.check_question)
-            waiting.until_up(there)
+            self._there = self._machines.access.opened(waiting)
         except BuildError as error:
             raise BuildError("\n".join(filter(None, (str(error), self._shown())))) from error
-        self._there = there
-        self._run(f"swapoff -a || :\necho {shlex.quote(self._machines.machine.name)} >/proc/sys/kernel/hostname\n")
+
+    def _go_down(self) -> None:
+        """By its own services; where they take too long, by its switch."""
+        self._hang_up()
+        self._maker.shut_down(self._machine, GOING_DOWN)
+
+    def _hang_up(self) -> None:
+        self._there = None
+        self._machines.access.close()
 
     def _halt(self) -> None:
         """Nothing is written any more, and each file system is whole: no service of it is to write its last words."""
         self._run(FROZEN)
-        self._there = None
+        self._hang_up()
         self._maker.switch_off(self._machine)
 
     def _shown(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -53,10 +54,10 @@ class Maker:
         self._pending.remove(task)
         return result
 
-    def clone(self, source: Any, snapshot: object, part: str, config: Any) -> Any:
-        """A linked clone, off. config: vim.vm.ConfigSpec, which it has as soon as it is there."""
+    def clone(self, source: Any, snapshot: object, part: str, config: Any, *, linked: bool = True) -> Any:
+        """One that is off. config: vim.vm.ConfigSpec, which it has as soon as it is there. linked: as of clone_spec."""
         name, site = self.name(part), self.site
-        spec = clone_spec(site, snapshot, config)
+        spec = clone_spec(site, snapshot, config, linked=linked)
         made = self.done(f"cloning {name}", lambda: source.CloneVM_Task(folder=site.folder.ref, name=name, spec=spec))
         if self.annotation(made) != config.annotation:
             self.configure(made, config)
@@ -89,6 +90,17 @@ class Maker:
         state = values_of(self.session, "looking at the machine", machine, [path]).get(path)
         if str(state) != "poweredOff":
             self.done("switching the machine off", machine.PowerOffVM_Task)
+
+    def shut_down(self, machine: Any, patience: float) -> None:
+        """By its own services, which VMware Tools end; by its switch after `patience` seconds."""
+        self.session.order("shutting the machine down", machine.ShutdownGuest)
+        began, path = time.monotonic(), "runtime.powerState"
+        while time.monotonic() - began < patience:
+            values = values_of(self.session, "waiting for the machine to go off", machine, [path])
+            if str(values.get(path)) == "poweredOff":
+                return
+            time.sleep(1)
+        self.switch_off(machine)
 
     def destroy(self, machine: Any) -> None:
         """With its disks, but for those that others stand on. One that is gone is none to destroy."""

@@ -14,12 +14,13 @@ from vmgen_build.guests.vsphere.tags import Mark
 from vmgen_build.plan.machine import Machine
 
 
-def clone_spec(site: ServerSite, snapshot: object, config: Any) -> Any:
-    """A machine whose disks begin as those of the snapshot, and are written beside them (linked clone)."""
+def clone_spec(site: ServerSite, snapshot: object, config: Any, *, linked: bool = True) -> Any:
+    """A machine whose disks begin as those of the snapshot, and are written beside them (linked clone); or as copies
+    of them, or of the machine's own where there is no snapshot."""
     from pyVmomi import vim
 
     location = vim.vm.RelocateSpec(
-        diskMoveType="createNewChildDiskBacking",
+        diskMoveType="createNewChildDiskBacking" if linked else "moveAllDiskBackingsAndDisallowSharing",
         pool=site.pool.ref,
         datastore=site.datastore.ref,
         host=site.host.ref if site.host is not None else None,
@@ -32,6 +33,13 @@ def marked(mark: Mark) -> Any:
     from pyVmomi import vim
 
     return vim.vm.ConfigSpec(annotation=mark.to_text())
+
+
+def changed(devices: Sequence[Any]) -> Any:
+    """vim.vm.ConfigSpec that changes devices alone. devices: vim.vm.device.VirtualDeviceSpec of each."""
+    from pyVmomi import vim
+
+    return vim.vm.ConfigSpec(deviceChange=list(devices))
 
 
 def build_config(machine: Machine, mark: Mark, own: Mapping[str, str], adapters: Sequence[Any]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ _PATHS = (
     "guest.toolsRunningStatus",
     "guest.toolsVersionStatus2",
     "guest.guestOperationsReady",
+    "guest.ipAddress",
 )
 _RUNNING, _MISSING = "guestToolsRunning", "guestToolsNotInstalled"
 
@@ -49,6 +51,25 @@ class Waiting:
         self._until("the machine's readiness to take orders", _takes_orders, began)
         self._let_in(there)
         self.note(f"the machine takes orders after {duration(time.monotonic() - began)}")
+
+    def until_address(self) -> str:
+        """The machine's, as its Tools report it. Raises BuildError that says what did not come."""
+        began = time.monotonic()
+        self._until("VMware Tools, which report its address", _tools_run, began)
+        self.note(f"VMware Tools run after {duration(time.monotonic() - began)}")
+        self._until("its address by DHCP", lambda values: bool(_address(values)), began)
+        address = _address(self._values())
+        if not address:
+            raise BuildError(f"{self.session.where}: the machine has lost its address")
+        self.note(f"the machine's address is {address}, after {duration(time.monotonic() - began)}")
+        return address
+
+    def check_on(self) -> None:
+        """Raises BuildError where the machine is off, or waits for an answer."""
+        values = self._values()
+        _refuse_question(values, self.session.where)
+        if str(values.get("runtime.powerState")) != "poweredOn":
+            raise BuildError(f"{self.session.where}: the machine went off while it was waited for")
 
     def _until(self, awaited: str, there: Callable[[Values], bool], began: float) -> None:
         while not there(values := self._values()):
@@ -86,6 +107,15 @@ def _tools_run(values: Values) -> bool:
     return str(values.get("guest.toolsRunningStatus")) == _RUNNING
 
 
+def _address(values: Values) -> str:
+    """ "" for none, or what is no address."""
+    text = str(values.get("guest.ipAddress") or "")
+    try:
+        return str(ipaddress.ip_address(text)) if text else ""
+    except ValueError:
+        return ""
+
+
 def _takes_orders(values: Values) -> bool:
     return bool(values.get("guest.guestOperationsReady"))
 
@@ -102,4 +132,6 @@ def _refuse_question(values: Values, where: str) -> None:
 def _why(values: Values) -> str:
     if str(values.get("guest.toolsVersionStatus2")) == _MISSING:
         return "and the server says that there are none in it"
+    if _tools_run(values):
+        return "and VMware Tools run; look at its screen"
     return "which did not start; look at its screen"

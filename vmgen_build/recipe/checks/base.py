@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from vmgen_build.recipe.checks import Draft
 from vmgen_build.recipe.problems import Problems
+from vmgen_build.recipe.sections.hardware import Hardware
 
 
 def _checks_packages(draft: Draft, option: str) -> bool:
@@ -27,6 +28,24 @@ def check(draft: Draft, problems: Problems) -> None:
             " or base_key with the key that signs it"
         )
         problems.error(hardware.at("base"), "[hardware] base", text, "base")
+    if hardware.base is not None and hardware.base.kind == "vm":
+        for option in ("base_sha256", "base_key"):
+            if option in hardware.places:
+                text = "checks a file, and the base is a machine of a server; take this line out"
+                problems.error(hardware.at(option), f"[hardware] {option}", text, "base")
+    _check_clone(hardware, problems)
     if hardware.base is not None and hardware.base.kind == "file" and "base_key" in hardware.places:
         text = "checks what is downloaded, and the base is a file of this host; write base_sha256, or take this out"
         problems.error(hardware.at("base_key"), "[hardware] base_key", text, "base")
+
+
+def _check_clone(hardware: Hardware, problems: Problems) -> None:
+    if hardware.clone is None or "clone" in hardware.faulty:
+        return
+    base, text = hardware.base, ""
+    if base is None or base.kind != "vm":
+        text = "is of a base that is a machine of a vSphere server; write base = vm:NAME, or take this line out"
+    elif hardware.clone == "linked" and not base.snapshot:
+        text = "linked begins with a snapshot, and none is named; write base = vm:NAME@SNAPSHOT, or clone = full"
+    if text:
+        problems.error(hardware.at("clone"), "[hardware] clone", text, "base")

@@ -27,6 +27,14 @@ def check(draft: Draft, problems: Problems) -> None:
 def _wrong(hardware: Hardware) -> Iterator[tuple[str, str]]:
     """Option and what is wrong with it."""
     given = [option for option in _OPTIONS if getattr(hardware, option) is not None]
+    if hardware.base is not None and hardware.base.kind == "vm":
+        if hardware.communicator == "agent":
+            yield "communicator", "is QEMU's guest agent, which no vSphere server speaks to; write tools or ssh"
+            return
+        if "login" not in given:
+            text = "needs a user to log in as; write login = NAME, and login_password or login_key"
+            yield "base", f"{hardware.base} {text}"
+            return
     if given and hardware.base is None:
         yield given[0], "is of a base that is a whole machine, and none is named; write base = IMAGE, or take this out"
         return

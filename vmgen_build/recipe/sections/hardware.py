@@ -93,8 +93,9 @@ class Hardware(Section):
     base: BaseSource | None = option(
         t.base,
         default=None,
-        doc="What the machine starts from: a file or folder, an address, images:ALIAS of an image server, or"
-        " template:NAME of OpenVZ; by default made of packages, else looked for there.",
+        doc="What the machine starts from: a file or folder, an address, images:ALIAS of an image server,"
+        " template:NAME of OpenVZ, or vm:NAME or vm:NAME@SNAPSHOT of a vSphere server; by default made of packages,"
+        " else looked for there.",
         example="images:debian/12",
     )
     base_sha256: str | None = option(
@@ -106,11 +107,17 @@ class Hardware(Section):
         doc="Public key by which the base's signature (ADDRESS.asc, .sig or .gpg), or the image server's, is checked.",
         example="example.asc",
     )
+    clone: str | None = option(
+        t.choice("linked", "full"),
+        default=None,
+        doc="How a vm:NAME is cloned: linked (its disks begin with a snapshot's, and cannot grow) or full (a copy); by"
+        " default linked where a snapshot is named.",
+    )
     login: str | None = option(
         t.login_name,
         default=None,
-        doc="User of a base that is a whole machine, which is started as it is (--host qemu:): root, or one who may"
-        " use sudo without a password.",
+        doc="User of a base that is a whole machine, which is started as it is (--host qemu: or vsphere:): root, or"
+        " one who may use sudo without a password.",
     )
     login_password: Secret | None = option(t.login_password, default=None, doc="Password of that user.")
     login_key: Secret | None = option(
@@ -119,8 +126,8 @@ class Hardware(Section):
     communicator: str | None = option(
         t.choice("ssh", "agent", "tools"),
         default=None,
-        doc="How a base that is a whole machine is spoken to: ssh (the default), agent (QEMU's guest agent in it) or"
-        " tools (VMware's).",
+        doc="How a base that is a whole machine is spoken to: ssh (the default of --host qemu:), agent (QEMU's guest"
+        " agent in it) or tools (VMware's; the default of --host vsphere: with a password).",
     )
     num_cpu: int | None = option(t.integer(1, 768), default=None, doc="Number of CPUs.", example="2")
     ram: int | None = option(t.size, default=None, doc="Memory; a bare number is MB.", example="1024")
@@ -135,4 +142,11 @@ class Hardware(Section):
     @property
     def is_started(self) -> bool:
         """Whether the base is a whole machine that is started as it is, where the plan runs in such ones."""
-        return self.base is not None and (self.login is not None or self.communicator is not None)
+        if self.base is None:
+            return False
+        return self.base.kind == "vm" or self.login is not None or self.communicator is not None
+
+    @property
+    def clones_linked(self) -> bool:
+        """Of a "vm": whether its disks are shared, and not copied."""
+        return self.base is not None and (self.clone or ("linked" if self.base.snapshot else "full")) == "linked"

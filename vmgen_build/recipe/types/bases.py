@@ -15,6 +15,7 @@ from vmgen_build.text import without_passwords
 
 _ALIAS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}(/[A-Za-z0-9][A-Za-z0-9._+-]{0,63}){0,4}")
 _TEMPLATE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,127}")
+_MACHINE = re.compile(r"[^\x00-\x1f\x7f@]{1,200}(@[^\x00-\x1f\x7f@]{1,80})?")
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]{1,30}):")
 _ELSEWHERE = {
     "docker": "no registry is asked; make a folder of it (skopeo copy docker://NAME oci:FOLDER), and name the folder",
@@ -24,13 +25,14 @@ _ELSEWHERE = {
 }
 """Schemes that people know of other tools -> what to write here."""
 
-_FORMS = "a file or folder, http://…, https://…, images:ALIAS or template:NAME"
+_FORMS = "a file or folder, http://…, https://…, images:ALIAS, template:NAME or vm:NAME"
 
 
 @dataclass(frozen=True, slots=True)
 class BaseSource:
-    """kind: "file" (of this host, or a folder), "url", "images" (an alias of an image server) or "template" (an OS
-    template of OpenVZ). name: the path, address, alias or name; an address may hold a password."""
+    """kind: "file" (of this host, or a folder), "url", "images" (an alias of an image server), "template" (an OS
+    template of OpenVZ) or "vm" (a machine of a vSphere server). name: the path, address, alias or name; an address may
+    hold a password."""
 
     kind: str
     name: str = field(repr=False)
@@ -38,6 +40,16 @@ class BaseSource:
     def __str__(self) -> str:
         """As a recipe writes it, without a password."""
         return without_passwords(self.name) if self.kind in ("file", "url") else f"{self.kind}:{self.name}"
+
+    @property
+    def machine(self) -> str:
+        """Of a "vm": its name or path on the server."""
+        return self.name.partition("@")[0]
+
+    @property
+    def snapshot(self) -> str:
+        """Of a "vm": the name of its snapshot; "" for the state that it is in."""
+        return self.name.partition("@")[2]
 
 
 def _base(value: Value, ctx: Context) -> BaseSource:
@@ -51,6 +63,8 @@ def _base(value: Value, ctx: Context) -> BaseSource:
         return BaseSource("images", _named(_ALIAS, text, "an alias of an image server, such as images:debian/12"))
     if scheme == "template":
         return BaseSource("template", _named(_TEMPLATE, text, "an OS template, such as template:debian-12-x86_64"))
+    if scheme == "vm":
+        return BaseSource("vm", _named(_MACHINE, text, "a machine, or one's snapshot, such as vm:Lab/debian@clean"))
     if scheme:
         raise ValueError(f"{shown(without_passwords(text))} is no base; {_ELSEWHERE.get(scheme, f'write {_FORMS}')}")
     return _on_this_host(value, text, ctx)

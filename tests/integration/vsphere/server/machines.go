@@ -221,10 +221,6 @@ func (s *StandIn) copyOf(
 func copies(devices []types.BaseVirtualDevice) []types.BaseVirtualDeviceConfigSpec {
 	made := []types.BaseVirtualDeviceConfigSpec{}
 	for _, device := range devices {
-		kind := device.GetVirtualDevice()
-		if kind.ControllerKey == 0 && kind.Key < 1000 {
-			continue
-		}
 		operation := types.VirtualDeviceConfigSpecFileOperation("")
 		device = shallow(device)
 		switch one := device.(type) {
@@ -233,6 +229,9 @@ func copies(devices []types.BaseVirtualDevice) []types.BaseVirtualDeviceConfigSp
 			one.Backing = &types.VirtualDiskFlatVer2BackingInfo{DiskMode: "persistent"}
 		case types.BaseVirtualEthernetCard:
 			one.GetVirtualEthernetCard().MacAddress = ""
+		case *types.VirtualIDEController, *types.VirtualPS2Controller, *types.VirtualPCIController,
+			*types.VirtualSIOController:
+			continue
 		case types.BaseVirtualController, *types.VirtualCdrom:
 		default:
 			continue

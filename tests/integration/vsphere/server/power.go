@@ -103,7 +103,7 @@ func (s *StandIn) bootsUp(vm *simulator.VirtualMachine, boot int) {
 	}
 	time.Sleep(seconds(after))
 	if s.powered(vm.Self, 0) == boot {
-		report(vm.Self, true)
+		report(vm.Self, true, s.settings().Address)
 		s.watch(vm, boot)
 	}
 }
@@ -133,7 +133,7 @@ func (s *StandIn) watch(vm *simulator.VirtualMachine, boot int) {
 }
 
 // report is what the guest's Tools let the server know, or no more since it is off.
-func report(ref reference, up bool) {
+func report(ref reference, up bool, address string) {
 	running, status, state, version := "guestToolsNotRunning", "toolsNotRunning", "notRunning", "0"
 	if up {
 		running, status, state, version = "guestToolsRunning", "toolsOk", "running", "12325"
@@ -142,7 +142,7 @@ func report(ref reference, up bool) {
 		set("guest.toolsStatus", types.VirtualMachineToolsStatus(status)), set("guest.toolsVersion", version),
 		set("guest.toolsVersionStatus2", "guestToolsUnmanaged"), set("guest.guestOperationsReady", up),
 		set("summary.guest.toolsRunningStatus", running), set("guest.hostName", map[bool]string{true: "guest"}[up]),
-		set("guest.ipAddress", map[bool]string{true: "192.0.2.15"}[up]))
+		set("guest.ipAddress", map[bool]string{true: address}[up]))
 }
 
 func (s *StandIn) powerOff(ref reference) fault {
@@ -155,7 +155,7 @@ func (s *StandIn) powerOff(ref reference) fault {
 	}
 	s.powered(ref, 1)
 	update(ref, set("runtime.question", nil))
-	report(ref, false)
+	report(ref, false, "")
 	return s.ground.order("stop", words{"vm": ref.Value}, nil)
 }
 

@@ -38,6 +38,7 @@ type Settings struct {
 	ToolsAfter        float64 `json:"tools_after"`
 	Question          string  `json:"question"`
 	Shutdown          bool    `json:"shutdown"`
+	Address           string  `json:"address"`
 	Nvram             bool    `json:"nvram"`
 }
 

@@ -85,7 +85,7 @@ class Ground:
         root = self._shared / f"standin-{sha256_of(disk)[:24]}"
         with self._lock:
             if not root.exists():
-                _run_roots("unpack", disk, root)
+                run_roots("unpack", disk, root)
         return root
 
     def _do_clone(self, words: dict[str, Any]) -> None:
@@ -153,7 +153,7 @@ class Ground:
         folder = self._new("export")
         description = folder / "machine.json"
         description.write_text(self.machine.to_json())
-        _run_roots("pack", description, self._epoch, folder, *self._stack(storage), storage.upper)
+        run_roots("pack", description, self._epoch, folder, *self._stack(storage), storage.upper)
         return {"Files": [str(folder / f"{drive.name}.vmdk") for drive in self.machine.drives]}
 
     def close(self) -> None:
@@ -164,7 +164,7 @@ class Ground:
             CGROUP.rmdir()
 
 
-def _run_roots(*words: object) -> None:
+def run_roots(*words: object) -> None:
     command = [sys.executable, "-m", "tests.integration.vsphere.standin.roots", *map(str, words)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     if done.returncode != 0:

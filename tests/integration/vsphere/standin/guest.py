@@ -124,6 +124,11 @@ class Account:
     home: str
     hash: str = field(repr=False)
 
+    @property
+    def words(self) -> list[str]:
+        """Before a command, to run it as this user."""
+        return ["setpriv", f"--reuid={self.uid}", f"--regid={self.gid}", "--clear-groups"] if self.uid else []
+
 
 class Guest:
     """root: where its file systems are mounted, inside. layers: the lowest first. upper: takes what it writes."""
@@ -215,8 +220,20 @@ class Guest:
         """A line for its shell, with no input and no output, as Tools start programs; its number there."""
         own = [f"HOME={account.home}", f"USER={account.name}", f"PATH={PATH}", *variables]
         before = 'echo $$; exec </dev/null >/dev/null 2>&1; cd "$1"; shift; exec "$@"'
-        user = ["setpriv", f"--reuid={account.uid}", f"--regid={account.gid}", "--clear-groups"] if account.uid else []
-        command = ["sh", "-c", before, "sh", folder or account.home, *user, "env", "-i", *own, "/bin/sh", "-c", line]
+        command = [
+            "sh",
+            "-c",
+            before,
+            "sh",
+            folder or account.home,
+            *account.words,
+            "env",
+            "-i",
+            *own,
+            "/bin/sh",
+            "-c",
+            line,
+        ]
         process = subprocess.Popen(
             self.inside(command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         )

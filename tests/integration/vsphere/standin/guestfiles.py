@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+from collections.abc import Sequence
 from typing import Any
 
 from passlib.hash import sha512_crypt
@@ -69,7 +71,7 @@ class GuestFiles:
     def temporary(self, words: dict[str, Any]) -> str:
         """mktemp(1) makes it for its owner alone."""
         name = f"{words['path'] or '/tmp'}/{words['prefix']}XXXXXX{words['suffix']}"
-        made = self._guest.run(["mktemp", "-d", name])
+        made = self._inside(["mktemp", "-d", name])
         if made.returncode != 0:
             raise GuestFault("FileNotFound", words["path"])
         return made.stdout.decode().strip()
@@ -112,7 +114,7 @@ class GuestFiles:
         if not self._is("-e", path):
             raise GuestFault("FileNotFound", path)
         form = r"%f\t%y\t%s\t%m\n"
-        listed = self._guest.run(["find", path, "-maxdepth", "1", "-printf", form]).stdout.decode().splitlines()
+        listed = self._inside(["find", path, "-maxdepth", "1", "-printf", form]).stdout.decode().splitlines()
         kinds = {"d": "directory", "l": "symlink"}
         found = []
         for name, kind, size, mode in (line.split("\t") for line in listed):
@@ -132,19 +134,23 @@ class GuestFiles:
             raise GuestFault("FileNotFound", path)
         if not self._is("-f", path):
             raise GuestFault("NotAFile", path)
-        return int(self._guest.run(["stat", "-L", "-c", "%s", "--", path]).stdout)
+        return int(self._inside(["stat", "-L", "-c", "%s", "--", path]).stdout)
 
     def read(self, path: str) -> bytes:
-        return self._guest.run(["cat", "--", path]).stdout
+        return self._inside(["cat", "--", path]).stdout
 
     def write(self, path: str, mode: int, data: bytes) -> str:
         """What is wrong, or nothing. A new file is its owner's alone until it is whole."""
         script = 'umask 077; cat >"$1.vmware" && chmod "$2" "$1.vmware" && mv -T "$1.vmware" "$1"'
-        done = self._guest.run(["sh", "-c", script, "sh", path, f"{mode or 0o644:o}"], data)
+        done = self._inside(["sh", "-c", script, "sh", path, f"{mode or 0o644:o}"], data)
         return done.stderr.decode() if done.returncode else ""
 
     def _is(self, what: str, path: str) -> bool:
         return self._run("test", what, path)
 
     def _run(self, *command: str) -> bool:
-        return self._guest.run(command).returncode == 0
+        return self._inside(command).returncode == 0
+
+    def _inside(self, command: Sequence[str], data: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
+        """What the user may do, and no more."""
+        return self._guest.run([*self._account.words, *command], data)

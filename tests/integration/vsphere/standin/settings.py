@@ -15,7 +15,8 @@ class Settings:
     wants; else in chunks, and whole. rate: bytes in a second of a disk's transfer; 0 for no limit. stall: before the
     first byte. cut_after: bytes after which a download is cut, `cuts` times. failures: of downloads, before one works.
     tools_after: seconds from power-on until Tools run; -1 for never. question: that a machine asks at power-on, and
-    waits. shutdown: whether a guest does shut down. nvram: whether there is one to be exported.
+    waits. shutdown: whether a guest does shut down. address: that its Tools report. nvram: whether there is one to be
+    exported.
     """
 
     lease_timeout: float = 300
@@ -30,6 +31,7 @@ class Settings:
     tools_after: float = 0.2
     question: str = ""
     shutdown: bool = True
+    address: str = "192.0.2.15"
     nvram: bool = False
 
 

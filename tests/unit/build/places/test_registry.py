@@ -154,7 +154,6 @@ def test_each_option_is_for_its_place(tmp_path: Path) -> None:
     [
         (["-b", "lxc"], "no image of lxc; take -b vmware"),
         (["-b", "vmware", "-b", "kvm"], "no image of kvm; take -b vmware"),
-        (["-b", "vmware", "--on-error", "shell"], "take: --on-error keep"),
         (["-b", "vmware", "--map", "nat"], "write it as TYPE=NETWORK"),
     ],
 )

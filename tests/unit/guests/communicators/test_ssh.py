@@ -29,7 +29,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
 
 @pytest.fixture(scope="module")
 def machine(server: Sshd) -> Iterator[SshCommunicator]:
-    opened = log_in(server.port, by_key(server.key), HostKey())
+    opened = log_in(("127.0.0.1", server.port), by_key(server.key), HostKey())
     yield opened
     opened.close()
 
@@ -47,7 +47,7 @@ def test_what_sudo_writes_is_no_output(tmp_path: Path) -> None:
     """It warns where the host's own name is not known, which a step has just changed."""
     lines = ['ForceCommand echo "sudo: unable to resolve host" >&2; exec sh -c "$SSH_ORIGINAL_COMMAND"']
     with sshd(tmp_path / "sshd", lines) as server:
-        machine = log_in(server.port, by_key(server.key), HostKey())
+        machine = log_in(("127.0.0.1", server.port), by_key(server.key), HostKey())
         assert machine.run("echo one\n", 30).out == "one\n"
         assert machine.run("exit 3\n", 30).code == 3
         machine.close()
@@ -86,40 +86,40 @@ def test_files_go_there_and_back(machine: SshCommunicator, tmp_path: Path) -> No
 
 def test_a_wrong_key_and_a_wrong_password_are_named(server: Sshd, tmp_path: Path) -> None:
     with pytest.raises(Refused, match="does not let 'root' in: the key of login_key is wrong"):
-        log_in(server.port, by_key(make_key(tmp_path / "other")), HostKey())
+        log_in(("127.0.0.1", server.port), by_key(make_key(tmp_path / "other")), HostKey())
     with pytest.raises(Refused, match="lets 'root' in by publickey alone, and the password of login_password is none"):
-        log_in(server.port, GuestLogin("root", Secret("canary-6")), HostKey())
+        log_in(("127.0.0.1", server.port), GuestLogin("root", Secret("canary-6")), HostKey())
 
 
 def test_a_wrong_password_where_passwords_are_taken(tmp_path: Path) -> None:
     with sshd(tmp_path / "sshd", ["PasswordAuthentication yes"]) as server:
         with pytest.raises(Refused, match="'nobody' in: the password of login_password is wrong") as error:
-            log_in(server.port, GuestLogin("nobody", Secret("canary-6")), HostKey())
+            log_in(("127.0.0.1", server.port), GuestLogin("nobody", Secret("canary-6")), HostKey())
         assert "canary-6" not in str(error.value) and "canary-6" not in server.log()
 
 
 def test_a_key_that_is_none_is_named(server: Sshd, tmp_path: Path) -> None:
     locked = make_key(tmp_path / "locked", phrase="a phrase")
     with pytest.raises(BuildError, match=r"login_key is encrypted: set .VMGEN_SSH_PASSPHRASE"):
-        log_in(server.port, by_key(locked), HostKey())
+        log_in(("127.0.0.1", server.port), by_key(locked), HostKey())
     broken = GuestLogin("root", key=Secret("-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n"))
     with pytest.raises(BuildError, match="login_key cannot be used: it is none of ed25519, ecdsa or rsa"):
-        log_in(server.port, broken, HostKey())
+        log_in(("127.0.0.1", server.port), broken, HostKey())
 
 
 def test_the_key_of_the_machine_is_taken_once(server: Sshd, tmp_path: Path) -> None:
     key = HostKey()
-    log_in(server.port, by_key(server.key), key).close()
-    log_in(server.port, by_key(server.key), key).close()
+    log_in(("127.0.0.1", server.port), by_key(server.key), key).close()
+    log_in(("127.0.0.1", server.port), by_key(server.key), key).close()
     with sshd(tmp_path / "other") as other, pytest.raises(BuildError, match="another ssh host key than before: ssh-ed"):
-        log_in(other.port, by_key(other.key), key)
+        log_in(("127.0.0.1", other.port), by_key(other.key), key)
 
 
 def test_nothing_that_answers_is_waited_for(server: Sshd) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         with pytest.raises(NotYet, match="is refused"):
-            log_in(free.getsockname()[1], by_key(server.key), HostKey())
+            log_in(free.getsockname(), by_key(server.key), HostKey())
 
 
 def test_what_hangs_up_or_speaks_otherwise_is_waited_for(server: Sshd) -> None:
@@ -135,13 +135,13 @@ def test_what_hangs_up_or_speaks_otherwise_is_waited_for(server: Sshd) -> None:
             thread = threading.Thread(target=serve, daemon=True)
             thread.start()
             with pytest.raises(NotYet, match=message):
-                log_in(listening.getsockname()[1], by_key(server.key), HostKey())
+                log_in(listening.getsockname(), by_key(server.key), HostKey())
             thread.join()
 
 
 def test_a_connection_that_is_cut_is_an_error(tmp_path: Path) -> None:
     with sshd(tmp_path / "sshd") as server:
-        machine = log_in(server.port, by_key(server.key), HostKey())
+        machine = log_in(("127.0.0.1", server.port), by_key(server.key), HostKey())
         server.cut()
         with pytest.raises(BuildError, match="was cut"):
             machine.run("true", 10)
@@ -153,4 +153,4 @@ def test_a_user_who_is_not_root_needs_sudo(tmp_path: Path) -> None:
     lines = ['ForceCommand case $SSH_ORIGINAL_COMMAND in *"id -u"*) echo 1000 ;; esac; exit 0']
     refused = pytest.raises(BuildError, match="login = root, or allow that user 'sudo' without a password")
     with sshd(tmp_path / "sshd", lines) as server, refused:
-        log_in(server.port, by_key(server.key), HostKey())
+        log_in(("127.0.0.1", server.port), by_key(server.key), HostKey())

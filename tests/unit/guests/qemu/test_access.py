@@ -14,6 +14,7 @@ import pytest
 
 from tests.integration.sshd import Sshd, make_key, sshd
 from vmgen_build.errors import BuildError
+from vmgen_build.guests.communicators import ssh
 from vmgen_build.guests.communicators.login import GuestLogin
 from vmgen_build.guests.qemu import access
 from vmgen_build.guests.qemu.access import Ssh, Startup
@@ -89,7 +90,7 @@ def test_a_machine_without_an_address_says_so(server: Sshd, tmp_path: Path, monk
 def test_a_login_that_is_refused_for_long_is_an_error_with_the_screen(
     server: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(access, "REFUSED", 0.5)
+    monkeypatch.setattr(ssh, "REFUSED", 0.5)
     way = Ssh(GuestLogin("root", key=Secret(make_key(tmp_path / "other").read_text())))
     with pytest.raises(BuildError, match="the key of login_key is wrong") as error:
         way.opened(startup(tmp_path, FakeQemu(server.port), []))
