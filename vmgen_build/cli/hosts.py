@@ -98,11 +98,22 @@ def trust_options(command: Command) -> Command:
     return cast(Command, wrapped)
 
 
+_FOLDER = (
+    "--folder",
+    "NAME",
+    "The folder of a vSphere server that machines lie in; by default the datacenter's own.",
+)
+
 _SERVER = (
     (
         "--datastore",
         "NAME",
-        "The datastore of a vSphere server that disks lie on; by default the one with the most free space.",
+        "The datastore, or cluster of them, of a vSphere server that disks lie on; by default the freest datastore.",
+    ),
+    (
+        "--storage-policy",
+        "NAME",
+        "The storage policy of a vCenter that disks get, which must fit the datastore; by default none.",
     ),
     (
         "--pool",
@@ -110,21 +121,23 @@ _SERVER = (
         "The resource pool, cluster or host of a vSphere server that runs machines; by default the only one.",
     ),
     (
-        "--folder",
+        "--esxi",
         "NAME",
-        "The folder of a vSphere server that machines lie in; by default the datacenter's own.",
+        "The host of a vCenter that runs machines; by default the cluster's own choice, or any that reaches the disks.",
     ),
+    _FOLDER,
 )
 
 
 def placement_options(command: Command) -> Command:
-    """--datastore, --pool, --folder and --map; the command gets a Placement as `placement`."""
+    """Those of _SERVER and --map; the command gets a Placement as `placement`."""
 
     @functools.wraps(command)
     def wrapped(*args: Any, **values: Any) -> Any:
         from vmgen_build.guests.vsphere.placement import Placement, parse_maps
 
-        names = {name: values.pop(name) for name in ("datastore", "pool", "folder")}
+        fields = [name.removeprefix("--").replace("-", "_") for name, _, _ in _SERVER]
+        names = {field: values.pop(field) for field in fields}
         placement = Placement(**names, networks=parse_maps(values.pop("maps")))
         return command(*args, placement=placement, **values)
 
@@ -152,7 +165,7 @@ def kept_options(command: Command) -> Command:
         return command(*args, placement=Placement(folder=folder), **values)
 
     wrapped = trust_options(cast(Any, wrapped))
-    name, metavar, text = _SERVER[-1]
+    name, metavar, text = _FOLDER
     wrapped = click.option(name, default="", metavar=metavar, help=text)(wrapped)
     return cast(
         Command,

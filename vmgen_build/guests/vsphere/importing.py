@@ -16,6 +16,7 @@ from vmgen_build.errors import BuildError
 from vmgen_build.guests.runners.answers import shown
 from vmgen_build.guests.vsphere.faults import as_error
 from vmgen_build.guests.vsphere.leases import Lease, leased
+from vmgen_build.guests.vsphere.policies import demand_profiles
 from vmgen_build.guests.vsphere.session import Session
 from vmgen_build.guests.vsphere.site import ServerSite
 from vmgen_build.guests.vsphere.tags import Mark
@@ -43,6 +44,7 @@ def import_machine(session: Session, site: ServerSite, wanted: Wanted) -> Any:
     config = spec.importSpec.configSpec
     config.annotation = wanted.mark.to_text()
     _assign_addresses(config)
+    demand_profiles(config, site.policy)
     paths = {file.name: disk.path for file, disk in zip(files, wanted.disks.disks, strict=True)}
     host = site.host.ref if site.host is not None else None
     pool, folder = site.pool.ref, site.folder.ref

@@ -118,6 +118,11 @@ class Datastore(Entity):
 
 
 @dataclass(frozen=True, slots=True)
+class StoragePod(Entity):
+    """A datastore cluster: its members lie in it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Network(Entity):
     """kind: Network, DistributedVirtualPortgroup or OpaqueNetwork."""
 
@@ -153,6 +158,7 @@ class Inventory:
     pools: tuple[Pool, ...]
     hosts: tuple[EsxHost, ...]
     datastores: tuple[Datastore, ...]
+    pods: tuple[StoragePod, ...]
     networks: tuple[Network, ...]
     machines: tuple[Machine, ...]
     items: Mapping[str, Entity] = field(repr=False)
@@ -254,6 +260,7 @@ def _inventory(items: Iterable[Entity | None]) -> Inventory:
         tuple(i for i in ordered if isinstance(i, Pool)),
         tuple(i for i in ordered if isinstance(i, EsxHost)),
         tuple(i for i in ordered if isinstance(i, Datastore)),
+        tuple(i for i in ordered if isinstance(i, StoragePod)),
         tuple(i for i in ordered if isinstance(i, Network)),
         tuple(i for i in ordered if isinstance(i, Machine)),
         there,
@@ -282,6 +289,8 @@ def _item(content: Any) -> Entity | None:
 def _container(ref: object, common: tuple[str, str, str, object], has: Mapping[str, Any]) -> Entity | None:
     from pyVmomi import vim
 
+    if isinstance(ref, vim.StoragePod):
+        return StoragePod(*common)
     if isinstance(ref, vim.Folder):
         return Folder(*common, "VirtualMachine" in [_kind(kind) for kind in has.get("childType") or ()])
     if isinstance(ref, vim.Datacenter):

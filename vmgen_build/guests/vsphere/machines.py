@@ -113,7 +113,11 @@ class VsphereMachines(Hypervisor):
         maker = self.maker
         self.note(f"cloning the {title} on {maker.session.where}")
         made = maker.clone(
-            source.machine, source.snapshot, "base", marked(maker.mark(LAYER, state=state, title=title)), linked=linked
+            source.machine,
+            source.snapshot,
+            "base",
+            marked(maker.mark(LAYER, state=state, title=title)),
+            copied=not linked,
         )
         devices = self.devices(made)
         changes = disk_changes(devices, self.machine.drives)
@@ -248,7 +252,8 @@ class VsphereMachine(RunningMachine):
         maker, machine = self._maker, self._machine
         waiting = Waiting(maker.session, machine, self._machines.note)
         try:
-            maker.done("switching the machine on", machine.PowerOnVM_Task, waiting.check_question)
+            host = maker.site.host.ref if maker.site.host is not None else None
+            maker.done("switching the machine on", lambda: machine.PowerOnVM_Task(host), waiting.check_question)
             self._there = self._machines.access.opened(waiting)
         except BuildError as error:
             raise BuildError("\n".join(filter(None, (str(error), self._shown())))) from error

@@ -54,11 +54,13 @@ class Maker:
         self._pending.remove(task)
         return result
 
-    def clone(self, source: Any, snapshot: object, part: str, config: Any, *, linked: bool = True) -> Any:
-        """One that is off. config: vim.vm.ConfigSpec, which it has as soon as it is there. linked: as of clone_spec."""
-        name, site = self.name(part), self.site
-        spec = clone_spec(site, snapshot, config, linked=linked)
-        made = self.done(f"cloning {name}", lambda: source.CloneVM_Task(folder=site.folder.ref, name=name, spec=spec))
+    def clone(self, source: Any, snapshot: object, part: str, config: Any, *, copied: bool = False) -> Any:
+        """A linked clone of a snapshot, or a copy, as clone_spec has it; off. config: vim.vm.ConfigSpec, which it has
+        as soon as it is there."""
+        name, folder = self.name(part), self.site.folder.ref
+        spec = clone_spec(self.session, self.site, source, snapshot, copied=copied)
+        spec.config = config
+        made = self.done(f"cloning {name}", lambda: source.CloneVM_Task(folder=folder, name=name, spec=spec))
         if self.annotation(made) != config.annotation:
             self.configure(made, config)
         return made

@@ -12,13 +12,15 @@ TYPES = ("nat", "bridged", "hostonly")
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """datastore, pool, folder: names, or ends of paths, as the server has them; "" for what is there. networks: pairs
-    of an adapter's type and the network that stands for it."""
+    """datastore, pool, folder, esxi: names, or ends of paths, as the server has them; "" for what is there. networks:
+    pairs of an adapter's type and the network that stands for it. storage_policy: by its name, "" for none."""
 
     datastore: str = ""
     pool: str = ""
     folder: str = ""
     networks: tuple[tuple[str, str], ...] = ()
+    esxi: str = ""
+    storage_policy: str = ""
 
     @property
     def given(self) -> tuple[str, ...]:
@@ -28,6 +30,8 @@ class Placement:
             "--pool": self.pool,
             "--folder": self.folder,
             "--map": self.networks,
+            "--esxi": self.esxi,
+            "--storage-policy": self.storage_policy,
         }
         return tuple(name for name, value in options.items() if value)
 

@@ -17,8 +17,10 @@ from vmgen_build.guests.vsphere.inventory import (
     Inventory,
     Network,
     Pool,
+    StoragePod,
 )
 from vmgen_build.guests.vsphere.placement import Placement
+from vmgen_build.guests.vsphere.policies import Policy, find_policy, fitting
 from vmgen_build.guests.vsphere.properties import properties_of, values_of
 from vmgen_build.guests.vsphere.session import Session
 
@@ -30,7 +32,7 @@ One = TypeVar("One", bound=Entity)
 
 @dataclass(frozen=True, slots=True)
 class ServerSite:
-    """host: None where the server chooses it."""
+    """host: None where the server chooses it. policy: of storage, None for the datastore's own."""
 
     datacenter: Datacenter
     folder: Folder
@@ -38,6 +40,7 @@ class ServerSite:
     host: EsxHost | None
     datastore: Datastore
     network: Network
+    policy: Policy | None = None
 
 
 def find_site(session: Session, inventory: Inventory, placement: Placement, network: str) -> ServerSite:
@@ -47,16 +50,21 @@ def find_site(session: Session, inventory: Inventory, placement: Placement, netw
     """
     datacenter = inventory.datacenter_named(session.address.datacenter, session.where)
     choice = _Choice(session, inventory, inventory.within(datacenter))
-    compute, pool = choice.pool(placement.pool)
-    datastore, hosts = choice.datastore(placement.datastore, compute)
-    chooses = compute.cluster and _balances(session, compute)
+    host = choice.host(placement.esxi)
+    compute, pool = choice.pool(placement.pool, host)
+    policy = find_policy(session, placement.storage_policy) if placement.storage_policy else None
+    hosts = [host] if host is not None else choice.running(compute)
+    datastore, reaching = choice.datastore(placement.datastore, hosts, policy)
+    if host is None and compute.cluster and not _balances(session, compute):
+        host = reaching[0]
     return ServerSite(
         datacenter,
         choice.folder(placement.folder, datacenter),
         pool,
-        None if chooses or not compute.cluster else hosts[0],
+        host,
         datastore,
         choice.network(network),
+        policy,
     )
 
 
@@ -82,9 +90,16 @@ class _Choice:
             raise HostError(f"{self.session.where}: this account does not see the folder of its machines")
         return self._named(wanted, [one for one in self.there.folders if one.machines], "--folder")
 
-    def pool(self, wanted: str) -> tuple[Compute, Pool]:
-        """With the host or cluster that it is of, which may be named for its outermost pool."""
-        running = {host.parent for host in self.there.hosts if host.usable}
+    def host(self, wanted: str) -> EsxHost | None:
+        """None for any."""
+        return self._named(wanted, [host for host in self.there.hosts if host.usable], "--esxi") if wanted else None
+
+    def running(self, compute: Compute) -> list[EsxHost]:
+        return [host for host in self.there.hosts if host.parent == compute.id and host.usable]
+
+    def pool(self, wanted: str, host: EsxHost | None) -> tuple[Compute, Pool]:
+        """With the host or cluster that it is of, which may be named for its outermost pool. host: one of its own."""
+        running = {one.parent for one in self.there.hosts if one.usable}
         computes = [one for one in self.there.computes if one.id in running]
         outermost = {one.name: pool for one in computes if isinstance(pool := self.there.items.get(one.pool), Pool)}
         if wanted in outermost:
@@ -92,31 +107,59 @@ class _Choice:
         elif wanted:
             pool = self._named(wanted, self.there.pools, "--pool")
         else:
-            pool = self._only(list(outermost.values()), "--pool", "resource pool of a host that runs", outermost)
+            own = {one.name: outermost[one.name] for one in computes if host is None or one.id == host.parent}
+            pool = self._only(list(own.values()), "--pool", "resource pool of a host that runs", own)
         compute = self._compute_of(pool, computes)
         if compute is None:
             raise HostError(f"{self.session.where}: no host of the pool '{self.whole.path(pool)}' is running")
+        if host is not None and host.parent != compute.id:
+            hosts = ", ".join(one.name for one in self.running(compute)[:SHOWN])
+            raise UsageError(
+                f"--esxi: '{host.name}' runs no machines of '{self.whole.path(pool)}'; those that do are {hosts}"
+            )
         return compute, pool
 
-    def datastore(self, wanted: str, compute: Compute) -> tuple[Datastore, Sequence[EsxHost]]:
-        """With the hosts that reach it."""
-        hosts = [host for host in self.there.hosts if host.parent == compute.id and host.usable]
-        mounted = self._mounted([one for one in self.there.datastores if one.usable])
-        reached = {one.id: [host for host in hosts if host.id in mounted[one.id]] for one in self.there.datastores}
-        usable = [one for one in self.there.datastores if one.usable and reached[one.id]]
-        if wanted:
-            found = self._named(wanted, usable, "--datastore")
-        elif usable:
-            found = max(usable, key=lambda one: one.free)
-        else:
-            raise HostError(f"{self.session.where}: no datastore can be used from the hosts of '{compute.name}'")
-        return found, reached[found.id]
+    def datastore(
+        self, wanted: str, hosts: Sequence[EsxHost], policy: Policy | None
+    ) -> tuple[Datastore, Sequence[EsxHost]]:
+        """With those of the hosts that reach it. wanted: may name a cluster of datastores; "" for any. The freest
+        counts."""
+        reached = self._reached(hosts)
+        usable = [one for one in self.there.datastores if one.id in reached]
+        fit = usable if policy is None else fitting(self.session, policy, usable)
+        wish = self._named(wanted, [*usable, *self.there.pods], "--datastore") if wanted else None
+        among = [one for one in fit if wish is None or wish.id in (one.id, one.parent)]
+        if not among:
+            raise self._no_datastore(wish, hosts, policy, fit)
+        freest = max(among, key=lambda one: one.free)
+        return freest, reached[freest.id]
+
+    def _no_datastore(
+        self, wish: Entity | None, hosts: Sequence[EsxHost], policy: Policy | None, fit: Sequence[Datastore]
+    ) -> UsageError | HostError:
+        reachable = f"can be used from {', '.join(host.name for host in hosts[:SHOWN])}"
+        if policy is not None:
+            reachable += f" and fits the storage policy '{policy.name}'"
+        if wish is None:
+            return HostError(f"{self.session.where}: no datastore {reachable}; let an administrator look at them")
+        what = (
+            f"no member of the cluster '{wish.name}'" if isinstance(wish, StoragePod) else f"'{wish.name}' is none that"
+        )
+        there = ", ".join(sorted(one.name for one in fit)[:SHOWN]) or "none that this account can use"
+        return UsageError(f"--datastore: {what} {reachable}; there are {there}")
 
     def network(self, wanted: str) -> Network:
         if wanted:
             return self._named(wanted, self.there.networks, "--map")
         names = {one.name: one for one in self.there.networks}
         return self._only(list(self.there.networks), "--map nat=NAME", "network", names)
+
+    def _reached(self, hosts: Sequence[EsxHost]) -> Mapping[str, Sequence[EsxHost]]:
+        """By ids of the usable datastores that one of them reaches at least."""
+        stores = [one for one in self.there.datastores if one.usable]
+        mounted = self._mounted(stores)
+        reached = {one.id: [host for host in hosts if host.id in mounted[one.id]] for one in stores}
+        return {store: found for store, found in reached.items() if found}
 
     def _mounted(self, stores: Sequence[Datastore]) -> Mapping[str, set[str]]:
         """Ids of hosts by those of the datastores."""

@@ -7,25 +7,46 @@ from typing import Any
 
 from vmgen_build.artifacts.ovf.devices import memory_mb
 from vmgen_build.errors import BuildError
+from vmgen_build.guests.vsphere.inventory import Network
+from vmgen_build.guests.vsphere.policies import locators_of, profiles_of
 from vmgen_build.guests.vsphere.properties import values_of
 from vmgen_build.guests.vsphere.session import Session
 from vmgen_build.guests.vsphere.site import ServerSite
 from vmgen_build.guests.vsphere.tags import Mark
 from vmgen_build.plan.machine import Machine
 
+LINKED = "createNewChildDiskBacking"
+"""Disks begin as those of a snapshot, and are written beside them (VirtualMachineRelocateDiskMoveOptions)."""
 
-def clone_spec(site: ServerSite, snapshot: object, config: Any, *, linked: bool = True) -> Any:
-    """A machine whose disks begin as those of the snapshot, and are written beside them (linked clone); or as copies
-    of them, or of the machine's own where there is no snapshot."""
+COPIED = "moveAllDiskBackingsAndConsolidate"
+"""Disks are copies, which stand on nothing."""
+
+
+def clone_spec(session: Session, site: ServerSite, source: object, snapshot: object, *, copied: bool = False) -> Any:
+    """vim.vm.CloneSpec of a machine that is off. snapshot: of the source's, that its disks begin with; None for the
+    state that it is in, of which there are copies alone. copied: its disks stand on nothing."""
     from pyVmomi import vim
 
+    move, store = COPIED if copied or snapshot is None else LINKED, site.datastore.ref
+    disks = _disks_of(session, source) if site.policy is not None else []
     location = vim.vm.RelocateSpec(
-        diskMoveType="createNewChildDiskBacking" if linked else "moveAllDiskBackingsAndDisallowSharing",
+        diskMoveType=move,
         pool=site.pool.ref,
-        datastore=site.datastore.ref,
+        datastore=store,
         host=site.host.ref if site.host is not None else None,
+        profile=profiles_of(site.policy),
+        disk=locators_of(site.policy, disks, store, move) if site.policy is not None else [],
     )
-    return vim.vm.CloneSpec(location=location, snapshot=snapshot, template=False, powerOn=False, config=config)
+    return vim.vm.CloneSpec(location=location, snapshot=snapshot, template=False, powerOn=False)
+
+
+def _disks_of(session: Session, machine: object) -> list[int]:
+    """Their keys."""
+    from pyVmomi import vim
+
+    path = "config.hardware.device"
+    devices = values_of(session, "looking at the machine's devices", machine, [path]).get(path, ())
+    return [device.key for device in devices if isinstance(device, vim.vm.device.VirtualDisk)]
 
 
 def marked(mark: Mark) -> Any:
@@ -61,7 +82,7 @@ def adapters_on(session: Session, machine: object, site: ServerSite) -> list[Any
 
     path = "config.hardware.device"
     devices = values_of(session, "looking at the machine's devices", machine, [path]).get(path, ())
-    backing = _backing(session, site)
+    backing = _backing(session, site.network)
     changes = []
     for device in devices:
         if isinstance(device, vim.vm.device.VirtualEthernetCard):
@@ -75,11 +96,11 @@ def adapters_on(session: Session, machine: object, site: ServerSite) -> list[Any
     return changes
 
 
-def _backing(session: Session, site: ServerSite) -> Any:
+def _backing(session: Session, network: Network) -> Any:
     """How an adapter names the network, by its kind."""
     from pyVmomi import vim
 
-    card, network = vim.vm.device.VirtualEthernetCard, site.network
+    card = vim.vm.device.VirtualEthernetCard
     what = f"looking at the network '{network.name}'"
     if network.kind == "DistributedVirtualPortgroup":
         found = values_of(session, what, network.ref, ["key", "config.distributedVirtualSwitch"])

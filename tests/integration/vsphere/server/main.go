@@ -128,6 +128,7 @@ func main() {
 	user := flag.String("user", "user", "who may log in; the password is $SIMULATOR_PASSWORD, else pass")
 	refused := flag.String("refused", "", "privileges that nobody has, with commas")
 	silent := flag.Bool("silent", false, "does not tell of privileges")
+	large := flag.Bool("large", false, "with a cluster of hosts, and one of datastores; see storage.go")
 	trace := flag.Bool("trace", false, "log all that is said")
 	settings := flag.String("settings", "", "file of a stand-in's settings, for what the simulator lacks")
 	ground := flag.String("ground", "", "socket of what stands behind the guests")
@@ -139,6 +140,9 @@ func main() {
 
 	model := simulator.VPX()
 	model.Cluster, model.ClusterHost, model.Host, model.Datacenter = 0, 0, 1, *datacenters
+	if *large {
+		enlarge(model)
+	}
 	if *esx {
 		model = simulator.ESX()
 	}
@@ -148,6 +152,9 @@ func main() {
 		log.Fatal(err)
 	}
 	extend(*refused, *silent)
+	if *large {
+		furnish()
+	}
 	model.Service.RegisterEndpoints = true
 	model.Service.Listen = &url.URL{Host: *listen + ":0", User: url.UserPassword(*user, password)}
 	model.Service.TLS = new(tls.Config)

@@ -169,7 +169,8 @@ def test_what_no_vsphere_server_builds_is_refused_before_it_is_asked(
 def test_placements_are_for_a_vsphere_server_alone(
     recipe: Recipe, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for words in (["--datastore", "x"], ["--pool", "x"], ["--folder", "x"], ["--map", "nat=x"]):
+    names = ("--datastore", "--pool", "--folder", "--esxi", "--storage-policy")
+    for words in (*([name, "x"] for name in names), ["--map", "nat=x"]):
         assert main.run(["build", str(recipe.path), *words, "--cache", str(tmp_path / "cache")]) == 2
         assert f"{words[0]}: only for a vSphere server" in capsys.readouterr().err
 

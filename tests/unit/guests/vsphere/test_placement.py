@@ -13,6 +13,7 @@ def test_networks_by_the_adapters_types() -> None:
     placement = Placement(networks=maps)
     assert [placement.network_for(kind) for kind in ("nat", "hostonly", "bridged")] == ["VM Network", "lab = 2", ""]
     assert placement.given == ("--map",) and ANYWHERE.given == ()
+    assert Placement(esxi="a", storage_policy="b").given == ("--esxi", "--storage-policy")
 
 
 @pytest.mark.parametrize(
