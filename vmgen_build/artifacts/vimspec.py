@@ -33,7 +33,8 @@ _CONTROLLERS: Mapping[str, tuple[str, Mapping[str, object]]] = {
 }
 """Kind -> type, and what it has beside its number."""
 
-_ADAPTERS: Mapping[str, str] = {"e1000": "VirtualE1000", "e1000e": "VirtualE1000e", "vmxnet3": "VirtualVmxnet3"}
+ADAPTERS: Mapping[str, str] = {"e1000": "VirtualE1000", "e1000e": "VirtualE1000e", "vmxnet3": "VirtualVmxnet3"}
+"""Types of network adapters, by the recipe's names."""
 
 
 def config_spec(machine: Machine) -> Object:
@@ -79,7 +80,7 @@ def _devices(machine: Machine) -> Iterator[Object]:
         hangs = {"controllerKey": parents[CD_BUS, index], "unitNumber": unit}
         yield _object("VirtualCdrom", key=next(keys), **hangs, **_cd(machine, cd))
     for nic in machine.nics:
-        yield _object(_ADAPTERS[nic.adapter], key=next(keys), **_nic(nic))
+        yield _object(ADAPTERS[nic.adapter], key=next(keys), **_nic(nic))
 
 
 def _disk(machine: Machine, drive: Drive) -> Object:

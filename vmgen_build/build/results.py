@@ -25,8 +25,9 @@ from vmgen_build.text import without_passwords
 
 
 def unchanged(plan: Plan, options: BuildOptions) -> Record | None:
-    """The record of this plan's last build, if all that it made is still there and whole."""
-    if not options.use_cache:
+    """The record of this plan's last build, if all that it made is still there and whole. A machine that is to be kept
+    elsewhere too is made anew."""
+    if not options.use_cache or options.keep_as:
         return None
     record = read_record(options.cache, plan.id, str(options.packing(plan.backend)))
     whole = record is not None and all(is_there(options.output, made) for made in record.files)

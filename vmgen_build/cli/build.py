@@ -83,6 +83,7 @@ if TYPE_CHECKING:
 @common.offline_option
 @hosts.host_options
 @hosts.placement_options
+@hosts.keep_as_option
 @hosts.build_address_option
 @common.cache_option
 @common.templates_option
@@ -123,6 +124,8 @@ def _load_all(paths: tuple[Path, ...], options: BuildOptions) -> list[Recipe]:
     """Raises RecipeError with all mistakes of all recipes, UsageError where two would make the same files."""
     from vmgen_build.recipe.load import load
 
+    if options.keep_as and len(paths) > 1:
+        raise UsageError(f"--keep-as {options.keep_as}: one name for {len(paths)} machines; build one recipe at a time")
     recipes: dict[str, Recipe] = {}
     problems: list[Problem] = []
     warnings: list[Problem] = []

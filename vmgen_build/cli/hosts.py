@@ -154,6 +154,15 @@ def placement_options(command: Command) -> Command:
     return cast(Command, wrapped)
 
 
+keep_as_option = click.option(
+    "--keep-as",
+    default="",
+    metavar="[library:LIBRARY/]NAME",
+    help="Keep the finished machine on the vCenter too: as a template in the folder of machines, or in a content"
+    " library.",
+)
+
+
 def kept_options(command: Command) -> Command:
     """--host, --folder and those of `trust_options`, for what a host keeps; the command gets them as the fields of
     BuildOptions are."""

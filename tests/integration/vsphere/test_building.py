@@ -246,6 +246,25 @@ def test_it_holds_what_the_local_way_gives(vmgen: Run, built: tuple[Path, Done],
     assert len(here) > 5000
 
 
+def test_it_is_kept_as_a_template(
+    vmgen: Run, built: tuple[Path, Done], made: StandIn, recipe: Path, tmp_path: Path
+) -> None:
+    """Though the build has nothing new to make; and not a second time."""
+    more = ["--keep-as", "lab 2026"]
+    done = vmgen(*words(made, recipe, tmp_path / "out"), *more, env=password(made))
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert of_builds(made) == ["lab 2026"]
+    again = vmgen(*words(made, recipe, tmp_path / "out"), *more, env=password(made))
+    assert again.returncode == 2 and "--keep-as: 'lab 2026' is there already" in again.stderr
+    with session_on(made) as session:
+        [kept] = [each for each in inventory_of(session).machines if each.name == "lab 2026"]
+        assert kept.template and kept.power == "poweredOff"
+        ref: Any = kept.ref
+        ref.Destroy_Task()
+        while of_builds(made):
+            time.sleep(0.1)
+
+
 def test_secrets_are_nowhere(cache: Path, failed: Done, built: tuple[Path, Done], made: StandIn) -> None:
     """The server's password is in the server's own log, in what a client logs in with."""
     logged = made.server.log.read_text(errors="replace")

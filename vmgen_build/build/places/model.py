@@ -103,5 +103,5 @@ class Place(ABC):
 
 def refuse_server(options: BuildOptions) -> None:
     """Raises UsageError for options of a vSphere server: for all other places."""
-    if given := (*options.trust.given, *options.placement.given):
+    if given := (*options.trust.given, *options.placement.given, *(["--keep-as"] if options.keep_as else [])):
         raise UsageError(f"{given[0]}: only for a vSphere server, as --host vsphere://NAME; leave it out")

@@ -30,14 +30,16 @@ from vmgen_build.guests.model import Workshop
 from vmgen_build.guests.vsphere.access import NO_SHELL, BuildLogin
 from vmgen_build.guests.vsphere.address import parse_address
 from vmgen_build.guests.vsphere.credentials import Login, login_for
+from vmgen_build.guests.vsphere.goal import Goal, parse_goal
 from vmgen_build.guests.vsphere.inventory import Inventory, inventory_of
 from vmgen_build.guests.vsphere.keeping import KeptLayer, layers_in, prune_layers
-from vmgen_build.guests.vsphere.login import ACCOUNT, login_script
+from vmgen_build.guests.vsphere.login import ACCOUNT, KEY, login_script
 from vmgen_build.guests.vsphere.machines import VsphereMachines, as_built, as_started
 from vmgen_build.guests.vsphere.making import Maker
+from vmgen_build.guests.vsphere.publishing import Publisher, check_goal
 from vmgen_build.guests.vsphere.reaping import left_by_the_dead, machines_found, remove
 from vmgen_build.guests.vsphere.session import Session, opened
-from vmgen_build.guests.vsphere.site import find_folder, find_site
+from vmgen_build.guests.vsphere.site import find_folder, find_networks, find_site
 from vmgen_build.guests.vsphere.source import Source
 from vmgen_build.guests.vsphere.tags import layer_name, owner_of
 from vmgen_build.host.programs import Requirement
@@ -68,6 +70,7 @@ class VspherePlace(Place):
             raise UsageError(f"{alone[0]}: only for a node; a vSphere server is known by --cafile or --thumbprint")
 
     def check_building(self) -> None:
+        self._goal()
         for name in self.options.backends:
             if name != "vmware":
                 raise UsageError(
@@ -89,7 +92,10 @@ class VspherePlace(Place):
             inventory = inventory_of(session)
             if self._reap(session, inventory, bus):
                 inventory = inventory_of(session)
-            find_site(session, inventory, self.options.placement, self._network(recipe))
+            site = find_site(session, inventory, self.options.placement, self._network(recipe))
+            if goal := self._goal():
+                check_goal(session, site, goal)
+                find_networks(session, inventory, self._networks(recipe, site.network.id).values())
             source = source_of(session, inventory, recipe)
             there = self._there(session, inventory)
             if session.about.kind == "ESXi":
@@ -124,9 +130,11 @@ class VspherePlace(Place):
             site = find_site(session, inventory, self.options.placement, self._network(build.recipe))
             maker = Maker(session, site, owner_of(self.options.cache), build.leased.name)
             undo.callback(maker.clear)
-            machines = self._machines(build, maker)
+            machines = self._machines(build, maker, self._publisher(build, maker, inventory))
             source = source_of(session, inventory, build.recipe)
             yield MachineWorkshop(build.plan, machines, _begin(build, machines, source), kept_for(build), undo)
+            if machines.publisher is not None:
+                build.bus.note(machines.publisher.finish())
 
     def kept(self) -> list[Entry]:
         with self._session() as session:
@@ -173,7 +181,7 @@ class VspherePlace(Place):
             removed = True
         return removed
 
-    def _machines(self, build: Build, maker: Maker) -> VsphereMachines:
+    def _machines(self, build: Build, maker: Maker, publisher: Publisher | None) -> VsphereMachines:
         base, machine = build.plan.base, Machine.from_json(build.plan.build_recipe[FILE])
         own = isinstance(base, DiskMachine)
         return VsphereMachines(
@@ -187,6 +195,7 @@ class VspherePlace(Place):
             note=build.bus.note,
             waiting=note_waiting(build.bus),
             picture=build.log.with_suffix(".png"),
+            publisher=publisher,
         )
 
     def _network(self, recipe: Recipe) -> str:
@@ -195,6 +204,26 @@ class VspherePlace(Place):
         if adapters and adapters[0].network:
             return adapters[0].network
         return self.options.placement.network_for(adapters[0].type if adapters else "nat")
+
+    def _networks(self, recipe: Recipe, first: str) -> dict[str, str]:
+        """Names of networks by those of the recipe's adapters. first: for those that say nothing of theirs."""
+        named = {
+            name: adapter.network or self.options.placement.network_for(adapter.type)
+            for name, adapter in recipe.hardware.eths.items()
+        }
+        return {name: network or first for name, network in named.items()}
+
+    def _goal(self) -> Goal | None:
+        return parse_goal(self.options.keep_as) if self.options.keep_as else None
+
+    def _publisher(self, build: Build, maker: Maker, inventory: Inventory) -> Publisher | None:
+        goal = self._goal()
+        if goal is None:
+            return None
+        machine, first = Machine.from_json(build.plan.build_recipe[FILE]), maker.site.network.id
+        named = self._networks(build.recipe, first)
+        networks = find_networks(maker.session, inventory, [named.get(nic.name, first) for nic in machine.nics])
+        return Publisher(maker=maker, goal=goal, machine=machine, networks=networks, key=KEY)
 
     def _looked(
         self,

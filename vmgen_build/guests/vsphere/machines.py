@@ -24,6 +24,7 @@ from vmgen_build.guests.vsphere.importing import Wanted, import_machine
 from vmgen_build.guests.vsphere.layers import Layers
 from vmgen_build.guests.vsphere.making import Maker
 from vmgen_build.guests.vsphere.properties import values_of
+from vmgen_build.guests.vsphere.publishing import Publisher
 from vmgen_build.guests.vsphere.screen import save_screen
 from vmgen_build.guests.vsphere.source import Source
 from vmgen_build.guests.vsphere.specs import adapters_on, build_config, changed, marked
@@ -55,7 +56,8 @@ GOING_DOWN = 600.0
 @dataclass(kw_only=True)
 class VsphereMachines(Hypervisor):
     """machine: as `as_built` or `as_started` gives it. access: how it is spoken to. folder: for what comes home; new.
-    store: of this host, whose locks keep builds of it apart. note, waiting, picture: as in qemu.machines."""
+    store: of this host, whose locks keep builds of it apart. note, waiting, picture: as in qemu.machines. publisher: of
+    the finished machine, None for none."""
 
     maker: Maker
     store: Store
@@ -65,6 +67,7 @@ class VsphereMachines(Hypervisor):
     note: Note
     waiting: Callable[[str], None]
     picture: Path
+    publisher: Publisher | None = None
 
     where = "vSphere"
     _taken_in: tuple[str, Any] | None = None
@@ -229,6 +232,9 @@ class VsphereMachine(RunningMachine):
         if machines.access.own:
             drives = drives_there(machines.devices(self._machine), drives)
         disks = export_machine(maker.session, self._machine, drives, machines.folder)
+        if machines.publisher is not None:
+            machines.note(f"copying the machine on {maker.session.where}, to keep it")
+            machines.publisher.take(self._machine)
         self.stop()
         return disks
 

@@ -17,7 +17,7 @@ from vmgen_build.guests.vsphere.specs import clone_spec
 from vmgen_build.guests.vsphere.tags import LAYER, Mark, build_name, mark_of, new_mark
 from vmgen_build.guests.vsphere.tasks import wait_for
 
-PARTS = ("", "base", "layer")
+PARTS = ("", "base", "layer", "template")
 """Ends of the names that a build gives to its machines (tags.build_name)."""
 
 LATE = 120.0

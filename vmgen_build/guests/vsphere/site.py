@@ -74,6 +74,13 @@ def find_folder(session: Session, inventory: Inventory, placement: Placement) ->
     return _Choice(session, inventory, inventory.within(datacenter)).folder(placement.folder, datacenter)
 
 
+def find_networks(session: Session, inventory: Inventory, wanted: Iterable[str]) -> list[Network]:
+    """Each by its name. Raises UsageError."""
+    datacenter = inventory.datacenter_named(session.address.datacenter, session.where)
+    choice = _Choice(session, inventory, inventory.within(datacenter))
+    return [choice.network(name) for name in wanted]
+
+
 @dataclass(frozen=True, slots=True)
 class _Choice:
     """whole: the inventory, for paths. there: what lies in the datacenter."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vmgen_build.artifacts.ovf.devices import memory_mb
+from vmgen_build.artifacts.vimspec import ADAPTERS
 from vmgen_build.errors import BuildError
 from vmgen_build.guests.vsphere.inventory import Network
 from vmgen_build.guests.vsphere.policies import locators_of, profiles_of
@@ -94,6 +95,30 @@ def adapters_on(session: Session, machine: object, site: ServerSite) -> list[Any
             edit = vim.vm.device.VirtualDeviceSpec.Operation.edit
             changes.append(vim.vm.device.VirtualDeviceSpec(operation=edit, device=device))
     return changes
+
+
+def kept_config(session: Session, made: object, machine: Machine, networks: Sequence[Network]) -> Any:
+    """vim.vm.ConfigSpec of hardware for one that was made as a copy of the build's machine: processors, memory, and
+    adapters on these networks in place of those that it has. Their addresses are for the server to choose: others will
+    be made of it."""
+    from pyVmomi import vim
+
+    device, operation = vim.vm.device, vim.vm.device.VirtualDeviceSpec.Operation
+    path = "config.hardware.device"
+    there = values_of(session, "looking at the machine's devices", made, [path]).get(path, ())
+    cards = [one for one in there if isinstance(one, device.VirtualEthernetCard)]
+    changes = [device.VirtualDeviceSpec(operation=operation.remove, device=card) for card in cards]
+    for number, (nic, network) in enumerate(zip(machine.nics, networks, strict=True), 1):
+        card = getattr(device, ADAPTERS[nic.adapter])(
+            key=-number,
+            backing=_backing(session, network),
+            addressType="generated",
+            connectable=device.VirtualDevice.ConnectInfo(
+                startConnected=nic.connected, connected=False, allowGuestControl=True
+            ),
+        )
+        changes.append(device.VirtualDeviceSpec(operation=operation.add, device=card))
+    return vim.vm.ConfigSpec(numCPUs=machine.cpus, memoryMB=memory_mb(machine), deviceChange=changes)
 
 
 def _backing(session: Session, network: Network) -> Any:

@@ -2,7 +2,7 @@
 
 vmgen-layer-STATE             a state that machines begin with; anybody's
 vmgen-build-OWNER-TAG         the machine of a build; TAG is that of its lease (store.lease)
-vmgen-build-OWNER-TAG-base    what becomes a state, and -layer
+vmgen-build-OWNER-TAG-base    what becomes a state, and -layer; -template: what --keep-as gives another name
 vmgen-kept-NAME               a machine that --on-error keep has left
 """
 
@@ -24,7 +24,7 @@ from vmgen_build.limits import VSPHERE_MARK
 from vmgen_build.store.cachedir import own_folder
 
 PREFIX = "vmgen-"
-BUILD, LAYER, KEPT = "build", "layer", "kept"
+BUILD, LAYER, KEPT, TEMPLATE = "build", "layer", "kept", "template"
 """Kinds."""
 
 SNAPSHOT = "vmgen-build"

@@ -155,6 +155,7 @@ def test_each_option_is_for_its_place(tmp_path: Path) -> None:
         (["-b", "lxc"], "no image of lxc; take -b vmware"),
         (["-b", "vmware", "-b", "kvm"], "no image of kvm; take -b vmware"),
         (["-b", "vmware", "--map", "nat"], "write it as TYPE=NETWORK"),
+        (["-b", "vmware", "--keep-as", "a/b"], "the folder is named by --folder"),
     ],
 )
 def test_what_no_vsphere_server_builds_is_refused_before_it_is_asked(
@@ -170,9 +171,17 @@ def test_placements_are_for_a_vsphere_server_alone(
     recipe: Recipe, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     names = ("--datastore", "--pool", "--folder", "--esxi", "--storage-policy")
-    for words in (*([name, "x"] for name in names), ["--map", "nat=x"]):
+    for words in (*([name, "x"] for name in names), ["--map", "nat=x"], ["--keep-as", "x"]):
         assert main.run(["build", str(recipe.path), *words, "--cache", str(tmp_path / "cache")]) == 2
         assert f"{words[0]}: only for a vSphere server" in capsys.readouterr().err
+
+
+def test_one_name_is_for_one_machine(recipe: Recipe, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = tmp_path / "other.ini"
+    other.write_text("[hardware]\nvm_id = other\nos = debian-12\n")
+    words = ["-b", "vmware", "--host", "vsphere://root@vcenter.invalid", "--keep-as", "x"]
+    assert main.run(["build", str(recipe.path), str(other), *words, "--cache", str(tmp_path / "cache")]) == 2
+    assert "--keep-as x: one name for 2 machines; build one recipe at a time" in capsys.readouterr().err
 
 
 def test_the_options_of_tls_are_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
