@@ -22,9 +22,9 @@ GROUPS = {
     ),
     "host": ("test_chaos.py", "test_hosts.py"),
     "machine": (
-        *("test_building.py", "test_disk.py", "test_exporting.py", "test_import.py", "test_machine_guest.py"),
-        *("test_machines.py", "test_ova.py", "test_publishing.py", "test_qemuboot.py"),
-        *("test_session.py", "test_sites.py"),
+        *("test_building.py", "test_disk.py", "test_exporting.py", "test_import.py", "test_library.py"),
+        *("test_machine_guest.py", "test_machines.py", "test_ova.py"),
+        *("test_publishing.py", "test_qemuboot.py", "test_session.py", "test_sites.py"),
         *("test_standin.py", "test_vm.py", "test_vm_faults.py", "test_vsphere.py", "test_waiting.py"),
     ),
     "node": (

@@ -158,6 +158,7 @@ VSPHERE_SNAPSHOTS = Limit("vsphere-snapshots", "snapshots of one of its machines
 VSPHERE_TASK = Limit("vsphere-task", "how long a task of a vSphere server may tell of no progress", 1800, "s")
 VSPHERE_BOOT = Limit("vsphere-boot", "how long a machine there may take until its VMware Tools take orders", 900, "s")
 VSPHERE_LOGIN = Limit("vsphere-login", "how long a machine there that is up may refuse the build's login", 60, "s")
+VSPHERE_REST = Limit("vsphere-rest", "one answer of its REST interface", 4 * MB)
 VSPHERE_MARK = Limit("vsphere-mark", "what the annotation of a machine of a build says", 64 * KB)
 VSPHERE_PICTURE = Limit("vsphere-picture", "a picture of the screen of one of its machines", 64 * MB)
 

@@ -8,6 +8,7 @@ import (
 	pbm "github.com/vmware/govmomi/pbm/simulator"
 	pbmtypes "github.com/vmware/govmomi/pbm/types"
 	"github.com/vmware/govmomi/simulator"
+	_ "github.com/vmware/govmomi/vapi/simulator" // content libraries, below /rest
 	"github.com/vmware/govmomi/vim25/soap"
 	"github.com/vmware/govmomi/vim25/types"
 )
@@ -24,10 +25,12 @@ func furnish() {
 	for _, entity := range simulator.Map.All("StoragePod") {
 		pod = entity.(*simulator.StoragePod)
 	}
-	var only reference
+	every, only := []types.DatastoreHostMount{}, []types.DatastoreHostMount{}
 	for _, entity := range simulator.Map.All("HostSystem") {
+		mount := types.DatastoreHostMount{Key: entity.Reference(), MountInfo: types.HostMountInfo{AccessMode: "readWrite"}}
+		every = append(every, mount)
 		if entity.(*simulator.HostSystem).Name == "DC0_C0_H0" {
-			only = entity.Reference()
+			only = append(only, mount)
 		}
 	}
 	members := []reference{}
@@ -37,18 +40,12 @@ func furnish() {
 		if _, err := fmt.Sscanf(store.Name, "LocalDS_%d", &number); err != nil {
 			log.Fatal(err)
 		}
-		store.Summary.Capacity, store.Summary.FreeSpace = 1<<40, (number+1)<<33
+		store.Summary.Capacity, store.Summary.FreeSpace, store.Host = 1<<40, (number+1)<<33, every
 		switch number {
 		case 0, 1:
 			members = append(members, store.Self)
 		case 2:
-			mounts := []types.DatastoreHostMount{}
-			for _, mount := range store.Host {
-				if mount.Key == only {
-					mounts = append(mounts, mount)
-				}
-			}
-			store.Host = mounts
+			store.Host = only
 		case 3:
 			store.Summary.MaintenanceMode = string(types.DatastoreSummaryMaintenanceModeStateInMaintenance)
 		}
