@@ -11,16 +11,20 @@ from typing import Any
 
 import pytest
 
+from tests.integration.vsphere.standin.client import until
 from tests.integration.vsphere.standin.process import StandIn
 from tests.integration.vsphere.standin.there import There, session_on, trusted_stand_in
 from vmgen_build.artifacts.vmdk import check_vmdk, write_vmdk
 from vmgen_build.errors import VmgenError
 from vmgen_build.guests.vsphere import leases
+from vmgen_build.guests.vsphere.exporting import export_machine
 from vmgen_build.guests.vsphere.inventory import inventory_of
 from vmgen_build.guests.vsphere.session import Session
 from vmgen_build.host.files import sha256_of
 
 MB, GB = 1 << 20, 1 << 30
+
+DROPPED = "the server has dropped the lease: no sign of life of this build came there for 1 s; look at the network"
 
 
 @pytest.fixture(scope="module")
@@ -86,10 +90,43 @@ def test_a_transfer_that_is_cut_goes_on_where_it_was(there: There, made: StandIn
         ({"cuts": 99, "cut_after": MB}, "cut after [0-9]+ bytes, and the server does not let it go on there"),
         ({"failures": 99}, "answers 500 .*the disk cannot be read"),
         ({"lease_error": "the host is down"}, "the host is down"),
-        ({"lease_timeout": 1, "rate": 2 * MB}, "lease has timed out|the lease is not ready"),
+        ({"lease_timeout": 1, "rate": 2 * MB}, DROPPED),
+        ({"lease_timeout": 1, "rate": 2 * MB, "ranges": True}, DROPPED),
+        ({"lease_timeout": 1, "stall": 2}, DROPPED),
     ],
 )
 def test_a_disk_that_does_not_come(there: There, made: StandIn, settings: dict[str, Any], message: str) -> None:
     made.settings.change(**settings)
     with pytest.raises(VmgenError, match=message):
         there.exported()
+
+
+def test_a_lease_that_is_dropped_while_a_disk_goes_there(
+    session: Session, made: StandIn, disk: Path, tmp_path: Path
+) -> None:
+    made.settings.change(lease_timeout=1, rate=MB)
+    with pytest.raises(VmgenError, match=f"importing .*{DROPPED}"):
+        There(session, disk, "20G", tmp_path)
+    until(lambda: not inventory_of(session).machines)
+
+
+def test_a_lease_that_somebody_cancels(there: There, made: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the server's console, say."""
+    made.settings.change(rate=2 * MB)
+    monkeypatch.setattr(leases, "BEAT", 0.2)
+
+    def cancel(_came: int, _all: int) -> None:
+        for lease in seen:
+            lease.HttpNfcLeaseAbort()
+
+    seen: list[Any] = []
+    order = there.session.order
+
+    def noted(what: str, call: Any) -> Any:
+        seen.append(order(what, call))
+        return seen[-1]
+
+    monkeypatch.setattr(there.session, "order", noted)
+    there.folder.mkdir()
+    with pytest.raises(VmgenError, match="somebody has canceled it on the server: build again"):
+        export_machine(there.session, there.made, there.machine.drives, there.folder, cancel)

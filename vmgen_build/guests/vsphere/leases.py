@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from vmgen_build.errors import BuildError, VmgenError
-from vmgen_build.guests.vsphere.faults import LOST
+from vmgen_build.guests.vsphere.faults import LOST, kinds_of
 from vmgen_build.guests.vsphere.properties import values_of
 from vmgen_build.guests.vsphere.session import Session
 from vmgen_build.guests.vsphere.tasks import FIRST, LONGEST
@@ -64,13 +64,28 @@ class Lease:
     def complete(self) -> None:
         self._session.order(self._what, self._ref.HttpNfcLeaseComplete)
 
-    def abort(self, error: BaseException) -> None:
-        """Where that fails too, the error of the transfer says so."""
+    def give_up(self, error: BaseException) -> VmgenError | None:
+        """Abort it, where it is open. Where the server has ended it meanwhile: why, which is what error comes of. Where
+        that fails too, the error of the transfer says so."""
         try:
-            if state_of(self._session, self._ref, self._what).get("state") not in OVER:
+            values = state_of(self._session, self._ref, self._what)
+            if values["state"] not in OVER:
                 self._session.order(self._what, self._ref.HttpNfcLeaseAbort)
+            elif values.get("error") and self.info is not None and isinstance(error, VmgenError):
+                return self._dropped(values["error"])
         except VmgenError as failure:
             add_failure(error, failure)
+        return None
+
+    def _dropped(self, fault: BaseException) -> VmgenError:
+        """fault: with which the server has ended it."""
+        cause = self._session.failure(self._what, fault)
+        if "Timedout" not in kinds_of(fault):
+            return type(cause)(f"{cause}; the server has ended the transfer with that: build again")
+        return BuildError(
+            f"{self._session.where}: {self._what}: the server has dropped the lease: no sign of life of this build came"
+            f" there for {self.info.leaseTimeout} s; look at the network and at the load of both, then build again"
+        )
 
     def _beat(self) -> None:
         """One that is lost is tried again; one that the server refuses is the last."""
@@ -88,7 +103,7 @@ class Lease:
 @contextmanager
 def leased(session: Session, ref: Any, what: str) -> Iterator[Lease]:
     """The lease, once it is ready; completed after the body, aborted where that fails. what: is done, as the message's
-    words. Raises HostError, BuildError."""
+    words. Raises HostError, BuildError; where the server has ended the lease, its reason and not what failed then."""
     lease = Lease(session, ref, what, None)
     try:
         lease.info = _ready(session, ref, what)
@@ -100,8 +115,10 @@ def leased(session: Session, ref: Any, what: str) -> Iterator[Lease]:
         lease.check()
         lease.complete()
     except BaseException as error:
-        lease.abort(error)
-        raise
+        cause = lease.give_up(error)
+        if cause is None:
+            raise
+        raise cause from error
 
 
 def state_of(session: Session, ref: Any, what: str) -> dict[str, Any]:
