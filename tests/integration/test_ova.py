@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from vmgen_build.artifacts.ova import write_ova
+from vmgen_build.artifacts.ova import check_ova, write_ova
+from vmgen_build.artifacts.ovf.nvram import with_nvram
 from vmgen_build.artifacts.ovf.write import OvfFile, descriptor
 from vmgen_build.artifacts.vmdk import write_vmdk
 from vmgen_build.artifacts.vmx import vmx
@@ -78,6 +79,17 @@ def test_virt_v2v_reads_it(parts: tuple[str, list[Written]], tmp_path: Path, dig
     assert f"memory: {768 << 20} (bytes)" in lines
     for words in ("[scsi]", "[ide]", "CD-ROM", '"NAT"', '"bridged"'):
         assert words in done.stdout, done.stdout
+
+
+def test_virt_v2v_reads_one_with_a_machine_s_nvram(parts: tuple[str, list[Written]], tmp_path: Path) -> None:
+    text, files = parts
+    (tmp_path / "lab.nvram").write_bytes(b"MRVN" + bytes(75_000))
+    nvram = Written.of(tmp_path / "lab.nvram")
+    text = with_nvram(text, OvfFile("lab.nvram", nvram.size), len(files) + 1)
+    made = write_ova(tmp_path / "lab.ova", text, [*files, nvram], epoch=1700000000).path
+    assert check_ova(made).findings == ()
+    done = read_by_v2v(made)
+    assert done.returncode == 0 and "firmware: uefi" in done.stdout, done.stderr
 
 
 def test_virt_v2v_refuses_a_damaged_one(parts: tuple[str, list[Written]], tmp_path: Path) -> None:

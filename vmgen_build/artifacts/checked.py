@@ -38,6 +38,7 @@ def checked_manifest(data: Any, format_wanted: int) -> dict[str, Any]:
         "os": whole["os"].matching(r"[a-z0-9][a-z0-9.+_-]{0,63}", "the name of a system, as debian-12"),
         "arch": whole["arch"].matching(r"[a-z0-9_]{1,32}", "the name of an architecture, as amd64"),
         "backend": whole["backend"].matching(r"[a-z0-9_-]{1,32}", "the name of a backend, as lxc"),
+        "packed_as": whole.or_else("packed_as", "").text(_WORD),
         "plan": whole.or_else("plan", "").text(_WORD),
         "base": _strings(whole.or_else("base", {}), "method", "source", "sha256"),
         "epoch": whole.or_else("epoch", 0).whole(0, _LATEST),

@@ -6,6 +6,7 @@
   "name": "lab",                    the recipe's vm_id
   "recipe": {"file": "lab.ini", "sha256": "..."},      over its values, without the secrets
   "os": "debian-12", "arch": "amd64", "backend": "lxc",
+  "packed_as": "tar",               what --format says; "" is not known
   "plan": "...",                    the plan's id
   "base": {"method", "source", "sha256"},              what it starts from; "" where it is made of packages
   "epoch": 1700000000,              SOURCE_DATE_EPOCH, seconds
@@ -75,6 +76,7 @@ def manifest_of(
     steps: Iterable[StepRecord],
     packages: Iterable[Package],
     warnings: Iterable[str] = (),
+    packed_as: str = "",
 ) -> dict[str, Any]:
     """The manifest as data, in the form above."""
     return {
@@ -85,6 +87,7 @@ def manifest_of(
         "os": plan.os,
         "arch": plan.arch,
         "backend": plan.backend,
+        "packed_as": packed_as,
         "plan": plan.id,
         "base": dict(plan.base.origin()),
         "epoch": plan.epoch,

@@ -30,9 +30,11 @@ class Disk:
 
 @dataclass(frozen=True, slots=True)
 class Disks:
-    """A machine's disks, one or more, in the order of its drives; the folder of the first is scratch space."""
+    """A machine's disks, one or more, in the order of its drives; the folder of the first is scratch space. nvram: what
+    its firmware has kept, as VMware's products have it."""
 
     disks: tuple[Disk, ...]
+    nvram: Path | None = None
 
     @property
     def scratch(self) -> Path:

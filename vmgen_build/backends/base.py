@@ -48,6 +48,8 @@ class Backend(ABC):
     """What packing needs of this host."""
     formats: ClassVar[tuple[str, ...]] = ("tar",)
     """What --format may name, the default first."""
+    as_exported: ClassVar[frozenset[str]] = frozenset()
+    """Those of them that hold disks as a server sent them, and so are made of what comes from one alone."""
     boot_requirements: ClassVar[tuple[Requirement, ...]] = ()
     """What only booting needs."""
     prefers: ClassVar[tuple[str, ...]] = ()

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vmgen_build.artifacts.manifest import manifest_path
+from vmgen_build.backends.base import Backend
 from vmgen_build.backends.registry import backend_named
 from vmgen_build.build.choice import Chosen, choose_base
 from vmgen_build.build.facts import archive_is_known, facts_at_hand, facts_for
@@ -242,11 +243,20 @@ def _checked_place(options: BuildOptions) -> Place:
     place = place_at(options)
     place.check_options()
     place.check_building()
-    for name in options.backends:
-        formats = backend_named(name).formats
-        if options.format and options.format not in formats:
-            raise UsageError(f"--format {options.format}: backend {name} makes {' or '.join(formats)}")
+    for backend in map(backend_named, options.backends):
+        _check_format(backend, options.format, place)
     return place
+
+
+def _check_format(backend: Backend, name: str, place: Place) -> None:
+    """Raises UsageError."""
+    if name and name not in backend.formats:
+        raise UsageError(f"--format {name}: backend {backend.name} makes {' or '.join(backend.formats)}")
+    if name in backend.as_exported and not place.exports:
+        raise UsageError(
+            f"--format {name}: it holds the disks as a server sent them, and none is named: take"
+            " --host vsphere://NAME, or --format ova"
+        )
 
 
 def _prepare(options: BuildOptions, bus: Bus) -> None:

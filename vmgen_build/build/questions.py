@@ -142,7 +142,7 @@ def _of_others(artifact: Path, whose: str, data: Mapping[str, Any], probes: tupl
         raise HostError(f"there is no file {artifact}; name an artifact that vmgen-build made")
     backend = backend_named(str(data.get("backend")))
     if form_of(artifact) not in backend.formats:
-        known = " or ".join(f".{form}" for form in backend.formats)
+        known = " or ".join(f".{form}" for form in backend.formats if form not in backend.as_exported)
         raise HostError(f"{artifact} is no artifact of the backend {backend.name}, which {whose} asks for: {known}")
     own = _own_manifest(artifact)
     digest = _digest("holds", "the sha256 of its own manifest")

@@ -58,7 +58,7 @@ def _describe(
     build: Build, packed: Sequence[Written], steps: Sequence[StepRecord], packages: Sequence[Package]
 ) -> None:
     warnings = [without_passwords(str(warning)) for warning in build.recipe.warnings]
-    data = manifest_of(build.plan, packed, steps, packages, warnings)
+    data = manifest_of(build.plan, packed, steps, packages, warnings, build.packing.format)
     manifest, key = manifest_path(packed[0].path), build.options.sign
     sums = manifest.with_name(SUMS)
     before = {path: path.read_bytes() if path.is_file() else None for path in (manifest, sums)}

@@ -65,7 +65,8 @@ if TYPE_CHECKING:
     "--format",
     default="",
     metavar="FORMAT",
-    help="tar (lxc); ova, vmdk, qcow2 or raw (vmware); qcow2 (kvm). By default each backend's first.",
+    help="tar (lxc); ova, vmdk, qcow2 or raw (vmware), or ova-as-exported: the disks as a vSphere server sent them;"
+    " qcow2 (kvm). By default each backend's first.",
 )
 @click.option(
     "--on-error",

@@ -67,10 +67,10 @@ def test_a_large_disk_comes_over_a_slow_line(
 ) -> None:
     """The lease outlives a time without a byte, and a transfer longer than its own time."""
     monkeypatch.setattr(leases, "BEAT", 0.3)
-    made.settings.change(lease_timeout=1.5, stall=2.5, rate=2 * MB, nvram=True)
+    made.settings.change(lease_timeout=3, stall=5, rate=MB, nvram=True)
     began = time.monotonic()
     home = there.exported()
-    assert time.monotonic() - began > 4
+    assert time.monotonic() - began > 8
     assert sha256_of(home) == sha256_of(disk)
     with home.open("rb") as file:
         assert check_vmdk(file).capacity == 20 * GB
@@ -129,4 +129,37 @@ def test_a_lease_that_somebody_cancels(there: There, made: StandIn, monkeypatch:
     monkeypatch.setattr(there.session, "order", noted)
     there.folder.mkdir()
     with pytest.raises(VmgenError, match="somebody has canceled it on the server: build again"):
-        export_machine(there.session, there.made, there.machine.drives, there.folder, cancel)
+        export_machine(there.session, there.made, there.machine, there.folder, cancel)
+
+
+@pytest.fixture()
+def with_efi(session: Session, disk: Path, tmp_path: Path) -> Iterator[There]:
+    machine = There(session, disk, "20G", tmp_path, firmware="efi")
+    yield machine
+    machine.maker.clear()
+
+
+def test_the_nvram_of_an_efi_machine_comes_along(with_efi: There, disk: Path) -> None:
+    home = with_efi.taken()
+    assert home.nvram is not None and home.nvram.read_bytes() == b"MRVN" + bytes(75_000)
+    assert sha256_of(home.disks[0].path) == sha256_of(disk)
+
+
+def test_the_nvram_of_a_machine_with_a_bios_stays(there: There, made: StandIn) -> None:
+    made.settings.change(nvram=True)
+    assert there.taken().nvram is None
+    assert "from 0" in made.server.log.read_text().rpartition("GET disk-0.vmdk")[2]
+    assert not list(there.folder.glob("*nvram*"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"nvram_mark": "#!/bin/sh"}, "sent as the machine's nvram 75009 bytes that are none"),
+        ({"nvram_size": 9 * MB}, "the machine's nvram that comes from the server: .*the limit 'nvram'"),
+    ],
+)
+def test_an_nvram_that_is_none(with_efi: There, made: StandIn, settings: dict[str, Any], message: str) -> None:
+    made.settings.change(**settings)
+    with pytest.raises(VmgenError, match=message):
+        with_efi.taken()

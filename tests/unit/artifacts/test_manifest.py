@@ -15,6 +15,7 @@ from vmgen_build.artifacts.manifest import (
     manifest_of,
     manifest_path,
     manifest_there,
+    parse_manifest,
     probes_of,
     put_manifest,
     read_manifest,
@@ -60,7 +61,7 @@ def write(artifact: Path, plan: Plan = PLAN, seconds: float = 1.23456) -> Path:
     steps = [StepRecord("users", "users", STEP.id, seconds, "built")]
     packages = [Package("vim", "2:9", "amd64"), Package("adduser", "3", "all")]
     path = manifest_path(artifact)
-    put_manifest(path, manifest_of(plan, [file], steps, packages, ["lab.ini:3: warning: odd"]))
+    put_manifest(path, manifest_of(plan, [file], steps, packages, ["lab.ini:3: warning: odd"], "tar"))
     return path
 
 
@@ -86,6 +87,7 @@ def test_what_it_says(artifact: Path) -> None:
     assert data["skipped"] == [{"section": "gui", "program": "chrome", "reason": "not in Debian"}]
     assert data["steps"] == [{"name": "users", "title": "users", "id": STEP.id, "seconds": 1.235, "outcome": "built"}]
     assert data["warnings"] == ["lab.ini:3: warning: odd"]
+    assert data["packed_as"] == parse_manifest(path.read_bytes())["packed_as"] == "tar"
     assert "canary" not in path.read_text() and "somebody" not in path.read_text()
     assert read_sums(path.parent) == {artifact.name: sha256_of(artifact), path.name: sha256_of(path)}
 

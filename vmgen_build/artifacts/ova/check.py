@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, BinaryIO
 
+from vmgen_build.artifacts.nvram import check_nvram
 from vmgen_build.artifacts.ova.tar import Member, MemberReader, walk
 from vmgen_build.artifacts.ovf.read import Ovf, Reference, read_descriptor
 from vmgen_build.artifacts.progress import Progress
@@ -52,6 +53,11 @@ def check_ova(path: Path, *, folder: Path | None = None, progress: Progress | No
         raise HostError(f"cannot read {path}: {error.strerror}") from error
 
 
+def check_opened(file: BinaryIO) -> tuple[str, ...]:
+    """The findings of `check_ova` for an OVA that is open. Raises OSError."""
+    return _Check(file, None, None).run().findings
+
+
 class _Check:
     def __init__(self, file: BinaryIO, folder: Path | None, progress: Progress | None) -> None:
         self._file, self._folder, self._progress = file, folder, progress
@@ -70,6 +76,7 @@ class _Check:
         references = {reference.name: reference for reference in ovf.references}
         for member in members:
             self._member(member, sums, references.get(member.name))
+        self._findings += self._nvram(ovf, members)
         known = {member.name for member in members}
         self._findings += [
             f"the manifest names {name}, which is not in the archive" for name in sums if name not in known
@@ -119,6 +126,15 @@ class _Check:
             return Ovf((), ())
         self._findings += ovf.findings
         return ovf
+
+    def _nvram(self, ovf: Ovf, members: list[Member]) -> Iterator[str]:
+        for member in members:
+            if member.name in ovf.nvram:
+                try:
+                    with MemberReader(self._file, member) as reader:
+                        check_nvram(reader, member.size)  # type: ignore[arg-type]
+                except ValueError as error:
+                    yield f"{member.name}: {error}"
 
     def _member(self, member: Member, sums: Mapping[str, tuple[str, str]], reference: Reference | None) -> None:
         """Read one whole: its digest, and the disk that it holds."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
+from vmgen_build.artifacts.ova.check import check_opened
 from vmgen_build.artifacts.ova.tar import BLOCK, header, padding
 from vmgen_build.artifacts.ovf.read import read_descriptor
 from vmgen_build.errors import BuildError, HostError
@@ -20,13 +22,22 @@ _RECORD = 20 * BLOCK
 """A tar archive is a whole number of these."""
 
 
-def write_ova(goal: Path, descriptor: str, files: Sequence[Written], *, epoch: int, digest: str = "sha256") -> Written:
+def write_ova(
+    goal: Path,
+    descriptor: str,
+    files: Sequence[Written],
+    *,
+    epoch: int,
+    digest: str = "sha256",
+    again: bool = False,
+) -> Written:
     """Write NAME.ovf and NAME.mf, for a goal NAME.ova, and then `files`: what the descriptor's References name, in
     their order, each under its own file name. epoch: the time of each entry, in seconds.
 
-    digest: of the manifest, one of DIGESTS. Raises BuildError where the descriptor is wrong or does not fit the files,
-    or a file changed meanwhile, HostError (disk full, unreadable file); then there is no new file, and an old `goal`
-    stands as it was.
+    digest: of the manifest, one of DIGESTS. again: whether it is read again, and checked whole, before it counts.
+    Raises BuildError where the descriptor is wrong or does not fit the files, a file changed meanwhile, or what was
+    written is not sound, HostError (disk full, unreadable file); then there is no new file, and an old `goal` stands as
+    it was.
     """
     if digest not in DIGESTS:
         raise ValueError(f"digest {digest!r} is none of {', '.join(DIGESTS)}")
@@ -43,6 +54,8 @@ def write_ova(goal: Path, descriptor: str, files: Sequence[Written], *, epoch: i
             for file in files:
                 archive.add(file.path.name, file.size, _content(file))
             archive.end()
+            if again:
+                _check_written(goal, out)
     except OSError as error:
         if is_full(error):
             raise no_room(goal, sum(file.size for file in files)) from error
@@ -63,6 +76,15 @@ def _check(text: bytes, files: Sequence[Written]) -> None:
         raise BuildError(
             f"cannot pack the OVA: its descriptor refers to {_listed(wanted)}, and the files are {_listed(given)}"
         )
+
+
+def _check_written(goal: Path, out: BinaryIO) -> None:
+    """Raises BuildError."""
+    out.flush()
+    with os.fdopen(os.dup(out.fileno()), "rb") as file:
+        findings = check_opened(file)
+    if findings:
+        raise BuildError(f"{goal.name} is not sound as it was packed: {'; '.join(findings)}")
 
 
 def _listed(files: Sequence[tuple[str, int]]) -> str:

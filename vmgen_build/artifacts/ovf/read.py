@@ -18,6 +18,8 @@ STREAM = "http://www.vmware.com/interfaces/specifications/vmdk.html#streamOptimi
 
 _NS = {"ovf": ENVELOPE, "rasd": f"{_CIM}ResourceAllocationSettingData", "vssd": f"{_CIM}VirtualSystemSettingData"}
 _RASD = f"{{{_NS['rasd']}}}"
+_VMW = "{http://www.vmware.com/schema/ovf}"
+_FILE = "ovf:/file/"
 _NUMBER = re.compile("[0-9]{1,19}")
 _ORDER = ("References", "DiskSection", "NetworkSection", "VirtualSystem")
 _ON_CONTROLLER = ("15", "17")
@@ -37,10 +39,11 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Ovf:
-    """references: in their order. findings: each rule that is broken."""
+    """references: in their order. findings: each rule that is broken. nvram: names of the files that hold one."""
 
     references: tuple[Reference, ...]
     findings: tuple[str, ...]
+    nvram: tuple[str, ...] = ()
 
 
 def read_descriptor(text: bytes) -> Ovf:
@@ -52,9 +55,12 @@ def read_descriptor(text: bytes) -> Ovf:
     names = {reference.id for reference in references}
     findings += [f"disk {id} refers to file {id!r}, which is not in References" for id in capacities if id not in names]
     findings += _sections(root)
+    nvram: list[str] = []
     for hardware in root.iterfind("ovf:VirtualSystem/ovf:VirtualHardwareSection", _NS):
         findings += _hardware(hardware, root, names)
-    return Ovf(references, tuple(findings))
+        nvram += _nvram(hardware)
+    findings += [f"the nvram is file {id!r}, which is not in References" for id in nvram if id not in names]
+    return Ovf(references, tuple(findings), tuple(one.name for one in references if one.id in nvram))
 
 
 def _parsed(text: bytes) -> ET.Element:
@@ -142,6 +148,14 @@ def _hardware(hardware: ET.Element, root: ET.Element, files: set[str]) -> Iterat
     yield from _places(items, types)
     used = {_value(item, "HostResource") for item in items}
     yield from (f"disk {disk} hangs on no controller" for disk in sorted(disks) if f"ovf:/disk/{disk}" not in used)
+
+
+def _nvram(hardware: ET.Element) -> Iterator[str]:
+    """Ids of files: as VMware's tools name the machine's nvram."""
+    for one in hardware.iterfind(f"{_VMW}ExtraConfig"):
+        value = one.get(f"{_VMW}value", "")
+        if one.get(f"{_VMW}key") == "nvram" and value.startswith(_FILE):
+            yield value.removeprefix(_FILE)
 
 
 def _item(item: ET.Element, networks: set[str], resources: set[str]) -> Iterator[str]:

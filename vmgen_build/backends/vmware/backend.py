@@ -25,10 +25,13 @@ if TYPE_CHECKING:
     from vmgen_build.boots.model import Boot, Booted
     from vmgen_build.host.files import Written
 
+AS_EXPORTED = "ova-as-exported"
+
 
 class VmwareBackend(Backend):
     name: ClassVar[str] = "vmware"
-    formats: ClassVar[tuple[str, ...]] = ("ova", "vmdk", "qcow2", "raw")
+    formats: ClassVar[tuple[str, ...]] = ("ova", "vmdk", "qcow2", "raw", AS_EXPORTED)
+    as_exported: ClassVar[frozenset[str]] = frozenset({AS_EXPORTED})
     requirements: ClassVar[tuple[Requirement, ...]] = vmdisks.DISK_REQUIREMENTS
     boot_requirements: ClassVar[tuple[Requirement, ...]] = MACHINE
     boot_timeout: ClassVar[float] = vmdisks.BOOT_TIMEOUT
@@ -65,9 +68,12 @@ class VmwareBackend(Backend):
         return vmdisks.needs(plan)
 
     def pack(self, plan: Plan, result: Result, out: Path, options: PackOptions, bus: Bus) -> tuple[Written, ...]:
-        if options.format != "ova":
+        from vmgen_build.backends.vmware.ova import pack_as_exported, pack_ova
+
+        ova = {"ova": pack_ova, AS_EXPORTED: pack_as_exported}.get(options.format)
+        if ova is None:
             return vmdisks.pack_disks(plan, result, out / f"{plan.name}.{options.format}", bus)
-        return (_ova(plan, result, out / f"{plan.name}.ova", bus),)
+        return (ova(plan, result, out / f"{plan.name}.ova", bus),)
 
     def files_of(self, artifact: Path, manifest: Mapping[str, object]) -> tuple[str, ...]:
         return (artifact.name,) if artifact.suffix == ".ova" else vmdisks.files_of(artifact, manifest)
@@ -100,25 +106,6 @@ def _build_recipe(recipe: Recipe, machine: Machine, templates: Path | None) -> d
         **images_part(recipe, [drive.file for drive in machine.drives]),
         f"{recipe.name}.ovf": draft(machine, Renderer(override_folder(recipe.folder, templates), XML)),
     }
-
-
-def _ova(plan: Plan, result: Result, goal: Path, bus: Bus) -> Written:
-    from vmgen_build.artifacts.ova import write_ova
-    from vmgen_build.artifacts.ovf.write import OvfFile, completed
-    from vmgen_build.backends.machines.cds import images_of, unchanged
-
-    machine = vmdisks.machine_in(plan.build_recipe)
-    files: list[Written] = []
-    described: list[OvfFile] = []
-    for drive, disk in zip(machine.drives, vmdisks.machine_disks(plan, result, bus), strict=True):
-        raw = vmdisks.as_raw(disk)
-        capacity = raw.path.stat().st_size
-        files.append(vmdisks.pack_vmdk(drive, raw, raw.path.with_name(drive.file), bus))
-        described.append(OvfFile(drive.file, files[-1].size, capacity))
-    for image in (unchanged(plan, image) for image in images_of(plan.build_recipe)):
-        files.append(image)
-        described.append(OvfFile(image.path.name, image.size))
-    return write_ova(goal, completed(plan.build_recipe[f"{plan.name}.ovf"], described), files, epoch=plan.epoch)
 
 
 def _extracted(ova: Path, machine: Machine, boot: Boot) -> tuple[list[Disk], Boot, dict[int, Path]]:

@@ -51,6 +51,9 @@ class Place(ABC):
 
     What comes out of any other's lies in the build's lease, and is there after the workshop has ended."""
 
+    exports: ClassVar[bool] = False
+    """Whether it is a server, which sends the machine's disks packed already (Backend.as_exported)."""
+
     @staticmethod
     @abstractmethod
     def check_host(text: str) -> None:

@@ -56,6 +56,8 @@ NO_AGENT = "no vSphere server speaks to QEMU's guest agent; write communicator =
 
 
 class VspherePlace(Place):
+    exports = True
+
     @staticmethod
     def check_host(text: str) -> None:
         parse_address(text)

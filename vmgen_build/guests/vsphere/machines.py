@@ -228,10 +228,11 @@ class VsphereMachine(RunningMachine):
         machines, maker = self._machines, self._maker
         machines.folder.mkdir(mode=0o700)
         machines.note(f"bringing the disks home from {maker.session.where}")
-        drives = machines.machine.drives
+        exported = machines.machine
         if machines.access.own:
-            drives = drives_there(machines.devices(self._machine), drives)
-        disks = export_machine(maker.session, self._machine, drives, machines.folder)
+            drives = drives_there(machines.devices(self._machine), exported.drives)
+            exported = replace(exported, drives=drives)
+        disks = export_machine(maker.session, self._machine, exported, machines.folder)
         if machines.publisher is not None:
             machines.note(f"copying the machine on {maker.session.where}, to keep it")
             machines.publisher.take(self._machine)

@@ -35,9 +35,10 @@ func (s *StandIn) newFile() string {
 	return filepath.Join(s.folder, fmt.Sprintf("disk-%d.vmdk", s.count))
 }
 
-func (s *StandIn) nvram() string {
+func (s *StandIn) nvram(settings Settings) string {
 	file := s.newFile()
-	if err := os.WriteFile(file, []byte("MRVN nvram of a stand-in"), 0600); err != nil {
+	data := append([]byte(settings.NvramMark), make([]byte, settings.NvramSize)...)
+	if err := os.WriteFile(file, data, 0600); err != nil {
 		log.Fatal(err)
 	}
 	return file

@@ -5,6 +5,8 @@ import (
 	"log"
 	"path"
 	"reflect"
+	"regexp"
+	"strings"
 	"sync"
 	"time"
 
@@ -41,6 +43,9 @@ type Disk struct {
 
 func (s *StandIn) leaseCalls() {
 	s.calls["ImportVApp"] = func(body interface{}) (interface{}, fault) { return s.imported(body.(*types.ImportVApp)) }
+	s.calls["CreateImportSpec"] = func(body interface{}) (interface{}, fault) {
+		return s.specOf(body.(*types.CreateImportSpec))
+	}
 	s.calls["ExportVm"] = func(body interface{}) (interface{}, fault) { return s.exported(body.(*types.ExportVm).This) }
 	s.calls["HttpNfcLeaseProgress"] = func(body interface{}) (interface{}, fault) {
 		req := body.(*types.HttpNfcLeaseProgress)
@@ -84,9 +89,11 @@ func (s *StandIn) lease(entity reference, disks []*Disk, imports bool, prepare f
 	for number, disk := range disks {
 		last := path.Base(disk.Name)
 		made.disks[last] = disk
-		place := fmt.Sprintf("nvram:%d", number)
+		place := fmt.Sprintf("file:%d", number)
 		if disk.isDisk && number < len(places) {
 			place = places[number]
+		} else if strings.HasSuffix(last, ".nvram") {
+			place = "nvram"
 		}
 		url := types.HttpNfcLeaseDeviceUrl{
 			Key: fmt.Sprintf("/%s/%s", entity.Value, place), Disk: types.NewBool(disk.isDisk), TargetId: last,
@@ -270,6 +277,21 @@ func (s *StandIn) busy(ref reference) fault {
 	return nil
 }
 
+var efi = regexp.MustCompile(`vmw:key="firmware" vmw:value="efi"`)
+
+// specOf is what the simulator makes of a descriptor, which does not look for the firmware there.
+func (s *StandIn) specOf(req *types.CreateImportSpec) (interface{}, fault) {
+	res, err := methods.CreateImportSpec(nowhere, s.service, req)
+	if err != nil {
+		return nil, asFault(err)
+	}
+	spec, ok := res.Returnval.ImportSpec.(*types.VirtualMachineImportSpec)
+	if ok && efi.MatchString(req.OvfDescriptor) {
+		spec.ConfigSpec.Firmware = string(types.GuestOsDescriptorFirmwareTypeEfi)
+	}
+	return res, nil
+}
+
 func (s *StandIn) imported(req *types.ImportVApp) (interface{}, fault) {
 	spec, ok := req.Spec.(*types.VirtualMachineImportSpec)
 	if !ok || req.Folder == nil {
@@ -319,8 +341,9 @@ func (s *StandIn) exported(ref reference) (interface{}, fault) {
 		disk.Name, disk.isDisk, disk.stored = fmt.Sprintf("disk-%d.vmdk", number), true, true
 		disks = append(disks, &disk)
 	}
-	if s.settings().Nvram {
-		disks = append(disks, &Disk{Name: vm.Name + ".nvram", File: s.nvram()})
+	settings := s.settings()
+	if settings.Nvram || vm.Config.Firmware == string(types.GuestOsDescriptorFirmwareTypeEfi) {
+		disks = append(disks, &Disk{Name: vm.Name + ".nvram", File: s.nvram(settings)})
 	}
 	prepare := func() fault { return s.written(ref, disks) }
 	return &types.ExportVmResponse{Returnval: s.lease(ref, disks, false, prepare).Self}, nil

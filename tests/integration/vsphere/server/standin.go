@@ -40,6 +40,8 @@ type Settings struct {
 	Shutdown          bool    `json:"shutdown"`
 	Address           string  `json:"address"`
 	Nvram             bool    `json:"nvram"`
+	NvramMark         string  `json:"nvram_mark"`
+	NvramSize         int64   `json:"nvram_size"`
 }
 
 type fault = types.BaseMethodFault

@@ -15,8 +15,9 @@ class Settings:
     wants; else in chunks, and whole. rate: bytes in a second of a disk's transfer; 0 for no limit. stall: before the
     first byte. cut_after: bytes after which a download is cut, `cuts` times. failures: of downloads, before one works.
     tools_after: seconds from power-on until Tools run; -1 for never. question: that a machine asks at power-on, and
-    waits. shutdown: whether a guest does shut down. address: that its Tools report. nvram: whether there is one to be
-    exported.
+    waits. shutdown: whether a guest does shut down. address: that its Tools report. nvram: whether a machine with a
+    BIOS has one to be exported too, as one with EFI has. nvram_mark, nvram_size: what it begins with, and how many
+    zeros follow.
     """
 
     lease_timeout: float = 300
@@ -33,6 +34,8 @@ class Settings:
     shutdown: bool = True
     address: str = "192.0.2.15"
     nvram: bool = False
+    nvram_mark: str = "MRVN"
+    nvram_size: int = 75_000
 
 
 class SettingsFile:

@@ -30,6 +30,7 @@ RECIPE = """[hardware]
 vm_id = lab
 os = debian-12-amd64
 ram = 512
+firmware = {firmware}
 [[hdds]]
 [[[system]]]
 size = {size}
@@ -63,9 +64,9 @@ def session_on(made: StandIn) -> AbstractContextManager[Session]:
 class There:
     """A machine there with this disk, and what made it. size: of the disk, as recipes have it."""
 
-    def __init__(self, session: Session, disk: Path, size: str, folder: Path) -> None:
+    def __init__(self, session: Session, disk: Path, size: str, folder: Path, firmware: str = "bios") -> None:
         recipe = folder / "lab.ini"
-        recipe.write_text(RECIPE.format(size=size))
+        recipe.write_text(RECIPE.format(size=size, firmware=firmware))
         self.session, self.folder = session, folder / "home"
         self.machine: Machine = as_built(machine_of(load(recipe)))
         placement = Placement(networks=(("nat", "VM Network"),))
@@ -79,6 +80,8 @@ class There:
         )
 
     def exported(self) -> Path:
+        return self.taken().disks[0].path
+
+    def taken(self) -> Disks:
         self.folder.mkdir()
-        disks = export_machine(self.session, self.made, self.machine.drives, self.folder)
-        return disks.disks[0].path
+        return export_machine(self.session, self.made, self.machine, self.folder)

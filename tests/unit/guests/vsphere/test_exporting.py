@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from vmgen_build.errors import BuildError, HostError
-from vmgen_build.guests.vsphere.exporting import Received, _check_range, _compare, _disks_of, _place
+from vmgen_build.guests.vsphere.exporting import Received, _check_range, _compare, _disks_of, _nvram_of, _place
 from vmgen_build.plan.machine import Drive
 
 
@@ -20,6 +20,7 @@ class Device:
 
     key: str
     disk: bool = True
+    targetId: str | None = None  # noqa: N815
 
 
 DRIVE = Drive(
@@ -66,6 +67,19 @@ def test_other_disks_are_refused() -> None:
         _disks_of([Device("x")], DRIVES, "there")
     with pytest.raises(BuildError, match="no disk at"):
         _disks_of([Device(f"/vm-1/ParaVirtualSCSIController0:{n}") for n in range(3)], DRIVES, "there")
+
+
+def test_the_nvram_among_a_lease_s_files() -> None:
+    disk = Device("/vm-1/VirtualIDEController1:0", targetId="disk-0.vmdk")
+    other = [
+        disk,
+        Device("/vm-1/VirtualCdrom0", disk=False),
+        Device("/vm-1/nvram"),
+        Device("/vm-1/nonvram", disk=False),
+    ]
+    assert _nvram_of(other) is None
+    for one in (Device("/vm-1/nvram", disk=False), Device("nvram:1", disk=False), Device("x", False, "file1.nvram")):
+        assert _nvram_of([*other, one]) is one
 
 
 def answer(status: int, given: str) -> Any:
