@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,10 +20,12 @@ import pytest
 from tests.integration.leftovers import assert_nothing_left
 from tests.integration.test_machine_guest import RECIPE as GUEST
 from tests.integration.test_machine_guest import outcomes, trees_of
+from tests.integration.vsphere.standin.client import until
 from tests.integration.vsphere.standin.process import StandIn
 from tests.integration.vsphere.standin.there import authority_of, session_on, trusted_stand_in
 from vmgen_build.guests.vsphere.inventory import inventory_of
 from vmgen_build.guests.vsphere.machines import as_built
+from vmgen_build.host.files import sha256_of
 from vmgen_build.plan.machine import machine_of
 from vmgen_build.recipe.load import load
 
@@ -31,6 +35,14 @@ Done = subprocess.CompletedProcess[str]
 CANARY = "c4n4ry-R3cipe"
 FOREIGN = "vmgen-build-ffffffffffff-1-00000000"
 """Of another owner."""
+
+LEASE = 60
+"""Seconds that the server waits for a build that was killed. The next one looks within them."""
+
+SLOW = 1 << 18
+"""Bytes in a second."""
+
+AS_EXPORTED = ("--format", "ova-as-exported")
 
 SCRIPT = "config.scripts.one.run={}"
 FAILS = SCRIPT.format("echo begun; exit 3")
@@ -98,11 +110,76 @@ def password(made: StandIn) -> dict[str, str]:
     return {"VMGEN_VSPHERE_PASSWORD": made.server.password}
 
 
+def killed(made: StandIn, process: subprocess.Popen[str], moves: Callable[[], bool]) -> str:
+    """The machine that a build leaves which is killed while its disks are on their way."""
+    try:
+        while process.poll() is None and not moves():
+            time.sleep(0.5)
+        process.kill()
+        output, _ = process.communicate()
+    finally:
+        made.settings.reset()
+    assert process.returncode == -signal.SIGKILL, output
+    [left] = of_builds(made)
+    return left
+
+
+def received(made: StandIn) -> int:
+    """Bytes of disks that the server has got."""
+    return sum(file.stat().st_size for file in made.settings.path.parent.glob("disks-*/disk-*.vmdk"))
+
+
+def sent(made: StandIn) -> int:
+    """How often the server has begun to send a disk."""
+    return made.server.log.read_text(errors="replace").count("nfc GET disk-0.vmdk")
+
+
 @pytest.fixture(scope="module")
-def failed(vmgen: Run, made: StandIn, recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Done:
-    """The first build: it ends at the recipe's own script."""
+def killed_import(cache: Path, made: StandIn, recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The very first build."""
+    made.settings.change(rate=SLOW, lease_timeout=LEASE)
+    process = begun(made, cache, recipe, tmp_path_factory.mktemp("killed"), "--set", FAILS)
+    return killed(made, process, lambda: received(made) > 0)
+
+
+@pytest.fixture(scope="module")
+def killed_export(
+    vmgen: Run,
+    built: tuple[Path, Done],
+    cache: Path,
+    made: StandIn,
+    recipe: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[str, Done]:
+    """And the next build, which ends at the recipe's own script; the server has given the lease up then."""
+    before, out = sent(made), tmp_path_factory.mktemp("killed")
+    made.settings.change(rate=SLOW, lease_timeout=LEASE)
+    left = killed(made, begun(made, cache, recipe, out, *AS_EXPORTED), lambda: sent(made) > before)
+    over = time.monotonic() + LEASE + 1
+    done = vmgen(*words(made, recipe, out), "--set", FAILS, env=password(made))
+    time.sleep(max(0.0, over - time.monotonic()))
+    return left, done
+
+
+@pytest.fixture(scope="module")
+def as_exported(
+    vmgen: Run, killed_export: tuple[str, Done], made: StandIn, recipe: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Done]:
+    out = tmp_path_factory.mktemp("exported")
+    done = vmgen(*words(made, recipe, out), *AS_EXPORTED, env=password(made))
+    assert done.returncode == 0, done.stderr[-4000:]
+    return out, done
+
+
+@pytest.fixture(scope="module")
+def failed(
+    vmgen: Run, killed_import: str, made: StandIn, recipe: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Done:
+    """The next build: it ends at the recipe's own script. What the server was to get of the one before has gone."""
     out = tmp_path_factory.mktemp("failed")
-    return vmgen(*words(made, recipe, out), "--set", FAILS, env=password(made))
+    done = vmgen(*words(made, recipe, out), "--set", FAILS, env=password(made))
+    until(lambda: killed_import not in names(made), LEASE)
+    return done
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +197,19 @@ def test_a_step_that_fails_is_named_and_layers_stay(failed: Done, made: StandIn)
     assert "step 'script-one' failed with exit code 3" in failed.stderr and "  begun" in failed.stderr
     assert of_builds(made) == []
     assert len([name for name in names(made) if name.startswith("vmgen-layer-")]) == 2
+
+
+def test_a_build_that_was_killed_while_its_disks_went_there(killed_import: str, failed: Done, made: StandIn) -> None:
+    """The server removes what it has not got whole."""
+    assert killed_import.endswith("-base")
+    assert_locked(killed_import, failed)
+
+
+def assert_locked(name: str, done: Done) -> None:
+    text = " ".join(done.stderr.split())
+    assert f"{name}, which a build that was killed left, goes with a later one: " in text, done.stderr
+    assert "another task is at work on it: wait until it has ended" in text
+    assert "Traceback" not in text
 
 
 def test_a_machine_can_be_kept(vmgen: Run, failed: Done, made: StandIn, recipe: Path, tmp_path: Path) -> None:
@@ -265,7 +355,41 @@ def test_it_is_kept_as_a_template(
             time.sleep(0.1)
 
 
-def test_secrets_are_nowhere(cache: Path, failed: Done, built: tuple[Path, Done], made: StandIn) -> None:
+def test_a_build_that_was_killed_while_its_disks_came_home(
+    cache: Path, killed_export: tuple[str, Done], as_exported: tuple[Path, Done], made: StandIn
+) -> None:
+    """The server keeps its machine for a time; a later build takes it away."""
+    left, failed = killed_export
+    assert_locked(left, failed)
+    assert failed.returncode == 1 and "exit code 3" in failed.stderr
+    assert f"what a build that was killed left: {left}" in " ".join(as_exported[1].stderr.split())
+    assert of_builds(made) == []
+    assert_nothing_left(cache / "tmp", as_exported[0])
+
+
+def test_disks_as_the_server_sent_them(vmgen: Run, as_exported: tuple[Path, Done], made: StandIn) -> None:
+    ova = as_exported[0] / "guest.ova"
+    with tarfile.open(ova) as tar:
+        assert tar.getnames() == ["guest.ovf", "guest.mf", "guest-hdd0.vmdk"]
+        disk = tar.extractfile("guest-hdd0.vmdk")
+        assert disk is not None
+        digest = hashlib.sha256(disk.read()).hexdigest()
+    newest = max(made.ground.folder.glob("export-*/hdd0.vmdk"), key=lambda file: file.stat().st_mtime_ns)
+    assert digest == sha256_of(newest)
+    assert json.loads(ova.with_name("guest.manifest.json").read_text())["packed_as"] == "ova-as-exported"
+    done = vmgen("verify", "--no-boot", ova)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_disks_as_a_server_sent_them_come_from_one_alone(vmgen: Run, recipe: Path, tmp_path: Path) -> None:
+    done = vmgen(recipe, "-b", "vmware", *AS_EXPORTED, "-o", tmp_path / "out")
+    assert done.returncode == 2 and "take --host vsphere://NAME, or --format ova" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_secrets_are_nowhere(
+    cache: Path, failed: Done, built: tuple[Path, Done], as_exported: tuple[Path, Done], made: StandIn
+) -> None:
     """The server's password is in the server's own log, in what a client logs in with."""
     logged = made.server.log.read_text(errors="replace")
     requests = [part for part in logged.split("Request: ")[1:] if made.server.password in part]

@@ -66,9 +66,10 @@ def left_by_the_dead(found: list[Found], owner: str, lives: Callable[[str], bool
 
 
 def remove(session: Session, machine: Any) -> None:
-    """One that nobody uses, with its disks. Raises HostError, BuildError."""
+    """One that nobody uses, with its disks; one that has gone since is none to remove. Raises HostError, BuildError."""
     what = f"removing {id_of(machine)}"
-    state = values_of(session, what, machine, ["runtime.powerState"]).get("runtime.powerState")
-    if str(state) != "poweredOff":
-        wait_for(session, session.order(what, machine.PowerOffVM_Task), what)
-    wait_for(session, session.order(what, machine.Destroy_Task), what)
+    with suppress_gone():
+        state = values_of(session, what, machine, ["runtime.powerState"]).get("runtime.powerState")
+        if str(state) != "poweredOff":
+            wait_for(session, session.order(what, machine.PowerOffVM_Task), what)
+        wait_for(session, session.order(what, machine.Destroy_Task), what)

@@ -2,6 +2,9 @@
 
 python -m tests.integration.vsphere.standin.roots unpack DISK.vmdk ROOT
 python -m tests.integration.vsphere.standin.roots pack MACHINE.json EPOCH FOLDER LAYER...
+
+An EFI system partition comes back empty: its files are none of the root's (bases.diskimage). So what a machine with EFI
+sends home does not boot, unlike one of a real server.
 """
 
 from __future__ import annotations
