@@ -193,9 +193,8 @@ def test_a_linked_clone_by_tools(vmgen: Run, made: StandIn, tmp_path: Path) -> N
     done = vmgen(*words(made, recipe(tmp_path, "vm:vm/golden@clean", BY_TOOLS), out), env=password(made))
     notes = assert_built(done, out, tmp_path, 1)
     assert "cloning the machine vm/golden, snapshot clean on" in notes and "VMware Tools run after" in notes
-    assert sorted(each.name.rpartition("-")[0] for each in machines_of(made)) == ["", "vmgen-layer"]
-    clones = [words for name, words in made.ground.orders if name == "clone"]
-    assert len(clones) == 2 and "import" in [name for name, _ in made.ground.orders]
+    assert {each.name.rpartition("-")[0] for each in machines_of(made)} == {"", "vmgen-layer"}
+    assert [name for name, _ in made.ground.orders].count("import") == 1
 
 
 def test_a_full_clone_by_ssh_with_more_disks(vmgen: Run, made: StandIn, tmp_path: Path) -> None:
@@ -205,8 +204,8 @@ def test_a_full_clone_by_ssh_with_more_disks(vmgen: Run, made: StandIn, tmp_path
     path = recipe(tmp_path, "vm:golden", BY_SSH, "3G", SECOND)
     notes = assert_built(vmgen(*words(made, path, out), env=password(made)), out, tmp_path, 2)
     assert f"the machine's address is {ADDRESS}" in notes and "logged in as ana after" in notes
-    again = vmgen(*words(made, path, tmp_path / "again"), "--no-boot", env=password(made))
-    assert "cloning" not in again.stdout
+    again = vmgen(*words(made, path, tmp_path / "again"), env=password(made))
+    assert again.returncode == 0 and "cloning" not in again.stdout
 
 
 def test_a_disk_of_this_host(vmgen: Run, made: StandIn, disk: Path, tmp_path: Path) -> None:

@@ -335,6 +335,9 @@ func (s *StandIn) exported(ref reference) (interface{}, fault) {
 		log.Printf("%s has no disks that were uploaded", vm.Name)
 		return nil, &types.FileFault{File: vm.Config.Files.VmPathName}
 	}
+	for range placesOf(vm.Config.Hardware.Device)[len(found):] {
+		found = append(found, Disk{File: s.newFile()}) // one that was added is written by `written`
+	}
 	disks := []*Disk{}
 	for number := range found {
 		disk := found[number]
