@@ -13,7 +13,12 @@ settings.register_profile("any machine", deadline=None, suppress_health_check=[H
 settings.load_profile("any machine")
 
 GROUPS = {
-    "build": ("test_build.py", "test_foreign_machines.py", "test_sources.py", "test_sources_wanted.py"),
+    "build": (
+        *("test_build.py", "test_foreign_machines.py", "test_sources.py", "test_sources_wanted.py"),
+        *("test_building.py", "test_exporting.py", "test_import.py", "test_library.py", "test_machines.py"),
+        *("test_own.py", "test_publishing.py", "test_session.py", "test_sites.py", "test_standin.py"),
+        *("test_vsphere.py", "test_waiting.py"),
+    ),
     "distro": (
         "test_family_sources.py",
         *("test_arches.py", "test_bootstraps.py", "test_distributions.py", "test_family_settings.py"),
@@ -22,10 +27,8 @@ GROUPS = {
     ),
     "host": ("test_chaos.py", "test_hosts.py"),
     "machine": (
-        *("test_building.py", "test_disk.py", "test_exporting.py", "test_import.py", "test_library.py"),
-        *("test_machine_guest.py", "test_machines.py", "test_ova.py"),
-        *("test_publishing.py", "test_qemuboot.py", "test_session.py", "test_sites.py"),
-        *("test_standin.py", "test_vm.py", "test_vm_faults.py", "test_vsphere.py", "test_waiting.py"),
+        *("test_disk.py", "test_machine_guest.py", "test_ova.py", "test_qemuboot.py", "test_vm.py"),
+        "test_vm_faults.py",
     ),
     "node": (
         *("test_connections.py", "test_install.py", "test_moments.py", "test_node.py", "test_onnode.py"),

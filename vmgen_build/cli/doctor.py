@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 @click.command("doctor", context_settings=common.CONTEXT, short_help="Say what this host lacks, and how to mend it.")
 @common.unchecked_cache_option
 @hosts.host_options
+@click.option("--base", metavar="vm:NAME", default="", help="A machine of a vSphere server: can builds begin with it?")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
-def doctor_command(as_json: bool, **values: Any) -> None:
+def doctor_command(base: str, as_json: bool, **values: Any) -> None:
     """Look at what a build and a verification need of this host, or at what a build needs of the build host that --host
     names. Exit code 1 where something is missing.
     \f
@@ -31,7 +32,7 @@ def doctor_command(as_json: bool, **values: Any) -> None:
 
     place = place_at(BuildOptions(**values))
     place.check_options()
-    findings = place.doctor()
+    findings = [*(place.doctor_of(base) if base else []), *place.doctor()]
     if as_json:
         for finding in findings:
             common.show(json.dumps(finding.as_dict()))

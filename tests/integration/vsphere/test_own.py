@@ -262,7 +262,7 @@ def test_orders_of_one_who_uses_sudo_and_a_restart(made: StandIn, cache: Path, t
         ),
     ],
 )
-def test_what_cannot_be_is_said_at_its_line(
+def test_what_cannot_be_is_named_at_its_line(
     made: StandIn,
     cache: Path,
     tmp_path: Path,
@@ -293,6 +293,22 @@ def refusal(made: StandIn, cache: Path, path: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises((RecipeError, UsageError)) as error:
         place_at(options).look(read, backend_named("vmware"), facts_for(read, cache, offline=False))
     return str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("base", "found"),
+    [
+        ("vm:golden@clean", {"base vm:golden@clean": True, "its VMware Tools": True, "it can be cloned": True}),
+        ("vm:silver", {"base vm:silver": False}),
+    ],
+)
+def test_doctor_knows_a_base(vmgen: Run, made: StandIn, base: str, found: dict[str, bool]) -> None:
+    place = f"vsphere://{made.server.user}@{made.server.host}:{made.server.port}/DC0"
+    trust = ["--cafile", authority_of(made)]
+    done = vmgen("doctor", "--host", place, *trust, "--base", base, "--json", env=password(made))
+    lines = {each["what"]: each["good"] for each in map(json.loads, done.stdout.splitlines())}
+    assert {name: lines.get(name) for name in found} == found, done.stderr
+    assert done.returncode == (0 if all(lines.values()) else 1)
 
 
 def test_a_user_who_is_not_root(vmgen: Run, made: StandIn, tmp_path: Path) -> None:

@@ -103,6 +103,10 @@ class Place(ABC):
     def doctor(self) -> list[Finding]:
         """What builds need of it, and what it lacks. Raises VmgenError where there is no way to it."""
 
+    def doctor_of(self, base: str) -> list[Finding]:
+        """The same of a machine of it that a recipe names as its base. Raises UsageError; else as `doctor`."""
+        raise UsageError("--base: only for a machine of a vSphere server, as --host vsphere://NAME --base vm:NAME")
+
 
 def refuse_server(options: BuildOptions) -> None:
     """Raises UsageError for options of a vSphere server: for all other places."""

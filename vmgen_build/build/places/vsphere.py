@@ -50,6 +50,7 @@ from vmgen_build.plan.machine import FILE, Machine
 from vmgen_build.plan.model import Plan
 from vmgen_build.recipe.recipe import Recipe
 from vmgen_build.recipe.sections.hardware import Hardware
+from vmgen_build.recipe.types.bases import machine_source
 from vmgen_build.store.layers import Entry, Sweep
 
 NO_AGENT = "no vSphere server speaks to QEMU's guest agent; write communicator = tools, or ssh"
@@ -150,6 +151,16 @@ class VspherePlace(Place):
         from vmgen_build.build.places.servers.doctor import look_at
 
         return look_at(parse_address(self.options.host), self.options.trust)
+
+    def doctor_of(self, base: str) -> list[Finding]:
+        from vmgen_build.build.places.servers.doctor import look_at_base
+
+        try:
+            source = machine_source(base)
+        except ValueError as error:
+            raise UsageError(f"--base: {error}") from error
+        with self._session() as session:
+            return look_at_base(session, inventory_of(session), source)
 
     @cached_property
     def _login(self) -> Login:

@@ -27,7 +27,7 @@ SSH_PATIENCE = 900.0
 NO_SHELL = "there is no shell by VMware Tools; write communicator = ssh, or take: --on-error keep"
 
 
-class Access(ABC):
+class ServerAccess(ABC):
     """own: whether the machine is a user's, with its own services and network."""
 
     own: ClassVar[bool] = True
@@ -49,7 +49,7 @@ class Access(ABC):
         return
 
 
-class BuildLogin(Access):
+class BuildLogin(ServerAccess):
     """The account that a minimal machine was given, with a password for each machine of a build."""
 
     own = False
@@ -72,7 +72,7 @@ class BuildLogin(Access):
         return there
 
 
-class ByTools(Access):
+class ByTools(ServerAccess):
     """A user's machine, by its VMware Tools."""
 
     def __init__(self, login: GuestLogin) -> None:
@@ -90,7 +90,7 @@ class ByTools(Access):
         return there
 
 
-class BySsh(Access):
+class BySsh(ServerAccess):
     """A user's machine with an sshd, at the address that its VMware Tools report. Its host key is taken on first sight,
     and kept as long as this object lives."""
 

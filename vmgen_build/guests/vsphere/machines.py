@@ -17,7 +17,7 @@ from vmgen_build.guests.machines.model import PATIENCE, Hypervisor, Note, Runnin
 from vmgen_build.guests.machines.settings import settings_for
 from vmgen_build.guests.machines.standstill import FROZEN, GUARDED, RELEASED
 from vmgen_build.guests.model import Communicator
-from vmgen_build.guests.vsphere.access import Access
+from vmgen_build.guests.vsphere.access import ServerAccess
 from vmgen_build.guests.vsphere.exporting import export_machine
 from vmgen_build.guests.vsphere.hardware import disk_changes, drives_there, has_adapter, new_adapter
 from vmgen_build.guests.vsphere.importing import Wanted, import_machine
@@ -62,7 +62,7 @@ class VsphereMachines(Hypervisor):
     maker: Maker
     store: Store
     machine: Machine
-    access: Access
+    access: ServerAccess
     folder: Path
     note: Note
     waiting: Callable[[str], None]

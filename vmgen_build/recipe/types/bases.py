@@ -64,10 +64,18 @@ def _base(value: Value, ctx: Context) -> BaseSource:
     if scheme == "template":
         return BaseSource("template", _named(_TEMPLATE, text, "an OS template, such as template:debian-12-x86_64"))
     if scheme == "vm":
-        return BaseSource("vm", _named(_MACHINE, text, "a machine, or one's snapshot, such as vm:Lab/debian@clean"))
+        return machine_source(text)
     if scheme:
         raise ValueError(f"{shown(without_passwords(text))} is no base; {_ELSEWHERE.get(scheme, f'write {_FORMS}')}")
     return _on_this_host(value, text, ctx)
+
+
+def machine_source(text: str) -> BaseSource:
+    """Of vm:NAME or vm:NAME@SNAPSHOT. Raises ValueError."""
+    example = "a machine, or one's snapshot, such as vm:Lab/debian@clean"
+    if not text.startswith("vm:"):
+        raise ValueError(f"{shown(text)} does not name {example}")
+    return BaseSource("vm", _named(_MACHINE, text, example))
 
 
 def _named(form: re.Pattern[str], text: str, what: str) -> str:

@@ -9,8 +9,11 @@ from vmgen_build.guests.vsphere.address import Address
 from vmgen_build.guests.vsphere.credentials import login_for
 from vmgen_build.guests.vsphere.inventory import Datacenter, Datastore, Inventory, inventory_of
 from vmgen_build.guests.vsphere.privileges import Right, rights
+from vmgen_build.guests.vsphere.properties import values_of
 from vmgen_build.guests.vsphere.session import Session, opened
+from vmgen_build.guests.vsphere.source import Source, find_source
 from vmgen_build.host.tls import Trust
+from vmgen_build.recipe.types.bases import BaseSource
 from vmgen_build.text import size
 
 ROOM = 10_000_000_000
@@ -34,6 +37,43 @@ def look_at(address: Address, trust: Trust) -> list[Finding]:
             *_rights(rights(session, there)),
             _building(session),
         ]
+
+
+def look_at_base(session: Session, inventory: Inventory, base: BaseSource) -> list[Finding]:
+    """Whether a machine there can be what builds begin with. Raises HostError, UsageError."""
+    there = inventory.within(inventory.datacenter_named(session.address.datacenter, session.where))
+    try:
+        source = find_source(session, inventory, there, base)
+    except ValueError as error:
+        return [Finding(f"base {base}", False, str(error), advice="Name a machine of the server that is there.")]
+    sizes = ", ".join(map(size, source.sizes)) or "none"
+    return [
+        Finding(f"base {base}", True, f"boots by {source.firmware}; disks: {sizes}"),
+        _tools(base, source),
+        *_copied(session, base, source),
+    ]
+
+
+def _tools(base: BaseSource, source: Source) -> Finding:
+    if source.has_tools:
+        return Finding("its VMware Tools", True, "there, or not known before it runs")
+    return Finding("its VMware Tools", False, "none", advice=f"Install open-vm-tools in {base}.")
+
+
+def _copied(session: Session, base: BaseSource, source: Source) -> Iterator[Finding]:
+    """What the server lets nobody do with it now, as it says itself."""
+    if session.about.kind == "ESXi":
+        yield Finding("it can be cloned", False, "an ESXi alone cannot", advice="Name a vCenter, or a disk image.")
+        return
+    paths = ["disabledMethod", "capability.snapshotOperationsSupported"]
+    known = values_of(session, f"looking at {base}", source.machine, paths)
+    barred = {str(name) for name in known.get("disabledMethod") or ()}
+    cloned = "CloneVM_Task" not in barred
+    advice = f"See the server's recent tasks for what {base} waits for."
+    yield Finding("it can be cloned", cloned, "yes" if cloned else "not now", advice="" if cloned else advice)
+    kept = known.get("capability.snapshotOperationsSupported") is not False
+    advice = "Its clones keep no states of steps: give it disks that snapshots cover (no independent or shared ones)."
+    yield Finding("its clones can keep states", kept, "yes" if kept else "no", advice="" if kept else advice)
 
 
 def _building(session: Session) -> Finding:

@@ -15,7 +15,7 @@ from vmgen_build.errors import BuildError, Problem, RecipeError
 from vmgen_build.events import Bus
 from vmgen_build.guests.communicators.login import GuestLogin
 from vmgen_build.guests.machines.imported import imported_disks
-from vmgen_build.guests.vsphere.access import Access, BySsh, ByTools
+from vmgen_build.guests.vsphere.access import BySsh, ByTools, ServerAccess
 from vmgen_build.guests.vsphere.inventory import Inventory
 from vmgen_build.guests.vsphere.session import Session
 from vmgen_build.guests.vsphere.source import Source, find_source
@@ -69,7 +69,7 @@ def check_same(source: Source | None, base: DiskMachine) -> Source:
     return source
 
 
-def access_to(base: DiskMachine, hardware: Hardware) -> Access:
+def access_to(base: DiskMachine, hardware: Hardware) -> ServerAccess:
     """How a user's machine is spoken to."""
     login = GuestLogin.of(hardware)
     return BySsh(login) if base.communicator == "ssh" else ByTools(login)
