@@ -35,8 +35,8 @@ from vmgen_build.store.lease import lease, reap
 _ALL = "every step counts as one to run"
 
 NOT_STARTED = (
-    "[hardware] login and communicator are not used here, and the base is taken for what it holds; --host qemu: starts"
-    " it as it is"
+    "[hardware] login and communicator are not used here, and the base is taken for what it holds; --host qemu: and"
+    " vsphere: start it as it is"
 )
 
 

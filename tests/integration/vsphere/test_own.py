@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pyVmomi import vim
 
 from tests.integration.vsphere.standin.ground import run_roots
 from tests.integration.vsphere.standin.process import StandIn
@@ -23,12 +24,14 @@ from vmgen_build.build.places.servers.own import source_of
 from vmgen_build.errors import RecipeError, UsageError
 from vmgen_build.guests.communicators.login import GuestLogin
 from vmgen_build.guests.vsphere.access import ByTools
+from vmgen_build.guests.vsphere.discs import Disc
 from vmgen_build.guests.vsphere.importing import Wanted, import_machine
 from vmgen_build.guests.vsphere.inventory import Machine as Found
 from vmgen_build.guests.vsphere.inventory import inventory_of
-from vmgen_build.guests.vsphere.machines import VsphereMachines, as_started
+from vmgen_build.guests.vsphere.machines import VsphereMachine, VsphereMachines, as_started
 from vmgen_build.guests.vsphere.making import Maker
 from vmgen_build.guests.vsphere.placement import Placement
+from vmgen_build.guests.vsphere.properties import values_of
 from vmgen_build.guests.vsphere.session import Session
 from vmgen_build.guests.vsphere.site import ServerSite, find_site
 from vmgen_build.guests.vsphere.tags import BUILD
@@ -234,17 +237,30 @@ def test_orders_of_one_who_uses_sudo_and_a_restart(made: StandIn, cache: Path, t
             note=print,
             waiting=print,
             picture=tmp_path / "screen.png",
+            discs=[Disc(one, connected=True)],
         )
         machines.clone_in(state, source, True, "of the test")
         with machines.started([state]) as machine:
+            assert isinstance(machine, VsphereMachine)
+            disc = disc_in(session, machine._machine)
+            assert disc.read_text() == "content\n"
             machine.communicator.put(one, "/etc/one", 0o640)
             machine.restart()
             assert machine.communicator.run("id -u; stat -c '%a %U' /etc/one").out == "0\n640 root\n"
             machine.communicator.get("/etc/one", tmp_path / "two")
             machine.communicator.delete("/etc/one")
             assert machine.communicator.run("[ ! -e /etc/one ]").code == 0
-        assert (tmp_path / "two").read_text() == "content\n"
+        assert (tmp_path / "two").read_text() == "content\n" and not disc.exists()
         machines.maker.destroy(machines.layers.get(state).machine)
+
+
+def disc_in(session: Session, machine: Any) -> Path:
+    """Of this host: where the simulator has the file in the machine's CD drive."""
+    found = values_of(session, "looking", machine, ["config.hardware.device", "datastore"])
+    [drive] = [each for each in found["config.hardware.device"] if isinstance(each, vim.vm.device.VirtualCdrom)]
+    assert drive.connectable.startConnected
+    store = values_of(session, "looking", found["datastore"][0], ["info.url"])["info.url"]
+    return Path(store, drive.backing.fileName.partition("] ")[2])
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from vmgen_build.build.places.servers.own import (
     NEEDED,
     access_to,
     check_same,
+    discs_of,
     disks_taken_here,
     placed,
     source_of,
@@ -181,12 +182,13 @@ class VspherePlace(Place):
         """Whether anything was removed. A build's lease is there as long as it lives: dead ones were reaped before
         (store.lease). A machine whose disks were on their way is the server's for some minutes yet."""
         cache, removed = self.options.cache, False
+        datacenter = inventory.datacenter_named(session.address.datacenter, session.where)
         left = left_by_the_dead(
             machines_found(session, inventory), owner_of(cache), lambda tag: (cache / "tmp" / tag).exists()
         )
         for one in left:
             try:
-                remove(session, one.ref)
+                remove(session, one.ref, datacenter.ref)
             except VmgenError as error:
                 bus.note(f"{one.name}, which a build that was killed left, goes with a later one: {error}", "warning")
                 continue
@@ -209,6 +211,7 @@ class VspherePlace(Place):
             waiting=note_waiting(build.bus),
             picture=build.log.with_suffix(".png"),
             publisher=publisher,
+            discs=discs_of(build.plan) if own else (),
         )
 
     def _network(self, recipe: Recipe) -> str:

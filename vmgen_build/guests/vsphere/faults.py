@@ -142,6 +142,16 @@ def kinds_of(fault: BaseException) -> tuple[str, ...]:
     return tuple(kind.__name__.rpartition(".")[2] for kind in type(fault).__mro__)
 
 
+def has_kind(error: BaseException, kind: str) -> bool:
+    """Whether it, or what it comes from, is a fault of this name."""
+    each: BaseException | None = error
+    while each is not None:
+        if kind in kinds_of(each):
+            return True
+        each = each.__cause__
+    return False
+
+
 def is_fault(error: BaseException) -> bool:
     """Whether a server has sent it."""
     return "MethodFault" in kinds_of(error)

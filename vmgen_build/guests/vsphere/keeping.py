@@ -51,7 +51,7 @@ def prune_layers(session: Session, layers: Sequence[KeptLayer], store: Store, sw
             if not unused or short_id(entry.id) in _in_use(session):
                 return False
             with suppress_gone():
-                remove(session, refs[entry.id])
+                remove(session, refs[entry.id], None)
             return True
 
     return sweep.gone([layer.entry for layer in reversed(layers)], removed)

@@ -18,6 +18,7 @@ from vmgen_build.guests.machines.settings import settings_for
 from vmgen_build.guests.machines.standstill import FROZEN, GUARDED, RELEASED
 from vmgen_build.guests.model import Communicator
 from vmgen_build.guests.vsphere.access import ServerAccess
+from vmgen_build.guests.vsphere.discs import Disc, emptied, insert_discs
 from vmgen_build.guests.vsphere.exporting import export_machine
 from vmgen_build.guests.vsphere.hardware import disk_changes, drives_there, has_adapter, new_adapter
 from vmgen_build.guests.vsphere.importing import Wanted, import_machine
@@ -57,7 +58,7 @@ GOING_DOWN = 600.0
 class VsphereMachines(Hypervisor):
     """machine: as `as_built` or `as_started` gives it. access: how it is spoken to. folder: for what comes home; new.
     store: of this host, whose locks keep builds of it apart. note, waiting, picture: as in qemu.machines. publisher: of
-    the finished machine, None for none."""
+    the finished machine, None for none. discs: in the CD drives of a user's machine."""
 
     maker: Maker
     store: Store
@@ -68,6 +69,7 @@ class VsphereMachines(Hypervisor):
     waiting: Callable[[str], None]
     picture: Path
     publisher: Publisher | None = None
+    discs: Sequence[Disc] = ()
 
     where = "vSphere"
     _taken_in: tuple[str, Any] | None = None
@@ -147,20 +149,29 @@ class VsphereMachines(Hypervisor):
     def new_machine(self, states: Sequence[str]) -> Any:
         """vim.VirtualMachine with the disks of the last state, off."""
         maker = self.maker
-        mark = maker.mark(BUILD, below=tuple(map(short_id, states)))
+        mark = maker.mark(BUILD, below=tuple(map(short_id, states)), discs=len(self.discs))
         own = self.access.settings()
         if self._taken_in is not None:
             made = self._taken_in[1]
             maker.configure(made, build_config(self.machine, mark, own, ()))
-            return made
+            return self._with_discs(made)
         layer = self.layers.get(states[-1])
         adapters = adapters_on(maker.session, layer.machine, maker.site)
-        return maker.clone(layer.machine, layer.snapshot, "", build_config(self.machine, mark, own, adapters))
+        config = build_config(self.machine, mark, own, adapters)
+        return self._with_discs(maker.clone(layer.machine, layer.snapshot, "", config))
 
     def keep_state(self, machine: Any, snapshot: Any, step: Step, below: Sequence[str]) -> None:
         """Make a layer of a snapshot of the build's machine."""
         mark = self.maker.mark(LAYER, state=step.id, title=step.title, below=tuple(map(short_id, below)))
-        self.layers.add(self.maker.clone(machine, snapshot, "layer", marked(mark)), step.id)
+        config = marked(mark)
+        config.deviceChange = emptied(self.devices(machine)) if self.discs else []
+        self.layers.add(self.maker.clone(machine, snapshot, "layer", config), step.id)
+
+    def _with_discs(self, machine: Any) -> Any:
+        maker = self.maker
+        if changes := insert_discs(maker.session, machine, self.discs, maker.site.path):
+            maker.configure(machine, changed(changes))
+        return machine
 
 
 class VsphereMachine(RunningMachine):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vmgen_build.errors import BuildError, VmgenError
-from vmgen_build.guests.vsphere.faults import kinds_of
+from vmgen_build.guests.vsphere.discs import remove_discs
+from vmgen_build.guests.vsphere.faults import has_kind
 from vmgen_build.guests.vsphere.properties import id_of, values_of
 from vmgen_build.guests.vsphere.session import Session
 from vmgen_build.guests.vsphere.site import ServerSite
@@ -108,6 +109,7 @@ class Maker:
         """With its disks, but for those that others stand on. One that is gone is none to destroy."""
         with suppress_gone():
             self.switch_off(machine)
+            remove_discs(self.session, machine, self.site.datacenter.ref)
             self.done(f"removing {id_of(machine)}", machine.Destroy_Task)
 
     def clear(self) -> None:
@@ -146,7 +148,7 @@ class Maker:
 
 def is_gone(error: BaseException) -> bool:
     """Whether it says that the object is not there any more."""
-    return any("ManagedObjectNotFound" in kinds_of(each) for each in _causes(error))
+    return has_kind(error, "ManagedObjectNotFound")
 
 
 @contextmanager
@@ -157,10 +159,3 @@ def suppress_gone() -> Iterator[None]:
     except VmgenError as error:
         if not is_gone(error):
             raise
-
-
-def _causes(error: BaseException) -> Iterable[BaseException]:
-    each: BaseException | None = error
-    while each is not None:
-        yield each
-        each = each.__cause__

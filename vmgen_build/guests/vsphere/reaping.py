@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vmgen_build.errors import VmgenError
+from vmgen_build.guests.vsphere.discs import remove_discs
 from vmgen_build.guests.vsphere.inventory import Inventory, Machine
 from vmgen_build.guests.vsphere.making import is_gone, suppress_gone
 from vmgen_build.guests.vsphere.properties import Values, id_of, properties_of, values_of
@@ -65,11 +66,13 @@ def left_by_the_dead(found: list[Found], owner: str, lives: Callable[[str], bool
     return left
 
 
-def remove(session: Session, machine: Any) -> None:
-    """One that nobody uses, with its disks; one that has gone since is none to remove. Raises HostError, BuildError."""
+def remove(session: Session, machine: Any, datacenter: Any) -> None:
+    """One that nobody uses, with its disks and discs; one that has gone since is none to remove. datacenter:
+    vim.Datacenter. Raises HostError, BuildError."""
     what = f"removing {id_of(machine)}"
     with suppress_gone():
         state = values_of(session, what, machine, ["runtime.powerState"]).get("runtime.powerState")
         if str(state) != "poweredOff":
             wait_for(session, session.order(what, machine.PowerOffVM_Task), what)
+        remove_discs(session, machine, datacenter)
         wait_for(session, session.order(what, machine.Destroy_Task), what)

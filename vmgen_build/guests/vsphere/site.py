@@ -32,9 +32,11 @@ One = TypeVar("One", bound=Entity)
 
 @dataclass(frozen=True, slots=True)
 class ServerSite:
-    """host: None where the server chooses it. policy: of storage, None for the datastore's own."""
+    """path: of the datacenter. host: None where the server chooses it. policy: of storage, None for the datastore's
+    own."""
 
     datacenter: Datacenter
+    path: str
     folder: Folder
     pool: Pool
     host: EsxHost | None
@@ -59,6 +61,7 @@ def find_site(session: Session, inventory: Inventory, placement: Placement, netw
         host = reaching[0]
     return ServerSite(
         datacenter,
+        inventory.path(datacenter),
         choice.folder(placement.folder, datacenter),
         pool,
         host,

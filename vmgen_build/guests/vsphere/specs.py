@@ -8,6 +8,7 @@ from typing import Any
 from vmgen_build.artifacts.ovf.devices import memory_mb
 from vmgen_build.artifacts.vimspec import ADAPTERS
 from vmgen_build.errors import BuildError
+from vmgen_build.guests.vsphere.discs import emptied
 from vmgen_build.guests.vsphere.inventory import Network
 from vmgen_build.guests.vsphere.policies import locators_of, profiles_of
 from vmgen_build.guests.vsphere.properties import values_of
@@ -98,9 +99,9 @@ def adapters_on(session: Session, machine: object, site: ServerSite) -> list[Any
 
 
 def kept_config(session: Session, made: object, machine: Machine, networks: Sequence[Network]) -> Any:
-    """vim.vm.ConfigSpec of hardware for one that was made as a copy of the build's machine: processors, memory, and
-    adapters on these networks in place of those that it has. Their addresses are for the server to choose: others will
-    be made of it."""
+    """vim.vm.ConfigSpec of hardware for one that was made as a copy of the build's machine: processors, memory, empty
+    CD drives, and adapters on these networks in place of those that it has. Their addresses are for the server to
+    choose: others will be made of it."""
     from pyVmomi import vim
 
     device, operation = vim.vm.device, vim.vm.device.VirtualDeviceSpec.Operation
@@ -118,6 +119,7 @@ def kept_config(session: Session, made: object, machine: Machine, networks: Sequ
             ),
         )
         changes.append(device.VirtualDeviceSpec(operation=operation.add, device=card))
+    changes += emptied(there)
     return vim.vm.ConfigSpec(numCPUs=machine.cpus, memoryMB=memory_mb(machine), deviceChange=changes)
 
 

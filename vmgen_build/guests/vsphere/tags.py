@@ -36,12 +36,15 @@ LONGEST = 80
 _BUILD = re.compile(rf"{PREFIX}{BUILD}-(?P<owner>[0-9a-f]{{12}})-(?P<tag>[0-9]+-[0-9a-f]{{8}})(?:-[a-z]+)?")
 _STATE = 24
 
+DISCS = 4
+"""Of one machine, at most."""
+
 
 @dataclass(frozen=True, slots=True)
 class Mark:
     """kind: one of those above. owner: as `owner_of`. host: name of the one that builds. started: seconds since the
     epoch. tag: of the build. state: id of the layer, "" where it is none. title: of the layer, for people. below:
-    those that it stands on, by `short_id`."""
+    those that it stands on, by `short_id`. discs: how many files of CD drives are in its folder at most."""
 
     kind: str
     owner: str
@@ -51,6 +54,7 @@ class Mark:
     state: str = ""
     title: str = ""
     below: tuple[str, ...] = field(default=())
+    discs: int = 0
 
     def to_text(self) -> str:
         return json.dumps({"vmgen-build": asdict(self)}, sort_keys=True)
@@ -64,7 +68,8 @@ def mark_of(text: object) -> Mark | None:
         data = parse_json(text, VSPHERE_MARK)["vmgen-build"]
         below = tuple(map(str, data.pop("below", ())))
         words = {name: str(data[name]) for name in ("kind", "owner", "host", "tag", "state", "title")}
-        return Mark(**words, started=int(data.get("started", 0)), below=below)
+        discs = min(DISCS, max(0, int(data.get("discs", 0))))
+        return Mark(**words, started=int(data.get("started", 0)), below=below, discs=discs)
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from vmgen_build.artifacts.disk.convert import convert
 from vmgen_build.artifacts.result import Disk, Disks
 from vmgen_build.artifacts.vmdk import write_vmdk
+from vmgen_build.backends.machines.cds import images_of, unchanged
 from vmgen_build.backends.machines.disks import adapter_of
 from vmgen_build.build.job import Build
 from vmgen_build.errors import BuildError, Problem, RecipeError
@@ -16,13 +17,15 @@ from vmgen_build.events import Bus
 from vmgen_build.guests.communicators.login import GuestLogin
 from vmgen_build.guests.machines.imported import imported_disks
 from vmgen_build.guests.vsphere.access import BySsh, ByTools, ServerAccess
+from vmgen_build.guests.vsphere.discs import Disc
 from vmgen_build.guests.vsphere.inventory import Inventory
 from vmgen_build.guests.vsphere.session import Session
 from vmgen_build.guests.vsphere.source import Source, find_source
 from vmgen_build.host.namespaces import run_isolated
 from vmgen_build.host.programs import needed
 from vmgen_build.plan.bases import DiskMachine, PlacedMachine
-from vmgen_build.plan.machine import Machine
+from vmgen_build.plan.machine import FILE, Machine
+from vmgen_build.plan.model import Plan
 from vmgen_build.recipe.problems import place
 from vmgen_build.recipe.recipe import Recipe
 from vmgen_build.recipe.sections.hardware import Hardware
@@ -73,6 +76,14 @@ def access_to(base: DiskMachine, hardware: Hardware) -> ServerAccess:
     """How a user's machine is spoken to."""
     login = GuestLogin.of(hardware)
     return BySsh(login) if base.communicator == "ssh" else ByTools(login)
+
+
+def discs_of(plan: Plan) -> tuple[Disc, ...]:
+    """The images in the CD drives of the plan's machine. Raises BuildError where one has changed."""
+    cds = Machine.from_json(plan.build_recipe[FILE]).cds
+    return tuple(
+        Disc(unchanged(plan, image).path, cds[image.drive].connected) for image in images_of(plan.build_recipe)
+    )
 
 
 @contextmanager

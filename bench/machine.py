@@ -1,0 +1,131 @@
+"""A whole machine in QEMU on this host as a build's guest (--host qemu:): what a step costs in it beside the same
+script as one order of its agent, medians of N; and a whole build beside the local way, each once, with an empty cache
+that has the downloads, and their ratio.
+
+Run as root on an otherwise idle machine:
+
+    .venv/bin/python bench/machine.py [--steps 50] [--recipe recipes/lab.ini] [--work DIR]
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from vmgen_build.backends.registry import backend_named
+from vmgen_build.build.engine import _plan
+from vmgen_build.build.facts import facts_for
+from vmgen_build.build.job import Build
+from vmgen_build.build.options import BuildOptions
+from vmgen_build.build.places.registry import place_at
+from vmgen_build.events import Bus
+from vmgen_build.guests.machines.guest import MachineGuest
+from vmgen_build.guests.model import Guest
+from vmgen_build.host.namespaces import run_isolated
+from vmgen_build.plan.model import Step
+from vmgen_build.recipe.load import load
+from vmgen_build.store.lease import lease
+
+SCRIPT = "#!/bin/sh\necho one\n"
+
+
+@contextmanager
+def machine_of(recipe: Path, cache: Path, bus: Bus) -> Iterator[Guest]:
+    """The minimal machine of a recipe, up."""
+    read, options = load(recipe), BuildOptions(cache=cache, backends=("kvm",), host="qemu:")
+    place, backend = place_at(options), backend_named("kvm")
+    look = place.prepare(read, backend, facts_for(read, cache, offline=False), bus)
+    plan = _plan(read, "kvm", options, look.facts)
+    with lease(cache) as leased:
+        build = Build(
+            recipe=read,
+            plan=plan,
+            backend=backend,
+            place=place,
+            look=look,
+            bus=bus,
+            log=cache / "bench.log",
+            leased=leased,
+        )
+        with place.workshop(build) as workshop:
+            if not workshop.holds(plan.base.id):
+                workshop.make_base(plan.base, plan, lambda _line: None)
+            with workshop.guest(plan, [plan.base.id]) as guest:
+                yield guest
+
+
+def timed(work: Callable[[], object], count: int) -> list[float]:
+    found = []
+    for _ in range(count):
+        began = time.perf_counter()
+        work()
+        found.append(time.perf_counter() - began)
+    return found
+
+
+def steps(recipe: Path, cache: Path, count: int) -> tuple[list[float], list[float]]:
+    """Seconds of a step each, and of the same script as one order."""
+
+    def work(bus: Bus) -> tuple[list[float], list[float]]:
+        with machine_of(recipe, cache, bus) as guest:
+            assert isinstance(guest, MachineGuest)
+            step = Step(name="one", title="one", script=SCRIPT)
+            agent = guest.machine.communicator
+            return (
+                timed(lambda: guest.run_step(step, lambda _line: None), count),
+                timed(lambda: agent.run(SCRIPT, 60), count),
+            )
+
+    return run_isolated(work, Bus())
+
+
+def build(recipe: Path, cache: Path, out: Path, *more: str) -> float:
+    began = time.perf_counter()
+    command = [sys.executable, "-m", "vmgen_build", "-q", recipe, "-b", "vmware", "--cache", cache, "-o", out, *more]
+    subprocess.run(command, check=True)
+    return time.perf_counter() - began
+
+
+def with_downloads(first: Path, goal: Path) -> Path:
+    """A cache that has no more than what was downloaded."""
+    goal.mkdir()
+    shutil.copy(first / "CACHEDIR.TAG", goal)
+    subprocess.run(["cp", "-a", first / "downloads", goal / "downloads"], check=True)
+    return goal
+
+
+def show(name: str, seconds: list[float]) -> None:
+    print(f"{name:58} p50 {statistics.median(seconds):7.3f} s   slowest {max(seconds):7.3f} s")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--steps", type=int, default=50)
+    parser.add_argument("--recipe", type=Path, default=Path("recipes/lab.ini"))
+    parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()))
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=given.work) as name:
+        folder = Path(name)
+        first = folder / "first"
+        build(given.recipe, first, folder / "out")
+        in_steps, alone = steps(given.recipe, first, given.steps)
+        show("a step in the machine", in_steps)
+        show("the same script as one order of its agent", alone)
+        local = build(given.recipe, with_downloads(first, folder / "a"), folder / "out-a")
+        machine = build(given.recipe, with_downloads(first, folder / "b"), folder / "out-b", "--host", "qemu:")
+        print(f"{given.recipe.name} the local way: {local:.1f} s")
+        print(f"{given.recipe.name} with --host qemu:: {machine:.1f} s, {machine / local:.2f} of it")
+
+
+if __name__ == "__main__":
+    main()

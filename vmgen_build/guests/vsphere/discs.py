@@ -1,0 +1,122 @@
+"""ISO images of this host in the CD drives of a build's machine: files in the machine's own folder, which go with it.
+
+The mark of a machine says how many there may be, before the first is sent: so none stays behind whatever happens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from vmgen_build.errors import BuildError, VmgenError
+from vmgen_build.guests.vsphere.faults import has_kind
+from vmgen_build.guests.vsphere.properties import values_of
+from vmgen_build.guests.vsphere.session import Session
+from vmgen_build.guests.vsphere.tags import mark_of
+from vmgen_build.guests.vsphere.tasks import wait_for
+from vmgen_build.guests.vsphere.transfer import Transfers, Upload
+
+PLACES = 2
+"""Of an IDE controller."""
+
+
+@dataclass(frozen=True, slots=True)
+class Disc:
+    """connected: when the machine starts."""
+
+    path: Path
+    connected: bool
+
+
+def insert_discs(session: Session, machine: Any, discs: Sequence[Disc], datacenter: str) -> list[Any]:
+    """Send them there; vim.vm.device.VirtualDeviceSpec of each drive that changes. machine: vim.VirtualMachine, off,
+    and marked. datacenter: its path. Raises HostError, BuildError."""
+    from pyVmomi import vim
+
+    if not discs:
+        return []
+    names, drives = names_of(session, machine, len(discs)), _drives(session, machine)
+    changes = []
+    for disc, name in zip(discs, names, strict=True):
+        _send(session, disc, name, datacenter)
+        change = next(drives, None)
+        if change is None:
+            raise BuildError(f"{disc.path.name}: the machine has no place for another CD drive")
+        change.device.backing = vim.vm.device.VirtualCdrom.IsoBackingInfo(fileName=name)
+        change.device.connectable = vim.vm.device.VirtualDevice.ConnectInfo(
+            startConnected=disc.connected, connected=False, allowGuestControl=True
+        )
+        changes.append(change)
+    return changes
+
+
+def emptied(devices: Sequence[Any]) -> list[Any]:
+    """vim.vm.device.VirtualDeviceSpec of each CD drive, with nothing in it."""
+    from pyVmomi import vim
+
+    changes = []
+    for device in devices:
+        if isinstance(device, vim.vm.device.VirtualCdrom):
+            device.backing = vim.vm.device.VirtualCdrom.RemotePassthroughBackingInfo(deviceName="", exclusive=False)
+            device.connectable = vim.vm.device.VirtualDevice.ConnectInfo(
+                startConnected=False, connected=False, allowGuestControl=True
+            )
+            edit = vim.vm.device.VirtualDeviceSpec.Operation.edit
+            changes.append(vim.vm.device.VirtualDeviceSpec(operation=edit, device=device))
+    return changes
+
+
+def remove_discs(session: Session, machine: Any, datacenter: Any) -> None:
+    """Those of a machine that is off and ours. datacenter: vim.Datacenter. Raises HostError, BuildError."""
+    path = "config.annotation"
+    mark = mark_of(values_of(session, "looking at the machine", machine, [path]).get(path))
+    if mark is None or not mark.discs:
+        return
+    files: Any = session.content.fileManager
+    for name in names_of(session, machine, mark.discs):
+        what, order = f"removing {name}", partial(files.DeleteDatastoreFile_Task, name, datacenter)
+        try:
+            wait_for(session, session.order(what, order), what)
+        except VmgenError as error:
+            if not has_kind(error, "FileNotFound"):
+                raise
+
+
+def names_of(session: Session, machine: Any, count: int) -> list[str]:
+    """Of the files on the machine's datastore, as the API has them: [datastore] folder/cd0.iso."""
+    path = "config.files.vmPathName"
+    place = str(values_of(session, "looking at the machine", machine, [path]).get(path, ""))
+    folder = place.rpartition("/")[0]
+    if not folder.startswith("["):
+        raise BuildError(f"{session.where}: the machine's files have no folder: {place!r}")
+    return [f"{folder}/cd{number}.iso" for number in range(count)]
+
+
+def _send(session: Session, disc: Disc, name: str, datacenter: str) -> None:
+    store, _, path = name.removeprefix("[").partition("] ")
+    query = f"dcPath={quote(datacenter, safe='')}&dsName={quote(store, safe='')}"
+    upload = Upload(f"https://*/folder/{quote(path)}?{query}", disc.path.stat().st_size)
+    with disc.path.open("rb") as file:
+        Transfers(session).send(file, upload, f"sending {disc.path.name}")
+
+
+def _drives(session: Session, machine: Any) -> Iterator[Any]:
+    """Changes of the drives that are there, then new ones on free places of IDE controllers."""
+    from pyVmomi import vim
+
+    path = "config.hardware.device"
+    devices = values_of(session, "looking at the machine's devices", machine, [path]).get(path, ())
+    spec = vim.vm.device.VirtualDeviceSpec
+    for device in devices:
+        if isinstance(device, vim.vm.device.VirtualCdrom):
+            yield spec(operation=spec.Operation.edit, device=device)
+    taken = {(device.controllerKey, device.unitNumber) for device in devices}
+    controllers = [device.key for device in devices if isinstance(device, vim.vm.device.VirtualIDEController)]
+    places = [(key, unit) for key in controllers for unit in range(PLACES) if (key, unit) not in taken]
+    for number, (controller, unit) in enumerate(places, start=1):
+        drive = vim.vm.device.VirtualCdrom(key=-200 - number, controllerKey=controller, unitNumber=unit)
+        yield spec(operation=spec.Operation.add, device=drive)
