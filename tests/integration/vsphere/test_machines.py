@@ -16,12 +16,13 @@ from tests.integration.vsphere.simulator import Simulator, make_authority, make_
 from vmgen_build.artifacts.result import Disk, Disks
 from vmgen_build.artifacts.vmdk import write_vmdk
 from vmgen_build.errors import BuildError, UsageError
+from vmgen_build.guests.vsphere.access import BuildLogin
 from vmgen_build.guests.vsphere.address import Address
 from vmgen_build.guests.vsphere.credentials import Login
 from vmgen_build.guests.vsphere.inventory import inventory_of
 from vmgen_build.guests.vsphere.keeping import KeptLayer, layers_in, prune_layers
 from vmgen_build.guests.vsphere.layers import Layers
-from vmgen_build.guests.vsphere.login import KEY, new_login
+from vmgen_build.guests.vsphere.login import KEY
 from vmgen_build.guests.vsphere.machines import VsphereMachines, as_built
 from vmgen_build.guests.vsphere.making import Maker
 from vmgen_build.guests.vsphere.placement import Placement
@@ -87,6 +88,7 @@ def machines_on(session: Session, folder: Path, tag: str = TAG, placement: Place
         maker=Maker(session, site, OWNER, tag),
         store=Store(cache),
         machine=as_built(machine_of(load(folder / "lab.ini"))),
+        access=BuildLogin("lab"),
         folder=folder / "home",
         note=lambda _text: None,
         waiting=lambda _state: None,
@@ -121,13 +123,12 @@ def test_a_state_is_there_whole_and_machines_begin_with_it(vcenter: Session, tmp
     sizes = [size for size in (tmp_path / "server.log").read_text().splitlines() if "nfc POST" in size]
     assert len(sizes) == 2
 
-    login = new_login()
-    made = machines.new_machine([BASE], login)
+    made = machines.new_machine([BASE])
     config = values_of(vcenter, "test", made, ["config", "name"])
     assert config["name"] == f"vmgen-build-{OWNER}-{TAG}"
     hardware = config["config"].hardware
     assert (hardware.numCPU, hardware.memoryMB) == (2, 772)
-    assert {one.key: one.value for one in config["config"].extraConfig}[KEY] == login.hashed
+    assert {one.key: one.value for one in config["config"].extraConfig}[KEY] == machines.access.settings()[KEY]
     mark = mark_of(config["config"].annotation)
     assert mark is not None and (mark.kind, mark.tag) == ("build", TAG)
     maker.done("on", made.PowerOnVM_Task)
@@ -178,7 +179,7 @@ def test_what_a_dead_build_left_is_found_and_nothing_else(vcenter: Session, tmp_
     left = left_by_the_dead(found, OWNER, lambda tag: tag.startswith("43"))
     assert [one.name for one in left] == [f"vmgen-build-{OWNER}-{TAG}"]
     before = inventory_of(vcenter)
-    remove(vcenter, left[0].ref)
+    remove(vcenter, left[0].ref, before.datacenters[0].ref)
     assert len(names(vcenter)) == 3
     assert sorted(one.name for one in machines_found(vcenter, before)) == names(vcenter), "it has gone since"
 
@@ -190,7 +191,7 @@ def test_layers_are_listed_and_pruned_where_no_build_uses_them(vcenter: Session,
     (tmp_path / "later").mkdir()
     later = machines_on(vcenter, tmp_path / "later", "77-0123abcd")
     later.take_in(other, disks_of(later.machine, tmp_path / "later"), "another")
-    made = machines.new_machine([BASE], new_login())
+    made = machines.new_machine([BASE])
 
     def layers() -> list[KeptLayer]:
         return layers_in(vcenter, inventory_of(vcenter), maker.site.folder)
@@ -241,7 +242,7 @@ def test_a_place_by_its_path(vcenter: Session, tmp_path: Path) -> None:
     machines = machines_on(vcenter, tmp_path, placement=placement)
     assert machines.maker.site.network.kind == "DistributedVirtualPortgroup"
     machines.take_in(BASE, disks_of(machines.machine, tmp_path), "base")
-    made = machines.new_machine([BASE], new_login())
+    made = machines.new_machine([BASE])
     devices = values_of(vcenter, "test", made, ["config.hardware.device"])["config.hardware.device"]
     assert any(hasattr(getattr(device, "backing", None), "port") for device in devices)
 

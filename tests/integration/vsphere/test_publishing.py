@@ -17,7 +17,7 @@ from vmgen_build.artifacts.vmdk import write_vmdk
 from vmgen_build.errors import HostError, UsageError
 from vmgen_build.guests.vsphere.goal import Goal
 from vmgen_build.guests.vsphere.inventory import inventory_of
-from vmgen_build.guests.vsphere.login import KEY, new_login
+from vmgen_build.guests.vsphere.login import KEY
 from vmgen_build.guests.vsphere.machines import VsphereMachines
 from vmgen_build.guests.vsphere.properties import values_of
 from vmgen_build.guests.vsphere.publishing import Publisher, check_goal
@@ -44,7 +44,7 @@ def vcenter(program: Path, tmp_path: Path) -> Iterator[Session]:
 def built_on(session: Session, machines: VsphereMachines, folder: Path) -> Any:
     """What stands for the finished machine."""
     machines.take_in(BASE, disks_of(machines.machine, folder), "base")
-    return machines.new_machine([BASE], new_login())
+    return machines.new_machine([BASE])
 
 
 def publisher_of(session: Session, machines: VsphereMachines, folder: Path, goal: Goal) -> Publisher:

@@ -13,7 +13,6 @@ import pytest
 from tests.integration.vsphere.test_machines import BASE, connected, disks_of, machines_on
 from vmgen_build.errors import HostError, UsageError
 from vmgen_build.guests.vsphere.inventory import inventory_of
-from vmgen_build.guests.vsphere.login import new_login
 from vmgen_build.guests.vsphere.placement import Placement
 from vmgen_build.guests.vsphere.policies import find_policy
 from vmgen_build.guests.vsphere.properties import values_of
@@ -98,7 +97,7 @@ def test_machines_are_made_there_and_with_the_policy(program: Path, tmp_path: Pa
         )
         machines = machines_on(session, tmp_path, placement=placement)
         machines.take_in(BASE, disks_of(machines.machine, tmp_path), "base")
-        made = machines.new_machine([BASE], new_login())
+        made = machines.new_machine([BASE])
         host = values_of(session, "test", made, ["runtime.host"])["runtime.host"]
         assert values_of(session, "test", host, ["name"])["name"] == "DC0_C0_H1"
         files = values_of(session, "test", made, ["config.files.vmPathName"])["config.files.vmPathName"]

@@ -14,6 +14,7 @@ from tests.integration.vsphere.standin.tiny import tiny_root
 from vmgen_build.artifacts.vmdk import write_vmdk
 from vmgen_build.errors import BuildError
 from vmgen_build.guests.vsphere import waiting
+from vmgen_build.guests.vsphere.access import BuildLogin
 from vmgen_build.guests.vsphere.inventory import inventory_of
 from vmgen_build.guests.vsphere.login import ACCOUNT, KEY
 from vmgen_build.guests.vsphere.machines import VsphereMachines, as_built
@@ -42,7 +43,7 @@ def disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def made(program: Path, disk: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
     folder = tmp_path_factory.mktemp("s")
-    (folder / "lab.ini").write_text(RECIPE.format(size="20M"))
+    (folder / "lab.ini").write_text(RECIPE.format(size="20M", firmware="bios"))
     tiny_root(folder / f"standin-{sha256_of(disk)[:24]}", "other", ACCOUNT, KEY)
     with trusted_stand_in(program, folder, folder, as_built(machine_of(load(folder / "lab.ini")))) as server:
         yield server
@@ -65,6 +66,7 @@ def machines(session: Session, disk: Path, tmp_path: Path) -> Iterator[VsphereMa
         maker=there.maker,
         store=Store(tmp_path / "cache"),
         machine=there.machine,
+        access=BuildLogin("lab"),
         folder=tmp_path / "out",
         note=lambda _text: None,
         waiting=lambda _state: None,
@@ -120,10 +122,10 @@ def test_a_login_that_is_refused(machines: VsphereMachines, made: StandIn, monke
 
 def test_passwords_are_nowhere(machines: VsphereMachines, made: StandIn) -> None:
     """Of the server and of the guest: in no order to the guest, and on none of its disks; there is a hash alone."""
+    assert isinstance(machines.access, BuildLogin)
+    password, hashed = machines.access._login.password.reveal(), machines.access._login.hashed
     with machines.started([STATE]) as running:
         running.communicator.run("cat /etc/shadow", 20)
-        password = running._login.password.reveal()  # type: ignore[attr-defined]
-        hashed = running._login.hashed  # type: ignore[attr-defined]
     assert made.server.password not in str(made.ground.orders) and password not in str(made.ground.orders)
     written = [file.read_bytes() for file in made.ground.folder.rglob("*") if file.is_file() and not file.is_symlink()]
     assert any(hashed.encode() in data for data in written)
