@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from http.client import HTTPResponse
 from pathlib import Path
 from typing import IO, Any
@@ -16,6 +14,7 @@ from vmgen_build.artifacts.nvram import check_nvram
 from vmgen_build.artifacts.result import Disk, Disks
 from vmgen_build.errors import BuildError, HostError
 from vmgen_build.guests.runners.answers import shown
+from vmgen_build.guests.vsphere.digests import Digests
 from vmgen_build.guests.vsphere.faults import ServerLost
 from vmgen_build.guests.vsphere.leases import Lease, leased
 from vmgen_build.guests.vsphere.session import Session
@@ -88,7 +87,7 @@ class Received:
     key: str
     path: Path
     size: int
-    sums: dict[str, str]
+    sums: Mapping[str, str]
 
 
 def _disks_of(devices: Sequence[Any], drives: Sequence[Drive], where: str) -> list[Any]:
@@ -145,10 +144,9 @@ class _Coming:
 
     def receive(self, device: Any, path: Path, kind: _Kind) -> Received:
         """A cut transfer goes on where it was, where the server offers that. Raises HostError, BuildError."""
-        sums = {name: hashlib.new(name, usedforsecurity=False) for name in ("sha1", "sha256")}
-        with new_image(path) as file:
-            size = self._all_of(str(device.url), file, partial(_add, tuple(sums.values())), kind)
-        return Received(str(device.key), path, size, {name: one.hexdigest() for name, one in sums.items()})
+        with Digests() as digests, new_image(path) as file:
+            size = self._all_of(str(device.url), file, digests.add, kind)
+        return Received(str(device.key), path, size, digests.made)
 
     def _all_of(self, url: str, file: IO[bytes], seen: Callable[[bytes], None], kind: _Kind) -> int:
         size, vain = 0, 0
@@ -196,11 +194,6 @@ def _pieces(answer: HTTPResponse) -> Any:
         yield data
     if answer.length:
         raise ConnectionError(f"the last {answer.length} bytes are missing")
-
-
-def _add(sums: Sequence[Any], data: bytes) -> None:
-    for one in sums:
-        one.update(data)
 
 
 def _write(file: IO[bytes], data: bytes) -> None:
