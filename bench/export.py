@@ -123,7 +123,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--size", type=int, default=512, help="MB")
     parser.add_argument("--work", type=Path, help="a folder with room; a temporary one by default")
-    parser.add_argument("--cache", type=Path, default=Path("cache/bench"), help="keeps the simulator")
+    parser.add_argument("--cache", type=Path, default=Path(".testcache/bench"), help="keeps the simulator")
     given = parser.parse_args()
     given.cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=given.work) as folder:

@@ -98,7 +98,7 @@ def memory(url: str, recipe: Path, out: Path, cache: Path, environ: dict[str, st
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=50)
-    parser.add_argument("--cache", type=Path, default=Path("cache/test"))
+    parser.add_argument("--cache", type=Path, default=Path(".testcache/test"))
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="vmgen-bench-") as folder:
         recipe = Path(folder, "large.ini")
