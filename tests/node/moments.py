@@ -205,7 +205,7 @@ def main() -> int:
     parser.add_argument("--moments", type=int, default=40)
     parser.add_argument("--seed", type=int, default=9)
     parser.add_argument("--only", type=int, help="the number of one moment")
-    parser.add_argument("--cache", type=Path, default=Path("cache/test"), help="of the tests")
+    parser.add_argument("--cache", type=Path, default=Path(".testcache/test"), help="of the tests")
     words = parser.parse_args()
     outcomes = []
     with tempfile.TemporaryDirectory() as folder:
