@@ -39,7 +39,7 @@ REFUSED = 45.0
 """Seconds for which a login that is refused is tried again: while a system starts it may let nobody in (nologin(8)),
 and its users may still be made."""
 
-_ROOT = "steps run as root; write login = root, or allow that user 'sudo' without a password (NOPASSWD in sudoers)"
+ROOT = "steps run as root; write login = root, or allow that user 'sudo' without a password (NOPASSWD in sudoers)"
 
 
 class NotYet(Exception):
@@ -85,7 +85,7 @@ def log_in(address: Address, login: GuestLogin, host_key: HostKey) -> SshCommuni
         with _reported():
             _authenticate(transport, login)
             runner = SshRunner(f"{login.name} of {NAME}", [transport], "", PATIENCE)
-            become_root(runner, _ROOT)
+            become_root(runner, ROOT)
         undo.pop_all()
     return SshCommunicator(runner)
 

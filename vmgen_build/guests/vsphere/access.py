@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from vmgen_build.errors import BuildError, HostError
 from vmgen_build.guests.communicators.login import GuestLogin
-from vmgen_build.guests.communicators.ssh import Attempts, HostKey, SshCommunicator
+from vmgen_build.guests.communicators.ssh import ROOT, Attempts, HostKey, SshCommunicator
 from vmgen_build.guests.machines.model import PATIENCE
 from vmgen_build.guests.model import Communicator
 from vmgen_build.guests.vsphere.guestops import ToolsCommunicator
@@ -18,8 +18,6 @@ from vmgen_build.guests.vsphere.login import ACCOUNT, KEY, BootLogin, new_login
 from vmgen_build.guests.vsphere.waiting import LOOK, Waiting
 from vmgen_build.secret import Secret
 from vmgen_build.text import duration
-
-ROOT = "steps run as root; write login = root, or allow that user 'sudo' without a password (NOPASSWD in sudoers)"
 
 SSH_PATIENCE = 900.0
 """Seconds from the address on until sshd must let us in."""

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from vmgen_build.errors import BuildError, VmgenError
 from vmgen_build.guests.vsphere.faults import has_kind
-from vmgen_build.guests.vsphere.properties import values_of
+from vmgen_build.guests.vsphere.properties import devices_of, values_of
 from vmgen_build.guests.vsphere.session import Session
 from vmgen_build.guests.vsphere.tags import mark_of
 from vmgen_build.guests.vsphere.tasks import wait_for
@@ -108,8 +108,7 @@ def _drives(session: Session, machine: Any) -> Iterator[Any]:
     """Changes of the drives that are there, then new ones on free places of IDE controllers."""
     from pyVmomi import vim
 
-    path = "config.hardware.device"
-    devices = values_of(session, "looking at the machine's devices", machine, [path]).get(path, ())
+    devices = devices_of(session, machine)
     spec = vim.vm.device.VirtualDeviceSpec
     for device in devices:
         if isinstance(device, vim.vm.device.VirtualCdrom):

@@ -24,7 +24,7 @@ from vmgen_build.guests.vsphere.hardware import disk_changes, drives_there, has_
 from vmgen_build.guests.vsphere.importing import Wanted, import_machine
 from vmgen_build.guests.vsphere.layers import Layers
 from vmgen_build.guests.vsphere.making import Maker
-from vmgen_build.guests.vsphere.properties import values_of
+from vmgen_build.guests.vsphere.properties import devices_of
 from vmgen_build.guests.vsphere.publishing import Publisher
 from vmgen_build.guests.vsphere.screen import save_screen
 from vmgen_build.guests.vsphere.source import Source
@@ -124,18 +124,13 @@ class VsphereMachines(Hypervisor):
             marked(maker.mark(LAYER, state=state, title=title)),
             copied=not linked,
         )
-        devices = self.devices(made)
+        devices = devices_of(self.maker.session, made)
         changes = disk_changes(devices, self.machine.drives)
         if not has_adapter(devices):
             changes.append(new_adapter())
         if changes:
             maker.configure(made, changed(changes))
         self.layers.add(made, state)
-
-    def devices(self, machine: Any) -> Sequence[Any]:
-        path = "config.hardware.device"
-        found = values_of(self.maker.session, "looking at the machine's devices", machine, [path]).get(path, ())
-        return list(found)
 
     @contextmanager
     def started(self, states: Sequence[str]) -> Iterator[RunningMachine]:
@@ -164,7 +159,7 @@ class VsphereMachines(Hypervisor):
         """Make a layer of a snapshot of the build's machine."""
         mark = self.maker.mark(LAYER, state=step.id, title=step.title, below=tuple(map(short_id, below)))
         config = marked(mark)
-        config.deviceChange = emptied(self.devices(machine)) if self.discs else []
+        config.deviceChange = emptied(devices_of(self.maker.session, machine)) if self.discs else []
         self.layers.add(self.maker.clone(machine, snapshot, "layer", config), step.id)
 
     def _with_discs(self, machine: Any) -> Any:
@@ -241,7 +236,7 @@ class VsphereMachine(RunningMachine):
         machines.note(f"bringing the disks home from {maker.session.where}")
         exported = machines.machine
         if machines.access.own:
-            drives = drives_there(machines.devices(self._machine), exported.drives)
+            drives = drives_there(devices_of(maker.session, self._machine), exported.drives)
             exported = replace(exported, drives=drives)
         disks = export_machine(maker.session, self._machine, exported, machines.folder)
         if machines.publisher is not None:

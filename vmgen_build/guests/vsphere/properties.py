@@ -27,6 +27,12 @@ def properties_of(session: Session, what: str, refs: Sequence[object], paths: Se
     return {id_of(each.obj): {one.name: one.val for one in each.propSet} for each in answer}
 
 
+def devices_of(session: Session, machine: object) -> list[Any]:
+    """The vim.vm.device.VirtualDevice of a machine. Raises HostError, BuildError."""
+    path = "config.hardware.device"
+    return list(values_of(session, "looking at the machine's devices", machine, [path]).get(path, ()))
+
+
 def id_of(ref: object) -> str:
     """The server's own identifier, such as vm-42."""
     return str(ref._moId)  # type: ignore[attr-defined]

@@ -11,7 +11,7 @@ from vmgen_build.errors import BuildError
 from vmgen_build.guests.vsphere.discs import emptied
 from vmgen_build.guests.vsphere.inventory import Network
 from vmgen_build.guests.vsphere.policies import locators_of, profiles_of
-from vmgen_build.guests.vsphere.properties import values_of
+from vmgen_build.guests.vsphere.properties import devices_of, values_of
 from vmgen_build.guests.vsphere.session import Session
 from vmgen_build.guests.vsphere.site import ServerSite
 from vmgen_build.guests.vsphere.tags import Mark
@@ -46,9 +46,7 @@ def _disks_of(session: Session, machine: object) -> list[int]:
     """Their keys."""
     from pyVmomi import vim
 
-    path = "config.hardware.device"
-    devices = values_of(session, "looking at the machine's devices", machine, [path]).get(path, ())
-    return [device.key for device in devices if isinstance(device, vim.vm.device.VirtualDisk)]
+    return [device.key for device in devices_of(session, machine) if isinstance(device, vim.vm.device.VirtualDisk)]
 
 
 def marked(mark: Mark) -> Any:
@@ -82,11 +80,9 @@ def adapters_on(session: Session, machine: object, site: ServerSite) -> list[Any
     """Changes that put the machine's adapters on the site's network, with addresses of their own."""
     from pyVmomi import vim
 
-    path = "config.hardware.device"
-    devices = values_of(session, "looking at the machine's devices", machine, [path]).get(path, ())
     backing = _backing(session, site.network)
     changes = []
-    for device in devices:
+    for device in devices_of(session, machine):
         if isinstance(device, vim.vm.device.VirtualEthernetCard):
             device.backing = backing
             device.addressType, device.macAddress = "generated", None
@@ -105,8 +101,7 @@ def kept_config(session: Session, made: object, machine: Machine, networks: Sequ
     from pyVmomi import vim
 
     device, operation = vim.vm.device, vim.vm.device.VirtualDeviceSpec.Operation
-    path = "config.hardware.device"
-    there = values_of(session, "looking at the machine's devices", made, [path]).get(path, ())
+    there = devices_of(session, made)
     cards = [one for one in there if isinstance(one, device.VirtualEthernetCard)]
     changes = [device.VirtualDeviceSpec(operation=operation.remove, device=card) for card in cards]
     for number, (nic, network) in enumerate(zip(machine.nics, networks, strict=True), 1):
