@@ -29,6 +29,9 @@ class State:
         return not self.up and self.text.split(",")[0] in BROKEN
 
 
+UP_WAIT = 20.0
+"""Seconds for which a machine that was up once, and is not when it is asked, is asked again."""
+
 NO_ANSWER = State("no answer", False)
 
 
@@ -53,4 +56,4 @@ def waits_for(communicator: Communicator, timeout: float) -> str:
 
 def probe(script: str) -> Probe:
     """The first thing that a booted machine is asked."""
-    return Probe("system", "the system", script, "up")
+    return Probe("system", "the system", script, "up", retry=UP_WAIT)

@@ -252,14 +252,16 @@ case $level in
     [2-5]) ;;
     *) echo "starting"; exit 1 ;;
 esac
-if pgrep -f '/etc/(rc\\.d|init\\.d)/rc ' >/dev/null; then
+starting() { pgrep -f '/etc/(rc\\.d|init\\.d)/rc ' >/dev/null; }
+if starting || { sleep 1; starting; }; then
     echo "starting the services of runlevel $level"
     exit 1
 fi
 echo "running, in runlevel $level"
 """
 )
-"""systemd, or an init of before it that keeps utmp(5) and runs rc(8): System V's, upstart."""
+"""systemd, or an init of before it that keeps utmp(5) and runs rc(8): System V's, upstart. Such an init writes the
+runlevel before it starts rc, so that a machine where no rc runs is asked once more."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from vmgen_build.boots.up import probe, state_of, up_script, waits_for
 from vmgen_build.errors import HostError
 from vmgen_build.guests.model import Communicator, Ran
 from vmgen_build.host.run import run
+from vmgen_build.systems.model import ANY_INIT_UP
 
 
 class Shell(Communicator):
@@ -54,6 +55,21 @@ esac
 def test_states(tmp_path: Path, word: str, up: bool, broken: bool) -> None:
     state = state_of(Shell(tmp_path, word), up_script("debian-12"), 10)
     assert (state.text, state.up, state.broken) == (word, up, broken)
+
+
+@pytest.mark.parametrize(("calls", "up"), [("1 1", True), ("0 0", False), ("1 0", False)])
+def test_an_init_of_before_systemd_is_up_when_no_rc_is_about_to_start(tmp_path: Path, calls: str, up: bool) -> None:
+    """System V's init writes the runlevel before it starts rc: the first look may come between the two."""
+    for name, script in {
+        "runlevel": "echo N 3",
+        "pgrep": f"set -- {calls}; [ ! -e {tmp_path}/asked ] || shift; : >{tmp_path}/asked; exit $1",
+        "sleep": ":",
+    }.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    script = ANY_INIT_UP.replace("/run/systemd/system", f"{tmp_path}/none")
+    state = state_of(Shell(tmp_path, "running"), script, 10)
+    assert (state.up, state.text.split()[0]) == (up, "running," if up else "starting")
 
 
 def test_what_failed_and_what_is_waited_for_is_named(tmp_path: Path) -> None:
