@@ -33,7 +33,12 @@ _CONTROLLERS: Mapping[str, tuple[str, Mapping[str, object]]] = {
 }
 """Kind -> type, and what it has beside its number."""
 
-ADAPTERS: Mapping[str, str] = {"e1000": "VirtualE1000", "e1000e": "VirtualE1000e", "vmxnet3": "VirtualVmxnet3"}
+ADAPTERS: Mapping[str, str] = {
+    "e1000": "VirtualE1000",
+    "e1000e": "VirtualE1000e",
+    "vmxnet3": "VirtualVmxnet3",
+    "pcnet32": "VirtualPCNet32",
+}
 """Types of network adapters, by the recipe's names."""
 
 

@@ -32,6 +32,9 @@ SCSI = ("lsilogic", "pvscsi")
 _DEVICE_TYPES: Mapping[str, str] = {"ide": "ata-hardDisk", "scsi": "scsi-hardDisk"}
 """Bus -> what a hard disk on it is called, where other devices hang on such a bus too."""
 
+_CARDS: Mapping[str, str] = {"pcnet32": "vlance"}
+"""Adapter -> ethernetN.virtualDev, where it is called otherwise."""
+
 _ESCAPED = re.compile('[\x00-\x08\x0a-\x1f"|\x7f]')
 _STATIC = re.compile("00:50:56:[0-3][0-9a-f]:", re.IGNORECASE)
 """The MAC addresses that VMware gives away for machines whose address is set by hand."""
@@ -132,7 +135,7 @@ def _cds(machine: Machine) -> Iterator[Line]:
 
 def _nic(nic: Nic) -> Iterator[Line]:
     yield "present", "TRUE"
-    yield "virtualDev", nic.adapter
+    yield "virtualDev", _CARDS.get(nic.adapter, nic.adapter)
     yield "connectionType", CONNECTIONS[nic.type]
     yield "addressType", "static"
     yield "address", nic.hw_addr

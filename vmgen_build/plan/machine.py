@@ -12,10 +12,12 @@ from typing import Any
 
 from vmgen_build.catalogue.hardware import CD_BUS, Position, cd_positions, free_position
 from vmgen_build.errors import BuildError
+from vmgen_build.recipe.complete import disk_type
 from vmgen_build.recipe.partitioning import ESP_SIZE
 from vmgen_build.recipe.recipe import Recipe
 from vmgen_build.recipe.sections.hardware import Disk, Partition
 from vmgen_build.recipe.types.network import made_mac
+from vmgen_build.systems.model import Needs
 
 FILE = "machine.json"
 """The build recipe's file that holds the machine."""
@@ -144,6 +146,7 @@ class _DiskWish:
     position: Position
     boot: bool
     efi: bool
+    needs: Needs | None
 
     @property
     def path(self) -> str:
@@ -182,7 +185,8 @@ def machine_of(recipe: Recipe) -> Machine:
 
 def _disk_wishes(recipe: Recipe) -> Iterator[_DiskWish]:
     disks: dict[str, Disk | None] = {**recipe.hardware.hdds} or {"hdd0": None}
-    boot, positions = _boot_disk(disks), _positions(disks)
+    usual = _usual_bus(recipe.hardware.os.needs)
+    boot, positions = _boot_disk(disks), _positions(disks, usual)
     for name, disk in disks.items():
         yield _DiskWish(
             machine=recipe.name,
@@ -191,6 +195,7 @@ def _disk_wishes(recipe: Recipe) -> Iterator[_DiskWish]:
             position=positions[name],
             boot=name == boot,
             efi=recipe.hardware.firmware == "efi",
+            needs=recipe.hardware.os.needs,
         )
 
 
@@ -202,18 +207,23 @@ def _boot_disk(disks: Mapping[str, Disk | None]) -> str:
     return next(iter(disks))
 
 
-def _positions(disks: Mapping[str, Disk | None]) -> dict[str, Position]:
+def _positions(disks: Mapping[str, Disk | None], usual: str) -> dict[str, Position]:
     """Where each hangs: where the recipe says, the others where there is room then."""
     found = {name: disk.pos for name, disk in disks.items() if disk is not None and disk.pos is not None}
     for name, disk in disks.items():
         if name not in found:
-            taken = [found[other] for other in found if _bus(disks[other]) == _bus(disk)]
-            found[name] = free_position(_bus(disk), disk.scsi_index if disk else 0, taken)
+            bus = _bus(disk, usual)
+            taken = [found[other] for other in found if _bus(disks[other], usual) == bus]
+            found[name] = free_position(bus, disk.scsi_index if disk else 0, taken)
     return found
 
 
-def _bus(disk: Disk | None) -> str:
-    return disk.type if disk else "scsi"
+def _usual_bus(needs: Needs | None) -> str:
+    return "scsi" if needs is None else disk_type(needs.disks[0])
+
+
+def _bus(disk: Disk | None, usual: str) -> str:
+    return disk.type if disk else usual
 
 
 def _drive(wish: _DiskWish) -> Drive:
@@ -221,23 +231,30 @@ def _drive(wish: _DiskWish) -> Drive:
     return Drive(
         name=wish.name,
         file=(disk.filename if disk else None) or f"{wish.machine}-{wish.name}.vmdk",
-        size=disk.size if disk else None,
-        bus=_bus(disk),
+        size=(disk.size if disk else None) or _usual_size(wish),
+        bus=_bus(disk, _usual_bus(wish.needs)),
         controller=disk.controller if disk else "lsilogic",
         index=wish.position[0],
         unit=wish.position[1],
         table="gpt" if wish.efi else "dos",
         boot=wish.boot,
-        volumes=tuple(_numbered(_volume_wishes(wish), wish.path)),
+        volumes=tuple(_numbered(_volume_wishes(wish), wish.path, "ext4" if wish.needs is None else "ntfs")),
     )
 
 
+def _usual_size(wish: _DiskWish) -> int | None:
+    """Of a disk whose content is not made here: double what an installation takes at least."""
+    return None if wish.needs is None else 2 * wish.needs.disk
+
+
 def _volume_wishes(wish: _DiskWish) -> Iterator[_VolumeWish]:
-    """GPT knows neither extended nor logical partitions: there all are primary."""
+    """GPT knows neither extended nor logical partitions: there all are primary. Where the system's own installation
+    makes its disks, they are those of the recipe alone."""
     partitions = wish.disk.partitions if wish.disk else {}
-    if wish.boot and wish.efi and not any(p.mount == "/boot/efi" for p in partitions.values()):
+    made_here = wish.needs is None
+    if made_here and wish.boot and wish.efi and not any(p.mount == "/boot/efi" for p in partitions.values()):
         yield _VolumeWish(option="esp", kind="esp", fs="vfat", size=ESP_SIZE, mount="/boot/efi")
-    if wish.boot and not partitions:
+    if made_here and wish.boot and not partitions:
         yield _VolumeWish(option="root", kind="primary", mount="/")
     for name, p in partitions.items():
         kind = _efi_kind(p) if wish.efi else p.type
@@ -252,16 +269,16 @@ def _efi_kind(partition: Partition) -> str:
     return "esp" if partition.mount == "/boot/efi" else "primary"
 
 
-def _numbered(wishes: Iterable[_VolumeWish], path: str) -> Iterator[Volume]:
-    """Numbers as sfdisk(8) gives them."""
+def _numbered(wishes: Iterable[_VolumeWish], path: str, usual: str) -> Iterator[Volume]:
+    """Numbers as sfdisk(8) gives them. usual: the file system where the recipe names none."""
     top, logical = count(1), count(5)
     for wish in wishes:
-        yield _volume(wish, next(logical if wish.kind == "logical" else top), path)
+        yield _volume(wish, next(logical if wish.kind == "logical" else top), path, usual)
 
 
-def _volume(wish: _VolumeWish, number: int, path: str) -> Volume:
+def _volume(wish: _VolumeWish, number: int, path: str, usual: str) -> Volume:
     """path: of the disk."""
-    fs = None if wish.kind == "extended" else wish.fs or "ext4"
+    fs = None if wish.kind == "extended" else wish.fs or usual
     seed = uuid.uuid5(uuid.NAMESPACE_URL, f"vmgen-build:{path}/{wish.option}")
     return Volume(
         option=wish.option,
@@ -285,14 +302,15 @@ def _as_blkid(seed: uuid.UUID, fs: str) -> str:
 
 def _nics(recipe: Recipe) -> Iterator[Nic]:
     """As in the guest's network files (plan.network.links): without any, eth0."""
-    adapters, sections = recipe.hardware.eths, recipe.network.eths
+    adapters, sections, needs = recipe.hardware.eths, recipe.network.eths, recipe.hardware.os.needs
+    usual = "e1000" if needs is None else needs.adapters[0]
     for name in dict.fromkeys((*adapters, *sections)) or {"eth0": None}:
         adapter = adapters.get(name)
         yield Nic(
             name=name,
             hw_addr=(adapter.hw_addr if adapter else None) or made_mac(recipe.name, name),
             type=adapter.type if adapter else "nat",
-            adapter=adapter.adapter if adapter else "e1000",
+            adapter=adapter.adapter if adapter else usual,
             bridge=adapter.bridge if adapter else None,
             connected=adapter.connected if adapter else True,
         )

@@ -1,4 +1,5 @@
-"""What a recipe leaves out and its other parts say: prefix lengths, interface types, usable MAC addresses."""
+"""What a recipe leaves out and its other parts say: prefix lengths, interface types, usable MAC addresses, and devices
+that the system has drivers for."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from ipaddress import ip_interface
 
 from vmgen_build.recipe.ini import IniSection, Value
 from vmgen_build.recipe.problems import Problems, place, shown
+from vmgen_build.recipe.schema import Section
 from vmgen_build.recipe.sections.hardware import Hardware
 from vmgen_build.recipe.sections.network import Interface, IPInterface, Network
 from vmgen_build.recipe.types.network import made_mac, parse_prefix
@@ -26,6 +28,33 @@ def with_macs(hardware: Hardware) -> Hardware:
         for name, eth in hardware.eths.items()
     }
     return replace(hardware, eths=eths)
+
+
+def with_drivers(hardware: Hardware) -> Hardware:
+    """Devices, firmware and memory that a system needs whose disks are not made here, where the recipe names none."""
+    needs = None if "os" in hardware.faulty else hardware.os.needs
+    if needs is None:
+        return hardware
+    bus = disk_type(needs.disks[0])
+    return replace(
+        hardware,
+        firmware=hardware.firmware if _names(hardware, "firmware") else needs.firmware[0],
+        ram=hardware.ram if _names(hardware, "ram") else max(1 << 30, needs.ram),
+        hdds={n: disk if _names(disk, "type") else replace(disk, type=bus) for n, disk in hardware.hdds.items()},
+        eths={
+            n: eth if _names(eth, "adapter") else replace(eth, adapter=needs.adapters[0])
+            for n, eth in hardware.eths.items()
+        },
+    )
+
+
+def disk_type(kind: str) -> str:
+    """Of a disk that hangs on such a controller."""
+    return "scsi" if kind in ("lsilogic", "pvscsi") else kind
+
+
+def _names(section: Section, option: str) -> bool:
+    return option in section.places or option in section.faulty
 
 
 def with_addresses(network: Network, root: IniSection, problems: Problems) -> Network:

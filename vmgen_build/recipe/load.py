@@ -8,7 +8,7 @@ from pathlib import Path
 from vmgen_build.catalogue.catalogue import Catalogue, known_programs
 from vmgen_build.errors import RecipeError
 from vmgen_build.recipe import checks, tree
-from vmgen_build.recipe.complete import with_addresses, with_macs
+from vmgen_build.recipe.complete import with_addresses, with_drivers, with_macs
 from vmgen_build.recipe.ini import IniSection, Value
 from vmgen_build.recipe.ownprograms import with_own_programs
 from vmgen_build.recipe.problems import IGNORED, Problems, place
@@ -72,7 +72,7 @@ class _Loader:
         assert isinstance(hardware, Hardware) and isinstance(network, Network)
         assert isinstance(users, Users) and isinstance(config, Config)
         draft = checks.Draft(
-            hardware=with_macs(hardware),
+            hardware=with_drivers(with_macs(hardware)),
             network=with_addresses(network, self.root, self.problems),
             users=users,
             config=config,

@@ -92,12 +92,42 @@ class Distribution:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Needs:
+    """What a whole machine must be for a system whose disks are not made here, and how descriptors call it.
+
+    cim: its number in CIM_OperatingSystem.OSType. guest_ids: VMware's hardware version -> the guestId that products of
+    it know, the newest first. ram, disk: bytes, the least that its installation takes. buses, controllers, adapters:
+    what it boots with by drivers of its own (Drive.kind, Nic.adapter). firmware: those that it boots from, the usual
+    one first. tpm, secure_boot: whether its installation asks for them.
+    """
+
+    cim: int
+    guest_ids: tuple[tuple[int, str], ...]
+    ram: int
+    disk: int
+    disks: tuple[str, ...]
+    adapters: tuple[str, ...]
+    firmware: tuple[str, ...] = ("bios",)
+    tpm: bool = False
+    secure_boot: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Edition:
-    """A system that goes by one name alone ("winsrv2022"); arch: what it has when the recipe names none."""
+    """A system that goes by one name alone ("winsrv2022").
+
+    arch: what it has when the recipe names none. title: as its maker calls it. generation: the folder of its templates
+    (Family.generations). needs: architecture -> what its machine must be; another architecture there is none of.
+    kinds: words that may stand behind the name, as in "win10-pro", and what its maker calls them.
+    """
 
     name: str
     version: str
     arch: str
+    title: str = ""
+    generation: str = ""
+    needs: Mapping[str, Needs] = field(default_factory=dict)
+    kinds: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,7 +202,9 @@ class PackageNames:
 class Family:
     """A family of guest systems; a module of systems/ each, as FAMILY.
 
-    rank: its place in lists for people. kind: "linux" or "windows". dialect: of its scripts, "sh" or "batch".
+    rank: its place in lists for people. kind: "linux" or "windows", whose steps a plan has (plan.discovery).
+    dialect: of its scripts, "sh" or "batch". generations: folders below `templates`, the oldest first; a system takes
+    the template of its own generation, or of the nearest before it.
     templates: folder of its own templates. step_folder: where a running step finds its own things in the guest.
     base_packages: what makes a minimal root a machine: an init, a network, certificates to fetch with. What a version
     has in place of one of them: Distribution.instead.
@@ -196,6 +228,7 @@ class Family:
     name: str
     rank: int
     kind: str = "linux"
+    generations: tuple[str, ...] = ()
     distributions: tuple[Distribution, ...] = ()
     editions: tuple[Edition, ...] = ()
     dialect: str = "sh"
@@ -272,7 +305,8 @@ class System:
     arch: in Debian's words, "amd64". installer: "apt", "dnf", ..., "windows". base: the method that makes its base
     ("mmdebstrap"), or "" where this version of the tool has none: such a recipe can be checked, not built.
     old: whether it is below `old` of its distribution.
-    unbuilt: why not, as a sentence, where that is known. kernel: the package of its kernel in a whole machine, "" for
+    unbuilt: why not, as a sentence, where that is known. title, generation, needs: as in Edition; needs is None where
+    the disks of its machines are made here. kernel: the package of its kernel in a whole machine, "" for
     none. base_packages: the family's, as this version has them. rpm_macros: as in Distribution, of this version.
     relatives: the distributions whose entries of the catalogue it takes, each with the version that it is made from
     ("" where none is known), the nearest first: a Rocky Linux that of RHEL, and that of Fedora. archives: the
@@ -292,6 +326,9 @@ class System:
     relatives: tuple[tuple[str, str], ...] = ()
     archives: tuple[Archive, ...] = field(default=(), compare=False, repr=False)
     unbuilt: str = field(default="", compare=False, repr=False)
+    title: str = field(default="", compare=False, repr=False)
+    generation: str = field(default="", compare=False, repr=False)
+    needs: Needs | None = field(default=None, compare=False, repr=False)
     kernel: str = field(default="", compare=False, repr=False)
     base_packages: tuple[str, ...] = field(default=(), compare=False, repr=False)
     rpm_macros: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)

@@ -152,15 +152,31 @@ def _archives(family: Family, row: Distribution, version: str, arch: str) -> tup
 
 
 def _edition(text: str, family: Family, edition: Edition, rest: Sequence[str]) -> System:
+    """Raises ValueError for a kind and for an architecture that there is none of."""
+    kind = rest[0] if rest and rest[0] in edition.kinds else ""
+    rest = rest[1:] if kind else rest
+    if rest and rest[0] not in _ARCHES:
+        words = (*edition.kinds, *edition.needs)
+        raise ValueError(f"'{rest[0]}' in '{text}' is no {edition.title}; write {edition.name}, with {_either(words)}")
+    arch = _ARCHES[rest[0]] if rest else edition.arch
+    if arch not in edition.needs:
+        raise ValueError(f"there is no {edition.title} for {arch}; write {edition.name}-{next(iter(edition.needs))}")
     return System(
-        name=edition.name,
+        name=f"{edition.name}-{kind}" if kind else edition.name,
         distribution=family.name,
         version=edition.version,
         codename="",
-        arch=_arch(text, rest) if rest else edition.arch,
+        arch=arch,
         installer=family.name,
         family=family,
+        title=f"{edition.title} {edition.kinds[kind]}" if kind else edition.title,
+        generation=edition.generation,
+        needs=edition.needs[arch],
     )
+
+
+def _either(words: Sequence[str]) -> str:
+    return " or ".join(f"-{word}" for word in words)
 
 
 def _distributions() -> list[tuple[Family, Distribution]]:

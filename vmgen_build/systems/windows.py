@@ -1,39 +1,159 @@
-"""Windows. Nothing of it is planned yet: such a recipe is checked."""
+"""Windows: its editions, what each asks of its machine, and the generation of its commands.
+
+Memory and disk are what libosinfo's database has as the least (osinfo-db, os/microsoft.com); guestIds are those of the
+vSphere API's VirtualMachineGuestOsIdentifier, numbers those of CIM_OperatingSystem.OSType. A release that CIM has no
+number for takes that of the nearest before it.
+"""
 
 from __future__ import annotations
 
-from vmgen_build.systems.model import Edition, Family
+from collections.abc import Mapping
+from typing import NamedTuple
 
-_EDITIONS = (
-    ("winxp", "xp", "i386"),
-    ("winxppro", "xp", "i386"),
-    ("winvista", "vista", "amd64"),
-    ("win7", "7", "amd64"),
-    ("win8", "8", "amd64"),
-    ("win8.1", "8.1", "amd64"),
-    ("win10", "10", "amd64"),
-    ("win11", "11", "amd64"),
-    ("winsrv2003", "2003", "i386"),
-    ("winsrv2008", "2008", "amd64"),
-    ("winsrv2008r2", "2008r2", "amd64"),
-    ("winsrv2012", "2012", "amd64"),
-    ("winsrv2012r2", "2012r2", "amd64"),
-    ("winsrv2016", "2016", "amd64"),
-    ("winsrv2019", "2019", "amd64"),
-    ("winsrv2022", "2022", "amd64"),
-    ("winsrv2025", "2025", "amd64"),
+from vmgen_build.systems.model import Edition, Family, Needs
+
+_MIB, _GIB = 1 << 20, 1 << 30
+
+_TEN = {"home": "Home", "pro": "Pro", "enterprise": "Enterprise", "education": "Education"}
+_EIGHT = {"pro": "Pro", "enterprise": "Enterprise"}
+_SEVEN = {"home": "Home Premium", "pro": "Professional", "enterprise": "Enterprise", "ultimate": "Ultimate"}
+_VISTA = {"home": "Home Premium", "business": "Business", "enterprise": "Enterprise", "ultimate": "Ultimate"}
+_XP = {"home": "Home Edition", "pro": "Professional"}
+_SERVER = {"standard": "Standard", "datacenter": "Datacenter"}
+
+
+class _Boots(NamedTuple):
+    """What drivers of its own reach: kinds of Drive and adapters of Nic, the best first."""
+
+    disks: tuple[str, ...]
+    adapters: tuple[str, ...]
+
+
+_OLD = _Boots(("ide",), ("pcnet32",))
+_MIDDLE = _Boots(("sata", "ide", "lsilogic"), ("e1000", "e1000e"))
+_NEW = _Boots(("sata", "ide", "nvme"), ("e1000e", "e1000"))
+
+_BOTH = ("bios", "efi")
+
+_CLIENT_7 = (7, "windows7_64Guest")
+_CLIENT_8 = (8, "windows8_64Guest")
+_CLIENT_10 = (11, "windows9_64Guest")
+_SERVER_7 = (7, "windows7Server64Guest")
+_SERVER_8 = (8, "windows8Server64Guest")
+_SERVER_10 = (11, "windows9Server64Guest")
+_SERVER_2019 = (17, "windows2019srv_64Guest")
+_SERVER_2022 = (18, "windows2019srvNext_64Guest")
+_SERVER_2025 = (20, "windows2022srvNext_64Guest")
+_VISTA_IDS = (4, "winVista64Guest")
+_LONGHORN = (4, "winLonghorn64Guest")
+
+
+def _needs(
+    cim: int, ids: tuple[tuple[int, str], ...], ram: int, disk: float, boots: _Boots, firmware: tuple[str, ...] = _BOTH
+) -> Needs:
+    """ram: MiB; disk: GiB."""
+    size = int(disk * _GIB)
+    return Needs(
+        cim=cim, guest_ids=ids, ram=ram * _MIB, disk=size, disks=boots.disks, adapters=boots.adapters, firmware=firmware
+    )
+
+
+def _client(numbers: tuple[int, int], boots: _Boots, *ids: tuple[int, str]) -> Mapping[str, Needs]:
+    """numbers: of the 32-bit and of the 64-bit system; ids: of the latter. The former starts from a BIOS alone here."""
+    narrow = tuple((since, name.replace("_64Guest", "Guest").replace("64Guest", "Guest")) for since, name in ids)
+    return {
+        "i386": _needs(numbers[0], narrow, 1024, 16, boots, ("bios",)),
+        "amd64": _needs(numbers[1], ids, 2048, 20, boots),
+    }
+
+
+def _old(
+    numbers: tuple[int, int], guest: str, wide: str, ram: tuple[int, int], disk: tuple[float, float]
+) -> Mapping[str, Needs]:
+    return {
+        "i386": _needs(numbers[0], ((4, guest),), ram[0], disk[0], _OLD, ("bios",)),
+        "amd64": _needs(numbers[1], ((4, wide),), ram[1], disk[1], _OLD, ("bios",)),
+    }
+
+
+def _server(cim: int, *ids: tuple[int, str]) -> Mapping[str, Needs]:
+    return {"amd64": _needs(cim, (*ids, _SERVER_8, _SERVER_7), 512, 32, _NEW)}
+
+
+_VISTA_NEEDS = {
+    "i386": _needs(73, ((4, "winVistaGuest"),), 512, 15, _MIDDLE, ("bios",)),
+    "amd64": _needs(74, (_VISTA_IDS,), 512, 15, _MIDDLE, ("bios",)),
+}
+_2008_NEEDS = {
+    "i386": _needs(76, ((4, "winLonghornGuest"),), 512, 10, _MIDDLE, ("bios",)),
+    "amd64": _needs(77, (_LONGHORN,), 512, 10, _MIDDLE, ("bios",)),
+}
+_2008R2_NEEDS = {"amd64": _needs(103, (_SERVER_7, _LONGHORN), 512, 10, _MIDDLE)}
+_11_NEEDS = {
+    "amd64": Needs(
+        cim=121,
+        guest_ids=((20, "windows11_64Guest"), _CLIENT_10, _CLIENT_8, _CLIENT_7),
+        ram=4096 * _MIB,
+        disk=64 * _GIB,
+        disks=_NEW.disks,
+        adapters=_NEW.adapters,
+        firmware=("efi",),
+        tpm=True,
+        secure_boot=True,
+    )
+}
+_XP_NEEDS = _old((67, 71), "winXPProGuest", "winXPPro64Guest", (64, 256), (1.5, 1.5))
+_2003_NEEDS = _old((69, 70), "winNetStandardGuest", "winNetStandard64Guest", (128, 512), (2, 4))
+_7_NEEDS = _client((105, 105), _MIDDLE, _CLIENT_7, _VISTA_IDS)
+_8_NEEDS = _client((114, 115), _NEW, _CLIENT_8, _CLIENT_7)
+_81_NEEDS = _client((118, 119), _NEW, _CLIENT_8, _CLIENT_7)
+_10_NEEDS = _client((120, 121), _NEW, _CLIENT_10, _CLIENT_8, _CLIENT_7)
+
+
+def _edition(
+    name: str, version: str, title: str, generation: str, needs: Mapping[str, Needs], kinds: Mapping[str, str]
+) -> Edition:
+    arch = "i386" if generation == "xp" else "amd64"
+    return Edition(name=name, version=version, arch=arch, title=title, generation=generation, needs=needs, kinds=kinds)
+
+
+EDITIONS = (
+    _edition("winxp", "xp", "Windows XP", "xp", _XP_NEEDS, _XP),
+    _edition("winxppro", "xp", "Windows XP Professional", "xp", _XP_NEEDS, {}),
+    _edition("winvista", "vista", "Windows Vista", "nt6", _VISTA_NEEDS, _VISTA),
+    _edition("win7", "7", "Windows 7", "nt6", _7_NEEDS, _SEVEN),
+    _edition("win8", "8", "Windows 8", "nt6", _8_NEEDS, _EIGHT),
+    _edition("win8.1", "8.1", "Windows 8.1", "nt6", _81_NEEDS, _EIGHT),
+    _edition("win10", "10", "Windows 10", "nt10", _10_NEEDS, _TEN),
+    _edition("win11", "11", "Windows 11", "nt10", _11_NEEDS, _TEN),
+    _edition("winsrv2003", "2003", "Windows Server 2003", "xp", _2003_NEEDS, _SERVER),
+    _edition("winsrv2008", "2008", "Windows Server 2008", "nt6", _2008_NEEDS, _SERVER),
+    _edition("winsrv2008r2", "2008r2", "Windows Server 2008 R2", "nt6", _2008R2_NEEDS, _SERVER),
+    _edition("winsrv2012", "2012", "Windows Server 2012", "nt6", _server(113), _SERVER),
+    _edition("winsrv2012r2", "2012r2", "Windows Server 2012 R2", "nt6", _server(116), _SERVER),
+    _edition("winsrv2016", "2016", "Windows Server 2016", "nt10", _server(117, _SERVER_10), _SERVER),
+    _edition("winsrv2019", "2019", "Windows Server 2019", "nt10", _server(117, _SERVER_2019, _SERVER_10), _SERVER),
+    _edition("winsrv2022", "2022", "Windows Server 2022", "nt10", _server(117, _SERVER_2022, _SERVER_10), _SERVER),
+    _edition(
+        "winsrv2025",
+        "2025",
+        "Windows Server 2025",
+        "nt10",
+        _server(117, _SERVER_2025, _SERVER_2022, _SERVER_10),
+        _SERVER,
+    ),
 )
 
 FAMILY = Family(
     name="windows",
     rank=90,
     kind="windows",
-    editions=tuple(Edition(name=name, version=version, arch=arch) for name, version, arch in _EDITIONS),
+    editions=EDITIONS,
+    generations=("xp", "nt6", "nt10"),
     dialect="batch",
     templates="windows",
     step_folder=r"C:\Windows\Temp\vmgen",
-    groups=frozenset({"administrators", "users", "guests"}),
+    groups=frozenset({"administrators", "users", "guests", "remote desktop users", "power users"}),
     admin_group="administrators",
     several_gateways=True,
-    writers={"network": "netsh", "firewall": "windows_firewall"},
 )

@@ -39,7 +39,12 @@ _CONTROLLERS: Mapping[str, tuple[int, str, str]] = {
 }
 """Kind -> ResourceType, ResourceSubType, and what it is called."""
 
-_ADAPTERS: Mapping[str, str] = {"e1000": "E1000", "e1000e": "E1000e", "vmxnet3": "VmxNet3"}
+_ADAPTERS: Mapping[str, str] = {
+    "e1000": "E1000",
+    "e1000e": "E1000e",
+    "vmxnet3": "VmxNet3",
+    "pcnet32": "PCNet32",
+}
 
 
 def items(machine: Machine) -> list[Item]:

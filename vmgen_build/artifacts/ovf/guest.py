@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vmgen_build.plan.machine import Machine
+from vmgen_build.systems.parse import parse_system
 
 _NEWEST = {
     "debian": ((22, 13), (20, 12), (17, 11), (13, 10), (11, 8), (10, 7), (8, 6), (7, 5)),
@@ -37,6 +38,11 @@ class Guest:
 
 
 def guest_of(machine: Machine) -> Guest:
+    system = parse_system(f"{machine.os}-{machine.arch}")
+    if system.needs is not None:
+        known = (name for since, name in system.needs.guest_ids if machine.hw_version >= since)
+        name = next(known, system.needs.guest_ids[-1][1])
+        return Guest(system.needs.cim, name, f"{system.title} ({machine.arch})")
     distribution, _, version = machine.os.partition("-")
     wide = machine.arch == "amd64"
     family = "rhel" if distribution in _REBUILT else distribution

@@ -26,7 +26,7 @@ _ARCHITECTURES = {"amd64": "x86_64", "i386": "i686"}
 BRIDGE = "br0"
 """What a bridged adapter joins, where the recipe names no bridge."""
 
-_MODELS = {"e1000": "e1000", "e1000e": "e1000e", "vmxnet3": "virtio"}
+_MODELS = {"e1000": "e1000", "e1000e": "e1000e", "vmxnet3": "virtio", "pcnet32": "pcnet"}
 _PREFIXES = {"ide": "hd", "sata": "sd", "scsi": "sd", "virtio": "vd"}
 
 

@@ -20,6 +20,9 @@ from vmgen_build.catalogue.hardware import BUSES
 from vmgen_build.errors import BuildError
 from vmgen_build.plan.machine import Drive, Machine, Nic
 
+_CARDS: Mapping[str, str] = {"pcnet32": "pcnet"}
+"""Recipe's word for an adapter -> QEMU's device, where it is another."""
+
 CONTROLLERS = {
     "pvscsi": ("pvscsi", 64),
     "lsilogic": ("lsi53c895a", 7),
@@ -273,8 +276,9 @@ def _nics(nics: Sequence[Nic], wiring: Wiring) -> Iterator[str]:
     own = f"{USER_NETWORK},{FORWARD}" if wiring.forwards else USER_NETWORK
     for number, nic in enumerate(nics):
         kind, options = ("user", own) if wiring.taps is None else ("tap", f"fd={wiring.taps[number]}")
+        card = _CARDS.get(nic.adapter, nic.adapter)
         yield from ("-netdev", f"{kind},id=net{number},{options}")
-        yield from ("-device", f"{nic.adapter},id=nic{number},netdev=net{number},mac={nic.hw_addr},romfile=")
+        yield from ("-device", f"{card},id=nic{number},netdev=net{number},mac={nic.hw_addr},romfile=")
 
 
 def _option(text: str) -> str:

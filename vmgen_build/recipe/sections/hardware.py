@@ -39,7 +39,11 @@ class Disk(Section):
         doc="Size; a bare number is MB; by default what the content needs and some free space.",
         example="8G",
     )
-    type: str = option(t.choice("ide", "scsi", "sata", "nvme"), default="scsi", doc="Bus that the disk hangs on.")
+    type: str = option(
+        t.choice("ide", "scsi", "sata", "nvme"),
+        default="scsi",
+        doc="Bus that the disk hangs on; of Windows by default one that it has a driver for.",
+    )
     controller: str = option(t.choice("lsilogic", "pvscsi"), default="lsilogic", doc="SCSI controller.")
     scsi_index: int = option(t.integer(0, 3), default=0, doc="Which SCSI controller the disk hangs on.")
     pos: tuple[int, int] | None = option(t.bus_position, default=None, doc="Position as bus:unit.", example="0:0")
@@ -73,7 +77,9 @@ class Adapter(Section):
         doc="How it is joined to the host's network.",
     )
     adapter: str = option(
-        t.choice("e1000", "e1000e", "vmxnet3"), default="e1000", doc="Emulated card of a virtual machine."
+        t.choice("e1000", "e1000e", "vmxnet3", "pcnet32"),
+        default="e1000",
+        doc="Emulated card of a virtual machine; of Windows by default one that it has a driver for.",
     )
     bridge: str | None = option(t.interface_name, default=None, doc="Bridge of the host that it joins.", example="br0")
     network: str | None = option(
@@ -131,7 +137,11 @@ class Hardware(Section):
     )
     num_cpu: int | None = option(t.integer(1, 768), default=None, doc="Number of CPUs.", example="2")
     ram: int | None = option(t.size, default=None, doc="Memory; a bare number is MB.", example="1024")
-    firmware: str = option(t.choice("bios", "efi"), default="bios", doc="Firmware of a virtual machine.")
+    firmware: str = option(
+        t.choice("bios", "efi"),
+        default="bios",
+        doc="Firmware of a virtual machine; efi where the system takes no other.",
+    )
     hw_version: int = option(t.integer(4, 30), default=13, doc="VMware's virtual hardware version.")
     hdds: dict[str, Disk] = named(Disk, doc="Hard disks.")
     cds: dict[str, Cd] = named(Cd, names=t.device_name, doc="CD drives.")
