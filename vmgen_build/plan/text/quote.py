@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 from pathlib import PurePath
 
@@ -33,13 +33,15 @@ class Dialect:
     word: one text as one word; raises ValueError for what the language cannot carry.
     newline: the language's line end.
     guarded: whether a template's own text is checked for places where a quoted word would mean something else
-    (vmgen_build.plan.text.guard knows sh).
+    (vmgen_build.plan.text.guard knows sh, batchguard batch).
+    filters: name in the dialect's templates -> what quotes a value for a place where no word stands.
     """
 
     name: str
     word: Callable[[str], str]
     newline: str = "\n"
     guarded: bool = False
+    filters: Mapping[str, Callable[..., Trusted]] = field(default_factory=dict)
 
     def quote(self, value: object) -> str:
         """A value as text of the dialect: a list or tuple as separate words, a bool as 1 or 0, Trusted as it stands.

@@ -71,7 +71,7 @@ class Renderer:
 
     def fragment(self, template: str, /, **values: object) -> Trusted:
         """Lines of a script, without the last one's end, that become a value of another template."""
-        text = self.render(template, **values).removesuffix("\n")
+        text = self.render(template, **values).removesuffix(self.dialect.newline)
         return Trusted(text) if self._odd else Verbatim(text)
 
     def render(self, template: str, /, **values: object) -> str:
@@ -122,6 +122,7 @@ class Renderer:
             autoescape=False,
             auto_reload=False,
         )
+        environment.filters.update(self.dialect.filters)
         environment.filters["trusted"] = _trusted
         environment.filters["verbatim"] = lambda text: Verbatim(_trusted(text))
         if self.step_folder:
