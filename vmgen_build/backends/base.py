@@ -54,6 +54,8 @@ class Backend(ABC):
     """What only booting needs."""
     prefers: ClassVar[tuple[str, ...]] = ()
     """What it would rather have its containers made by on a node (build.places.nodes.drivers), first of all."""
+    whole_machines: ClassVar[bool] = False
+    """Whether what it makes is a whole machine, and no container."""
     boot_timeout: ClassVar[float] = 180.0
     """Seconds that a boot may take."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -78,13 +79,17 @@ def _check(path: Path, wanted: _Wanted) -> tuple[tuple[Problem, ...], str]:
 
 def _plan(recipe: Recipe, wanted: _Wanted) -> None:
     """Render all that a build would run: a step may refuse what the recipe's own types allow."""
-    if not recipe.hardware.os.base:
+    system = recipe.hardware.os
+    if not system.base and system.needs is None:
         return
     from vmgen_build.backends.registry import backend_named
     from vmgen_build.plan.planner import make_plan
 
     templates = wanted.templates
-    for backend in wanted.backends:
+    backends: Sequence[str] = wanted.backends
+    if system.needs is not None:
+        backends = [name for name in backends if backend_named(name).whole_machines] or ["vmware"]
+    for backend in backends:
         make_plan(recipe, backend, backend_named(backend).part(recipe, templates), templates=templates)
 
 

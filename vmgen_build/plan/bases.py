@@ -313,4 +313,21 @@ class DiskMachine(_Identified):
         return {"sha256": self.image.sha256, "format": self.image.format}
 
 
-Base = Bootstrapped | OsTemplate | Foreign | Root | PlacedMachine | MinimalMachine | DiskMachine
+@dataclass(frozen=True)
+class SetUp(_Identified):
+    """A machine that the system's own installation (Setup) makes, from the user's medium. os, arch: as in Plan.
+    source: the medium, for people; "" where the recipe names none."""
+
+    os: str
+    arch: str
+    source: str = field(default="", compare=False)
+
+    @property
+    def title(self) -> str:
+        return f"Setup from {self.source or 'a medium of yours'}"
+
+    def content(self) -> Mapping[str, Any]:
+        return {"method": "setup", "os": self.os, "arch": self.arch}
+
+
+Base = Bootstrapped | OsTemplate | Foreign | Root | PlacedMachine | MinimalMachine | DiskMachine | SetUp

@@ -11,11 +11,16 @@ from typing import NamedTuple
 from vmgen_build.catalogue.programs import Program
 from vmgen_build.installers import Installer, Manner, find_installer
 from vmgen_build.plan.bases import PlacedMachine, Root
+from vmgen_build.plan.text.batch import BATCH
+from vmgen_build.plan.text.quote import SH
 from vmgen_build.plan.text.render import Renderer, override_folder
 from vmgen_build.recipe.recipe import Recipe
 from vmgen_build.recipe.sections.config import Repository
 from vmgen_build.recipe.sections.programs import Wish
 from vmgen_build.systems.model import Family, System
+
+DIALECTS = {"sh": SH, "batch": BATCH}
+"""Family.dialect -> how values are quoted in its scripts."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +96,8 @@ def manner(recipe: Recipe) -> Manner:
 
 def guest_renderer(recipe: Recipe, templates: Path | None) -> Renderer:
     """Renders scripts of the recipe's guest; templates: as in planner.make_plan."""
-    return Renderer(override_folder(recipe.folder, templates), step_folder=recipe.hardware.os.family.step_folder)
+    family = recipe.hardware.os.family
+    return Renderer(override_folder(recipe.folder, templates), DIALECTS[family.dialect], step_folder=family.step_folder)
 
 
 def full_host_name(recipe: Recipe) -> str:

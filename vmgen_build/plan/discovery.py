@@ -1,5 +1,5 @@
-"""The step modules: every module of vmgen_build.plan.steps, found by being there, and those that others bring by an
-entry point of the group vmgen_build.steps.
+"""The step modules: every module of vmgen_build.plan.steps for Linux, of vmgen_build.plan.windows for Windows, found by
+being there, and for Linux those that others bring by an entry point of the group vmgen_build.steps.
 
 A module has ORDER (its place among the others), `steps(ctx)`, and where its settings need packages `needs(ctx)`.
 What it cannot do for the system it yields as LeftOut in place of a step.
@@ -41,23 +41,27 @@ def _is_step_module(thing: object) -> bool:
 GROUP = Group[StepModule]("vmgen_build.steps", "a module with ORDER and a function `steps`", _is_step_module)
 
 
-def step_modules() -> tuple[StepModule, ...]:
-    """In their order; of one place our own first. Raises PluginError."""
-    return tuple(sorted((*_own(), *GROUP.every().values()), key=lambda module: module.ORDER))
+ROOMS = {"linux": "vmgen_build.plan.steps", "windows": "vmgen_build.plan.windows"}
+"""Kind of a family -> the package of its step modules."""
+
+
+def step_modules(kind: str = "linux") -> tuple[StepModule, ...]:
+    """Of a kind of families, in their order; of one place our own first. Raises PluginError."""
+    others = GROUP.every().values() if kind == "linux" else ()
+    return tuple(sorted((*_own(kind), *others), key=lambda module: module.ORDER))
 
 
 @cache
-def _own() -> tuple[StepModule, ...]:
-    from vmgen_build.plan import steps
-
-    names = sorted(module.name for module in pkgutil.iter_modules(steps.__path__))
-    return tuple(cast(StepModule, importlib.import_module(f"{steps.__name__}.{name}")) for name in names)
+def _own(kind: str) -> tuple[StepModule, ...]:
+    room = importlib.import_module(ROOMS[kind])
+    names = sorted(module.name for module in pkgutil.iter_modules(room.__path__))
+    return tuple(cast(StepModule, importlib.import_module(f"{room.__name__}.{name}")) for name in names)
 
 
 def needed_packages(ctx: PlanContext) -> list[str]:
     """What the recipe's settings need installed, sorted, each once."""
-    found = {package for module in step_modules() if hasattr(module, "needs") for package in _needs(module, ctx)}
-    return sorted(found)
+    needy = [module for module in step_modules(ctx.family.kind) if hasattr(module, "needs")]
+    return sorted({package for module in needy for package in _needs(module, ctx)})
 
 
 def _needs(module: object, ctx: PlanContext) -> Iterable[str]:

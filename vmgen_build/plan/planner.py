@@ -10,7 +10,16 @@ from vmgen_build.catalogue.programs import Program
 from vmgen_build.errors import Position, Problem, RecipeError
 from vmgen_build.host.files import sha256_of
 from vmgen_build.installers import find_installer
-from vmgen_build.plan.bases import Base, Bootstrapped, DiskMachine, Foreign, Image, OsTemplate, PlacedMachine
+from vmgen_build.plan.bases import (
+    Base,
+    Bootstrapped,
+    DiskMachine,
+    Foreign,
+    Image,
+    OsTemplate,
+    PlacedMachine,
+    SetUp,
+)
 from vmgen_build.plan.context import Facts, LeftOut, PlanContext, guest_renderer
 from vmgen_build.plan.discovery import DAILY, LAST, StepModule, step_modules
 from vmgen_build.plan.machine import FILE as MACHINE
@@ -28,14 +37,15 @@ def make_plan(
     """All that a build of the recipe for one backend will do.
 
     templates: the folder whose templates stand for the shipped ones; by default `templates/` beside the recipe.
-    A Linux system without a base is planned to be read (see refuse_unbuildable). What this version has no writer or no
+    A system without a base is planned to be read (see refuse_unbuildable). What this version has no writer or no
     installer for is left out of the plan, which says so.
     Raises RecipeError where the system cannot be planned, or where a value cannot be carried.
     """
     facts = facts or Facts()
     system = recipe.hardware.os
-    if system.kind != "linux":
-        refuse_unbuildable(recipe)
+    if system.needs is not None and MACHINE not in part.build_recipe:
+        text = f"{system.title} is a whole machine, and {backend} makes containers; take -b vmware or -b kvm"
+        raise RecipeError([Problem(recipe.hardware.at("os"), "[hardware] os", text, code="no-machine")])
     programs, unknown = _resolve(recipe, facts)
     _refuse_conflicts(programs)
     ctx = PlanContext(recipe, system, facts, tuple(programs), guest_renderer(recipe, templates))
@@ -95,6 +105,8 @@ def make_base(system: System, facts: Facts, where: Position) -> Base:
             epoch=facts.epoch,
         )
     family = system.family
+    if system.needs is not None:
+        return SetUp(system.name, system.arch, source=facts.source)
     packages = tuple(dict.fromkeys((*system.base_packages, *family.node_packages.get(facts.node, ()))))
     if facts.root is not None:
         assert not isinstance(facts.root, PlacedMachine)
@@ -181,7 +193,7 @@ def _refuse_conflicts(programs: Iterable[tuple[Wish, Program]]) -> None:
 
 def _all_steps(ctx: PlanContext, part: Part) -> Iterator[Step | LeftOut]:
     own = [(DAILY, part.packages), (LAST, part.steps)]
-    for module in step_modules():
+    for module in step_modules(ctx.family.kind):
         while own and own[0][0] <= module.ORDER:
             yield from own.pop(0)[1]
         yield from _steps_of(module, ctx)

@@ -118,7 +118,8 @@ class Edition:
 
     arch: what it has when the recipe names none. title: as its maker calls it. generation: the folder of its templates
     (Family.generations). needs: architecture -> what its machine must be; another architecture there is none of.
-    kinds: words that may stand behind the name, as in "win10-pro", and what its maker calls them.
+    kinds: words that may stand behind the name, as in "win10-pro", and what its maker calls them. nt: the version of
+    Windows' kernel, as (6, 1) for Windows 7. server: whether it has the roles of a server.
     """
 
     name: str
@@ -128,6 +129,8 @@ class Edition:
     generation: str = ""
     needs: Mapping[str, Needs] = field(default_factory=dict)
     kinds: Mapping[str, str] = field(default_factory=dict)
+    nt: tuple[int, int] = (0, 0)
+    server: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -305,8 +308,8 @@ class System:
     arch: in Debian's words, "amd64". installer: "apt", "dnf", ..., "windows". base: the method that makes its base
     ("mmdebstrap"), or "" where this version of the tool has none: such a recipe can be checked, not built.
     old: whether it is below `old` of its distribution.
-    unbuilt: why not, as a sentence, where that is known. title, generation, needs: as in Edition; needs is None where
-    the disks of its machines are made here. kernel: the package of its kernel in a whole machine, "" for
+    unbuilt: why not, as a sentence, where that is known. title, generation, needs, nt, server: as in Edition; needs is
+    None where the disks of its machines are made here. kernel: the package of its kernel in a whole machine, "" for
     none. base_packages: the family's, as this version has them. rpm_macros: as in Distribution, of this version.
     relatives: the distributions whose entries of the catalogue it takes, each with the version that it is made from
     ("" where none is known), the nearest first: a Rocky Linux that of RHEL, and that of Fedora. archives: the
@@ -329,6 +332,8 @@ class System:
     title: str = field(default="", compare=False, repr=False)
     generation: str = field(default="", compare=False, repr=False)
     needs: Needs | None = field(default=None, compare=False, repr=False)
+    nt: tuple[int, int] = field(default=(0, 0), compare=False, repr=False)
+    server: bool = field(default=False, compare=False, repr=False)
     kernel: str = field(default="", compare=False, repr=False)
     base_packages: tuple[str, ...] = field(default=(), compare=False, repr=False)
     rpm_macros: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)

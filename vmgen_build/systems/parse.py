@@ -172,6 +172,8 @@ def _edition(text: str, family: Family, edition: Edition, rest: Sequence[str]) -
         title=f"{edition.title} {edition.kinds[kind]}" if kind else edition.title,
         generation=edition.generation,
         needs=edition.needs[arch],
+        nt=edition.nt,
+        server=edition.server,
     )
 
 

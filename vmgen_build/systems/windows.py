@@ -110,45 +110,64 @@ _81_NEEDS = _client((118, 119), _NEW, _CLIENT_8, _CLIENT_7)
 _10_NEEDS = _client((120, 121), _NEW, _CLIENT_10, _CLIENT_8, _CLIENT_7)
 
 
-def _edition(
-    name: str, version: str, title: str, generation: str, needs: Mapping[str, Needs], kinds: Mapping[str, str]
-) -> Edition:
-    arch = "i386" if generation == "xp" else "amd64"
-    return Edition(name=name, version=version, arch=arch, title=title, generation=generation, needs=needs, kinds=kinds)
+_2016_NEEDS = _server(117, _SERVER_10)
+_2019_NEEDS = _server(117, _SERVER_2019, _SERVER_10)
+_2022_NEEDS = _server(117, _SERVER_2022, _SERVER_10)
+_2025_NEEDS = _server(117, _SERVER_2025, _SERVER_2022, _SERVER_10)
+
+_GENERATIONS = {5: "xp", 6: "nt6", 10: "nt10"}
+"""First part of the kernel's version -> generation."""
 
 
-EDITIONS = (
-    _edition("winxp", "xp", "Windows XP", "xp", _XP_NEEDS, _XP),
-    _edition("winxppro", "xp", "Windows XP Professional", "xp", _XP_NEEDS, {}),
-    _edition("winvista", "vista", "Windows Vista", "nt6", _VISTA_NEEDS, _VISTA),
-    _edition("win7", "7", "Windows 7", "nt6", _7_NEEDS, _SEVEN),
-    _edition("win8", "8", "Windows 8", "nt6", _8_NEEDS, _EIGHT),
-    _edition("win8.1", "8.1", "Windows 8.1", "nt6", _81_NEEDS, _EIGHT),
-    _edition("win10", "10", "Windows 10", "nt10", _10_NEEDS, _TEN),
-    _edition("win11", "11", "Windows 11", "nt10", _11_NEEDS, _TEN),
-    _edition("winsrv2003", "2003", "Windows Server 2003", "xp", _2003_NEEDS, _SERVER),
-    _edition("winsrv2008", "2008", "Windows Server 2008", "nt6", _2008_NEEDS, _SERVER),
-    _edition("winsrv2008r2", "2008r2", "Windows Server 2008 R2", "nt6", _2008R2_NEEDS, _SERVER),
-    _edition("winsrv2012", "2012", "Windows Server 2012", "nt6", _server(113), _SERVER),
-    _edition("winsrv2012r2", "2012r2", "Windows Server 2012 R2", "nt6", _server(116), _SERVER),
-    _edition("winsrv2016", "2016", "Windows Server 2016", "nt10", _server(117, _SERVER_10), _SERVER),
-    _edition("winsrv2019", "2019", "Windows Server 2019", "nt10", _server(117, _SERVER_2019, _SERVER_10), _SERVER),
-    _edition("winsrv2022", "2022", "Windows Server 2022", "nt10", _server(117, _SERVER_2022, _SERVER_10), _SERVER),
-    _edition(
-        "winsrv2025",
-        "2025",
-        "Windows Server 2025",
-        "nt10",
-        _server(117, _SERVER_2025, _SERVER_2022, _SERVER_10),
-        _SERVER,
-    ),
+class _Row(NamedTuple):
+    name: str
+    version: str
+    title: str
+    nt: tuple[int, int]
+    needs: Mapping[str, Needs]
+    kinds: Mapping[str, str]
+
+
+_ROWS = (
+    _Row("winxp", "xp", "Windows XP", (5, 1), _XP_NEEDS, _XP),
+    _Row("winxppro", "xp", "Windows XP Professional", (5, 1), _XP_NEEDS, {}),
+    _Row("winvista", "vista", "Windows Vista", (6, 0), _VISTA_NEEDS, _VISTA),
+    _Row("win7", "7", "Windows 7", (6, 1), _7_NEEDS, _SEVEN),
+    _Row("win8", "8", "Windows 8", (6, 2), _8_NEEDS, _EIGHT),
+    _Row("win8.1", "8.1", "Windows 8.1", (6, 3), _81_NEEDS, _EIGHT),
+    _Row("win10", "10", "Windows 10", (10, 0), _10_NEEDS, _TEN),
+    _Row("win11", "11", "Windows 11", (10, 0), _11_NEEDS, _TEN),
+    _Row("winsrv2003", "2003", "Windows Server 2003", (5, 2), _2003_NEEDS, _SERVER),
+    _Row("winsrv2008", "2008", "Windows Server 2008", (6, 0), _2008_NEEDS, _SERVER),
+    _Row("winsrv2008r2", "2008r2", "Windows Server 2008 R2", (6, 1), _2008R2_NEEDS, _SERVER),
+    _Row("winsrv2012", "2012", "Windows Server 2012", (6, 2), _server(113), _SERVER),
+    _Row("winsrv2012r2", "2012r2", "Windows Server 2012 R2", (6, 3), _server(116), _SERVER),
+    _Row("winsrv2016", "2016", "Windows Server 2016", (10, 0), _2016_NEEDS, _SERVER),
+    _Row("winsrv2019", "2019", "Windows Server 2019", (10, 0), _2019_NEEDS, _SERVER),
+    _Row("winsrv2022", "2022", "Windows Server 2022", (10, 0), _2022_NEEDS, _SERVER),
+    _Row("winsrv2025", "2025", "Windows Server 2025", (10, 0), _2025_NEEDS, _SERVER),
 )
+
+
+def _edition(row: _Row) -> Edition:
+    return Edition(
+        name=row.name,
+        version=row.version,
+        arch="i386" if row.nt[0] == 5 else "amd64",
+        title=row.title,
+        generation=_GENERATIONS[row.nt[0]],
+        needs=row.needs,
+        kinds=row.kinds,
+        nt=row.nt,
+        server=row.name.startswith("winsrv"),
+    )
+
 
 FAMILY = Family(
     name="windows",
     rank=90,
     kind="windows",
-    editions=EDITIONS,
+    editions=tuple(_edition(row) for row in _ROWS),
     generations=("xp", "nt6", "nt10"),
     dialect="batch",
     templates="windows",

@@ -35,18 +35,14 @@ class KvmBackend(Backend):
         needed("qemu-img", "writes qcow2"),
     )
     boot_requirements: ClassVar[tuple[Requirement, ...]] = MACHINE
+    whole_machines: ClassVar[bool] = True
     boot_timeout: ClassVar[float] = vmdisks.BOOT_TIMEOUT
 
     def part(self, recipe: Recipe, templates: Path | None, epoch: int = 0) -> Part:
-        from vmgen_build.backends.machines.guest import vm_packages, vm_probes, vm_steps
+        from vmgen_build.backends.machines.guest import vm_part
 
-        machine, renderer = machine_of(recipe), guest_renderer(recipe, templates)
-        return Part(
-            packages=vm_packages(recipe, machine, renderer, "kvm"),
-            steps=vm_steps(recipe, renderer),
-            build_recipe=_build_recipe(recipe, machine, templates),
-            probes=vm_probes(machine, recipe.hardware.os.family, renderer),
-        )
+        machine = machine_of(recipe)
+        return vm_part(recipe, guest_renderer(recipe, templates), "kvm", _build_recipe(recipe, machine, templates))
 
     def part_of_own(self, recipe: Recipe, templates: Path | None) -> Part:
         from vmgen_build.backends.machines.own import own_part

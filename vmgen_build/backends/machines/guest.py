@@ -10,7 +10,7 @@ EFI:  /boot/efi/EFI/BOOT/BOOTX64.EFI, the path that firmware looks for on any di
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 
 from vmgen_build.backends.machines import files as vmfiles
@@ -18,15 +18,15 @@ from vmgen_build.backends.machines.probes import vm_probes
 from vmgen_build.errors import Problem, RecipeError
 from vmgen_build.installers import installer_for
 from vmgen_build.plan.context import manner
-from vmgen_build.plan.machine import Machine
-from vmgen_build.plan.model import Probe, Step, StepFile
+from vmgen_build.plan.machine import Machine, machine_of
+from vmgen_build.plan.model import Part, Probe, Step, StepFile
 from vmgen_build.plan.steps.files import destination
 from vmgen_build.plan.text.render import Renderer
 from vmgen_build.recipe.recipe import Recipe
 from vmgen_build.systems import families
 from vmgen_build.systems.model import System, WholeMachine
 
-__all__ = ["vm_packages", "vm_probes", "vm_steps"]
+__all__ = ["vm_packages", "vm_part", "vm_probes", "vm_steps"]
 
 DRIVERS = ("ahci", "ata_piix", "mptsas", "mptspi", "nvme", "sd_mod", "virtio_blk", "virtio_scsi", "vmw_pvscsi")
 """Kernel modules that the initramfs must hold: each disk controller that VMware, VirtualBox or QEMU may offer."""
@@ -46,6 +46,20 @@ MODULES = (
     *("test", "echo", "ls", "cat", "true", "sleep", "minicmd", "reboot", "halt"),
 )
 """What GRUB's image brings itself; all else it finds in its folder."""
+
+
+def vm_part(recipe: Recipe, renderer: Renderer, hypervisor: str, build_recipe: Mapping[str, str]) -> Part:
+    """A backend's share of the plan, with its own build recipe. A system that its own installation (Setup) puts onto
+    the disks has no steps of a hypervisor's: all of them need packages of the system's own."""
+    if recipe.hardware.os.needs is not None:
+        return Part(build_recipe=build_recipe)
+    machine = machine_of(recipe)
+    return Part(
+        packages=vm_packages(recipe, machine, renderer, hypervisor),
+        steps=vm_steps(recipe, renderer),
+        build_recipe=build_recipe,
+        probes=vm_probes(machine, recipe.hardware.os.family, renderer),
+    )
 
 
 def vm_packages(recipe: Recipe, machine: Machine, renderer: Renderer, hypervisor: str) -> tuple[Step, ...]:

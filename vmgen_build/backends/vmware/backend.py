@@ -34,18 +34,14 @@ class VmwareBackend(Backend):
     as_exported: ClassVar[frozenset[str]] = frozenset({AS_EXPORTED})
     requirements: ClassVar[tuple[Requirement, ...]] = vmdisks.DISK_REQUIREMENTS
     boot_requirements: ClassVar[tuple[Requirement, ...]] = MACHINE
+    whole_machines: ClassVar[bool] = True
     boot_timeout: ClassVar[float] = vmdisks.BOOT_TIMEOUT
 
     def part(self, recipe: Recipe, templates: Path | None, epoch: int = 0) -> Part:
-        from vmgen_build.backends.machines.guest import vm_packages, vm_probes, vm_steps
+        from vmgen_build.backends.machines.guest import vm_part
 
-        machine, renderer = machine_of(recipe), guest_renderer(recipe, templates)
-        return Part(
-            packages=vm_packages(recipe, machine, renderer, "vmware"),
-            steps=vm_steps(recipe, renderer),
-            build_recipe=_build_recipe(recipe, machine, templates),
-            probes=vm_probes(machine, recipe.hardware.os.family, renderer),
-        )
+        machine = machine_of(recipe)
+        return vm_part(recipe, guest_renderer(recipe, templates), "vmware", _build_recipe(recipe, machine, templates))
 
     def extra_files(self, recipe: Recipe, templates: Path | None) -> Mapping[str, str]:
         from vmgen_build.backends.vmware.text import texts

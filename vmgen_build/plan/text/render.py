@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -69,24 +70,36 @@ class Renderer:
         """A script, from a template file."""
         return self.render(template, **values)
 
-    def fragment(self, template: str, /, **values: object) -> Trusted:
+    def has(self, template: str) -> bool:
+        """Whether there is such a template, of the user's own or shipped."""
+        from jinja2 import TemplateNotFound
+
+        try:
+            self._environment.get_template(template)
+        except TemplateNotFound:
+            return False
+        return True
+
+    def fragment(self, template: str | Sequence[str], /, **values: object) -> Trusted:
         """Lines of a script, without the last one's end, that become a value of another template."""
         text = self.render(template, **values).removesuffix(self.dialect.newline)
         return Trusted(text) if self._odd else Verbatim(text)
 
-    def render(self, template: str, /, **values: object) -> str:
+    def render(self, template: str | Sequence[str], /, **values: object) -> str:
+        """template: a name, or several, of which the first that is there counts."""
         from jinja2 import TemplateError, TemplateNotFound, TemplateSyntaxError
 
         try:
             self._odd = False
-            text = self._environment.get_template(template).render(values)
+            names = [template] if isinstance(template, str) else list(template)
+            text = self._environment.select_template(names).render(values)
             return text.replace(SHEBANG, SHEBANG + DIRECTIVE, 1) if self._odd and text.startswith(SHEBANG) else text
         except TemplateNotFound as error:
             raise _problem(str(error.name), 0, "there is no such template, of your own or shipped") from error
         except TemplateSyntaxError as error:
-            raise _problem(error.filename or template, error.lineno, error.message or "syntax error") from error
+            raise _problem(error.filename or error.name or "", error.lineno, error.message or "syntax error") from error
         except (TemplateError, *_FAILURES) as error:
-            self._blame(template, error)
+            self._blame(template if isinstance(template, str) else template[-1], error)
 
     def _blame(self, name: str, error: Exception) -> NoReturn:
         """Raise `error` anew at the template's line, which Jinja shows as a frame of the traceback."""
