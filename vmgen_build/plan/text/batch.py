@@ -134,6 +134,7 @@ BATCH = Dialect(
     "batch",
     batch_word,
     newline="\r\n",
+    guarded=True,
     filters={
         "assigned": _assigned_filter,
         "echoed": _filter(echoed),

@@ -15,6 +15,7 @@ from vmgen_build.plugins import folders
 
 if TYPE_CHECKING:
     from jinja2 import BaseLoader, Environment
+    from jinja2.ext import Extension
 
 GROUP = folders("vmgen_build.templates")
 
@@ -121,13 +122,11 @@ class Renderer:
         from jinja2 import StrictUndefined
         from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-        from vmgen_build.plan.text.guard import ShellGuard
-
         environment = ImmutableSandboxedEnvironment(
             loader=self._loader(),
             undefined=StrictUndefined,
             finalize=self._finalize,
-            extensions=[ShellGuard] if self.dialect.guarded else [],
+            extensions=_guards(self.dialect),
             trim_blocks=True,
             lstrip_blocks=True,
             keep_trailing_newline=True,
@@ -150,6 +149,15 @@ class Renderer:
         text = self.dialect.quote(value)
         self._odd = self._odd or not (isinstance(value, Verbatim) or _SLIPS.isdisjoint(text))
         return text
+
+
+def _guards(dialect: Dialect) -> list[type[Extension]]:
+    from vmgen_build.plan.text.batchguard import BatchGuard
+    from vmgen_build.plan.text.guard import ShellGuard
+
+    if not dialect.guarded:
+        return []
+    return [BatchGuard if dialect.name == "batch" else ShellGuard]
 
 
 def _trusted(text: object) -> Trusted:
