@@ -152,16 +152,14 @@ class BatchGuard(Extension):
 
     def filter_stream(self, stream: TokenStream) -> Iterable[Token]:
         where = BatchText()
-        tokens = iter(stream)
         line = 1
-        for token in tokens:
-            line = token.lineno
-            value = [token, *_until_end(tokens)] if token.type == "variable_begin" else [token]
+        for tokens in whole_tags(stream):
+            line = tokens[0].lineno
             try:
-                self._look_at(where, value)
+                self._look_at(where, tokens)
             except ValueError as error:
                 raise _refused(str(error), line + where.passed, stream) from error
-            yield from value
+            yield from tokens
         try:
             where.feed("\n")
         except ValueError as error:
@@ -181,11 +179,17 @@ class BatchGuard(Extension):
             where.add_value(chosen)
 
 
-def _until_end(tokens: Iterator[Token]) -> Iterator[Token]:
+def whole_tags(stream: Iterable[Token]) -> Iterator[list[Token]]:
+    """The tokens one by one, but those of a value's tag together."""
+    tokens = iter(stream)
     for token in tokens:
-        yield token
-        if token.type == "variable_end":
-            return
+        found = [token]
+        while found[0].type == "variable_begin" and found[-1].type != "variable_end":
+            following = next(tokens, None)
+            if following is None:
+                break
+            found.append(following)
+        yield found
 
 
 def filter_of(tokens: Sequence[Token]) -> str:

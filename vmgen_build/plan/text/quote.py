@@ -33,7 +33,8 @@ class Dialect:
     word: one text as one word; raises ValueError for what the language cannot carry.
     newline: the language's line end.
     guarded: whether a template's own text is checked for places where a quoted word would mean something else
-    (vmgen_build.plan.text.guard knows sh, batchguard batch).
+    (vmgen_build.plan.text: guard, batchguard, powershellguard).
+    separator: what stands between the words of a list.
     filters: name in the dialect's templates -> what quotes a value for a place where no word stands.
     """
 
@@ -41,6 +42,7 @@ class Dialect:
     word: Callable[[str], str]
     newline: str = "\n"
     guarded: bool = False
+    separator: str = " "
     filters: Mapping[str, Callable[..., Trusted]] = field(default_factory=dict)
 
     def quote(self, value: object) -> str:
@@ -51,7 +53,7 @@ class Dialect:
         if isinstance(value, Trusted):
             return str(value)
         if isinstance(value, list | tuple):
-            return " ".join(self._scalar(item) for item in value)
+            return self.separator.join(self._scalar(item) for item in value)
         return self._scalar(value)
 
     def _scalar(self, value: object) -> str:

@@ -152,12 +152,14 @@ class Renderer:
 
 
 def _guards(dialect: Dialect) -> list[type[Extension]]:
-    from vmgen_build.plan.text.batchguard import BatchGuard
-    from vmgen_build.plan.text.guard import ShellGuard
-
     if not dialect.guarded:
         return []
-    return [BatchGuard if dialect.name == "batch" else ShellGuard]
+    from vmgen_build.plan.text.batchguard import BatchGuard
+    from vmgen_build.plan.text.guard import ShellGuard
+    from vmgen_build.plan.text.powershellguard import PowerShellGuard
+
+    guards: dict[str, type[Extension]] = {"sh": ShellGuard, "batch": BatchGuard, "powershell": PowerShellGuard}
+    return [guards[dialect.name]]
 
 
 def _trusted(text: object) -> Trusted:
