@@ -55,11 +55,17 @@ def hostname(value: str) -> str:
     return value
 
 
+def is_windows_path(value: str) -> bool:
+    """Whether it begins with a drive: "D:", r"C:\\lab", "C:/lab"."""
+    return re.match(r"[A-Za-z]:(?:[\\/]|\Z)", value) is not None
+
+
 def parse_guest_path(value: str) -> str:
+    """Of Linux or of Windows: recipe.checks.paths knows which one it must be."""
     without_control(value)
-    if not value.startswith("/"):
+    if not value.startswith("/") and not is_windows_path(value):
         raise ValueError(f"{shown(value)} is not an absolute path; begin it with /")
-    if ".." in value.split("/"):
+    if ".." in re.split(r"[\\/]" if is_windows_path(value) else "/", value):
         raise ValueError(f"{shown(value)} goes up by ..; write the path without it")
     return value
 

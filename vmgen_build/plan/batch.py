@@ -1,0 +1,127 @@
+"""Steps of Windows: batch files from the templates of a generation, or a script of PowerShell's where it has one.
+
+A step named NAME takes templates/windows/GENERATION/NAME.ps1.j2, which a batch file starts, or NAME.bat.j2; of its own
+generation, or of the nearest before it that has one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from vmgen_build.errors import Position, Problem, RecipeError
+from vmgen_build.plan.context import PlanContext
+from vmgen_build.plan.model import Probe, Step, StepFile
+from vmgen_build.plan.text.batch import argument, batch_word
+from vmgen_build.plan.text.batchscript import step_script
+from vmgen_build.plan.text.powershell import POWERSHELL, powershell_word
+from vmgen_build.plan.text.render import Renderer
+from vmgen_build.secret import Secret
+from vmgen_build.systems.model import System
+
+RESTART = 3010
+"""ERROR_SUCCESS_REBOOT_REQUIRED: what a step's script ends with where a restart is due."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """What a step of Windows does. name: of the step, and of its template unless `template` names another.
+    values: of the template. installs: whether its installers may ask for a restart; the others as in Step."""
+
+    name: str
+    title: str
+    values: Mapping[str, object]
+    template: str = ""
+    files: tuple[StepFile, ...] = ()
+    secrets: Mapping[str, Secret] = field(default_factory=dict)
+    probes: tuple[Probe, ...] = ()
+    network: bool = False
+    installs: bool = False
+    reboot: bool = False
+
+
+def step_of(ctx: PlanContext, work: Work) -> Step:
+    """Raises RecipeError as the Renderer, and for a script that no batch file can hold."""
+    name = work.template or work.name
+    files = work.files
+    if by_powershell(ctx, name):
+        script = f"{name}.ps1"
+        text = _powershell(ctx).render(_names(ctx.system, f"{name}.ps1.j2"), **work.values)
+        files = (StepFile.of(script, text.encode("utf-8-sig")), *files)
+        body = ctx.renderer.fragment("windows/powershell.bat.j2", script=script)
+    else:
+        body = ctx.renderer.fragment(_names(ctx.system, f"{name}.bat.j2"), **work.values)
+    return Step(
+        name=work.name,
+        title=work.title,
+        script=step_script(ctx.renderer, work.name, body),
+        dialect=ctx.family.dialect,
+        files=files,
+        secrets=work.secrets,
+        network=work.network,
+        installs=work.installs,
+        reboot=work.reboot,
+        success=(0, RESTART) if work.installs else (0,),
+        probes=work.probes,
+    )
+
+
+def by_powershell(ctx: PlanContext, name: str) -> bool:
+    """Whether a step of this name is a script of PowerShell's on the plan's system."""
+    nearest = next((one for one in _pairs(ctx.system, name) if ctx.renderer.has(one[0]) or ctx.renderer.has(one[1])), None)
+    return nearest is not None and ctx.renderer.has(nearest[0])
+
+
+def carried(ctx: PlanContext, template: str, text: str, where: Position, option: str) -> str:
+    """The text, which the step's script can carry. Raises RecipeError at the recipe's line where it cannot."""
+    word: Callable[[str], str] = powershell_word if by_powershell(ctx, template) else argument
+    try:
+        word(text)
+    except ValueError as error:
+        raise RecipeError([Problem(where, option, str(error), code="value")]) from error
+    return text
+
+
+def secret_text(ctx: PlanContext, template: str, secret: Secret, where: Position, option: str) -> Secret:
+    """What the file of a secret holds: the text itself for PowerShell, else the argument that `set /p` takes up.
+
+    Raises RecipeError at the recipe's line for what the script cannot carry; the message never shows it.
+    """
+    clear = secret.reveal()
+    if by_powershell(ctx, template):
+        return secret
+    try:
+        return Secret(argument(clear))
+    except ValueError as error:
+        text = (
+            f"{ctx.system.title} takes this password from a batch file, which carries printable ASCII without double"
+            " quotes, of up to 1000 characters; choose another one"
+        )
+        raise RecipeError([Problem(where, option, text, code="value")]) from error
+
+
+def refused(where: Position, option: str, text: str) -> RecipeError:
+    """An error at the recipe's line."""
+    return RecipeError([Problem(where, option, text, code="windows")])
+
+
+def file_word(name: str) -> str:
+    """The name of a step's file, which stands in a batch file. Raises ValueError."""
+    batch_word(name)
+    return name
+
+
+def _names(system: System, name: str) -> tuple[str, ...]:
+    """Of a template, its own generation's first."""
+    generations = system.family.generations
+    known = generations[: generations.index(system.generation) + 1]
+    return tuple(f"{system.family.templates}/{generation}/{name}" for generation in reversed(known))
+
+
+def _pairs(system: System, name: str) -> list[tuple[str, str]]:
+    """PowerShell's template and batch's, of each generation."""
+    return list(zip(_names(system, f"{name}.ps1.j2"), _names(system, f"{name}.bat.j2"), strict=True))
+
+
+def _powershell(ctx: PlanContext) -> Renderer:
+    return Renderer(ctx.renderer.override, POWERSHELL, step_folder=ctx.family.step_folder)

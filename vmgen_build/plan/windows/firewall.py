@@ -1,0 +1,54 @@
+"""The firewall of Windows: on, with a rule for each port that is open."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from vmgen_build.plan.batch import Work, carried, refused, step_of
+from vmgen_build.plan.context import LeftOut, PlanContext
+from vmgen_build.plan.firewall import Opening, openings
+from vmgen_build.plan.model import Step
+
+ORDER = 330
+
+MOST_PORTS = 200
+"""Of a range, where the firewall takes single ports alone: Windows XP and 2003."""
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """protocol: "TCP" or "UDP". ports: "22", "8000-8080"; each: the same one by one."""
+
+    name: str
+    protocol: str
+    ports: str
+    each: tuple[int, ...]
+
+
+def steps(ctx: PlanContext) -> Iterator[Step | LeftOut]:
+    network = ctx.recipe.network
+    if network.firewall_rules:
+        yield LeftOut("network", "firewall_rules", "they are words of iptables, which Windows has none of")
+    found = openings(ctx)
+    if not (network.open_ports or network.allowed_programs):
+        return
+    rules = [_rule(ctx, opening) for opening in found]
+    yield step_of(ctx, Work(name="firewall", title="firewall", values={"rules": rules}))
+
+
+def _rule(ctx: PlanContext, opening: Opening) -> _Rule:
+    network = ctx.recipe.network
+    where = next((p.at("description") for p in network.open_ports.values() if p.description == opening.comment), None)
+    name = opening.comment or f"{opening.proto} {opening.ports.replace(':', '-')}"
+    count = opening.last - opening.first + 1
+    if ctx.system.nt < (6, 0) and count > MOST_PORTS:
+        port = next(p for p in network.open_ports.values() if p.port == (opening.first, opening.last))
+        text = f"the firewall of {ctx.system.title} opens single ports; write ranges of up to {MOST_PORTS}"
+        raise refused(port.at("port"), f"[network.open_ports.{port.name}] port", text)
+    return _Rule(
+        name=carried(ctx, "firewall", name, where or network.where, opening.setting),
+        protocol=opening.proto.upper(),
+        ports=opening.ports.replace(":", "-"),
+        each=tuple(range(opening.first, opening.last + 1)) if ctx.system.nt < (6, 0) else (),
+    )

@@ -1,0 +1,74 @@
+"""The computer's name, time zone, language and keyboard. The name counts after a restart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+from vmgen_build.catalogue import windows as known
+from vmgen_build.plan.batch import Work, refused, step_of
+from vmgen_build.plan.context import PlanContext, host_name
+from vmgen_build.plan.model import Step
+
+ORDER = 300
+
+LONGEST_NAME = 15
+"""Characters of a NetBIOS name, which a computer's name is."""
+
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True)
+class _Region:
+    """As the templates take it: "" for what the recipe leaves open. tag "ro-RO"; lcid "0418"; input "0418:00020418"."""
+
+    tag: str
+    lcid: str
+    group: int
+    input: str
+
+
+def steps(ctx: PlanContext) -> Iterator[Step]:
+    config = ctx.recipe.config
+    zone = _known(ctx, "timezone", config.timezone, known.time_zone)
+    region = _region(ctx)
+    name = computer_name(ctx)
+    yield step_of(
+        ctx, Work(name="system", title="computer name, time, language", values={"name": name, "zone": zone or ""}, reboot=True)
+    )
+    if region is not None:
+        yield step_of(ctx, Work(name="region", title="language and keyboard", values={"region": region}))
+
+
+def computer_name(ctx: PlanContext) -> str:
+    """Raises RecipeError for one that Windows does not take."""
+    config = ctx.recipe.config
+    name = host_name(ctx.recipe)
+    if config.hostname is None:
+        name = name[:LONGEST_NAME].rstrip("-")
+    if len(name) > LONGEST_NAME or name.isdigit():
+        text = f"'{name}' is no name of a Windows computer; write up to {LONGEST_NAME} letters, digits and -, and a letter"
+        raise refused(config.at("hostname"), "[config] hostname", text)
+    return name
+
+
+def _region(ctx: PlanContext) -> _Region | None:
+    config, nt = ctx.recipe.config, ctx.system.nt
+    language = _known(ctx, "locale", config.locale, lambda name: known.language(name, nt))
+    layout = _known(ctx, "keyboard", config.keyboard, lambda name: known.keyboard(name, nt))
+    if language is None and layout is None:
+        return None
+    if language is None:
+        return _Region("", "", 0, layout or "")
+    return _Region(language.tag, language.lcid, language.group, layout or "")
+
+
+def _known(ctx: PlanContext, option: str, value: str | None, find: Callable[[str], Found]) -> Found | None:
+    """What Windows calls it. Raises RecipeError at the recipe's line."""
+    if not value:
+        return None
+    try:
+        return find(value)
+    except ValueError as error:
+        raise refused(ctx.recipe.config.at(option), f"[config] {option}", str(error)) from error

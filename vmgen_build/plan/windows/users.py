@@ -1,0 +1,97 @@
+"""Groups, users and their passwords, the Administrator's too. What only Unix knows of a user is left out of the plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from vmgen_build.plan.batch import Work, carried, refused, secret_text, step_of
+from vmgen_build.plan.context import LeftOut, PlanContext
+from vmgen_build.plan.model import Step
+from vmgen_build.recipe.sections.users import User
+from vmgen_build.secret import Secret
+
+ORDER = 310
+
+LONGEST_LOGIN = 20
+"""Characters of a user's name (net user)."""
+
+ADMINISTRATOR = "Administrator"
+
+
+@dataclass(frozen=True)
+class _Account:
+    """As the templates take it. secret: name of the file with the password, "" for none: nobody can log in then.
+    profile: "" for Windows' own choice."""
+
+    login: str
+    secret: str
+    full_name: str
+    profile: str
+    groups: tuple[str, ...]
+
+
+def steps(ctx: PlanContext) -> Iterator[Step | LeftOut]:
+    users, config = ctx.recipe.users, ctx.recipe.config
+    if config.root_passwd_hash is not None:
+        raise refused(config.at("root_passwd_hash"), "[config] root_passwd_hash", _NO_HASH.format("root_passwd"))
+    groups = [g.login for g in users.groups.values() if g.login not in ctx.family.groups]
+    accounts = [_account(ctx, user) for user in users.users.values()]
+    yield from (left for user in users.users.values() for left in _left_out(user))
+    secrets = dict(_secrets(ctx))
+    if not (groups or accounts or secrets):
+        return
+    values = {"groups": groups, "users": accounts, "administrator": ADMINISTRATOR if ADMINISTRATOR in secrets else ""}
+    yield step_of(ctx, Work(name="users", title="users and groups", values=values, secrets=secrets))
+
+
+_NO_HASH = "Windows takes no crypt(5) hash; write {} with the password, as env:NAME or file:PATH"
+
+
+def _secrets(ctx: PlanContext) -> Iterator[tuple[str, Secret]]:
+    """Name of the file -> its text."""
+    config = ctx.recipe.config
+    if config.root_passwd is not None:
+        place = config.at("root_passwd")
+        yield ADMINISTRATOR, secret_text(ctx, "users", config.root_passwd, place, "[config] root_passwd")
+    for user in ctx.recipe.users.users.values():
+        if user.passwd is not None:
+            option = f"[users] {user.login}: passwd"
+            yield user.login, secret_text(ctx, "users", user.passwd, user.at("passwd"), option)
+
+
+def _account(ctx: PlanContext, user: User) -> _Account:
+    option = f"[users] {user.login}"
+    if user.passwd_hash is not None:
+        raise refused(user.at("passwd_hash"), f"{option}: passwd_hash", _NO_HASH.format("passwd"))
+    if len(user.login) > LONGEST_LOGIN or user.login.endswith("$"):
+        text = f"'{user.login}' is no user of Windows; write up to {LONGEST_LOGIN} letters, digits, - and _"
+        raise refused(user.at("login"), f"{option}: name", text)
+    name = carried(ctx, "users", user.full_name or "", user.at("full_name"), f"{option}: full_name")
+    profile = windows_path(user.home_dir or "")
+    profile = carried(ctx, "users", profile, user.at("home_dir"), f"{option}: home_dir")
+    return _Account(
+        login=user.login,
+        secret=user.login if user.passwd is not None else "",
+        full_name=name,
+        profile=profile,
+        groups=tuple(dict.fromkeys(filter(None, (user.group, *user.groups, _admins(ctx, user))))),
+    )
+
+
+def _admins(ctx: PlanContext, user: User) -> str:
+    return ctx.family.admin_group if user.sudo != "no" else ""
+
+
+def _left_out(user: User) -> Iterator[LeftOut]:
+    """What the recipe names of it and Windows has no such thing for."""
+    for option in ("uid", "shell", "ssh_keys"):
+        if option in user.places:
+            yield LeftOut("users", f"{user.login}: {option}", "users of Windows have no such thing here")
+
+
+def windows_path(path: str) -> str:
+    r"""A path of Windows: "/home/ana" is C:\home\ana."""
+    if not path:
+        return ""
+    return ("C:" if path.startswith("/") else "") + path.replace("/", "\\")
