@@ -81,6 +81,8 @@ class _Choice:
 
     def made(self) -> Chosen:
         source = self.recipe.hardware.base
+        if self.recipe.hardware.os.needs is not None and not self.whole:
+            return Chosen(replace(self.facts, source="" if source is None else str(source)))
         os_template = os_template_choice(self.recipe, self.options)
         if source is not None and source.kind == "file":
             return self._with(self._here(Path(source.name)), Path(source.name).name)

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from vmgen_build.errors import Position, Problem, RecipeError
 from vmgen_build.plan.context import PlanContext
 from vmgen_build.plan.model import Probe, Step, StepFile
-from vmgen_build.plan.text.batch import argument, batch_word
+from vmgen_build.plan.text.batch import argument
 from vmgen_build.plan.text.batchscript import step_script
-from vmgen_build.plan.text.powershell import POWERSHELL, powershell_word
+from vmgen_build.plan.text.powershell import POWERSHELL, as_file, file_command, powershell_script, powershell_word
 from vmgen_build.plan.text.render import Renderer
 from vmgen_build.secret import Secret
 from vmgen_build.systems.model import System
@@ -46,11 +46,12 @@ def step_of(ctx: PlanContext, work: Work) -> Step:
     files = work.files
     if by_powershell(ctx, name):
         script = f"{name}.ps1"
-        text = _powershell(ctx).render(_names(ctx.system, f"{name}.ps1.j2"), **work.values)
-        files = (StepFile.of(script, text.encode("utf-8-sig")), *files)
-        body = ctx.renderer.fragment("windows/powershell.bat.j2", script=script)
+        renderer = Renderer(ctx.renderer.override, POWERSHELL, step_folder=ctx.family.step_folder)
+        text = renderer.render(template_names(ctx.system, f"{name}.ps1.j2"), **work.values)
+        files = (StepFile.of(script, as_file(powershell_script(renderer, text))), *files)
+        body: str = file_command(script)
     else:
-        body = ctx.renderer.fragment(_names(ctx.system, f"{name}.bat.j2"), **work.values)
+        body = ctx.renderer.fragment(template_names(ctx.system, f"{name}.bat.j2"), **work.values)
     return Step(
         name=work.name,
         title=work.title,
@@ -68,8 +69,8 @@ def step_of(ctx: PlanContext, work: Work) -> Step:
 
 def by_powershell(ctx: PlanContext, name: str) -> bool:
     """Whether a step of this name is a script of PowerShell's on the plan's system."""
-    nearest = next((one for one in _pairs(ctx.system, name) if ctx.renderer.has(one[0]) or ctx.renderer.has(one[1])), None)
-    return nearest is not None and ctx.renderer.has(nearest[0])
+    has = ctx.renderer.has
+    return next((has(own) for own, batch in _pairs(ctx.system, name) if has(own) or has(batch)), False)
 
 
 def carried(ctx: PlanContext, template: str, text: str, where: Position, option: str) -> str:
@@ -105,13 +106,7 @@ def refused(where: Position, option: str, text: str) -> RecipeError:
     return RecipeError([Problem(where, option, text, code="windows")])
 
 
-def file_word(name: str) -> str:
-    """The name of a step's file, which stands in a batch file. Raises ValueError."""
-    batch_word(name)
-    return name
-
-
-def _names(system: System, name: str) -> tuple[str, ...]:
+def template_names(system: System, name: str) -> tuple[str, ...]:
     """Of a template, its own generation's first."""
     generations = system.family.generations
     known = generations[: generations.index(system.generation) + 1]
@@ -120,8 +115,4 @@ def _names(system: System, name: str) -> tuple[str, ...]:
 
 def _pairs(system: System, name: str) -> list[tuple[str, str]]:
     """PowerShell's template and batch's, of each generation."""
-    return list(zip(_names(system, f"{name}.ps1.j2"), _names(system, f"{name}.bat.j2"), strict=True))
-
-
-def _powershell(ctx: PlanContext) -> Renderer:
-    return Renderer(ctx.renderer.override, POWERSHELL, step_folder=ctx.family.step_folder)
+    return list(zip(template_names(system, f"{name}.ps1.j2"), template_names(system, f"{name}.bat.j2"), strict=True))

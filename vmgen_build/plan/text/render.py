@@ -76,7 +76,7 @@ class Renderer:
         from jinja2 import TemplateNotFound
 
         try:
-            self._environment.get_template(template)
+            self._loader().get_source(self._environment, template)
         except TemplateNotFound:
             return False
         return True

@@ -11,8 +11,13 @@ from vmgen_build.plan.context import LeftOut, PlanContext
 from vmgen_build.plan.machine import machine_of
 from vmgen_build.plan.model import Step
 from vmgen_build.plan.network import Link, Network, network_of, outer_link
+from vmgen_build.recipe.sections.network import IPInterface
 
 ORDER = 320
+
+FEATURES = {(6, 1): "NPAS-RRAS-Services", (6, 2): "Routing", (6, 3): "Routing"}
+"""Version of a server -> the role service of routing, as its PowerShell calls it. 2008 has a program for roles, and
+2003 has the service itself."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +25,6 @@ class _Address:
     ip: str
     mask: str
     prefix: int
-    version: int
 
 
 @dataclass(frozen=True)
@@ -58,12 +62,13 @@ def _translation(ctx: PlanContext, network: Network, macs: dict[str, str]) -> St
     outer = outer_link(ctx.recipe)
     inner = [link for link in network.links if link.name != outer.name]
     networks = [str(a.network) for link in inner for a in link.addresses if a.version == 4]
+    if ctx.system.nt >= (10, 0) and not networks:
+        return LeftOut("network", "nat", "no interface beside the one that leads outside has a fixed IPv4 address")
     values = {
         "outer": macs[outer.name].upper(),
         "inner": [macs[link.name].upper() for link in inner],
         "networks": networks,
-        "role": ctx.system.nt >= (6, 0),
-        "server": ctx.system.server,
+        "feature": FEATURES.get(ctx.system.nt, ""),
     }
     return step_of(ctx, Work(name="nat", title="address translation", values=values, installs=True))
 
@@ -84,11 +89,9 @@ def _card(ctx: PlanContext, network: Network, link: Link, mac: str) -> _Card:
     )
 
 
-def _address(address: object) -> _Address:
-    interface = address
-    assert hasattr(interface, "ip") and hasattr(interface, "network")
-    mask = str(interface.netmask) if isinstance(interface, IPv4Interface) else ""
-    return _Address(str(interface.ip), mask, interface.network.prefixlen, interface.version)
+def _address(address: IPInterface) -> _Address:
+    mask = str(address.netmask) if isinstance(address, IPv4Interface) else ""
+    return _Address(str(address.ip), mask, address.network.prefixlen)
 
 
 def _gateways(ctx: PlanContext, network: Network, link: Link) -> list[str]:

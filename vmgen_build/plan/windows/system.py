@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from vmgen_build.catalogue import windows as known
-from vmgen_build.plan.batch import Work, refused, step_of
+from vmgen_build.plan.batch import Work, by_powershell, refused, step_of, template_names
 from vmgen_build.plan.context import PlanContext, host_name
-from vmgen_build.plan.model import Step
+from vmgen_build.plan.model import Step, StepFile
+from vmgen_build.plan.text.inf import INF
+from vmgen_build.plan.text.render import Renderer
+from vmgen_build.plan.text.xml import XML
 
 ORDER = 300
 
@@ -35,10 +38,26 @@ def steps(ctx: PlanContext) -> Iterator[Step]:
     region = _region(ctx)
     name = computer_name(ctx)
     yield step_of(
-        ctx, Work(name="system", title="computer name, time, language", values={"name": name, "zone": zone or ""}, reboot=True)
+        ctx,
+        Work(
+            name="system", title="computer name and time zone", values={"name": name, "zone": zone or ""}, reboot=True
+        ),
     )
     if region is not None:
-        yield step_of(ctx, Work(name="region", title="language and keyboard", values={"region": region}))
+        yield step_of(
+            ctx,
+            Work(name="region", title="language and keyboard", values={"region": region}, files=_files(ctx, region)),
+        )
+
+
+def _files(ctx: PlanContext, region: _Region) -> tuple[StepFile, ...]:
+    """The settings as the Control Panel reads them, where a step of batch has it read a file."""
+    if by_powershell(ctx, "region"):
+        return ()
+    old = ctx.system.nt < (6, 0)
+    name, dialect = ("region.txt", INF) if old else ("region.xml", XML)
+    text = Renderer(ctx.renderer.override, dialect).render(template_names(ctx.system, f"{name}.j2"), region=region)
+    return (StepFile.of(name, text),)
 
 
 def computer_name(ctx: PlanContext) -> str:
@@ -48,7 +67,9 @@ def computer_name(ctx: PlanContext) -> str:
     if config.hostname is None:
         name = name[:LONGEST_NAME].rstrip("-")
     if len(name) > LONGEST_NAME or name.isdigit():
-        text = f"'{name}' is no name of a Windows computer; write up to {LONGEST_NAME} letters, digits and -, and a letter"
+        text = (
+            f"'{name}' is no name of a Windows computer; write up to {LONGEST_NAME} letters, digits and -, and a letter"
+        )
         raise refused(config.at("hostname"), "[config] hostname", text)
     return name
 

@@ -1,4 +1,4 @@
-"""Groups, users and their passwords, the Administrator's too. What only Unix knows of a user is left out of the plan."""
+"""Groups, users and their passwords, the Administrator's too. What Unix alone knows is left out."""
 
 from __future__ import annotations
 
