@@ -5,7 +5,7 @@
                 A program without packages of its own stands for the first choice that the system has.
     section     the recipe's section that it belongs into; in a file that is no category's own, devel by default
     packages    the system's packages; "-" where it has none. dnf groups are written @id, zypper patterns pattern:id;
-                on Windows they are Chocolatey's ids.
+                on Windows they are Chocolatey's ids, or feature:NAME or capability:NAME of dism.
     units       systemd units that run it; "-" where it runs none
     ports       number/tcp or number/udp
     commands    executables on PATH that prove that it is installed; "-" where it brings none
@@ -214,8 +214,9 @@ def _section(value: str) -> str:
 _NAMES = _words(PROGRAM_NAME.pattern, "no program's name; write letters, digits, + . _ and -")
 
 _PACKAGES = _words(
-    r"(@\^?|pattern:)?[A-Za-z0-9][A-Za-z0-9+._-]*(:[a-z0-9]+)?",
-    "no package's name; write letters, digits, + . _ and -, @ before a group, pattern: before a pattern",
+    r"(@\^?|pattern:)?[A-Za-z0-9][A-Za-z0-9+._-]*(:[a-z0-9]+)?|(feature|capability):[A-Za-z0-9][A-Za-z0-9._~-]*",
+    "no package's name; write letters, digits, + . _ and -, @ before a group, pattern: before a pattern, and feature: or"
+    " capability: before one of Windows",
     optional=True,
 )
 

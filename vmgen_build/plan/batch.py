@@ -24,7 +24,7 @@ RESTART = 3010
 
 
 @dataclass(frozen=True, kw_only=True)
-class Work:
+class WindowsWork:
     """What a step of Windows does. name: of the step, and of its template unless `template` names another.
     values: of the template. installs: whether its installers may ask for a restart; the others as in Step."""
 
@@ -40,7 +40,7 @@ class Work:
     reboot: bool = False
 
 
-def step_of(ctx: PlanContext, work: Work) -> Step:
+def step_of(ctx: PlanContext, work: WindowsWork) -> Step:
     """Raises RecipeError as the Renderer, and for a script that no batch file can hold."""
     name = work.template or work.name
     files = work.files

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from vmgen_build.plan.batch import Work, carried, refused, step_of
+from vmgen_build.plan.batch import WindowsWork, carried, refused, step_of
 from vmgen_build.plan.context import PlanContext
 from vmgen_build.plan.machine import Drive, Volume, machine_of
 from vmgen_build.plan.model import Step, StepFile
@@ -23,7 +23,7 @@ FORMATS = {"ntfs": "ntfs", "vfat": "fat32"}
 
 
 @dataclass(frozen=True)
-class _Part:
+class _NewPartition:
     """A partition to be made. kind: diskpart's word. size: MiB, 0 for what is left. letter: "" for an extended one."""
 
     disk: int
@@ -42,10 +42,10 @@ def steps(ctx: PlanContext) -> Iterator[Step]:
     lines = list(_script(parts, fresh={part.disk for part in parts} - {0}, formats=not old))
     values = {"volumes": [part for part in parts if part.letter]}
     files = (StepFile.of("drives.txt", "".join(f"{line}\r\n" for line in lines)),)
-    yield step_of(ctx, Work(name="drives", title="partitions and drive letters", values=values, files=files))
+    yield step_of(ctx, WindowsWork(name="drives", title="partitions and drive letters", values=values, files=files))
 
 
-def _parts(ctx: PlanContext) -> list[_Part]:
+def _parts(ctx: PlanContext) -> list[_NewPartition]:
     machine = machine_of(ctx.recipe)
     taken = {_letter(volume) for _, volume in machine.volumes()}
     free = iter(letter for letter in LETTERS if letter not in taken)
@@ -68,7 +68,7 @@ def _letter(volume: Volume) -> str:
     return volume.mount[0].upper() if volume.mount and is_windows_path(volume.mount) else ""
 
 
-def _part(ctx: PlanContext, number: int, drive: Drive, volume: Volume, letter: str) -> _Part:
+def _part(ctx: PlanContext, number: int, drive: Drive, volume: Volume, letter: str) -> _NewPartition:
     partition = ctx.recipe.hardware.hdds[drive.name].partitions[volume.option]
     option = f"[hardware] {drive.name}: {volume.option}"
     if volume.kind != "extended" and volume.fs not in FORMATS:
@@ -79,10 +79,10 @@ def _part(ctx: PlanContext, number: int, drive: Drive, volume: Volume, letter: s
         raise refused(partition.at("mount"), f"{option}: mount", text)
     label = carried(ctx, "drives", volume.label or "", partition.at("label"), f"{option}: label")
     size = -(-volume.size // MIB) if volume.size else 0
-    return _Part(number, volume.kind, size, letter, FORMATS.get(volume.fs or "", ""), label)
+    return _NewPartition(number, volume.kind, size, letter, FORMATS.get(volume.fs or "", ""), label)
 
 
-def _script(parts: list[_Part], fresh: set[int], formats: bool) -> Iterator[str]:
+def _script(parts: list[_NewPartition], fresh: set[int], formats: bool) -> Iterator[str]:
     """Lines of diskpart. fresh: disks that hold nothing yet. formats: whether diskpart formats (since Vista)."""
     for disk in dict.fromkeys(part.disk for part in parts):
         yield f"select disk {disk}"

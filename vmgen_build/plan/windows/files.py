@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from vmgen_build.host.files import sha256_of
-from vmgen_build.plan.batch import Work, carried, refused, step_of
+from vmgen_build.plan.batch import WindowsWork, carried, refused, step_of
 from vmgen_build.plan.context import PlanContext
 from vmgen_build.plan.hostfiles import reading
 from vmgen_build.plan.model import Step, StepFile
@@ -18,7 +18,7 @@ ORDER = 340
 
 
 @dataclass(frozen=True)
-class _Copy:
+class _WindowsCopy:
     """name: among the step's files. dest, folder: in the guest."""
 
     name: str
@@ -32,10 +32,10 @@ def steps(ctx: PlanContext) -> Iterator[Step]:
         return
     copies = [_copy(ctx, file) for file in wanted]
     files = tuple(_file(file) for file in wanted)
-    yield step_of(ctx, Work(name="files", title="files", values={"copies": copies}, files=files))
+    yield step_of(ctx, WindowsWork(name="files", title="files", values={"copies": copies}, files=files))
 
 
-def _copy(ctx: PlanContext, file: CopiedFile) -> _Copy:
+def _copy(ctx: PlanContext, file: CopiedFile) -> _WindowsCopy:
     option = f"[config.files.{file.name}] dest"
     if not is_windows_path(file.dest):
         text = f"'{file.dest}' is no path of Windows; write one such as C:\\lab\\{file.source.name}"
@@ -43,7 +43,7 @@ def _copy(ctx: PlanContext, file: CopiedFile) -> _Copy:
     dest = file.dest.replace("/", "\\")
     dest = dest + file.source.name if dest.endswith("\\") else dest
     dest = carried(ctx, "files", dest, file.at("dest"), option)
-    return _Copy(file.name, dest, dest.rpartition("\\")[0] + "\\")
+    return _WindowsCopy(file.name, dest, dest.rpartition("\\")[0] + "\\")
 
 
 def _file(file: CopiedFile) -> StepFile:

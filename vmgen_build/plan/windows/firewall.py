@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from vmgen_build.plan.batch import Work, carried, refused, step_of
+from vmgen_build.plan.batch import WindowsWork, carried, refused, step_of
 from vmgen_build.plan.context import LeftOut, PlanContext
 from vmgen_build.plan.firewall import Opening, openings
 from vmgen_build.plan.model import Step
@@ -34,7 +34,7 @@ def steps(ctx: PlanContext) -> Iterator[Step | LeftOut]:
     if not (network.open_ports or network.allowed_programs):
         return
     rules = [_rule(ctx, opening) for opening in found]
-    yield step_of(ctx, Work(name="firewall", title="firewall", values={"rules": rules}))
+    yield step_of(ctx, WindowsWork(name="firewall", title="firewall", values={"rules": rules}))
 
 
 def _rule(ctx: PlanContext, opening: Opening) -> _Rule:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Interface
 
-from vmgen_build.plan.batch import Work, refused, step_of
+from vmgen_build.plan.batch import WindowsWork, refused, step_of
 from vmgen_build.plan.context import LeftOut, PlanContext
 from vmgen_build.plan.machine import machine_of
 from vmgen_build.plan.model import Step
@@ -49,7 +49,7 @@ def steps(ctx: PlanContext) -> Iterator[Step | LeftOut]:
     macs = {nic.name: nic.hw_addr for nic in machine_of(ctx.recipe).nics}
     cards = [_card(ctx, network, link, macs[link.name]) for link in network.links]
     values = {"cards": cards, "forwards": network.forwards}
-    yield step_of(ctx, Work(name="network", title="network", values=values))
+    yield step_of(ctx, WindowsWork(name="network", title="network", values=values))
     if ctx.recipe.network.nat:
         yield _translation(ctx, network, macs)
 
@@ -70,7 +70,7 @@ def _translation(ctx: PlanContext, network: Network, macs: dict[str, str]) -> St
         "networks": networks,
         "feature": FEATURES.get(ctx.system.nt, ""),
     }
-    return step_of(ctx, Work(name="nat", title="address translation", values=values, installs=True))
+    return step_of(ctx, WindowsWork(name="nat", title="address translation", values=values, installs=True))
 
 
 def _card(ctx: PlanContext, network: Network, link: Link, mac: str) -> _Card:

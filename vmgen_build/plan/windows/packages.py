@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vmgen_build.host.files import sha256_of
-from vmgen_build.plan.batch import Work, refused, step_of
+from vmgen_build.plan.batch import WindowsWork, refused, step_of
 from vmgen_build.plan.context import LeftOut, PlanContext
 from vmgen_build.plan.hostfiles import reading
 from vmgen_build.plan.model import Step, StepFile
@@ -107,7 +107,7 @@ def _install(
         "capabilities": [word.partition(":")[2] for word in every if word.startswith("capability:")],
         "packages": packages,
     }
-    work = Work(
+    work = WindowsWork(
         name=name,
         title=title,
         template="packages",
@@ -149,7 +149,7 @@ def _file(ctx: PlanContext, path: str) -> StepFile:
 
 
 def _chocolatey_step(ctx: PlanContext, path: str) -> Step:
-    work = Work(
+    work = WindowsWork(
         name="chocolatey",
         title="Chocolatey",
         values={"file": Path(path).name},

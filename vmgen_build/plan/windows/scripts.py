@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from vmgen_build.host.regular import read_regular
 from vmgen_build.limits import SCRIPT_FILE
-from vmgen_build.plan.batch import Work, refused, step_of
+from vmgen_build.plan.batch import WindowsWork, refused, step_of
 from vmgen_build.plan.context import PlanContext
 from vmgen_build.plan.hostfiles import reading
 from vmgen_build.plan.model import Step, StepFile
@@ -23,7 +23,7 @@ def steps(ctx: PlanContext) -> Iterator[Step]:
     for script in ctx.recipe.config.scripts.values():
         end, text = _read(ctx, script)
         private = script.file is not None and not script.file.stat().st_mode & stat.S_IROTH
-        work = Work(
+        work = WindowsWork(
             name=f"script-{script.name}",
             title=f"script {script.name}",
             template="script",

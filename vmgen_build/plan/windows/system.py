@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from vmgen_build.catalogue import windows as known
-from vmgen_build.plan.batch import Work, by_powershell, refused, step_of, template_names
+from vmgen_build.plan.batch import WindowsWork, by_powershell, refused, step_of, template_names
 from vmgen_build.plan.context import PlanContext, host_name
 from vmgen_build.plan.model import Step, StepFile
 from vmgen_build.plan.text.inf import INF
@@ -39,14 +39,14 @@ def steps(ctx: PlanContext) -> Iterator[Step]:
     name = computer_name(ctx)
     yield step_of(
         ctx,
-        Work(
+        WindowsWork(
             name="system", title="computer name and time zone", values={"name": name, "zone": zone or ""}, reboot=True
         ),
     )
     if region is not None:
         yield step_of(
             ctx,
-            Work(name="region", title="language and keyboard", values={"region": region}, files=_files(ctx, region)),
+            WindowsWork(name="region", title="language and keyboard", values={"region": region}, files=_files(ctx, region)),
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from vmgen_build.plan.batch import Work, carried, refused, secret_text, step_of
+from vmgen_build.plan.batch import WindowsWork, carried, refused, secret_text, step_of
 from vmgen_build.plan.context import LeftOut, PlanContext
 from vmgen_build.plan.model import Step
 from vmgen_build.recipe.sections.users import User
@@ -20,7 +20,7 @@ ADMINISTRATOR = "Administrator"
 
 
 @dataclass(frozen=True)
-class _Account:
+class _WindowsUser:
     """As the templates take it. secret: name of the file with the password, "" for none: nobody can log in then.
     profile: "" for Windows' own choice."""
 
@@ -42,7 +42,7 @@ def steps(ctx: PlanContext) -> Iterator[Step | LeftOut]:
     if not (groups or accounts or secrets):
         return
     values = {"groups": groups, "users": accounts, "administrator": ADMINISTRATOR if ADMINISTRATOR in secrets else ""}
-    yield step_of(ctx, Work(name="users", title="users and groups", values=values, secrets=secrets))
+    yield step_of(ctx, WindowsWork(name="users", title="users and groups", values=values, secrets=secrets))
 
 
 _NO_HASH = "Windows takes no crypt(5) hash; write {} with the password, as env:NAME or file:PATH"
@@ -60,7 +60,7 @@ def _secrets(ctx: PlanContext) -> Iterator[tuple[str, Secret]]:
             yield user.login, secret_text(ctx, "users", user.passwd, user.at("passwd"), option)
 
 
-def _account(ctx: PlanContext, user: User) -> _Account:
+def _account(ctx: PlanContext, user: User) -> _WindowsUser:
     option = f"[users] {user.login}"
     if user.passwd_hash is not None:
         raise refused(user.at("passwd_hash"), f"{option}: passwd_hash", _NO_HASH.format("passwd"))
@@ -70,7 +70,7 @@ def _account(ctx: PlanContext, user: User) -> _Account:
     name = carried(ctx, "users", user.full_name or "", user.at("full_name"), f"{option}: full_name")
     profile = windows_path(user.home_dir or "")
     profile = carried(ctx, "users", profile, user.at("home_dir"), f"{option}: home_dir")
-    return _Account(
+    return _WindowsUser(
         login=user.login,
         secret=user.login if user.passwd is not None else "",
         full_name=name,
