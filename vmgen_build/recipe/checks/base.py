@@ -34,7 +34,7 @@ def check(draft: Draft, problems: Problems) -> None:
                 text = "checks a file, and the base is a machine of a server; take this line out"
                 problems.error(hardware.at(option), f"[hardware] {option}", text, "base")
     _check_clone(hardware, problems)
-    if hardware.base is not None and hardware.base.kind == "file" and "base_key" in hardware.places:
+    if hardware.base is not None and hardware.base.kind in ("file", "iso") and "base_key" in hardware.places:
         text = "checks what is downloaded, and the base is a file of this host; write base_sha256, or take this out"
         problems.error(hardware.at("base_key"), "[hardware] base_key", text, "base")
 

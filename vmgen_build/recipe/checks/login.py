@@ -35,6 +35,12 @@ def _wrong(hardware: Hardware) -> Iterator[tuple[str, str]]:
             text = "needs a user to log in as; write login = NAME, and login_password or login_key"
             yield "base", f"{hardware.base} {text}"
             return
+    if hardware.is_installed and {"login", "login_password", "login_key"} & set(given):
+        text = (
+            "is of a machine that is there already, and Setup makes this one; take it out: root_passwd lets builds in"
+        )
+        yield next(option for option in given if option != "communicator"), text
+        return
     if given and hardware.base is None:
         yield given[0], "is of a base that is a whole machine, and none is named; write base = IMAGE, or take this out"
         return
@@ -49,7 +55,7 @@ def _wrong(hardware: Hardware) -> Iterator[tuple[str, str]]:
 
 
 def _of_the_communicator(hardware: Hardware, given: list[str]) -> Iterator[tuple[str, str]]:
-    if not given or hardware.communicator == "agent":
+    if not given or hardware.communicator == "agent" or hardware.is_installed:
         return
     if hardware.login is None:
         yield given[0], "needs a user to log in as; write login = NAME, and login_password or login_key"

@@ -95,6 +95,25 @@ class Config(Section):
     keyboard: str | None = option(
         t.keyboard, default=None, doc="Keyboard layout, with a variant after a colon.", example="us"
     )
+    product_key: Secret | None = option(
+        t.product_key,
+        default=None,
+        doc="Product key of Windows, or env:NAME or file:PATH. It is put in, and never activated.",
+        example="env:WINDOWS_KEY",
+    )
+    updates: str = option(
+        t.choice("on", "off", "now"),
+        default="on",
+        doc="Updates of Windows: on (it gets them by itself), off, or now (the build puts them in, and they stay on).",
+    )
+    remote_desktop: bool = option(
+        t.boolean, default=False, doc="Whether Windows takes remote desktop connections, and its firewall lets them in."
+    )
+    generalise: bool = option(
+        t.boolean,
+        default=True,
+        doc="Whether sysprep takes what makes a Windows this very one out of it at the end, as its identifiers.",
+    )
     packages: tuple[str, ...] = option(
         t.packages,
         default=(),

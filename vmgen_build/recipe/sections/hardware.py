@@ -100,8 +100,8 @@ class Hardware(Section):
         t.base,
         default=None,
         doc="What the machine starts from: a file or folder, an address, images:ALIAS of an image server,"
-        " template:NAME of OpenVZ, or vm:NAME or vm:NAME@SNAPSHOT of a vSphere server; by default made of packages,"
-        " else looked for there.",
+        " template:NAME of OpenVZ, vm:NAME or vm:NAME@SNAPSHOT of a vSphere server, or iso:FILE, a medium that Windows"
+        " is installed from; by default made of packages, else looked for there.",
         example="images:debian/12",
     )
     base_sha256: str | None = option(
@@ -135,6 +135,24 @@ class Hardware(Section):
         doc="How a base that is a whole machine is spoken to: ssh (the default of --host qemu:), agent (QEMU's guest"
         " agent in it) or tools (VMware's; the default of --host vsphere: with a password).",
     )
+    edition: str | None = option(
+        t.text,
+        default=None,
+        doc="Which image of a medium of Windows is installed: its number or its name; needed where it holds several.",
+        example="Windows 10 Pro",
+    )
+    drivers: Path | None = option(
+        t.iso_file,
+        default=None,
+        doc="ISO image of drivers that Setup of Windows needs to see its disk, or the network.",
+        example="virtio-win.iso",
+    )
+    tools: Path | None = option(
+        t.host_file,
+        default=None,
+        doc="The hypervisor's tools for Windows, as an ISO image or an installer; they are put in at the first start.",
+        example="windows.iso",
+    )
     num_cpu: int | None = option(t.integer(1, 768), default=None, doc="Number of CPUs.", example="2")
     ram: int | None = option(t.size, default=None, doc="Memory; a bare number is MB.", example="1024")
     firmware: str = option(
@@ -152,9 +170,14 @@ class Hardware(Section):
     @property
     def is_started(self) -> bool:
         """Whether the base is a whole machine that is started as it is, where the plan runs in such ones."""
-        if self.base is None:
+        if self.base is None or self.is_installed:
             return False
         return self.base.kind == "vm" or self.login is not None or self.communicator is not None
+
+    @property
+    def is_installed(self) -> bool:
+        """Whether the base is a medium that Setup of Windows makes the machine from."""
+        return self.base is not None and self.base.kind == "iso"
 
     @property
     def clones_linked(self) -> bool:

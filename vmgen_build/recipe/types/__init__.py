@@ -17,6 +17,7 @@ from vmgen_build.recipe.types.basic import (
     text_lines,
     words,
 )
+from vmgen_build.recipe.types.media import iso_file, product_key
 from vmgen_build.recipe.types.network import (
     addresses,
     interface_name,
@@ -69,6 +70,7 @@ __all__ = [
     "ip_address",
     "ip_addresses",
     "iptables_rule",
+    "iso_file",
     "keyboard",
     "locale",
     "login_key",
@@ -82,6 +84,7 @@ __all__ = [
     "packages",
     "paths",
     "port_range",
+    "product_key",
     "program_name",
     "repo_line",
     "secret",

@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 from vmgen_build.recipe.ini import Value
 from vmgen_build.recipe.problems import shown
 from vmgen_build.recipe.types.base import Context, Type, of_text, without_control
+from vmgen_build.recipe.types.media import open_iso
 from vmgen_build.recipe.types.sources import open_host_file, url
 from vmgen_build.text import without_passwords
 
@@ -25,14 +26,14 @@ _ELSEWHERE = {
 }
 """Schemes that people know of other tools -> what to write here."""
 
-_FORMS = "a file or folder, http://…, https://…, images:ALIAS, template:NAME or vm:NAME"
+_FORMS = "a file or folder, http://…, https://…, images:ALIAS, template:NAME, vm:NAME or iso:FILE"
 
 
 @dataclass(frozen=True, slots=True)
 class BaseSource:
     """kind: "file" (of this host, or a folder), "url", "images" (an alias of an image server), "template" (an OS
-    template of OpenVZ) or "vm" (a machine of a vSphere server). name: the path, address, alias or name; an address may
-    hold a password."""
+    template of OpenVZ), "vm" (a machine of a vSphere server) or "iso" (a medium that Windows is installed from, as a
+    file of this host). name: the path, address, alias or name; an address may hold a password."""
 
     kind: str
     name: str = field(repr=False)
@@ -65,6 +66,8 @@ def _base(value: Value, ctx: Context) -> BaseSource:
         return BaseSource("template", _named(_TEMPLATE, text, "an OS template, such as template:debian-12-x86_64"))
     if scheme == "vm":
         return machine_source(text)
+    if scheme == "iso":
+        return BaseSource("iso", str(open_iso(value, text.partition(":")[2].strip(), ctx).absolute()))
     if scheme:
         raise ValueError(f"{shown(without_passwords(text))} is no base; {_ELSEWHERE.get(scheme, f'write {_FORMS}')}")
     return _on_this_host(value, text, ctx)
