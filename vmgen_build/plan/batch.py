@@ -38,6 +38,7 @@ class WindowsWork:
     network: bool = False
     installs: bool = False
     reboot: bool = False
+    timeout: float | None = None
 
 
 def step_of(ctx: PlanContext, work: WindowsWork) -> Step:
@@ -62,6 +63,7 @@ def step_of(ctx: PlanContext, work: WindowsWork) -> Step:
         network=work.network,
         installs=work.installs,
         reboot=work.reboot,
+        timeout=work.timeout,
         success=(0, RESTART) if work.installs else (0,),
         probes=work.probes,
     )

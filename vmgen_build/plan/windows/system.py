@@ -8,16 +8,14 @@ from typing import TypeVar
 
 from vmgen_build.catalogue import windows as known
 from vmgen_build.plan.batch import WindowsWork, by_powershell, refused, step_of, template_names
-from vmgen_build.plan.context import PlanContext, host_name
+from vmgen_build.plan.computername import computer_name
+from vmgen_build.plan.context import PlanContext
 from vmgen_build.plan.model import Step, StepFile
 from vmgen_build.plan.text.inf import INF
 from vmgen_build.plan.text.render import Renderer
 from vmgen_build.plan.text.xml import XML
 
 ORDER = 300
-
-LONGEST_NAME = 15
-"""Characters of a NetBIOS name, which a computer's name is."""
 
 Found = TypeVar("Found")
 
@@ -36,7 +34,7 @@ def steps(ctx: PlanContext) -> Iterator[Step]:
     config = ctx.recipe.config
     zone = _known(ctx, "timezone", config.timezone, known.time_zone)
     region = _region(ctx)
-    name = computer_name(ctx)
+    name = computer_name(ctx.recipe)
     yield step_of(
         ctx,
         WindowsWork(
@@ -46,7 +44,9 @@ def steps(ctx: PlanContext) -> Iterator[Step]:
     if region is not None:
         yield step_of(
             ctx,
-            WindowsWork(name="region", title="language and keyboard", values={"region": region}, files=_files(ctx, region)),
+            WindowsWork(
+                name="region", title="language and keyboard", values={"region": region}, files=_files(ctx, region)
+            ),
         )
 
 
@@ -58,20 +58,6 @@ def _files(ctx: PlanContext, region: _Region) -> tuple[StepFile, ...]:
     name, dialect = ("region.txt", INF) if old else ("region.xml", XML)
     text = Renderer(ctx.renderer.override, dialect).render(template_names(ctx.system, f"{name}.j2"), region=region)
     return (StepFile.of(name, text),)
-
-
-def computer_name(ctx: PlanContext) -> str:
-    """Raises RecipeError for one that Windows does not take."""
-    config = ctx.recipe.config
-    name = host_name(ctx.recipe)
-    if config.hostname is None:
-        name = name[:LONGEST_NAME].rstrip("-")
-    if len(name) > LONGEST_NAME or name.isdigit():
-        text = (
-            f"'{name}' is no name of a Windows computer; write up to {LONGEST_NAME} letters, digits and -, and a letter"
-        )
-        raise refused(config.at("hostname"), "[config] hostname", text)
-    return name
 
 
 def _region(ctx: PlanContext) -> _Region | None:

@@ -1,0 +1,100 @@
+"""What Setup of Windows is answered for a recipe: the same settings as those of the steps, as far as it takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from vmgen_build.catalogue.windows import VISTA
+from vmgen_build.errors import Position, Problem, RecipeError
+from vmgen_build.plan.answers import Answers, Slice, faults, usual_slices
+from vmgen_build.plan.computername import computer_name
+from vmgen_build.plan.machine import Drive, machine_of
+from vmgen_build.recipe.recipe import Recipe
+from vmgen_build.recipe.types.unix import is_windows_path
+
+LOCALE, KEYBOARD, TIME_ZONE = "en_US.UTF-8", "us", "Etc/UTC"
+"""Where the recipe names none: Setup asks otherwise."""
+
+_MIB = 1 << 20
+
+_FORMATS = {"ntfs": "NTFS", "vfat": "FAT32"}
+
+
+def answers_of(recipe: Recipe, first_logon: tuple[str, ...] = ()) -> Answers:
+    """Users are made by the steps, which are the same for a machine that Setup did not make.
+
+    Raises RecipeError, at the recipe's line, for what no answer file can say.
+    """
+    config, system = recipe.config, recipe.hardware.os
+    found = Answers(
+        nt=system.nt,
+        arch=system.arch,
+        computer_name=computer_name(recipe),
+        server=system.server,
+        administrator_password=config.root_passwd,
+        locale=config.locale or LOCALE,
+        keyboard=config.keyboard or KEYBOARD,
+        time_zone=config.timezone or TIME_ZONE,
+        product_key=config.product_key,
+        image=recipe.hardware.edition or "",
+        firmware=recipe.hardware.firmware,
+        slices=slices_of(recipe),
+        first_logon=first_logon,
+        updates=config.updates != "off",
+    )
+    problems = [Problem(*_place(recipe, field), text, code="answers") for field, text in faults(found)]
+    if problems:
+        raise RecipeError(problems)
+    return found
+
+
+def slices_of(recipe: Recipe) -> tuple[Slice, ...]:
+    """Partitions of the first disk, as Setup makes them; () where it takes the whole of it. Setup of XP and 2003 makes
+    one alone, and the steps the others."""
+    drive = machine_of(recipe).drives[0]
+    old = recipe.hardware.os.nt < VISTA
+    firmware = recipe.hardware.firmware
+    if not drive.volumes or old:
+        return () if old else usual_slices(firmware)
+    first = drive.volumes[0]
+    size = first.size // _MIB if first.size else None
+    begin = usual_slices(firmware, size)
+    begin = tuple(replace(one, label=first.label or one.label) if one.system else one for one in begin)
+    return (*begin, *_further(drive))
+
+
+def _further(drive: Drive) -> Iterator[Slice]:
+    letters = iter("EFGHIJKLMNOPQRSTUVWXYZ")
+    for volume in drive.volumes[1:]:
+        if volume.kind == "extended":
+            yield Slice(kind="extended", size=volume.size // _MIB if volume.size else None, fs="")
+            continue
+        named = volume.mount[0].upper() if volume.mount and is_windows_path(volume.mount) else ""
+        yield Slice(
+            kind=volume.kind,
+            size=volume.size // _MIB if volume.size else None,
+            fs=_FORMATS.get(volume.fs or "", volume.fs or ""),
+            label=volume.label or "",
+            letter=named or next(letters),
+        )
+
+
+def _place(recipe: Recipe, field: str) -> tuple[Position, str]:
+    """Line and option that a field of the answers comes from."""
+    config, hardware = recipe.config, recipe.hardware
+    options = {
+        "computer_name": "hostname",
+        "administrator_password": "root_passwd",
+        "locale": "locale",
+        "keyboard": "keyboard",
+        "time_zone": "timezone",
+        "product_key": "product_key",
+    }
+    if field in options:
+        return config.at(options[field]), f"[config] {options[field]}"
+    if field == "slices" and hardware.hdds:
+        disk = next(iter(hardware.hdds.values()))
+        return disk.where, f"[hardware.hdds.{disk.name}]"
+    option = {"image": "edition", "firmware": "firmware"}.get(field, "os")
+    return hardware.at(option), f"[hardware] {option}"
