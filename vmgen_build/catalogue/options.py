@@ -215,7 +215,7 @@ _NAMES = _words(PROGRAM_NAME.pattern, "no program's name; write letters, digits,
 
 _PACKAGES = _words(
     r"(@\^?|pattern:)?[A-Za-z0-9][A-Za-z0-9+._-]*(:[a-z0-9]+)?|(feature|capability):[A-Za-z0-9][A-Za-z0-9._~-]*",
-    "no package's name; write letters, digits, + . _ and -, @ before a group, pattern: before a pattern, and feature: or"
+    "no package's name; write letters, digits, + . _ and -, @ before a group, pattern: before a pattern, feature: or"
     " capability: before one of Windows",
     optional=True,
 )

@@ -137,7 +137,9 @@ def test_programs_that_the_system_lacks_are_skipped(planned: Planner) -> None:
     assert "packages-gui" not in [step.name for step in plan.steps]
 
 
-REFUSED = r"lab.ini:3: \[hardware\] os: Windows XP Professional is a whole machine, and lxc makes containers; take -b vm"
+REFUSED = (
+    r"lab.ini:3: \[hardware\] os: Windows XP Professional is a whole machine, and lxc makes containers; take -b vm"
+)
 
 
 def test_windows_is_no_container(planned: Planner) -> None:

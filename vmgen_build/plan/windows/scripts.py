@@ -40,7 +40,7 @@ def _read(ctx: PlanContext, script: Script) -> tuple[str, bytes]:
     Windows."""
     option = f"[config.scripts.{script.name}]"
     if script.file is None:
-        lines = (script.run or "").rstrip("\n").splitlines()
+        lines = (script.run or "").strip("\n").splitlines()
         return ".bat", "".join(f"{line}\r\n" for line in ("@echo off", *lines)).encode()
     end = script.file.suffix.lower()
     if end not in ENDS:

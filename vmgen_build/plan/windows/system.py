@@ -35,19 +35,11 @@ def steps(ctx: PlanContext) -> Iterator[Step]:
     zone = _known(ctx, "timezone", config.timezone, known.time_zone)
     region = _region(ctx)
     name = computer_name(ctx.recipe)
-    yield step_of(
-        ctx,
-        WindowsWork(
-            name="system", title="computer name and time zone", values={"name": name, "zone": zone or ""}, reboot=True
-        ),
-    )
+    values: dict[str, object] = {"name": name, "zone": zone or ""}
+    yield step_of(ctx, WindowsWork(name="system", title="computer name and time zone", values=values, reboot=True))
     if region is not None:
-        yield step_of(
-            ctx,
-            WindowsWork(
-                name="region", title="language and keyboard", values={"region": region}, files=_files(ctx, region)
-            ),
-        )
+        values, files = {"region": region}, _files(ctx, region)
+        yield step_of(ctx, WindowsWork(name="region", title="language and keyboard", values=values, files=files))
 
 
 def _files(ctx: PlanContext, region: _Region) -> tuple[StepFile, ...]:

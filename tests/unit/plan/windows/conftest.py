@@ -1,0 +1,42 @@
+"""Recipes for Windows, and the plans that they become."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from vmgen_build.backends.registry import backend_named
+from vmgen_build.plan.context import Facts
+from vmgen_build.plan.model import Plan
+from vmgen_build.plan.planner import make_plan
+from vmgen_build.recipe.load import load
+
+EVERY = Path(__file__).with_name("every.ini").read_text(encoding="utf-8")
+FILES = {
+    "motd.txt": b"welcome\r\n",
+    "own.bat": b"@echo off\r\necho own\r\n",
+    "tool.msi": b"\xd0\xcf\x11\xe0",
+    "own.ps1": b"Write-Output own\r\n",
+    "chocolatey.2.4.1.nupkg": b"PK",
+}
+
+GENERATIONS = {"xp": "winxppro", "nt6": "win7", "nt10": "win10-pro"}
+
+WindowsPlanner = Callable[..., Plan]
+
+
+@pytest.fixture
+def windows(tmp_path: Path) -> WindowsPlanner:
+    """windows(OS, TEXT) -> Plan of the vmware backend; TEXT comes behind [hardware] vm_id and os."""
+
+    def plan(os: str, text: str = "", every: bool = False) -> Plan:
+        for name, content in FILES.items():
+            (tmp_path / name).write_bytes(content)
+        path = tmp_path / "lab.ini"
+        whole = EVERY.replace("os = OS", f"os = {os}") if every else f"[hardware]\nvm_id = lab\nos = {os}\n{text}"
+        path.write_text(whole, encoding="utf-8", newline="")
+        recipe = load(path)
+        part = backend_named("vmware").part(recipe, None)
+        return make_plan(recipe, "vmware", part, Facts("release", 1700000000), None)
+
+    return plan

@@ -1,0 +1,274 @@
+"""The steps of a plan for Windows: what each generation runs, what is refused, and at which line."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.unit.plan.windows.conftest import GENERATIONS, WindowsPlanner
+from vmgen_build.errors import RecipeError
+from vmgen_build.plan.model import Plan, Step
+
+findings = lambda script: []
+from vmgen_build.systems.windows import FAMILY
+
+SECRETS = ("%PATH% ^&|<>!'`$x", "s3cret &")
+
+HASH = "$6$aa$" + "x" * 86
+
+EVERY_OS = [
+    f"{edition.name}-{arch}" for edition in FAMILY.editions for arch in edition.needs if edition.name != "winxppro"
+]
+
+
+def named(plan: Plan, name: str) -> Step:
+    return next(step for step in plan.steps if step.name == name)
+
+
+def commands(step: Step) -> list[str]:
+    """The lines of the script that run a program, without the frame and the checks."""
+    body = step.script.split("cd /d C:\\Windows\\Temp\\vmgen\r\n")[1].split('set "VMGEN_CODE=0"')[0]
+    ours = re.compile(r'(set "VMGEN_|if not "%errorlevel%"|if "%errorlevel%"|cmd /d /c exit 0|::|$)')
+    return [line for line in body.split("\r\n") if not ours.match(line)]
+
+
+def file_of(step: Step, name: str) -> str:
+    return next((file.content or b"").decode("utf-8-sig") for file in step.files if file.name == name)
+
+
+@pytest.mark.parametrize("os", EVERY_OS)
+def test_every_option_of_every_edition_is_sound_batch(windows: WindowsPlanner, os: str) -> None:
+    plan = windows(os.removesuffix("-amd64") if os.startswith("win11") else os, every=True)
+    assert {step.dialect for step in plan.steps} == {"batch"}
+    assert [(step.name, found) for step in plan.steps if (found := findings(step.script.encode("ascii")))] == []
+    names = [step.name for step in plan.steps]
+    assert names[0] == "drives" and names[-1] == "generalise"
+    assert {"system", "region", "users", "network", "firewall", "settings", "files", "script-own"} <= set(names)
+
+
+@pytest.mark.parametrize("os", GENERATIONS.values())
+def test_no_password_is_in_the_plan(windows: WindowsPlanner, os: str) -> None:
+    plan = windows(os, every=True)
+    carried = [(file.content or b"").decode("utf-8", "replace") for step in plan.steps for file in step.files]
+    text = "\n".join([plan.to_json(), repr(plan), *carried])
+    assert [secret for secret in SECRETS if secret in text] == []
+    users = named(plan, "users")
+    assert {"ana", "Administrator"} == set(users.secrets)
+
+
+def test_the_password_of_batch_is_one_argument_and_that_of_powershell_itself(windows: WindowsPlanner) -> None:
+    old, new = (named(windows(os, every=True), "users") for os in ("winxppro", "win10"))
+    assert old.secrets["Administrator"].reveal() == '"s3cret &"'
+    assert new.secrets["Administrator"].reveal() == "s3cret &"
+
+
+def test_the_computers_name_counts_after_a_restart(windows: WindowsPlanner) -> None:
+    for os in GENERATIONS.values():
+        assert named(windows(os), "system").reboot
+
+
+@pytest.mark.parametrize("name", ["a-name-of-sixteen", "1234"])
+def test_a_name_that_netbios_has_not(windows: WindowsPlanner, name: str) -> None:
+    with pytest.raises(RecipeError, match=r"lab.ini:5: \[config\] hostname: '.*' is no name of a Windows computer"):
+        windows("win10", f"[config]\nhostname = {name}\n")
+
+
+def test_the_machines_name_is_cut(windows: WindowsPlanner) -> None:
+    plan = windows("win7")
+    assert "call rename name=lab" in named(plan, "system").script
+
+
+def test_users_of_xp(windows: WindowsPlanner) -> None:
+    found = commands(named(windows("winxppro", every=True), "users"))
+    assert found == [
+        "net localgroup students /add",
+        r"set /p VMGEN_SECRET=<secrets\ana",
+        "net user ana %VMGEN_SECRET% /add /y",
+        "net user ana /expires:never",
+        'net user ana "/fullname:Ana %%PATH%% & Co. (x)^!"',
+        r"net user ana /profilepath:C:\home\ana",
+        "net localgroup students ana /add",
+        "net localgroup administrators ana /add",
+        "net user bob /add /active:no",
+        "net user bob /expires:never",
+        r"set /p VMGEN_SECRET=<secrets\Administrator",
+        "net user Administrator %VMGEN_SECRET% /y",
+    ]
+
+
+def test_what_unix_alone_knows_of_a_user_is_named(windows: WindowsPlanner) -> None:
+    plan = windows("win10", every=True)
+    assert ("users", "bob: shell", "users of Windows have no such thing here") in plan.skipped
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "why"),
+    [
+        (f"[[users]]\n[[[a]]]\nname = a\npasswd_hash = {HASH}\n", 8, "Windows takes no crypt"),
+        ("[[users]]\n[[[a]]]\nname = averyveryverylongname\n", 7, "is no user of Windows"),
+        ("[[users]]\n[[[a]]]\nname = a\nfull_name = Ană\n", 8, "is not ASCII"),
+        ("[[users]]\n[[[a]]]\nname = a\npasswd = 'x\"y'\n", 8, "without double quotes"),
+        ("[[users]]\n[[[a]]]\nname = a\npasswd = ăăă\n", 8, "carries printable ASCII"),
+    ],
+)
+def test_users_that_batch_cannot_carry(windows: WindowsPlanner, text: str, where: int, why: str) -> None:
+    with pytest.raises(RecipeError, match=rf"lab.ini:{where}: \[users\] \S+: \w+: .*{why}"):
+        windows("win7", f"[users]\n{text}")
+
+
+def test_powershell_carries_what_batch_cannot(windows: WindowsPlanner) -> None:
+    text = "[users]\n[[users]]\n[[[a]]]\nname = a\nfull_name = Ană 'x'\npasswd = 'ă\"'\n"
+    step = named(windows("win11", text), "users")
+    assert "-FullName 'Ană ''x'''" in file_of(step, "users.ps1")
+    assert step.secrets["a"].reveal() == 'ă"'
+
+
+def test_addresses_are_set_by_the_cards_mac(windows: WindowsPlanner) -> None:
+    xp, seven, ten = (named(windows(os, every=True), "network") for os in GENERATIONS.values())
+    look_up = "wmic nic where \"MACAddress='00:16:3E:12:34:56'\" get NetConnectionID /value >link.txt"
+    assert look_up in commands(xp) and look_up in commands(seven)
+    assert 'netsh interface ip set address "%VMGEN_LINK%" static 10.0.0.2 255.255.255.0 10.0.0.1 1' in commands(xp)
+    assert 'netsh interface ip add address "%VMGEN_LINK%" 10.1.0.3 255.255.255.0' in commands(xp)
+    assert 'netsh interface ipv4 add route prefix=0.0.0.0/0 "interface=%VMGEN_LINK%" nexthop=10.0.0.1' in commands(
+        seven
+    )
+    script = file_of(ten, "network.ps1")
+    assert "Get-Card '00-16-3E-12-34-58'\r\nDisable-NetAdapter" in script
+    assert "Set-DnsClientServerAddress -InterfaceIndex $card -ServerAddresses '10.0.0.9','10.0.0.10'" in script
+
+
+def test_xp_has_no_ipv6(windows: WindowsPlanner) -> None:
+    with pytest.raises(RecipeError, match=r"lab.ini:7: \[network.eths.eth0\] address: Windows XP .* has no IPv6"):
+        windows("winxppro", "[network]\n[[eths]]\n[[[eth0]]]\naddress = 2001:db8::2/64\n")
+
+
+@pytest.mark.parametrize(
+    ("os", "step"),
+    [
+        ("winsrv2003", True),
+        ("winsrv2008r2", True),
+        ("winsrv2022", True),
+        ("win10", True),
+        ("win7", False),
+        ("winxp", False),
+    ],
+)
+def test_translation_is_a_role_or_is_named_as_left_out(windows: WindowsPlanner, os: str, step: bool) -> None:
+    plan = windows(os, every=True)
+    assert ("nat" in [one.name for one in plan.steps]) == step
+    assert ("nat" in [what for _, what, _ in plan.skipped]) != step
+
+
+def test_ports_one_by_one_and_in_ranges(windows: WindowsPlanner) -> None:
+    xp, seven, ten = (named(windows(os, every=True), "firewall") for os in GENERATIONS.values())
+    rules = [line for line in commands(xp) if "portopening" in line]
+    assert len(rules) == 5
+    assert rules[0] == 'netsh firewall add portopening protocol=TCP port=8000 "name=100%% web & (more) ^!" mode=ENABLE'
+    assert "localport=8000-8001" in commands(seven)[1]
+    assert "-LocalPort '8000-8001'" in file_of(ten, "firewall.ps1")
+
+
+def test_a_range_is_too_long_for_xp(windows: WindowsPlanner) -> None:
+    text = "[network]\n[[open_ports]]\n[[[a]]]\nport = 1000-2000\n"
+    with pytest.raises(RecipeError, match=r"lab.ini:7: \[network.open_ports.a\] port: .* opens single ports"):
+        windows("winxppro", text)
+    assert "localport=1000-2000" in named(windows("win7", text), "firewall").script
+
+
+def test_drives_beyond_those_of_setup(windows: WindowsPlanner) -> None:
+    xp, seven = (named(windows(os, every=True), "drives") for os in ("winxppro", "win7"))
+    assert file_of(xp, "drives.txt").split("\r\n") == [
+        *("select disk 0", "create partition primary", "assign letter=G"),
+        *("select disk 1", "create partition primary", "assign letter=E", ""),
+    ]
+    assert commands(xp)[1:] == ['format G: /fs:ntfs "/v:more & data" /q /y', "format E: /fs:ntfs /q /y"]
+    assert file_of(seven, "drives.txt").split("\r\n")[:3] == [
+        *("select disk 1", "online disk noerr", "attributes disk clear readonly noerr"),
+    ]
+    assert "format fs=ntfs quick" in file_of(seven, "drives.txt")
+
+
+def test_files_need_a_path_of_windows(windows: WindowsPlanner) -> None:
+    text = "[config]\n[[files]]\n[[[a]]]\nsource = motd.txt\ndest = /etc/motd\n"
+    with pytest.raises(RecipeError, match=r"lab.ini:8: \[config.files.a\] dest: '/etc/motd' is no path of Windows"):
+        windows("win10", text)
+    found = commands(named(windows("win10", every=True), "files"))
+    assert found[1] == r'copy /y C:\Windows\Temp\vmgen\files\motd "C:\Program Files\lab %%PATH%%\motd.txt"'
+
+
+def test_scripts_by_the_ends_of_their_names(windows: WindowsPlanner) -> None:
+    text = "[config]\n[[scripts]]\n[[[a]]]\nfile = own.ps1\n"
+    assert "-File C:\\Windows\\Temp\\vmgen\\files\\script.ps1" in named(windows("win7", text), "script-a").script
+    with pytest.raises(RecipeError, match=r"lab.ini:7: .* has no PowerShell; name a batch file"):
+        windows("winxppro", text)
+    with pytest.raises(RecipeError, match=r"lab.ini:7: .* 'motd.txt' is by its name no script of Windows"):
+        windows("win7", text.replace("own.ps1", "motd.txt"))
+    lines = named(windows("win7", every=True), "script-lines")
+    assert file_of(lines, "script.bat") == "@echo off\r\necho %PATH%\r\nmkdir C:\\lab\r\n"
+
+
+def test_programs_by_chocolatey_and_by_dism(windows: WindowsPlanner) -> None:
+    text = "[config]\npackages = ./chocolatey.2.4.1.nupkg, vlc=3.0.20, ./tool.msi\npackages_hold = vlc\n[services]\nsshd = 1\n"
+    plan = windows("win10", text)
+    names = [step.name for step in plan.steps]
+    assert names[:3] == ["chocolatey", "packages-services", "packages-config"]
+    assert 'dism /online /add-capability "/capabilityname:OpenSSH.Server~~~~0.0.1.0" /norestart' in commands(
+        plan.steps[1]
+    )
+    assert commands(plan.steps[2])[0] == r"msiexec /i files\tool.msi /qn /norestart"
+    assert commands(plan.steps[2])[-2:] == [
+        *("choco install vlc --version=3.0.20 -y --no-progress", "choco pin add -n=vlc"),
+    ]
+    assert plan.steps[2].success == (0, 3010)
+    seven = windows("win7", text)
+    assert "choco install openssh -y --no-progress" in commands(named(seven, "packages-services"))
+
+
+def test_xp_has_no_chocolatey(windows: WindowsPlanner) -> None:
+    plan = windows("winxppro", "[devel]\ngit = 1\n[config]\npackages = vlc\n")
+    assert [(section, what) for section, what, _ in plan.skipped] == [("devel", "git"), ("config", "vlc")]
+
+
+@pytest.mark.parametrize(
+    ("packages", "why"),
+    [
+        ("vlc=3.*", "Chocolatey installs a whole version alone"),
+        ("./motd.txt", "how 'motd.txt' is installed silently is not known"),
+    ],
+)
+def test_packages_that_are_refused(windows: WindowsPlanner, packages: str, why: str) -> None:
+    with pytest.raises(RecipeError, match=rf"lab.ini:5: \[config\] packages: .*{re.escape(why)}"):
+        windows("win10", f"[config]\npackages = {packages}\n")
+
+
+def test_updates_come_in_bounded_rounds(windows: WindowsPlanner) -> None:
+    plan = windows("win10", "[config]\nupdates = now\n")
+    rounds = [step for step in plan.steps if step.name.startswith("updates-")]
+    assert len(rounds) == 3 and all(step.success == (0, 3010) and step.timeout for step in rounds)
+    with pytest.raises(RecipeError, match=r"lab.ini:5: \[config\] updates: Windows XP gets no updates"):
+        windows("winxp", "[config]\nupdates = now\n")
+
+
+def test_generalise_can_be_left_out(windows: WindowsPlanner) -> None:
+    assert "generalise" not in [s.name for s in windows("win10", "[config]\ngeneralise = no\n").steps]
+    step = named(windows("win10", every=True), "generalise")
+    assert list(step.secrets) == ["unattend.xml"]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "what"),
+    [
+        ("ram = 512\n", 4, r"\[hardware\] ram: Windows 10 takes at least 2G"),
+        ("[[hdds]]\n[[[hdd0]]]\nsize = 10G\n", 6, r"size: Windows 10 takes at least 20G"),
+    ],
+)
+def test_a_machine_that_is_too_small(windows: WindowsPlanner, text: str, line: int, what: str) -> None:
+    with pytest.raises(RecipeError, match=rf"lab.ini:{line}: .*{what}"):
+        windows("win10", text)
+
+
+def test_eleven_starts_by_efi_alone(windows: WindowsPlanner) -> None:
+    assert '"firmware": "efi"' in windows("win11").build_recipe["machine.json"]
+    with pytest.raises(RecipeError, match=r"lab.ini:4: \[hardware\] firmware: Windows 11 .* does not start from bios"):
+        windows("win11", "firmware = bios\n")
