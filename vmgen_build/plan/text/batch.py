@@ -73,11 +73,11 @@ def quoted(text: str) -> Trusted:
 
 
 def called(text: str) -> Trusted:
-    """A word behind `call`, which reads its line twice and doubles carets in quotes."""
+    """A word behind `call`, which reads its line twice: it puts in variables again, and doubles carets in quotes."""
     _refuse_quote(text)
-    if "^" in text:
-        raise ValueError(f"{shown(text)} holds a ^, which call doubles; remove it")
-    return Trusted(f'"{_percents(_percents(text))}"')
+    if "^" in text or "%" in text:
+        raise ValueError(f"{shown(text)} holds a ^ or a %, which call reads twice; remove it")
+    return Trusted(f'"{text}"')
 
 
 def plain(text: str) -> Trusted:

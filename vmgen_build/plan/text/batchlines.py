@@ -10,7 +10,7 @@ from vmgen_build.plan.text.quote import shown
 
 _WORD = re.compile(r"\S+")
 _COMMENT = re.compile(r"(?:::|rem(?:[\s.,;=/(+\[\]\\]|\Z))", re.I)
-_REDIRECTION = re.compile(r"[<>]+(?:&\d|\s*[^\s<>&|]+)?")
+_REDIRECTION = re.compile(r"(?P<sign>[<>]+)(?:&\d|\s*(?P<file>[^\s<>&|]+))?")
 _ONLY_REDIRECTIONS = re.compile(r"(?:\s*\d?[<>]+(?:&\d|\s*[^\s<>&|]+))*\s*")
 _NAME = re.compile(r"[A-Za-z]+")
 _UNARY = ("exist", "defined", "errorlevel", "cmdextversion")
@@ -127,6 +127,10 @@ class Line:
             return "call of a label: its failure does not end the script; write goto"
         if re.search(r"\.(?:bat|cmd)\"?\Z", words[0], re.I):
             return f"{shown(words[0])} is a batch file, which would not come back; write call before it"
+        if self.removed and "/q" not in map(str.lower, words):
+            return f"{self.program} may ask, and nobody answers; add /q"
+        if self.program == "set" and words[1:] and words[1].lower() == "/p" and not (self.asked and self.files("<")):
+            return "a set /p reads a file; write set /p NAME=<FILE"
         if self.program == "set" and not re.match(r'(?:/[pa]\Z|")', words[1] if words[1:] else "", re.I):
             return 'a set without quotes keeps blanks at its end; write set "NAME=value"'
         if self.first == "for" and not (self.program in QUIET or self._sets()):
@@ -142,6 +146,22 @@ class Line:
         if self.kind != "command" or self._sets():
             return False
         return self.program not in QUIET or (self.program == "echo" and ">" in self.bare)
+
+    def files(self, sign: str) -> list[str]:
+        """Those that the line reads ("<") or writes (">"), as they stand there. Where one cannot be opened, cmd.exe
+        leaves the command out and the last code as it is."""
+        if self.first == "for":
+            return []
+        found = [match for match in _REDIRECTION.finditer(self.bare) if match["sign"][0] == sign and match["file"]]
+        names = [self.text[slice(*match.span("file"))] for match in found]
+        return [name for name in names if name.lower() != "nul"]
+
+    @property
+    def asked(self) -> str:
+        """The variable that `set /p` gives a value, or "" ."""
+        if self.program != "set" or self.command[1].lower() != "/p":
+            return ""
+        return self.command[2].strip('"').partition("=")[0] if self.command[2:] else ""
 
     @property
     def removed(self) -> list[str]:

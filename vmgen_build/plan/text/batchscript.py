@@ -23,10 +23,11 @@ _ACCEPT = re.compile(r"\s*::\s*accept((?:\s+-?\d+)+)\s*")
 def checked(body: str) -> str:
     """Lines of a batch file, each command with its check after it and its number before it, with CRLF.
 
-    A comment `:: accept 3010 1641` makes these codes of the command below it count as success. `set /p` is a command:
-    it ends with 1 where it gets nothing. `set "NAME=value"` is none, nor are echo, goto, exit and setlocal; an `if` is
-    checked for the command that it runs. del and rd end with 0 even where they fail: what they remove must be gone.
-    Raises ValueError for a line whose failure could not be seen.
+    A comment `:: accept 3010 1641` makes these codes of the command below it count as success. `set "NAME=value"` is no
+    command, nor are echo, goto, exit and setlocal; an `if` is checked for the command that it runs. Some failures give
+    no code, and are seen by what they leave: what del and rd remove must be gone, a file that is read or written must
+    be there, and `set /p` must have given its variable a value. Raises ValueError for a line whose failure could not be
+    seen.
     """
     lines = lines_of(body.removesuffix("\n").removesuffix("\r"))
     found: list[str] = []
@@ -39,7 +40,7 @@ def checked(body: str) -> str:
         if line.kind == "command" and (line.fails or line.first in ("if", "for")):
             number += 1
             found.append(f'set "VMGEN_AT={number} ({line.title})"')
-        found += [line.text, *_after(line, accepted)]
+        found += [*_before(line), line.text, *_after(line, accepted)]
         accepted = _accepted(line)
     if accepted:
         raise ValueError("a batch script ends with a comment that accepts codes of no command; remove it")
@@ -63,6 +64,16 @@ def step_script(renderer: Renderer, name: str, body: str) -> str:
     return text
 
 
+def _before(line: Line) -> Iterator[str]:
+    if not line.fails:
+        return
+    for name in line.files("<"):
+        yield f"if not exist {name} goto failed"
+    if line.asked:
+        yield f'set "{line.asked}="'
+        yield RESET
+
+
 def _after(line: Line, accepted: tuple[int, ...]) -> Iterator[str]:
     if line.kind != "command":
         return
@@ -77,6 +88,10 @@ def _after(line: Line, accepted: tuple[int, ...]) -> Iterator[str]:
     yield CHECK
     for word in line.removed:
         yield f"if exist {word} goto failed"
+    for name in line.files(">"):
+        yield f"if not exist {name} goto failed"
+    if line.asked:
+        yield f"if not defined {line.asked} goto failed"
 
 
 def _accepted(line: Line) -> tuple[int, ...]:

@@ -31,7 +31,7 @@ def render(source: str, folder: Path) -> str:
         ("if exist {{ x | quoted }} goto end", 'if exist "50%% & more" goto end'),
         ('if "%A%"=={{ x | quoted }} goto end', 'if "%A%"=="50%% & more" goto end'),
         ("rd {{ x | quoted }}", 'rd "50%% & more"'),
-        ("call {{ x | called }} a", 'call "50%%%% & more" a'),
+        ("call {{ code | called }} a", 'call "net start a" a'),
         (
             """wmic nic where "MACAddress='{{ mac | plain }}'" get""",
             """wmic nic where "MACAddress='00:50:56:00:00:01'" get""",

@@ -44,8 +44,7 @@ def test_a_line_that_is_no_command_has_no_check(line: str) -> None:
         ("net 7 x", "net"),
         ("net %PASSWORD%", "net"),
         ('net "a b"', "net"),
-        ("set /p A=<file", "set /p"),
-        ("echo a b>file", "echo a"),
+        ("echo a b>nul", "echo a"),
         ('call "x y.bat" b', "call"),
         ("if exist a net start b", "if net start"),
         ('if not "%A%"=="b c" sc start', "if sc start"),
@@ -89,6 +88,27 @@ def test_what_is_removed_must_be_gone() -> None:
     assert lines[2:] == [CHECK, 'if exist "a b" goto failed', "if exist c goto failed"]
 
 
+def test_files_of_a_line_must_be_there() -> None:
+    assert checked('net a >"b c" 2>&1 <d').split("\r\n")[1:] == [
+        "if not exist d goto failed",
+        'net a >"b c" 2>&1 <d',
+        CHECK,
+        'if not exist "b c" goto failed',
+    ]
+
+
+def test_a_variable_that_is_asked_for_must_come() -> None:
+    assert checked("set /p PW=<secrets\\pw").split("\r\n") == [
+        'set "VMGEN_AT=1 (set /p)"',
+        "if not exist secrets\\pw goto failed",
+        'set "PW="',
+        RESET,
+        "set /p PW=<secrets\\pw",
+        CHECK,
+        "if not defined PW goto failed",
+    ]
+
+
 def test_a_variable_that_is_taken_away_leaves_no_code() -> None:
     assert checked('set "A="').split("\r\n") == ['set "A="', RESET]
 
@@ -115,6 +135,10 @@ def test_a_variable_that_is_taken_away_leaves_no_code() -> None:
         ("x.bat", "write call before it"),
         ('"C:\\a b\\x.CMD" a', "write call before it"),
         ("if exist x x.cmd", "write call before it"),
+        ("del a", "add /q"),
+        ("rd /s a", "add /q"),
+        ("set /p A=", "write set /p NAME=<FILE"),
+        ("set /p", "write set /p NAME=<FILE"),
         ("set A=b", 'write set "NAME=value"'),
         ("set", 'write set "NAME=value"'),
         ("for %%i in (a b) do net start %%i", "only the last turn's failure"),
