@@ -115,6 +115,8 @@ class Line:
         if found is None:
             return ""
         start = found.start() - (self.bare[found.start() - 1 : found.start()].isdigit())
+        if re.search(r"%(?:(?:~[a-z]*)?\d)?[<>]", self.bare, re.I):
+            return "a variable stands directly before a redirection, for which its last digit counts; write a blank"
         if not self.bare[:start].strip(" @"):
             return "a redirection stands in front; write it last"
         return "" if _ONLY_REDIRECTIONS.fullmatch(self.bare[start:]) else "words follow a redirection; write it last"
