@@ -86,7 +86,8 @@ def carried(ctx: PlanContext, template: str, text: str, where: Position, option:
 
 
 def secret_text(ctx: PlanContext, template: str, secret: Secret, where: Position, option: str) -> Secret:
-    """What the file of a secret holds: the text itself for PowerShell, else the argument that `set /p` takes up.
+    """What the file of a secret holds: the text itself for PowerShell, else the argument that `set /p` takes up, as a
+    line.
 
     Raises RecipeError at the recipe's line for what the script cannot carry; the message never shows it.
     """
@@ -94,7 +95,7 @@ def secret_text(ctx: PlanContext, template: str, secret: Secret, where: Position
     if by_powershell(ctx, template):
         return secret
     try:
-        return Secret(argument(clear))
+        return Secret(argument(clear) + "\r\n")
     except ValueError as error:
         text = (
             f"{ctx.system.title} takes this password from a batch file, which carries printable ASCII without double"

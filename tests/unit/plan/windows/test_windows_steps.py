@@ -9,11 +9,10 @@ import pytest
 from tests.unit.plan.windows.conftest import GENERATIONS, WindowsPlanner
 from vmgen_build.errors import RecipeError
 from vmgen_build.plan.model import Plan, Step
-
-findings = lambda script: []
+from vmgen_build.plan.text.batchlint import findings
 from vmgen_build.systems.windows import FAMILY
 
-SECRETS = ("%PATH% ^&|<>!'`$x", "s3cret &")
+SECRETS = ("p ^&|<>!'`$x", "s3cret &")
 
 HASH = "$6$aa$" + "x" * 86
 
@@ -59,7 +58,7 @@ def test_no_password_is_in_the_plan(windows: WindowsPlanner, os: str) -> None:
 
 def test_the_password_of_batch_is_one_argument_and_that_of_powershell_itself(windows: WindowsPlanner) -> None:
     old, new = (named(windows(os, every=True), "users") for os in ("winxppro", "win10"))
-    assert old.secrets["Administrator"].reveal() == '"s3cret &"'
+    assert old.secrets["Administrator"].reveal() == '"s3cret &"\r\n'
     assert new.secrets["Administrator"].reveal() == "s3cret &"
 
 
@@ -205,11 +204,12 @@ def test_scripts_by_the_ends_of_their_names(windows: WindowsPlanner) -> None:
     with pytest.raises(RecipeError, match=r"lab.ini:7: .* 'motd.txt' is by its name no script of Windows"):
         windows("win7", text.replace("own.ps1", "motd.txt"))
     lines = named(windows("win7", every=True), "script-lines")
-    assert file_of(lines, "script.bat") == "@echo off\r\necho %PATH%\r\nmkdir C:\\lab\r\n"
+    assert file_of(lines, "script.bat") == "@echo off\r\necho %PATH%\r\nif not exist C:\\lab mkdir C:\\lab\r\n"
 
 
 def test_programs_by_chocolatey_and_by_dism(windows: WindowsPlanner) -> None:
-    text = "[config]\npackages = ./chocolatey.2.4.1.nupkg, vlc=3.0.20, ./tool.msi\npackages_hold = vlc\n[services]\nsshd = 1\n"
+    text = "[config]\npackages = ./chocolatey.2.4.1.nupkg, vlc=3.0.20, ./tool.msi\npackages_hold = vlc\n"
+    text += "[services]\nsshd = 1\n"
     plan = windows("win10", text)
     names = [step.name for step in plan.steps]
     assert names[:3] == ["chocolatey", "packages-services", "packages-config"]

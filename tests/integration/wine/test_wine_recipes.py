@@ -1,0 +1,180 @@
+"""Whole recipes for Windows: each step's batch runs under Wine, and its programs get what the recipe means."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.integration.conftest import ROOT
+from tests.unit.plan.windows.conftest import GENERATIONS, WindowsPlanner, windows  # noqa: F401 - a fixture
+from tests.wine.prefix import Call, Ran, Rule, Windows
+from vmgen_build.backends.registry import backend_named
+from vmgen_build.plan.context import Facts
+from vmgen_build.plan.model import Plan, Step
+from vmgen_build.plan.planner import make_plan
+from vmgen_build.recipe.load import load
+
+OTHERS = ("control", "expand", "format", "rundll32", "servermanagercmd", "wevtutil", "wusa")
+"""Programs that a step starts, beside those that are always stubs."""
+
+LINK = "Local Area Connection"
+
+RULES = (
+    Rule("wmic", "get NetConnectionID", output=f"\nNetConnectionID={LINK}\n"),
+    Rule("reg", "ComputerName\\ComputerName", output="\n    ComputerName    REG_SZ    lab-pc\n"),
+)
+
+
+def run(wine: Windows, step: Step, rules: tuple[Rule, ...] = RULES) -> Ran:
+    """A step as the tool will run it. reg is a stub for the computer's name alone, which no stub of wmic's changes."""
+    files = {f.name: f.source.read_bytes() if f.source else f.content or b"" for f in step.files}
+    secrets = {name: secret.reveal().encode() for name, secret in step.secrets.items()}
+    more = (*OTHERS, "reg") if step.name == "system" else OTHERS
+    return wine.run_step(step.script.encode("ascii"), files, secrets, rules, more)
+
+
+def words(ran: Ran) -> list[tuple[str, ...]]:
+    return [(call.program, *call.argv) for call in ran.calls]
+
+
+@pytest.fixture(scope="module")
+def thesis() -> Plan:
+    """The thesis's listing B.2 as it stands."""
+    recipe = load(ROOT / "recipes" / "samples" / "thesis-windows-xp.ini")
+    return make_plan(recipe, "vmware", backend_named("vmware").part(recipe, None), Facts("release", 1700000000), None)
+
+
+THESIS: dict[str, list[tuple[str, ...]]] = {
+    "drives": [
+        ("diskpart", "/s", r"files\drives.txt"),
+        ("format", "E:", "/fs:ntfs", "/q", "/y"),
+        ("format", "F:", "/fs:ntfs", "/q", "/y"),
+    ],
+    "system": [
+        ("wmic", "computersystem", "where", "name='{name}'", "call", "rename", "name=xp-gen"),
+        ("reg", "query", r"HKLM\SYSTEM\CurrentControlSet\Control\ComputerName\ComputerName", "/v", "ComputerName"),
+    ],
+    "users": [
+        ("net", "localgroup", "julius", "/add"),
+        ("net", "localgroup", "vmg", "/add"),
+        ("net", "user", "caesar", "alesia", "/add", "/y"),
+        ("net", "user", "caesar", "/expires:never"),
+        ("net", "user", "caesar", r"/profilepath:C:\home\caesar"),
+        ("net", "localgroup", "julius", "caesar", "/add"),
+        ("net", "user", "vv", "P4ssw0rd", "/add", "/y"),
+        ("net", "user", "vv", "/expires:never"),
+        ("net", "localgroup", "vmg", "vv", "/add"),
+        ("net", "user", "Administrator", "pass2", "/y"),
+    ],
+    "network": [
+        ("wmic", "nic", "where", "MACAddress='02:F9:8D:24:34:A3'", "get", "NetConnectionID", "/value"),
+        *[
+            ("netsh", "interface", "ip", "set", *rest)
+            for rest in (
+                ("address", LINK, "static", "192.168.1.2", "255.255.255.0", "192.168.1.1", "1"),
+                ("dns", LINK, "static", "192.168.1.254"),
+            )
+        ],
+        ("wmic", "nic", "where", "MACAddress='02:0D:68:DE:5E:E7'", "get", "NetConnectionID", "/value"),
+        *[
+            ("netsh", "interface", "ip", "set", *rest)
+            for rest in (
+                ("address", LINK, "static", "10.0.0.2", "255.255.255.0", "10.0.0.1", "1"),
+                ("dns", LINK, "static", "10.0.0.254"),
+            )
+        ],
+    ],
+    "firewall": [
+        ("netsh", "firewall", "set", "opmode", "mode=ENABLE"),
+        *[
+            (
+                "netsh",
+                "firewall",
+                "add",
+                "portopening",
+                f"protocol={protocol}",
+                f"port={port}",
+                f"name={name}",
+                "mode=ENABLE",
+            )
+            for protocol, port, name in (("TCP", 22, "ssh"), ("TCP", 65000, "myport"), ("UDP", 65000, "myport"))
+        ],
+    ],
+    "generalise": [
+        ("expand", r"D:\SUPPORT\TOOLS\DEPLOY.CAB", "-F:*", r"C:\sysprep"),
+        ("sysprep", "-quiet", "-reseal", "-mini", "-noreboot"),
+    ],
+}
+
+
+def test_each_step_of_the_thesis_sample(wine: Windows, thesis: Plan) -> None:
+    """IP routing is read back from the registry, which is real."""
+    assert [step.name for step in thesis.steps] == list(THESIS)
+    for step in thesis.steps:
+        rules = (Rule("reg", "ComputerName\\ComputerName", output="\n    ComputerName    REG_SZ    xp-gen\n"), *RULES)
+        if step.name == "generalise":
+            _give_sysprep(wine)
+        ran = run(wine, step, rules)
+        assert ran.succeeded, (step.name, ran)
+        found = [tuple(word.replace(_own_name(ran), "{name}") for word in line) for line in words(ran)]
+        wanted = THESIS[step.name]
+        assert found == (wanted[1:] if step.name == "generalise" else wanted)
+    assert _registry(wine, r"HKLM\SYSTEM\CurrentControlSet\Services\Tcpip\Parameters", "IPEnableRouter") == "0x1"
+
+
+def test_a_command_that_fails_stops_the_thesis_sample(wine: Windows, thesis: Plan) -> None:
+    users = next(step for step in thesis.steps if step.name == "users")
+    ran = run(wine, users, (Rule("net", "localgroup julius caesar", code=2),))
+    assert (ran.code, ran.stamp) == (2, None)
+    assert "vmgen-build: step users: command 7 (net localgroup) ended with code 2" in ran.output
+    assert words(ran)[-1] == ("net", "localgroup", "julius", "caesar", "/add")
+    assert "alesia" not in ran.output
+
+
+@pytest.mark.parametrize("os", GENERATIONS.values())
+def test_every_option_of_a_generation(wine: Windows, windows: WindowsPlanner, os: str) -> None:  # noqa: F811
+    plan = windows(os, every=True)
+    _give_sysprep(wine)
+    calls: dict[str, tuple[Call, ...]] = {}
+    for step in plan.steps:
+        ran = run(wine, step)
+        assert ran.succeeded or ran.code == 3010, (step.name, ran)
+        calls[step.name] = ran.calls
+    if os == GENERATIONS["nt10"]:
+        for name in ("system", "region", "users", "network", "nat", "firewall"):
+            [call] = calls[name]
+            assert call.program == "powershell" and call.argv[-1].endswith(rf"files\{name}.ps1")
+    else:
+        _accounts(calls["users"])
+    assert [call.program for call in calls["files"]] == []
+    copied = wine.path(r"C:\Program Files\lab %PATH%\motd.txt")
+    assert copied.read_bytes() == b"welcome\r\n"
+    assert wine.path(r"C:\lab").is_dir()
+
+
+def _accounts(calls: tuple[Call, ...]) -> None:
+    argv = [call.argv for call in calls]
+    assert ("user", "ana", "p ^&|<>!'`$x\\", "/add", "/y") in argv
+    assert ("user", "ana", "/fullname:Ana %PATH% & Co. (x)^!") in argv
+    assert ("user", "Administrator", "s3cret &", "/y") in argv
+
+
+def _give_sysprep(wine: Windows) -> None:
+    """Where XP has it once it is unpacked; later ones bring it."""
+    folder = wine.drive / "sysprep"
+    folder.mkdir(exist_ok=True)
+    stub: Path = wine.folder / "stub.exe"
+    (folder / "sysprep.exe").write_bytes(stub.read_bytes())
+
+
+def _own_name(ran: Ran) -> str:
+    """The computer's, as Wine has it."""
+    found = [word.split("'")[1] for call in ran.calls for word in call.argv if word.startswith("name='")]
+    return found[0] if found else "\0"
+
+
+def _registry(wine: Windows, key: str, name: str) -> str:
+    ran = wine.run_step(f'@echo off\r\nreg query "{key}" /v {name} >C:\\value.txt\r\nexit /b %errorlevel%\r\n'.encode())
+    assert ran.code == 0
+    return wine.path(r"C:\value.txt").read_text().split()[-1]
