@@ -2,7 +2,7 @@
 
 `answer_files` makes what Setup reads, autounattend.xml or winnt.sif; `generalise_files` what sysprep hands to the next
 boot, unattend.xml or sysprep.inf. Both hold passwords, and are Secrets as a whole. Nothing here was tried on Windows:
-docs/windows.md says what was checked, and how.
+docs/windows-media.md says what was checked, and how.
 """
 
 from __future__ import annotations
