@@ -80,19 +80,23 @@ def _of_distribution(row: Distribution, system: System) -> Known:
 
 
 def _of_edition(system: System) -> Known:
-    why = "this version makes no images of it"
+    why = "batch files and answer files are written out, and no image is made: docs/windows.md"
     return Known(
         system=system.name,
         family=system.family.name,
         version=system.version,
         codename="",
         installer=system.installer,
-        can="check",
+        can="compile",
         why=why,
         bases=(),
-        architectures=(),
+        architectures=tuple(Way(arch) for arch in _editions_arches(system)),
         tried=(),
     )
+
+
+def _editions_arches(system: System) -> tuple[str, ...]:
+    return next(tuple(one.needs) for one in system.family.editions if one.name == system.name)
 
 
 def _can(system: System) -> tuple[str, str]:

@@ -50,16 +50,16 @@ def answers_of(recipe: Recipe, first_logon: tuple[str, ...] = ()) -> Answers:
 
 
 def slices_of(recipe: Recipe) -> tuple[Slice, ...]:
-    """Partitions of the first disk, as Setup makes them; () where it takes the whole of it. Setup of XP and 2003 makes
-    one alone, and the steps the others."""
+    """Partitions of the first disk. Of a disk that the recipe does not part, Setup of XP and 2003 takes the whole; of
+    another it takes the first partition, which must be there before it begins: the steps make those behind it."""
     drive = machine_of(recipe).drives[0]
     old = recipe.hardware.os.nt < VISTA
     firmware = recipe.hardware.firmware
-    if not drive.volumes or old:
+    if not drive.volumes or (old and len(drive.volumes) == 1):
         return () if old else usual_slices(firmware)
     first = drive.volumes[0]
     size = first.size // _MIB if first.size else None
-    begin = usual_slices(firmware, size)
+    begin = usual_slices(firmware, size, reserved=not old)
     begin = tuple(replace(one, label=first.label or one.label) if one.system else one for one in begin)
     return (*begin, *_further(drive))
 

@@ -28,7 +28,9 @@ def named(plan: Plan, name: str) -> Step:
 def commands(step: Step) -> list[str]:
     """The lines of the script that run a program, without the frame and the checks."""
     body = step.script.split("cd /d C:\\Windows\\Temp\\vmgen\r\n")[1].split('set "VMGEN_CODE=0"')[0]
-    ours = re.compile(r'(set "VMGEN_|if (not )?"%errorlevel%"|if not exist secrets|if not defined VMGEN_SECRET|cmd /d /c exit 0|::|$)')
+    ours = re.compile(
+        r'(set "VMGEN_|if (not )?"%errorlevel%"|if not exist secrets|if not defined VMGEN_SECRET|cmd /d /c exit 0|::|$)'
+    )
     return [line for line in body.split("\r\n") if not ours.match(line)]
 
 
