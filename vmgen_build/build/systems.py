@@ -90,13 +90,9 @@ def _of_edition(system: System) -> Known:
         can="compile",
         why=why,
         bases=(),
-        architectures=tuple(Way(arch) for arch in _editions_arches(system)),
+        architectures=(),
         tried=(),
     )
-
-
-def _editions_arches(system: System) -> tuple[str, ...]:
-    return next(tuple(one.needs) for one in system.family.editions if one.name == system.name)
 
 
 def _can(system: System) -> tuple[str, str]:
