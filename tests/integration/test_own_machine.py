@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
-import pty
-import select
-import struct
 import subprocess
 import sys
-import termios
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.integration.leftovers import assert_nothing_left
+from tests.integration.terminals import at_terminal
 from vmgen_build.artifacts.result import Disks
 from vmgen_build.backends.registry import backend_named
 from vmgen_build.bases.diskimage import unpack_disk
@@ -209,54 +203,22 @@ def _content(disks: Disks, scratch: Path) -> dict[str, Any]:
     }
 
 
-@pytest.fixture()
-def terminal() -> Iterator[tuple[int, int]]:
-    user, own = pty.openpty()
-    yield user, own
-    os.close(user)
-    os.close(own)
-
-
-def test_by_the_agent_a_step_that_fails_opens_a_shell(
-    image: Path, cache: Path, tmp_path: Path, terminal: tuple[int, int]
-) -> None:
+def test_by_the_agent_a_step_that_fails_opens_a_shell(image: Path, cache: Path, tmp_path: Path) -> None:
     """On the caller's terminal, which types what a person would."""
-    user, own = terminal
     words = [sys.executable, "-m", "vmgen_build", recipe(tmp_path, image, "communicator = agent"), "-b", "kvm"]
     words += ["--host", "qemu:", "--on-error", "shell", "-o", tmp_path / "out"]
-    fcntl.ioctl(own, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 250, 0, 0))  # no line of a message is broken
-    environment = os.environ | {"VMGEN_CACHE": str(cache), "TERM": "dumb", "COLUMNS": "250"}
-    with _killed_after(subprocess.Popen(words, stdin=own, stdout=own, stderr=own, env=environment)) as build:
-        seen = _read_until(user, "this shell is where it failed")
+    with at_terminal(words, {"VMGEN_CACHE": str(cache)}) as user:
+        seen = user.read_until("this shell is where it failed")
         assert "guest agent answers" in seen and "10.0.2.15" in seen
-        os.write(user, b"\n")
-        _read_until(user, "#")
-        os.write(user, b"echo $((40 + 2)) $(id -u) $(hostname) $(tty)\n")
-        _read_until(user, "42 0 own /dev/ttyS2")
-        os.write(user, b"exit\n")
-        text = _read_until(user, "failed with exit code 3")
+        user.type("")
+        user.read_until("#")
+        user.type("echo $((40 + 2)) $(id -u) $(hostname) $(tty)")
+        user.read_until("42 0 own /dev/ttyS2")
+        user.type("exit")
+        text = user.read_until("failed with exit code 3")
         assert "step 'script-one'" in text
-        assert build.wait(120) == 1
+        assert user.process.wait(120) == 1
     assert_nothing_left(cache / "tmp", tmp_path / "out")
-
-
-@contextmanager
-def _killed_after(build: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]:
-    """A test that fails waits for no build."""
-    with build:
-        try:
-            yield build
-        finally:
-            build.kill()
-
-
-def _read_until(fd: int, wanted: str) -> str:
-    seen = ""
-    while wanted not in seen:
-        ready, _, _ = select.select([fd], [], [], 900)
-        assert ready, seen[-3000:]
-        seen += os.read(fd, 4096).decode(errors="replace")
-    return seen
 
 
 def test_the_plan_that_is_written_holds_no_password(image: Path, vmgen: Run, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from typing import Any
 import pytest
 from pyVmomi import vim
 
+from tests.integration.leftovers import assert_nothing_left
+from tests.integration.terminals import at_terminal
 from tests.integration.vsphere.standin.ground import run_roots
 from tests.integration.vsphere.standin.process import StandIn
 from tests.integration.vsphere.standin.there import authority_of, session_on, trusted_stand_in
@@ -155,6 +158,10 @@ def machines_of(made: StandIn) -> tuple[Found, ...]:
         return inventory_of(session).machines
 
 
+def of_builds(made: StandIn) -> list[str]:
+    return [each.name for each in machines_of(made) if each.name.startswith("vmgen-build-")]
+
+
 def golden(made: StandIn) -> tuple[object, ...]:
     [one] = [each for each in machines_of(made) if each.name == "golden"]
     return one.power, [each.name for each in one.snapshots], one.template
@@ -209,6 +216,26 @@ def test_a_full_clone_by_ssh_with_more_disks(vmgen: Run, made: StandIn, tmp_path
     assert f"the machine's address is {ADDRESS}" in notes and "logged in as ana after" in notes
     again = vmgen(*words(made, path, tmp_path / "again"), env=password(made))
     assert again.returncode == 0 and "cloning" not in again.stdout
+
+
+def test_by_ssh_a_step_that_fails_opens_a_shell(made: StandIn, cache: Path, tmp_path: Path) -> None:
+    """On the caller's terminal, in the machine, which is gone afterwards."""
+    path = recipe(tmp_path, "vm:golden@clean", BY_SSH)
+    more = ["--on-error", "shell", "--set", "config.scripts.one.run=echo begun; exit 3"]
+    options = [word for word in words(made, path, tmp_path / "out") if word != "--json"]
+    program = [sys.executable, "-m", "vmgen_build", *options, *more]
+    with at_terminal(program, {"VMGEN_CACHE": str(cache)} | password(made)) as user:
+        seen = user.read_until("this shell is where it failed")
+        assert "logged in as ana after" in seen and CANARY not in seen
+        user.read_until("#")
+        assert of_builds(made)
+        user.type("echo $((40 + 2)) $(id -u) $(cat /etc/hostname) $(tty)")
+        user.read_until("42 0 lab /dev/pts/")
+        user.type("exit")
+        assert "step 'script-one'" in user.read_until("failed with exit code 3")
+        assert user.process.wait(120) == 1
+    assert of_builds(made) == []
+    assert_nothing_left(cache / "tmp", tmp_path / "out")
 
 
 def test_a_disk_of_this_host(vmgen: Run, made: StandIn, disk: Path, tmp_path: Path) -> None:
@@ -334,4 +361,4 @@ def test_a_user_who_is_not_root(vmgen: Run, made: StandIn, tmp_path: Path) -> No
         done.returncode == 1 and "the user 'bob' of the machine is not root, and sudo wants a password" in done.stderr
     )
     assert CANARY not in done.stderr + done.stdout
-    assert not [each.name for each in machines_of(made) if each.name.startswith("vmgen-build-")]
+    assert of_builds(made) == []
