@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,33 +17,44 @@ from vmgen_build.guests.vsphere.goal import Goal
 from vmgen_build.guests.vsphere.inventory import inventory_of
 from vmgen_build.guests.vsphere.library import ITEMS, LIBRARIES
 from vmgen_build.guests.vsphere.publishing import check_goal
-from vmgen_build.guests.vsphere.rest import Rest, logged_in
+from vmgen_build.guests.vsphere.rest import API, NEW, OLD, Rest, logged_in
 from vmgen_build.guests.vsphere.session import Session
 from vmgen_build.guests.vsphere.tags import layer_name
 from vmgen_build.limits import Limit
 from vmgen_build.secret import Secret
 
+VERSIONS = {"/rest": "", "/api": "8.0.2.0"}
+"""Of the vSphere API, by what content libraries are asked by; "" for the simulator's own, which is 6.5."""
 
-@pytest.fixture(scope="module")
-def vcenter(program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
-    with connected(program, tmp_path_factory.mktemp("library")) as session:
+
+@pytest.fixture(scope="module", params=VERSIONS)
+def vcenter(
+    request: pytest.FixtureRequest, program: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Session]:
+    """One that has the one interface alone, and one that has both: there the newer one is used, as its log tells."""
+    folder, version = tmp_path_factory.mktemp("library"), VERSIONS[request.param]
+    with connected(program, folder, "-api", version) as session:
         make_library(session, "Images", "LOCAL")
         make_library(session, "Theirs", "SUBSCRIBED")
         yield session
+    asked = re.findall(r"^api (\S+ \S+)$", (folder / "server.log").read_text(), re.MULTILINE)
+    assert bool(asked) == bool(version)
+    if asked:
+        assert {"POST /api/vcenter/vm-template/library-items", "DELETE /api/session"} < set(asked)
 
 
 def make_library(session: Session, name: str, kind: str) -> None:
     [store] = inventory_of(session).datastores
     storage = [{"datastore_id": store.id, "type": "DATASTORE"}]
-    spec = {"create_spec": {"name": name, "type": kind, "storage_backings": storage}}
+    spec = {"name": name, "type": kind, "storage_backings": storage}
     with logged_in(session) as rest:
-        rest.post("/com/vmware/content/local-library", spec, "making a library")
+        rest.create("/content/local-library", spec, "making a library", "create_spec")
 
 
 def items_of(rest: Rest, library: str) -> list[Any]:
-    [id_] = rest.post(f"{LIBRARIES}?~action=find", {"spec": {"name": library}}, "looking")
-    ids = rest.get(f"{ITEMS}?library_id={id_}", "looking") or []
-    return [rest.get(f"{ITEMS}/id:{each}", "looking") for each in ids]
+    [id_] = rest.find(LIBRARIES, {"name": library}, "looking")
+    ids = rest.find(ITEMS, {"library_id": id_}, "looking") or []
+    return [rest.get(ITEMS, "looking", each) for each in ids]
 
 
 def test_it_is_an_item_of_the_library(vcenter: Session, tmp_path: Path) -> None:
@@ -81,9 +94,17 @@ def test_a_library_that_takes_nothing(vcenter: Session, tmp_path: Path, library:
 
 
 def test_a_server_without_the_interface(vcenter: Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vmgen_build.guests.vsphere.rest.LOGIN", "/none")
+    for form in ("OLD", "NEW"):
+        monkeypatch.setattr(f"vmgen_build.guests.vsphere.rest.{form}", replace(OLD, session="/none"))
     with pytest.raises(HostError, match="the server lacks this interface"), logged_in(vcenter):
         pass
+
+
+def test_a_newer_server_that_lacks_the_newer_interface(vcenter: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vmgen_build.guests.vsphere.rest.API", (6,))
+    monkeypatch.setattr("vmgen_build.guests.vsphere.rest.NEW", replace(NEW, root="/none"))
+    with logged_in(vcenter) as rest:
+        assert len(rest.find(LIBRARIES, {"name": "Images"}, "looking")) == 1
 
 
 def test_a_login_that_is_refused_and_no_password_in_the_message(
@@ -102,8 +123,9 @@ def test_an_answer_has_its_limit(vcenter: Session, monkeypatch: pytest.MonkeyPat
 
 def test_what_the_server_refuses_has_its_reason(vcenter: Session) -> None:
     with logged_in(vcenter) as rest:
-        [images] = rest.post(f"{LIBRARIES}?~action=find", {"spec": {"name": "Images"}}, "looking")
-        spec = {"create_spec": {"library_id": images, "name": "twice", "type": "ovf"}}
-        rest.post(ITEMS, spec, "making an item")
-        with pytest.raises(HostError, match="making an item: it answers 400"):
-            rest.post(ITEMS, spec, "making an item")
+        [images] = rest.find(LIBRARIES, {"name": "Images"}, "looking")
+        spec = {"library_id": images, "name": "twice", "type": "ovf"}
+        rest.create(ITEMS, spec, "making an item", "create_spec")
+        reason = r" \(INVALID_ARGUMENT it is so\)" if vcenter.about.api_numbers >= API else ""
+        with pytest.raises(HostError, match=f"making an item: it answers 400{reason}:"):
+            rest.create(ITEMS, spec, "making an item", "create_spec")

@@ -14,7 +14,7 @@ from vmgen_build.guests.vsphere.session import Session
 from vmgen_build.guests.vsphere.site import ServerSite
 from vmgen_build.limits import VSPHERE_TASK
 
-LIBRARIES, ITEMS = "/com/vmware/content/library", "/com/vmware/content/library/item"
+LIBRARIES, ITEMS = "/content/library", "/content/library/item"
 TEMPLATES = "/vcenter/vm-template/library-items"
 
 LOCAL = "LOCAL"
@@ -27,7 +27,7 @@ SHOWN = 20
 def free_library(session: Session, rest: Rest, goal: Goal) -> str:
     """Its id. Raises UsageError where it takes no item of the goal's name, with the names of those that there are."""
     what = f"looking for the content library {goal.library}"
-    named = _texts(rest.post(f"{LIBRARIES}?~action=find", {"spec": {"name": goal.library}}, what))
+    named = _texts(rest.find(LIBRARIES, {"name": goal.library}, what))
     found = [one for one in (_library(rest, each, what) for each in named) if one["name"] == goal.library]
     fit = [one for one in found if one["type"] == LOCAL]
     if found and not fit:
@@ -40,7 +40,7 @@ def free_library(session: Session, rest: Rest, goal: Goal) -> str:
         there = ", ".join(names) or "none that this account sees"
         raise UsageError(f"--keep-as: there is no library '{goal.library}' on {session.where}; there are {there}")
     library = fit[0]["id"]
-    if _texts(rest.post(f"{ITEMS}?~action=find", {"spec": {"library_id": library, "name": goal.name}}, what)):
+    if _texts(rest.find(ITEMS, {"library_id": library, "name": goal.name}, what)):
         raise UsageError(
             f"--keep-as: the library '{goal.library}' has an item '{goal.name}' already: take another name, or remove"
             " that one there"
@@ -66,12 +66,12 @@ def put_into(rest: Rest, library: str, goal: Goal, machine: Any, site: ServerSit
         "vm_home_storage": storage,
     }
     what = f"putting {goal.name} into the library {goal.library}"
-    rest.post(TEMPLATES, {"spec": spec}, what, VSPHERE_TASK.amount)
+    rest.create(TEMPLATES, spec, what, silence=VSPHERE_TASK.amount)
 
 
 def _library(rest: Rest, library: str, what: str) -> dict[str, str]:
     """Its id, name and type. Raises HostError."""
-    found = rest.get(f"{LIBRARIES}/id:{library}", what)
+    found = rest.get(LIBRARIES, what, library)
     if not isinstance(found, dict) or not {"name", "type"} <= found.keys():
         raise HostError(f"{what}: the server's answer describes no library")
     return {"id": library, "name": shown(str(found["name"])), "type": str(found["type"])}

@@ -49,6 +49,11 @@ class About:
     build: str
     api: str
 
+    @property
+    def api_numbers(self) -> tuple[int, ...]:
+        """Of that version; () where it has none."""
+        return _numbers(self.api)
+
 
 class Session:
     """content: vim.ServiceInstanceContent, whose objects live as long as this. key: of the session, there."""

@@ -129,6 +129,7 @@ func main() {
 	refused := flag.String("refused", "", "privileges that nobody has, with commas")
 	silent := flag.Bool("silent", false, "does not tell of privileges")
 	large := flag.Bool("large", false, "with a cluster of hosts, and one of datastores; see storage.go")
+	api := flag.String("api", "", "the version of its API; it has /api then, too")
 	trace := flag.Bool("trace", false, "log all that is said")
 	settings := flag.String("settings", "", "file of a stand-in's settings, for what the simulator lacks")
 	ground := flag.String("ground", "", "socket of what stands behind the guests")
@@ -174,6 +175,10 @@ func main() {
 			log.Fatal(err)
 		}
 		server.Config.Handler = NewStandIn(server.Config.Handler, model.Service, *settings, folder, *ground, *esx)
+	}
+	if *api != "" {
+		setVersion(*api)
+		server.Config.Handler = &API{server.Config.Handler}
 	}
 	fmt.Println(server.URL)
 	_, _ = io.Copy(io.Discard, os.Stdin)
