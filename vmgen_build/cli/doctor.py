@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 @click.command("doctor", context_settings=common.CONTEXT, short_help="Say what this host lacks, and how to mend it.")
 @common.unchecked_cache_option
 @hosts.host_options
+@click.option("--keep-as", metavar=hosts.GOAL, default="", help="May the account keep machines there as builds do?")
 @click.option("--base", metavar="vm:NAME", default="", help="A machine of a vSphere server: can builds begin with it?")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
 def doctor_command(base: str, as_json: bool, **values: Any) -> None:

@@ -154,10 +154,12 @@ def placement_options(command: Command) -> Command:
     return cast(Command, wrapped)
 
 
+GOAL = "[library:LIBRARY/]NAME"
+
 keep_as_option = click.option(
     "--keep-as",
     default="",
-    metavar="[library:LIBRARY/]NAME",
+    metavar=GOAL,
     help="Keep the finished machine on the vCenter too: as a template in the folder of machines, or in a content"
     " library.",
 )

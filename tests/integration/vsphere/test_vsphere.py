@@ -21,7 +21,7 @@ from tests.integration.vsphere.simulator import Simulator, started
 from vmgen_build.errors import BuildError, HostError
 from vmgen_build.guests.vsphere import wire
 from vmgen_build.guests.vsphere.inventory import inventory_of
-from vmgen_build.guests.vsphere.privileges import OPERATIONS, rights
+from vmgen_build.guests.vsphere.privileges import KEEPING, OPERATIONS, rights
 from vmgen_build.guests.vsphere.session import Session
 from vmgen_build.guests.vsphere.tasks import wait_for
 from vmgen_build.host.tls import Trust
@@ -132,8 +132,10 @@ def test_the_privileges_that_are_asked_for_are_known_there(session: Session) -> 
     manager: Any = session.content.authorizationManager
     known = {name for role in manager.roleList for name in role.privilege}
     assert len(known) > 200
-    assert [n for operation in OPERATIONS for n in operation.privileges if n not in known] == []
-    assert all(right.known and not right.lacking for right in rights(session, inventory_of(session)))
+    assert [n for operation in (*OPERATIONS, *KEEPING) for n in operation.privileges if n not in known] == []
+    found = rights(session, inventory_of(session))
+    assert all(right.known and not right.lacking for right in found)
+    assert [right.operation for right in found] == [*OPERATIONS, *KEEPING]
 
 
 def doctor(vmgen: Run, server: Simulator, *words: object, password: str = "", user: str = "") -> Any:
@@ -165,10 +167,36 @@ def test_the_doctor_of_a_vcenter(program: Path, ca: Path, certificate: Path, vmg
     assert "ok may make a machine on DC1" in lines and any("kept as machines named" in line for line in lines)
 
 
+TEMPLATE = "may keep it as a template {}lacks VirtualMachine.Provisioning.MarkAsTemplate on DC0"
+LIBRARY = "may keep it in a content library {}lacks ContentLibrary.AddLibraryItem on the root folder"
+ALONE = "; --keep-as alone needs it"
+
+
+def test_the_doctor_knows_what_keep_as_needs(
+    program: Path, ca: Path, certificate: Path, vmgen: Run, tmp_path: Path
+) -> None:
+    """An account may lack what its builds do not do."""
+    refused = "VirtualMachine.Provisioning.MarkAsTemplate,ContentLibrary.AddLibraryItem"
+    options = ("-listen", "127.0.0.2", "-certificate", str(certificate), "-refused", refused)
+    with started(program, tmp_path / "log", *options) as server:
+        without, template, library = (
+            doctor(vmgen, server, "--cafile", ca, *more)
+            for more in ((), ("--keep-as", "lab"), ("--keep-as", "library:Images/lab"))
+        )
+    assert [done.returncode for done in (without, template, library)] == [0, 1, 1]
+    lines = [[" ".join(line.split()) for line in done.stdout.splitlines()] for done in (without, template, library)]
+    template_may, library_may = f"ok {TEMPLATE.format('no: ')}{ALONE}", f"ok {LIBRARY.format('no: ')}{ALONE}"
+    assert {template_may, library_may} <= set(lines[0])
+    assert {f"MISSING {TEMPLATE.format('')}", library_may} <= set(lines[1])
+    assert {template_may, f"MISSING {LIBRARY.format('')}"} <= set(lines[2])
+
+
 def test_the_doctor_of_an_esxi(program: Path, ca: Path, certificate: Path, vmgen: Run, tmp_path: Path) -> None:
     options = ("-esx", "-listen", "127.0.0.2", "-certificate", str(certificate), "-machines", "2", "-silent")
     with started(program, tmp_path / "log", *options) as server:
         found = doctor(vmgen, server, "--cafile", ca)
+        kept = doctor(vmgen, server, "--cafile", ca, "--keep-as", "lab")
+    assert kept.returncode == 1 and "an ESXi keeps no templates" in kept.stdout
     lines = [" ".join(line.split()) for line in found.stdout.splitlines()]
     assert found.returncode == 0 and any(line.startswith("ok server ESXi 6.5.0 build") for line in lines)
     assert "ok datacenter ha-datacenter" in lines and "ok networks VM Network" in lines

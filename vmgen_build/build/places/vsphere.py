@@ -151,7 +151,7 @@ class VspherePlace(Place):
     def doctor(self) -> list[Finding]:
         from vmgen_build.build.places.servers.doctor import look_at
 
-        return look_at(parse_address(self.options.host), self.options.trust)
+        return look_at(parse_address(self.options.host), self.options.trust, self._goal())
 
     def doctor_of(self, base: str) -> list[Finding]:
         from vmgen_build.build.places.servers.doctor import look_at_base

@@ -18,6 +18,10 @@ class Goal:
     name: str
     library: str = ""
 
+    @property
+    def kind(self) -> str:
+        return "library" if self.library else "template"
+
 
 def parse_goal(text: str) -> Goal:
     """A library's name may have a slash in it, a template's not. Raises UsageError."""

@@ -1,6 +1,7 @@
 """Which privileges an account needs for what builds do on a vSphere server, and which of them it lacks.
 
-The names are the API's own (vSphere Security, "Defined Privileges" and "Required Privileges for Common Tasks").
+The names are the API's own (vSphere Security, "Defined Privileges" and "Required Privileges for Common Tasks"; vSphere
+Automation API Reference, vm_template.library_items, for content libraries).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any
 
 from vmgen_build.errors import VmgenError
 from vmgen_build.guests.vsphere.inventory import Entity, Inventory
+from vmgen_build.guests.vsphere.properties import id_of
 from vmgen_build.guests.vsphere.session import Session
 
 ASKED = 100
@@ -20,11 +22,13 @@ ASKED = 100
 @dataclass(frozen=True, slots=True)
 class Operation:
     """title: for people. where: the kind of object on which the privileges must be granted: folder (of machines, or
-    above them), pool, datastore or network. One object where all are granted is enough."""
+    above them), pool, datastore, network, or root. One object where all are granted is enough. keeps: what it is
+    done for alone, where that is --keep-as: template or library, as Goal.kind has it."""
 
     title: str
     where: str
     privileges: tuple[str, ...]
+    keeps: str = ""
 
 
 def _of(group: str, *names: str) -> tuple[str, ...]:
@@ -33,13 +37,14 @@ def _of(group: str, *names: str) -> tuple[str, ...]:
 
 _INVENTORY, _CONFIG, _INTERACT = "VirtualMachine.Inventory", "VirtualMachine.Config", "VirtualMachine.Interact"
 _STATE, _GUEST = "VirtualMachine.State", "VirtualMachine.GuestOperations"
+_PROVISIONING = "VirtualMachine.Provisioning"
 
 OPERATIONS = (
     Operation("make a machine", "folder", (*_of(_INVENTORY, "Create"), *_of(_CONFIG, "AddNewDisk"))),
     Operation(
         "clone a machine or template",
         "folder",
-        (*_of(_INVENTORY, "CreateFromExisting"), *_of("VirtualMachine.Provisioning", "Clone", "DeployTemplate")),
+        (*_of(_INVENTORY, "CreateFromExisting"), *_of(_PROVISIONING, "Clone", "DeployTemplate")),
     ),
     Operation("import an OVA", "folder", _of("VApp", "Import")),
     Operation(
@@ -72,6 +77,31 @@ OPERATIONS = (
     Operation("connect it to a network", "network", _of("Network", "Assign")),
 )
 
+KEEPING = (
+    Operation(
+        "keep it as a template",
+        "folder",
+        (
+            *_of(_INVENTORY, "CreateFromExisting"),
+            *_of(_PROVISIONING, "Clone", "MarkAsTemplate"),
+            *_of(_CONFIG, "Rename"),
+        ),
+        keeps="template",
+    ),
+    Operation(
+        "keep it in a content library",
+        "root",
+        (
+            *_of(_INVENTORY, "CreateFromExisting"),
+            *_of(_PROVISIONING, "Clone"),
+            *_of("ContentLibrary", "AddLibraryItem"),
+        ),
+        keeps="library",
+    ),
+)
+"""Of a vCenter alone. A content library is none of the objects that can be asked about. It has its permissions by
+global ones, which reach the root of the inventory too."""
+
 
 @dataclass(frozen=True, slots=True)
 class Right:
@@ -85,19 +115,22 @@ class Right:
 
 
 def rights(session: Session, inventory: Inventory) -> tuple[Right, ...]:
-    """Of OPERATIONS. inventory: of the datacenter."""
-    objects = _objects(inventory)
-    names = sorted({name for operation in OPERATIONS for name in operation.privileges})
+    """Of OPERATIONS, and of KEEPING where the server keeps anything. inventory: of the datacenter."""
+    operations = OPERATIONS if session.about.kind == "ESXi" else (*OPERATIONS, *KEEPING)
+    objects = _objects(session, inventory)
+    names = sorted({name for operation in operations for name in operation.privileges})
     granted = _granted(session, [item for items in objects.values() for item in items], names)
     if granted is None:
-        return tuple(Right(operation, known=False) for operation in OPERATIONS)
-    return tuple(_right(operation, objects[operation.where], inventory, granted) for operation in OPERATIONS)
+        return tuple(Right(operation, known=False) for operation in operations)
+    return tuple(_right(operation, objects[operation.where], inventory, granted) for operation in operations)
 
 
-def _objects(inventory: Inventory) -> Mapping[str, Sequence[Entity]]:
+def _objects(session: Session, inventory: Inventory) -> Mapping[str, Sequence[Entity]]:
     """By Operation.where."""
     folders = [folder for folder in inventory.folders if folder.machines]
+    root = session.content.rootFolder
     return {
+        "root": [Entity(id_of(root), "the root folder", "", root)],
         "folder": [*inventory.datacenters, *folders][:ASKED],
         "pool": inventory.pools[:ASKED],
         "datastore": [store for store in inventory.datastores if store.usable][:ASKED],

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from vmgen_build.build.finding import Finding
 from vmgen_build.guests.vsphere.address import Address
 from vmgen_build.guests.vsphere.credentials import login_for
+from vmgen_build.guests.vsphere.goal import Goal
 from vmgen_build.guests.vsphere.inventory import Datacenter, Datastore, Inventory, inventory_of
 from vmgen_build.guests.vsphere.privileges import Right, rights
 from vmgen_build.guests.vsphere.properties import values_of
@@ -23,8 +24,9 @@ SHOWN = 20
 """Names of a kind that are listed at most."""
 
 
-def look_at(address: Address, trust: Trust) -> list[Finding]:
-    """Raises HostError where there is no way in, UsageError for a datacenter that is not there."""
+def look_at(address: Address, trust: Trust, goal: Goal | None = None) -> list[Finding]:
+    """goal: what --keep-as names. Raises HostError where there is no way in, UsageError for a datacenter that is not
+    there."""
     login = login_for(address, trust)
     with opened(address, login) as session:
         inventory = inventory_of(session)
@@ -34,8 +36,9 @@ def look_at(address: Address, trust: Trust) -> list[Finding]:
             *_server(session, login.trust),
             *_place(inventory, datacenter, there),
             *_datastores(there),
-            *_rights(rights(session, there)),
+            *_rights(rights(session, there), goal),
             _building(session),
+            *_keeping(session, goal),
         ]
 
 
@@ -80,6 +83,12 @@ def _building(session: Session) -> Finding:
     if session.about.kind == "ESXi":
         return Finding("building", True, "an ESXi cannot clone machines: no step's result is kept there")
     return Finding("building", True, "results of steps are kept as machines named vmgen-layer-...")
+
+
+def _keeping(session: Session, goal: Goal | None) -> Iterator[Finding]:
+    if goal is not None and session.about.kind == "ESXi":
+        advice = "Name its vCenter by --host, or leave --keep-as out."
+        yield Finding("--keep-as", False, "an ESXi keeps no templates", advice=advice)
 
 
 def _server(session: Session, trust: Trust) -> Iterator[Finding]:
@@ -137,18 +146,21 @@ def _has_room(store: Datastore) -> bool:
     return store.usable and store.free >= ROOM
 
 
-def _rights(found: tuple[Right, ...]) -> list[Finding]:
+def _rights(found: tuple[Right, ...], goal: Goal | None) -> list[Finding]:
     if not any(right.known for right in found):
         return [Finding("privileges", True, "not known: the server does not tell those of the account")]
-    return [_right(right) for right in found]
+    return [_right(right, goal.kind if goal is not None else "") for right in found]
 
 
-def _right(right: Right) -> Finding:
+def _right(right: Right, keeps: str) -> Finding:
+    """keeps: what a build would keep there, as Goal.kind. What it would not need it may lack."""
     what = f"may {right.operation.title}"
     if not right.lacking:
         return Finding(what, True, f"on {right.on}")
     names = ", ".join(right.lacking)
     where = f"on {right.on}" if right.on else f"on any {right.operation.where}, and sees none"
+    if right.operation.keeps not in ("", keeps):
+        return Finding(what, True, f"no: lacks {names} {where}; --keep-as alone needs it")
     advice = f"Give the account a role there with: {names} ({right.operation.title})."
     return Finding(what, False, f"lacks {names} {where}", advice=advice)
 
