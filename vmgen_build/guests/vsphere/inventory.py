@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote
 
 from vmgen_build.errors import HostError, UsageError
@@ -63,6 +63,10 @@ UPLINKS = "SYSTEM/DVS.UPLINKPG"
 """The tag of a distributed switch's port group that leads outside: no machine belongs there."""
 
 
+SHOWN = 20
+"""Names that a message lists at most."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entity:
     """id: the server's, unique there. parent: of the item that it lies in, "" for none. ref: the managed object."""
@@ -71,6 +75,9 @@ class Entity:
     name: str
     parent: str
     ref: Any = field(compare=False, repr=False)
+
+
+One = TypeVar("One", bound=Entity)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,12 +177,26 @@ class Inventory:
             names.append(above.name)
         return "/".join(reversed(names[:-1] if len(names) > 1 else names))
 
+    def named(self, wanted: str, items: Iterable[One], what: str, where: str) -> One:
+        """By its name, its id, its path, or the end of that. what, where: the message's words for it, and for where it
+        is not. Raises ValueError."""
+        end, every = f"/{wanted.strip('/')}", list(items)
+        exact = [one for one in every if wanted in (one.name, one.id)]
+        fit = exact or [one for one in every if f"/{self.path(one)}".endswith(end)]
+        if len(fit) == 1:
+            return fit[0]
+        if fit:
+            paths = ", ".join(self.path(one) for one in fit[:SHOWN])
+            raise ValueError(f"{what} is the name of several; write one of {paths}")
+        there = ", ".join(sorted(one.name for one in every)[:SHOWN]) or "none that this account can use"
+        raise ValueError(f"there is no {what} on {where}; there are {there}")
+
     def datacenter_named(self, name: str, where: str) -> Datacenter:
         """By its name or path; "" for the only one. Raises UsageError with those that there are."""
         fit = [one for one in self.datacenters if not name or name in (one.name, self.path(one))]
         if len(fit) == 1:
             return fit[0]
-        there = ", ".join(self.path(one) for one in self.datacenters[:20]) or "none that this account sees"
+        there = ", ".join(self.path(one) for one in self.datacenters[:SHOWN]) or "none that this account sees"
         if not name:
             raise UsageError(f"{where} has several datacenters: write {where}/DATACENTER; there are {there}")
         wrong = "is the name of several datacenters; write the path" if fit else "is no datacenter there"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from vmgen_build.errors import HostError, UsageError
 from vmgen_build.guests.vsphere.inventory import (
+    SHOWN,
     Compute,
     Datacenter,
     Datastore,
@@ -16,6 +17,7 @@ from vmgen_build.guests.vsphere.inventory import (
     Folder,
     Inventory,
     Network,
+    One,
     Pool,
     StoragePod,
 )
@@ -23,11 +25,6 @@ from vmgen_build.guests.vsphere.placement import Placement
 from vmgen_build.guests.vsphere.policies import Policy, find_policy, fitting
 from vmgen_build.guests.vsphere.properties import properties_of, values_of
 from vmgen_build.guests.vsphere.session import Session
-
-SHOWN = 20
-"""Names that a message lists at most."""
-
-One = TypeVar("One", bound=Entity)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,17 +189,10 @@ class _Choice:
         return None
 
     def _named(self, wanted: str, items: Iterable[One], option: str) -> One:
-        """By its name, its path, or the end of that."""
-        end, every = wanted.strip("/"), list(items)
-        exact = [one for one in every if wanted in (one.name, one.id)]
-        fit = exact or [one for one in every if f"/{self.whole.path(one)}".endswith(f"/{end}")]
-        if len(fit) == 1:
-            return fit[0]
-        if fit:
-            paths = ", ".join(self.whole.path(one) for one in fit[:SHOWN])
-            raise UsageError(f"{option}: '{wanted}' is the name of several; write one of {paths}")
-        there = ", ".join(sorted(one.name for one in every)[:SHOWN]) or "none that this account can use"
-        raise UsageError(f"{option}: there is no '{wanted}' on {self.session.where}; there are {there}")
+        try:
+            return self.whole.named(wanted, items, f"'{wanted}'", self.session.where)
+        except ValueError as error:
+            raise UsageError(f"{option}: {error}") from error
 
     def _only(self, items: Sequence[One], option: str, kind: str, names: Mapping[str, Any]) -> One:
         if len(items) == 1:

@@ -6,13 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from vmgen_build.guests.vsphere.inventory import Inventory, Machine, Snapshot
+from vmgen_build.guests.vsphere.inventory import SHOWN, Inventory, Machine, Snapshot
 from vmgen_build.guests.vsphere.properties import values_of
 from vmgen_build.guests.vsphere.session import Session
 from vmgen_build.recipe.types.bases import BaseSource
-
-SHOWN = 20
-"""Names that a message lists at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +29,7 @@ class Source:
 def find_source(session: Session, whole: Inventory, there: Inventory, base: BaseSource) -> Source:
     """whole: the inventory, for paths; there: of the datacenter. Raises ValueError that says what is wrong with the
     base, HostError, BuildError."""
-    machine = _machine(whole, there, base.machine)
+    machine = whole.named(base.machine, there.machines, f"machine '{base.machine}'", "the server")
     snapshot = _snapshot(machine, base.snapshot) if base.snapshot else None
     if snapshot is None and machine.power not in ("poweredOff", ""):
         raise ValueError(
@@ -76,20 +73,6 @@ def disks_of(devices: Sequence[Any]) -> list[Any]:
 def size_of(disk: Any) -> int:
     """Of a vim.vm.device.VirtualDisk, in bytes."""
     return int(disk.capacityInBytes or 0) or int(disk.capacityInKB or 0) << 10
-
-
-def _machine(whole: Inventory, there: Inventory, name: str) -> Machine:
-    """By its name, its path, or the end of that."""
-    end = f"/{name.strip('/')}"
-    fit = [one for one in there.machines if name in (one.name, one.id)]
-    fit = fit or [one for one in there.machines if f"/{whole.path(one)}".endswith(end)]
-    if len(fit) == 1:
-        return fit[0]
-    if fit:
-        paths = ", ".join(whole.path(one) for one in fit[:SHOWN])
-        raise ValueError(f"'{name}' is the name of several machines; write one of {paths}")
-    names = ", ".join(one.name for one in there.machines[:SHOWN]) or "none that this account sees"
-    raise ValueError(f"there is no machine '{name}' on the server; there are {names}")
 
 
 def _snapshot(machine: Machine, name: str) -> Snapshot:
