@@ -64,15 +64,23 @@ class VmwareBackend(Backend):
         return vmdisks.needs(plan)
 
     def pack(self, plan: Plan, result: Result, out: Path, options: PackOptions, bus: Bus) -> tuple[Written, ...]:
+        from vmgen_build.backends.vmware.nvram import nvram_beside
         from vmgen_build.backends.vmware.ova import pack_as_exported, pack_ova
 
         ova = {"ova": pack_ova, AS_EXPORTED: pack_as_exported}.get(options.format)
         if ova is None:
-            return vmdisks.pack_disks(plan, result, out / f"{plan.name}.{options.format}", bus)
+            disks = vmdisks.pack_disks(plan, result, out / f"{plan.name}.{options.format}", bus)
+            return (*disks, *nvram_beside(result, disks[0].path))
         return (ova(plan, result, out / f"{plan.name}.ova", bus),)
 
     def files_of(self, artifact: Path, manifest: Mapping[str, object]) -> tuple[str, ...]:
-        return (artifact.name,) if artifact.suffix == ".ova" else vmdisks.files_of(artifact, manifest)
+        from vmgen_build.backends.vmware.nvram import nvram_name
+
+        if artifact.suffix == ".ova":
+            return (artifact.name,)
+        nvram = nvram_name(artifact)
+        there = (nvram,) if artifact.with_name(nvram).is_file() else ()
+        return (*vmdisks.files_of(artifact, manifest), *there)
 
     def inspect(self, artifact: Path, manifest: Mapping[str, object]) -> list[ProbeDone]:
         from vmgen_build.artifacts.ova import check_ova

@@ -53,9 +53,11 @@ def pack(tmp_path: Path, disks: Disks, form: str, more: str = "size = 8G\nname =
     plan = make_plan(recipe, "vmware", backend.part(recipe, None))
     out = tmp_path / f"out-{len(list(tmp_path.iterdir()))}"
     out.mkdir()
-    [made] = backend.pack(plan, disks, out, PackOptions("zstd", form), Bus())
-    assert list(out.iterdir()) == [made.path]
-    return made.path
+    made = backend.pack(plan, disks, out, PackOptions("zstd", form), Bus())
+    assert sorted(out.iterdir()) == sorted(one.path for one in made)
+    manifest = {"build_recipe": plan.build_recipe}
+    assert backend.files_of(made[0].path, manifest) == tuple(one.path.name for one in made)
+    return made[0].path
 
 
 def members(ova: Path) -> dict[str, bytes]:
@@ -84,6 +86,19 @@ def test_without_nvram_nothing_changes(tmp_path: Path, home: Home) -> None:
     found = members(pack(tmp_path, Disks(disks.disks), "ova"))
     assert list(found) == ["lab.ovf", "lab.mf", "b.vmdk", "lab-b.vmdk"]
     assert "nvram" not in found["lab.ovf"].decode()
+
+
+@pytest.mark.parametrize("form", ["vmdk", "qcow2", "raw"])
+def test_a_machine_s_nvram_lies_beside_its_disks(tmp_path: Path, home: Home, form: str) -> None:
+    """Under the name that a .vmx has for it; for one that came without, nothing does."""
+    made = pack(tmp_path, home(), form)
+    assert sorted(one.name for one in made.parent.iterdir()) == [f"lab-b.{form}", "lab.nvram", f"lab.{form}"]
+    assert made.with_name("lab.nvram").read_bytes() == b"MRVN" + bytes(100)
+
+
+def test_disks_without_nvram_come_alone(tmp_path: Path, home: Home) -> None:
+    made = pack(tmp_path, Disks(home().disks), "raw")
+    assert sorted(one.name for one in made.parent.iterdir()) == ["lab-b.raw", "lab.raw"]
 
 
 @pytest.mark.parametrize("damage", ["parent", "cut", "raw"])
