@@ -4,59 +4,57 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import signal
 import subprocess
-import sys
 import tarfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.integration.leftovers import assert_nothing_left
-from tests.integration.test_machine_guest import RECIPE as GUEST
 from tests.integration.test_machine_guest import outcomes, trees_of
+from tests.integration.vsphere.building import (
+    CANARY,
+    FAILS,
+    LEASE,
+    SCRIPT,
+    SLOW,
+    Done,
+    Run,
+    assert_locked,
+    begun,
+    foreign_of,
+    killed,
+    make_foreign,
+    names,
+    of_builds,
+    password,
+    received,
+    recipe_in,
+    sent,
+    until_order,
+    until_seen,
+    words,
+)
 from tests.integration.vsphere.standin.client import until
 from tests.integration.vsphere.standin.process import StandIn
-from tests.integration.vsphere.standin.there import authority_of, session_on, trusted_stand_in
+from tests.integration.vsphere.standin.there import session_on, trusted_stand_in
 from vmgen_build.guests.vsphere.inventory import inventory_of
 from vmgen_build.guests.vsphere.machines import as_built
 from vmgen_build.host.files import sha256_of
 from vmgen_build.plan.machine import machine_of
 from vmgen_build.recipe.load import load
 
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
-Done = subprocess.CompletedProcess[str]
-
-CANARY = "c4n4ry-R3cipe"
-FOREIGN = "vmgen-build-ffffffffffff-1-00000000"
-"""Of another owner."""
-
-LEASE = 60
-"""Seconds that the server waits for a build that was killed. The next one looks within them."""
-
-SLOW = 1 << 18
-"""Bytes in a second."""
-
 AS_EXPORTED = ("--format", "ova-as-exported")
-
-SCRIPT = "config.scripts.one.run={}"
-FAILS = SCRIPT.format("echo begun; exit 3")
 
 
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """That of the other machine guests, with a password that is known by its sight."""
-    made = tmp_path_factory.mktemp("recipe") / "guest.ini"
-    text = GUEST.read_text().replace("alesia", CANARY)
-    assert CANARY in text
-    made.write_text(text)
-    (made.parent / "hostile.bin").write_bytes((GUEST.parent / "hostile.bin").read_bytes())
-    return made
+    return recipe_in(tmp_path_factory.mktemp("recipe"))
 
 
 @pytest.fixture(scope="module")
@@ -68,70 +66,6 @@ def made(program: Path, cache: Path, recipe: Path, tmp_path_factory: pytest.Temp
         before = foreign_of(server)
         yield server
         assert before == foreign_of(server)
-
-
-def make_foreign(made: StandIn) -> None:
-    from pyVmomi import vim
-
-    with session_on(made) as session:
-        [datacenter] = session.content.rootFolder.childEntity  # type: ignore[attr-defined]
-        pool = datacenter.hostFolder.childEntity[0].resourcePool
-        files = vim.vm.FileInfo(vmPathName="[LocalDS_0]")
-        config = vim.vm.ConfigSpec(name=FOREIGN, files=files, annotation="somebody's", memoryMB=64, numCPUs=1)
-        datacenter.vmFolder.CreateVM_Task(config, pool)
-        while FOREIGN not in names(made):
-            time.sleep(0.1)
-
-
-def foreign_of(made: StandIn) -> tuple[str, str]:
-    with session_on(made) as session:
-        [one] = [each for each in inventory_of(session).machines if each.name == FOREIGN]
-        ref: Any = one.ref
-        return str(ref.config.annotation), str(ref.config.modified)
-
-
-def names(made: StandIn) -> list[str]:
-    with session_on(made) as session:
-        return [machine.name for machine in inventory_of(session).machines]
-
-
-def of_builds(made: StandIn) -> list[str]:
-    """What no build may leave."""
-    return [name for name in names(made) if not name.startswith("vmgen-layer-") and name != FOREIGN]
-
-
-def words(made: StandIn, recipe: Path, out: Path) -> list[str]:
-    place = f"vsphere://{made.server.user}@{made.server.host}:{made.server.port}/DC0"
-    options = ["--host", place, "--cafile", str(authority_of(made)), "--map", "nat=VM Network"]
-    return [str(recipe), "-b", "vmware", *options, "-o", str(out)]
-
-
-def password(made: StandIn) -> dict[str, str]:
-    return {"VMGEN_VSPHERE_PASSWORD": made.server.password}
-
-
-def killed(made: StandIn, process: subprocess.Popen[str], moves: Callable[[], bool]) -> str:
-    """The machine that a build leaves which is killed while its disks are on their way."""
-    try:
-        while process.poll() is None and not moves():
-            time.sleep(0.5)
-        process.kill()
-        output, _ = process.communicate()
-    finally:
-        made.settings.reset()
-    assert process.returncode == -signal.SIGKILL, output
-    [left] = of_builds(made)
-    return left
-
-
-def received(made: StandIn) -> int:
-    """Bytes of disks that the server has got."""
-    return sum(file.stat().st_size for file in made.settings.path.parent.glob("disks-*/disk-*.vmdk"))
-
-
-def sent(made: StandIn) -> int:
-    """How often the server has begun to send a disk."""
-    return made.server.log.read_text(errors="replace").count("nfc GET disk-0.vmdk")
 
 
 @pytest.fixture(scope="module")
@@ -205,13 +139,6 @@ def test_a_build_that_was_killed_while_its_disks_went_there(killed_import: str, 
     assert_locked(killed_import, failed)
 
 
-def assert_locked(name: str, done: Done) -> None:
-    text = " ".join(done.stderr.split())
-    assert f"{name}, which a build that was killed left, goes with a later one: " in text, done.stderr
-    assert "another task is at work on it: wait until it has ended" in text
-    assert "Traceback" not in text
-
-
 def test_a_machine_can_be_kept(vmgen: Run, failed: Done, made: StandIn, recipe: Path, tmp_path: Path) -> None:
     more = ["--set", FAILS, "--on-error", "keep"]
     done = vmgen(*words(made, recipe, tmp_path / "out"), *more, env=password(made))
@@ -246,32 +173,6 @@ def test_a_build_that_fails_leaves_nothing(
     assert "Traceback" not in done.stderr and of_builds(made) == []
     picture = re.search(r"its screen: (\S+)", done.stderr)
     assert not picture or Path(picture[1]).read_bytes().startswith(b"\x89PNG\r\n")
-
-
-def begun(made: StandIn, cache: Path, recipe: Path, out: Path, *more: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "vmgen_build", *words(made, recipe, out), "-v", *more],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        stdin=subprocess.DEVNULL,
-        text=True,
-        env=os.environ | {"VMGEN_CACHE": str(cache)} | password(made),
-    )
-
-
-def until_seen(process: subprocess.Popen[str], moment: str) -> None:
-    assert process.stdout is not None
-    lines = []
-    while moment not in (line := process.stdout.readline()):
-        lines.append(line)
-        assert line, "".join(lines)
-
-
-def until_order(process: subprocess.Popen[str], made: StandIn, name: str, before: int) -> None:
-    while [one for one, _ in made.ground.orders].count(name) <= before:
-        if process.poll() is not None:
-            raise AssertionError(process.communicate()[0])
-        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])

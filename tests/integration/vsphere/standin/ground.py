@@ -11,6 +11,7 @@ import socketserver
 import subprocess
 import sys
 import threading
+import traceback
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -187,6 +188,7 @@ class _Handler(BaseHTTPRequestHandler):
         except GuestFault as fault:
             answer = {"Fault": fault.kind, "Text": fault.text}
         except Exception as error:
+            traceback.print_exc()
             answer = {"Fault": "SystemError", "Text": repr(error)}
         self._send(200, json.dumps(answer).encode())
 

@@ -3,19 +3,23 @@
 python -m tests.integration.vsphere.standin.roots unpack DISK.vmdk ROOT
 python -m tests.integration.vsphere.standin.roots pack MACHINE.json EPOCH FOLDER LAYER...
 
-An EFI system partition comes back empty: its files are none of the root's (bases.diskimage). So what a machine with EFI
-sends home does not boot, unlike one of a real server.
+The files of an EFI system partition are in the root, at its mount point, as in a machine that runs: there a builder
+reads and writes them, and an export puts them back.
 """
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from vmgen_build.artifacts.disk.convert import to_raw
 from vmgen_build.artifacts.disk.image import write_disks
+from vmgen_build.artifacts.disk.layout import GPT_ESP
+from vmgen_build.artifacts.result import Disk
 from vmgen_build.artifacts.vmdk import write_vmdk
 from vmgen_build.bases.diskimage import unpack_disk
 from vmgen_build.events import Bus
@@ -23,6 +27,11 @@ from vmgen_build.host.files import sha256_of
 from vmgen_build.host.namespaces import run_isolated
 from vmgen_build.plan.bases import Image
 from vmgen_build.plan.machine import Machine
+
+SECTOR = 512
+
+ESP = "/boot/efi"
+"""Where an EFI system partition is mounted."""
 
 OVERLAY = "index=off,metacopy=off,redirect_dir=off"
 
@@ -37,8 +46,21 @@ def unpack(disk: Path, root: Path) -> None:
     scratch.mkdir()
     half = root.with_suffix(".half")
     unpack_disk(Image(disk, "vmdk", sha256_of(disk)), scratch, half)
+    table = half / "etc/fstab"
+    if table.exists() and ESP in table.read_text():
+        to_raw(Disk("disk", disk, "vmdk"), scratch / "disk.raw")
+        unpack_esp(scratch / "disk.raw", half / ESP.lstrip("/"))
     shutil.rmtree(scratch)
     half.rename(root)
+
+
+def unpack_esp(raw: Path, goal: Path) -> None:
+    """What a build that begins with a disk leaves out (bases.diskimage). The kernel need not know the file system."""
+    listed = subprocess.run(["sfdisk", "--json", raw], capture_output=True, text=True, check=True).stdout
+    for part in json.loads(listed)["partitiontable"]["partitions"]:
+        if part["type"] == GPT_ESP:
+            goal.mkdir(parents=True, exist_ok=True)
+            subprocess.run(["mcopy", "-smn", "-i", f"{raw}@@{part['start'] * SECTOR}", "::*", goal], check=True)
 
 
 def pack(description: Path, epoch: int, folder: Path, layers: Sequence[Path]) -> None:
