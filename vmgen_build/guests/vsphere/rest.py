@@ -166,8 +166,8 @@ def _own_words(data: bytes) -> str:
     try:
         found = parse_json(data, VSPHERE_REST)
         kind = str(found.get("error_type") or found["type"]).rpartition(".")[2]
-        told = found["messages"] if "messages" in found else found["value"]["messages"]
-        texts = [str(one["default_message"]) for one in told]
+        messages = found["messages"] if "messages" in found else found["value"]["messages"]
+        texts = [str(one["default_message"]) for one in messages]
     except (ValueError, KeyError, TypeError, AttributeError):
         return ""
     return f" ({shown(' '.join([kind, *texts])[:TEXT])})"
