@@ -171,7 +171,9 @@ class Windows:
             new._wine("wineboot", "--init")
             subprocess.run(["wineserver", "-w"], env=new.environment(), check=True, timeout=TIMEOUT)
             template.parent.mkdir(parents=True, exist_ok=True)
-            new.prefix.rename(template)
+            beside = template.with_name(f"{template.name}.{os.getpid()}")
+            subprocess.run(["mv", new.prefix, beside], check=True)
+            beside.rename(template)
         subprocess.run(["cp", "-a", template, self.prefix], check=True)
         for name, more in {"stub": ["-lshell32"], "start": []}.items():
             compiler = ["x86_64-w64-mingw32-gcc", "-O1", "-municode", HERE / f"{name}.c", *more]

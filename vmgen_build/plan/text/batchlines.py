@@ -87,9 +87,10 @@ class Line:
         return " ".join(words + [word for word in following if re.fullmatch(r"/?[A-Za-z][A-Za-z-]{0,19}", word)])
 
     @property
-    def clears(self) -> bool:
-        """Whether it takes a variable away, which gives code 1 where there is none."""
-        return self.program == "set" and self.text.rstrip().endswith('="')
+    def cleared(self) -> str:
+        """The variable that the line takes away, which gives code 1 where there is none; "" for another line."""
+        found = re.fullmatch(r'"([^"=]+)="', self.command[1]) if self._sets() and len(self.command) == 2 else None
+        return found[1] if found else ""
 
     def problem(self) -> str:
         """What a checked script must not hold, or "" ."""
@@ -140,7 +141,7 @@ class Line:
         return ""
 
     def _sets(self) -> bool:
-        return self.program == "set" and self.command[1][:1] == '"'
+        return self.program == "set" and self.command[1:] != [] and self.command[1][0] == '"'
 
     @property
     def fails(self) -> bool:

@@ -65,19 +65,26 @@ def step_script(renderer: Renderer, name: str, body: str) -> str:
 
 
 def _before(line: Line) -> Iterator[str]:
+    if line.kind == "command" and line.cleared and line.first == "set":
+        yield _there(line.cleared)
     if not line.fails:
         return
     for name in line.files("<"):
         yield f"if not exist {name} goto failed"
     if line.asked:
+        yield _there(line.asked)
         yield f'set "{line.asked}="'
-        yield RESET
+
+
+def _there(variable: str) -> str:
+    """The line that makes a variable be there: then it can be taken away without a code."""
+    return f'set "{variable}=-"'
 
 
 def _after(line: Line, accepted: tuple[int, ...]) -> Iterator[str]:
     if line.kind != "command":
         return
-    if line.clears:
+    if line.cleared and line.first != "set":
         yield RESET
     if not line.fails:
         return

@@ -101,8 +101,8 @@ def test_a_variable_that_is_asked_for_must_come() -> None:
     assert checked("set /p PW=<secrets\\pw").split("\r\n") == [
         'set "VMGEN_AT=1 (set /p)"',
         "if not exist secrets\\pw goto failed",
+        'set "PW=-"',
         'set "PW="',
-        RESET,
         "set /p PW=<secrets\\pw",
         CHECK,
         "if not defined PW goto failed",
@@ -110,7 +110,9 @@ def test_a_variable_that_is_asked_for_must_come() -> None:
 
 
 def test_a_variable_that_is_taken_away_leaves_no_code() -> None:
-    assert checked('set "A="').split("\r\n") == ['set "A="', RESET]
+    assert checked('set "A="').split("\r\n") == ['set "A=-"', 'set "A="']
+    line = 'if exist b set "A="'
+    assert checked(line).split("\r\n") == ['set "VMGEN_AT=1 (if set)"', line, RESET]
 
 
 @pytest.mark.parametrize(
