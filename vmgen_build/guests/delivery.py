@@ -35,6 +35,9 @@ ENVIRONMENT = {
     "LC_ALL": "C.UTF-8",
 }
 
+SCRIPT = "script"
+"""Its name in the folder."""
+
 FOLDERS = ("files", "secrets")
 
 SMALL = 8 << 20
@@ -72,7 +75,7 @@ def items_of(step: Step, settings: Mapping[str, bytes], epoch: int) -> tuple[Ite
         if file.urls and file.source is None:
             raise BuildError(f"step '{step.name}': {file.urls[0]} was not downloaded; build again")
     return (
-        Item("script", 0o500, step.script.encode()),
+        Item(SCRIPT, 0o500, step.script.encode()),
         *(Item(name, 0o644, content, stamp=epoch) for name, content in settings.items()),
         *(Item(f"files/{f.name}", f.mode, f.content or b"", f.source, f.sha256) for f in step.files),
         *(Item(f"secrets/{name}", 0o400, s.reveal().encode(), secret=True) for name, s in step.secrets.items()),

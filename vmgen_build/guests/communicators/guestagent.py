@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from vmgen_build.errors import TIMED_OUT, BuildError
+from vmgen_build.guests.communicators.pauses import pauses
 from vmgen_build.guests.communicators.scripts import SCRIPT
 from vmgen_build.guests.model import Communicator, Ran, no_answer
 from vmgen_build.host.socketlines import SocketLines
@@ -33,8 +34,8 @@ PATIENCE = 60.0
 OWN = 3600.0
 """Seconds for a script whose caller gives it no time."""
 
-PAUSES = (0.02, 0.05, 0.1, 0.25)
-"""Seconds between two questions whether a script has ended; the last is repeated."""
+FIRST, LONGEST = 0.01, 0.25
+"""Seconds between two questions whether a script has ended: the first, and the most after many."""
 
 PIECE = 48 << 10
 """Bytes of a file in one request. The agent reads up to 48 MB at once."""
@@ -103,14 +104,14 @@ class GuestAgent(Communicator):
 
     def _ended(self, process: int, deadline: float) -> Ran | None:
         """None where it has not ended in time."""
-        pauses = iter(PAUSES)
+        waits = pauses(FIRST, LONGEST)
         while time.monotonic() < deadline:
             status = self.ask("guest-exec-status", pid=process)
             if not isinstance(status, dict) or not isinstance(status.get("exited"), bool):
                 raise self._nonsense("guest-exec-status", status)
             if status["exited"]:
                 return self._ran(status)
-            time.sleep(next(pauses, PAUSES[-1]))
+            time.sleep(next(waits))
         return None
 
     def _ran(self, status: dict[str, Any]) -> Ran:

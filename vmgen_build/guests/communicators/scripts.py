@@ -6,7 +6,10 @@ import shlex
 
 from vmgen_build.plan.minimal import WORK
 
-SCRIPT = f"umask 077; mkdir -p {WORK} && cat >{WORK}/script || exit 125; exec sh {WORK}/script </dev/null 2>&1"
+SCRIPT = (
+    f"umask 077; if [ ! -d {WORK} ]; then mkdir -p {WORK}; fi && cat >{WORK}/script || exit 125;"
+    f" exec sh {WORK}/script </dev/null 2>&1"
+)
 """sh: takes the script from its standard input to a file in memory, since a command in it may read that input too."""
 
 

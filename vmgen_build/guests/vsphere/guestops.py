@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from vmgen_build.errors import TIMED_OUT, BuildError, VmgenError
+from vmgen_build.guests.communicators.pauses import pauses
 from vmgen_build.guests.model import PATH, Communicator, Ran, no_answer
 from vmgen_build.guests.runners.answers import shown
 from vmgen_build.guests.vsphere.session import Session
@@ -26,7 +27,7 @@ MEMORY = "/dev/shm"  # noqa: S108 - of a guest that is ours alone
 GRACE = 60.0
 """Seconds beyond a script's own time after which a machine that is silent is taken for dead."""
 
-FIRST, LONGEST = 0.1, 1.0
+FIRST, LONGEST = 0.02, 1.0
 """Seconds between two questions whether a program has ended: the first, and the most after many."""
 
 
@@ -133,7 +134,7 @@ class ToolsCommunicator(Communicator):
 
     def _ended(self, number: int, timeout: float | None) -> int:
         """Its exit code. Raises BuildError where the guest does not answer in time."""
-        began, pause = time.monotonic(), FIRST
+        began, waits = time.monotonic(), pauses(FIRST, LONGEST)
         limit = (GRACE if timeout is None else timeout) + GRACE
         while True:
             process = self._process(number)
@@ -144,8 +145,7 @@ class ToolsCommunicator(Communicator):
                 raise BuildError(
                     f"{self._session.where}: a program of the build in the machine has not ended after {limit:.0f} s"
                 )
-            time.sleep(pause)
-            pause = min(LONGEST, pause * 1.5)
+            time.sleep(next(waits))
 
     def _process(self, number: int) -> Any:
         """vim.vm.guest.ProcessManager.ProcessInfo. A guest that is busy may refuse orders for a moment."""

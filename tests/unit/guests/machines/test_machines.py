@@ -3,7 +3,6 @@ followed. The scripts that are for the machine run in sh here, in a folder of th
 
 from __future__ import annotations
 
-import base64
 import os
 import shutil
 import subprocess
@@ -100,8 +99,6 @@ def test_the_scripts_are_sound(tmp_path: Path) -> None:
     base = plan(tmp_path).base
     assert isinstance(base, MinimalMachine)
     texts = {"agent": base.steps[-1].script, "removal": removal(base, Renderer(None))}
-    for order in ("begin", "start", "follow", "end"):
-        texts[order] = ordered(order, tmp_path, network="yes", packages="/p", seen=0, wait=2, piece=9)
     paths = []
     for name, text in texts.items():
         paths.append(tmp_path / f"{name}.sh")
@@ -147,29 +144,6 @@ def test_a_hash_is_set_and_nothing_else_is(tmp_path: Path, answer: str) -> None:
     fine = answer.startswith("$6$salt")
     assert (done.returncode == 0) == fine
     assert shadow.read_text() == (before.replace("build:*:", f"build:{answer}:") if fine else before)
-
-
-def ordered(order: str, work: Path, **values: object) -> str:
-    return Renderer(None).sh(f"vm/step-{order}.sh.j2", work=str(work), folder=str(work / "step"), **values)
-
-
-def asked(work: Path, seen: int, piece: int = 1000) -> tuple[str, bytes]:
-    script = ordered("follow", work, seen=seen, wait=0, piece=piece)
-    done = subprocess.run(["sh"], input=script, capture_output=True, text=True, check=True)
-    code, _, data = done.stdout.rstrip("\n").partition(" ")
-    return code, base64.b64decode(data)
-
-
-def test_a_step_is_followed_byte_by_byte_until_all_is_read(tmp_path: Path) -> None:
-    (tmp_path / "running").touch()
-    assert asked(tmp_path, 0) == ("-", b"")
-    (tmp_path / "output").write_bytes(b"one\n\xc3")
-    assert asked(tmp_path, 0) == ("-", b"one\n\xc3")
-    (tmp_path / "output").write_bytes(b"one\n\xc3\xa4 and more")
-    (tmp_path / "code").write_text("7\n")
-    assert asked(tmp_path, 5, piece=4) == ("-", b"\xa4 an"), "not all of it is read yet"
-    assert asked(tmp_path, 9) == ("7", b"d more")
-    assert asked(tmp_path, 15) == ("7", b"")
 
 
 class Kept(Hypervisor):
