@@ -77,12 +77,12 @@ WAYS = {
 
 
 @contextmanager
-def machine_of(recipe: Path, cache: Path, bus: Bus) -> Iterator[Guest]:
-    """The minimal machine of a recipe, up."""
-    read, options = load(recipe), BuildOptions(cache=cache, backends=("kvm",), host="qemu:")
-    place, backend = place_at(options), backend_named("kvm")
+def machine_of(recipe: Path, options: BuildOptions, bus: Bus) -> Iterator[Guest]:
+    """The machine that a recipe begins with, up."""
+    read, cache, [name] = load(recipe), options.cache, options.backends
+    place, backend = place_at(options), backend_named(name)
     look = place.prepare(read, backend, facts_for(read, cache, offline=False), bus)
-    plan = _plan(read, "kvm", options, look.facts)
+    plan = _plan(read, name, options, look.facts)
     with lease(cache) as leased:
         build = Build(
             recipe=read,
@@ -101,11 +101,11 @@ def machine_of(recipe: Path, cache: Path, bus: Bus) -> Iterator[Guest]:
                 yield guest
 
 
-def steps(recipe: Path, cache: Path, count: int) -> tuple[list[float], list[float]]:
+def steps(recipe: Path, options: BuildOptions, count: int) -> tuple[list[float], list[float]]:
     """Seconds of a step each, and of the same script as a bare order, in turns."""
 
     def work(bus: Bus) -> tuple[list[float], list[float]]:
-        with machine_of(recipe, cache, bus) as guest:
+        with machine_of(recipe, options, bus) as guest:
             assert isinstance(guest, MachineGuest)
             step = Step(name="one", title="one", script=SCRIPT)
             there = guest.machine.communicator
@@ -126,7 +126,8 @@ def timed(work: Callable[[], object]) -> float:
 
 
 def every_way(recipe: Path, cache: Path, folder: Path, count: int) -> None:
-    compare("the build's own agent", steps(recipe, cache, count))
+    options = BuildOptions(cache=cache, backends=("kvm",), host="qemu:")
+    compare("the build's own agent", steps(recipe, options, count))
     own = folder / "own.ini"
     own.write_text(OWN)
     os.environ["BENCH_PASSWORD"] = secrets.token_urlsafe(12)
@@ -135,7 +136,7 @@ def every_way(recipe: Path, cache: Path, folder: Path, count: int) -> None:
     for name, way in WAYS.items():
         lab = folder / "lab.ini"
         lab.write_text(FROM.format(image=image, way=way))
-        compare(name, steps(lab, cache, count))
+        compare(name, steps(lab, options, count))
 
 
 def compare(name: str, seconds: tuple[list[float], list[float]]) -> None:

@@ -6,11 +6,12 @@ import os
 import re
 import shlex
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
 from vmgen_build.bases.supply import Request, Supply
-from vmgen_build.errors import BuildError
+from vmgen_build.errors import BuildError, VmgenError
 from vmgen_build.guests.delivery import environment, items_of
 from vmgen_build.guests.machines.model import PATIENCE, RunningMachine
 from vmgen_build.guests.machines.steps import Delivery, Steps
@@ -63,7 +64,9 @@ class MachineGuest(Guest):
             self.machine.snapshot(step)
 
     def keep_for_inspection(self, step: Step) -> str:
-        self._put_away()
+        """Whatever the step has done to it."""
+        with suppress(VmgenError):
+            self._put_away()
         name = re.sub(r"[^A-Za-z0-9._+-]", "_", step.name)[:100]
         how = self.machine.keep(self._kept(f"{self.plan.name}-{name}"))
         return f"kept the machine of step '{step.name}'; {how}"
