@@ -1,0 +1,59 @@
+"""The PowerShell of every generation, read by tree-sitter's grammar of it."""
+
+from __future__ import annotations
+
+import base64
+import re
+
+import pytest
+import tree_sitter
+import tree_sitter_powershell
+
+from tests.unit.plan.windows.conftest import GENERATIONS, WindowsPlanner
+from vmgen_build.plan.model import Plan
+
+PARSER = tree_sitter.Parser(tree_sitter.Language(tree_sitter_powershell.language()))
+ENCODED = re.compile(r"powershell .*-EncodedCommand (\S+)")
+
+
+def scripts(plan: Plan) -> dict[str, str]:
+    """All of a plan, by the step and the file or the number of the command."""
+    found = {}
+    for step in plan.steps:
+        for number, data in enumerate(ENCODED.findall(step.script)):
+            found[f"{step.name} {number}"] = base64.b64decode(data, validate=True).decode("utf-16-le")
+        for file in step.files:
+            if file.name.endswith(".ps1") and file.content is not None:
+                found[f"{step.name} {file.name}"] = file.content.decode("utf-8-sig")
+    return found
+
+
+def errors(script: str) -> list[str]:
+    """The texts that the grammar has no place for."""
+    left = [PARSER.parse(script.replace("\r\n", "\n").encode()).root_node]
+    found = []
+    while left:
+        node = left.pop()
+        left += node.children
+        if node.type == "ERROR" or node.is_missing:
+            found.append(f"line {node.start_point[0] + 1}: {(node.text or b'').decode()[:200]}")
+    return found
+
+
+@pytest.mark.parametrize(("generation", "os"), GENERATIONS.items())
+def test_every_script_is_powershell(windows: WindowsPlanner, generation: str, os: str) -> None:
+    found = scripts(windows(os, every=True))
+    assert bool(found) == (generation == "nt10")
+    assert {name: wrong for name, script in found.items() if (wrong := errors(script))} == {}
+
+
+@pytest.mark.parametrize("os", ["win10-pro", "winsrv2022"])
+def test_so_are_those_that_a_recipe_has_to_ask_for(windows: WindowsPlanner, os: str) -> None:
+    found = scripts(windows(os, "[config]\nupdates = now\npackages = ./chocolatey.2.4.1.nupkg\n"))
+    assert {"chocolatey chocolatey.ps1", "updates-1 updates.ps1"} <= set(found)
+    assert {name: wrong for name, script in found.items() if (wrong := errors(script))} == {}
+
+
+def test_what_is_no_powershell_is_found() -> None:
+    assert errors("if ($x) {\nGet-Item 'a\n") != []
+    assert errors("Get-Item 'a'\n") == []
