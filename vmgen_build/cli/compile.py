@@ -33,12 +33,14 @@ if TYPE_CHECKING:
 def compile_command(recipe: Path, **values: Any) -> None:
     """Write out all that building RECIPE would run, to be read: every script, the backend's own files, plan.json.
 
-    Needs no root and builds nothing. Passwords are not among what is written.
+    Needs no root and builds nothing. Passwords are not among what is written, but for Windows: Setup's answers and all
+    steps go onto NAME-setup.iso (and NAME-setup.img for XP and 2003), which hold them.
     \f
     values: the options that are named as the fields of BuildOptions are.
     """
     from vmgen_build.backends.registry import backend_named
     from vmgen_build.build.engine import plan_and_base
+    from vmgen_build.build.media import media_of, write_media
     from vmgen_build.build.options import BuildOptions
     from vmgen_build.host.bounds import bounded
     from vmgen_build.limits import CHECK_MEMORY, CHECK_TIME
@@ -50,12 +52,18 @@ def compile_command(recipe: Path, **values: Any) -> None:
         loaded = load(recipe, options.sets, options.strict)
         found = {backend: plan_and_base(loaded, backend, options) for backend in options.backends}
         extra = {name: backend_named(name).extra_files(loaded, options.templates) for name in options.backends}
+        media = {name: media_of(loaded, plan, options.templates) for name, (plan, _) in found.items()}
     common.show_problems(loaded.warnings)
     for text in filter(None, dict.fromkeys(_about(chosen) for _, chosen in found.values())):
         common.complain(text)
     for backend, (plan, _) in found.items():
-        for path in export(plan, options.output, backend if len(options.backends) > 1 else "", extra[backend]):
+        inner = backend if len(options.backends) > 1 else ""
+        paths = export(plan, options.output, inner, extra[backend])
+        written = write_media(media[backend], plan, options.output / inner)
+        for path in (*paths, *written.paths):
             common.show(str(path))
+        for text in written.notes:
+            common.complain(text)
         for section, program, reason in plan.skipped:
             common.complain(f"skipped: [{section}] {program}: {reason}")
 

@@ -1,4 +1,4 @@
-"""What is wrong with a rendered batch file of a step, found without running it."""
+"""What is wrong with a rendered batch file, found without running it."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ _GOTO = re.compile(r"(?:goto\s+:?|call\s+:)([^\s,;=&|<>:+]+)", re.I)
 _OF_THE_FRAME = "failed"
 
 
-def findings(script: bytes) -> list[str]:
-    """Each as "line 3: what"; none for a script that is as step_script makes it."""
+def findings(script: bytes, *, stamped: bool = True) -> list[str]:
+    """Each as "line 3: what"; none for a script that is as step_script makes it. stamped: whether it is a step's, whose
+    success is a stamp."""
     broken = list(_of_bytes(script))
     if broken:
         return broken
     lines = [Line(text) for text in script.decode().removesuffix("\r\n").split("\r\n")]
-    found = [*_of_the_frame(lines), *_of_labels(lines), *_of_commands(lines)]
+    found = [*_of_the_header(lines), *(_of_the_stamp(lines) if stamped else ()), *_of_labels(lines), *_of_commands(lines)]
     return [what if number is None else f"line {number}: {what}" for number, what in found]
 
 
@@ -42,9 +43,12 @@ def _of_bytes(script: bytes) -> Iterator[str]:
         yield "a line does not end with CRLF"
 
 
-def _of_the_frame(lines: Sequence[Line]) -> _Found:
+def _of_the_header(lines: Sequence[Line]) -> _Found:
     if tuple(line.text for line in lines[:2]) != _HEADER:
         yield None, "it does not begin with the header"
+
+
+def _of_the_stamp(lines: Sequence[Line]) -> _Found:
     stamps = [at for at, line in enumerate(lines) if _STAMP.fullmatch(line.text)]
     if len(stamps) != 1:
         yield None, "it does not write its stamp once"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from vmgen_build.plan.text.batch import LONGEST_LINE
 from vmgen_build.plan.text.batchlines import Line, lines_of
@@ -54,13 +54,19 @@ def step_script(renderer: Renderer, name: str, body: str) -> str:
     ends with 0, with 3010 where a restart is due, or with the code of the command that failed. Raises ValueError for
     what is no batch script.
     """
-    text = renderer.render("windows/step.bat.j2", name=name, body=Trusted(checked(body)))
+    return whole_script(renderer, "windows/step.bat.j2", f"step {name}", body=Trusted(checked(body)), name=name)
+
+
+def whole_script(renderer: Renderer, template: str | Sequence[str], title: str, /, **values: object) -> str:
+    """A batch file from a template that is all of it. Raises ValueError, with the title, for what cmd.exe does not
+    read."""
+    text = renderer.render(template, **values)
     for number, line in enumerate(text.split("\r\n"), start=1):
         if len(line) > LONGEST_LINE:
-            what = f"line {number} of step {name} has {len(line)} characters"
+            what = f"line {number} of {title} has {len(line)} characters"
             raise ValueError(f"{what}, and cmd.exe reads {LONGEST_LINE}; shorten its values or split them")
         if not line.isascii():
-            raise ValueError(f"line {number} of step {name} is not ASCII: {shown(line)}; write it in ASCII letters")
+            raise ValueError(f"line {number} of {title} is not ASCII: {shown(line)}; write it in ASCII letters")
     return text
 
 

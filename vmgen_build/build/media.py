@@ -1,0 +1,92 @@
+"""The media that make a Windows by hand, as files beside a plan that was written out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from vmgen_build.artifacts.media import FLOPPY_REQUIREMENTS, ISO_REQUIREMENTS, write_floppy, write_iso
+from vmgen_build.errors import BuildError, HostError, RecipeError
+from vmgen_build.host.files import Written
+from vmgen_build.host.programs import require_programs
+from vmgen_build.plan.model import Plan
+from vmgen_build.plan.setupmedia import SetupMedia, has_setup, setup_media
+from vmgen_build.recipe.recipe import Recipe
+
+LABEL = "VMGEN_SETUP"
+
+_OLDEST = 315532800
+"""1980-01-01: what is copied to a FAT has no earlier date."""
+
+
+@dataclass(frozen=True, slots=True)
+class MediaWritten:
+    """notes: what is to be known of them, a line each."""
+
+    paths: tuple[Path, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def media_of(recipe: Recipe, plan: Plan, templates: Path | None) -> SetupMedia | str:
+    """What is to be written, or why there is nothing: "" where no Setup makes the machine.
+
+    Raises RecipeError for what no answer file can say, where the recipe names the medium that Setup begins from.
+    """
+    if not has_setup(recipe):
+        return ""
+    try:
+        return setup_media(recipe, plan, templates)
+    except RecipeError as error:
+        if recipe.hardware.is_installed:
+            raise
+        return "; ".join(map(str, error.problems))
+
+
+def write_media(media: SetupMedia | str, plan: Plan, folder: Path) -> MediaWritten:
+    """Files NAME-setup.iso and, for XP and 2003, NAME-setup.img, their owner's alone. One that cannot be written is
+    left out, with its reason; what an earlier call left in its place is removed."""
+    if media == "":
+        return MediaWritten()
+    cd, floppy = folder / f"{plan.name}-setup.iso", folder / f"{plan.name}-setup.img"
+    if isinstance(media, str):
+        notes = [_left_out(cd, media)]
+        _remove(floppy)
+        return MediaWritten((), tuple(notes))
+    epoch = max(plan.epoch, _OLDEST)
+    found: list[Path] = []
+    notes = []
+    todo: list[tuple[Path, Callable[[], Written]]] = [(cd, lambda: _cd(media, cd, epoch))]
+    if media.floppy:
+        todo.append((floppy, lambda: _floppy(media, floppy, epoch)))
+    else:
+        _remove(floppy)
+    for path, write in todo:
+        try:
+            found.append(write().path)
+        except (BuildError, HostError) as error:
+            notes.append(_left_out(path, str(error)))
+    if found:
+        names = " and ".join(path.name for path in found)
+        notes.append(f"{names}: whoever reads it finds the recipe's passwords; keep it to yourself")
+    return MediaWritten(tuple(found), tuple(notes))
+
+
+def _cd(media: SetupMedia, path: Path, epoch: int) -> Written:
+    require_programs(ISO_REQUIREMENTS)
+    return write_iso(media.cd, path, label=LABEL, folder=path.parent, epoch=epoch)
+
+
+def _floppy(media: SetupMedia, path: Path, epoch: int) -> Written:
+    require_programs(FLOPPY_REQUIREMENTS)
+    return write_floppy(media.floppy, path, epoch=epoch)
+
+
+def _left_out(path: Path, reason: str) -> str:
+    """The note; an earlier one of the name is another recipe's, or an older state of this one."""
+    _remove(path)
+    return f"{path.name} was not written: {reason}"
+
+
+def _remove(path: Path) -> None:
+    path.unlink(missing_ok=True)
