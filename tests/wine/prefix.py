@@ -118,18 +118,33 @@ class Windows:
             for name, content in contents.items():
                 (self.step / kind / name).parent.mkdir(parents=True, exist_ok=True)
                 (self.step / kind / name).write_bytes(content)
-        log = self.folder / "calls.jsonl"
-        log.unlink(missing_ok=True)
-        (self.folder / "rules").write_text("".join(rule.line for rule in rules))
         inner = rf'""{STEP_FOLDER}\script.bat" {NONCE} >"{STEP_FOLDER}\out.txt" 2>&1 <nul"'
-        code = self.start(rf"C:\Windows\System32\cmd.exe /d /s /c {inner}", stubs)
+        code, calls = self.run(rf"C:\Windows\System32\cmd.exe /d /s /c {inner}", rules, stubs)
         stamp = self.step / "done"
         return Ran(
             code,
             (self.step / "out.txt").read_bytes().decode("cp437").replace("\r\n", "\n"),
             stamp.read_bytes().decode("cp437").removesuffix("\r\n") if stamp.exists() else None,
-            tuple(_calls(log)),
+            calls,
         )
+
+    def run(self, line: str, rules: Iterable[Rule] = (), stubs: Iterable[str] = ()) -> tuple[int, tuple[Call, ...]]:
+        """Start a program by its command line; its code, and the starts of stubs."""
+        log = self.folder / "calls.jsonl"
+        log.unlink(missing_ok=True)
+        (self.folder / "rules").write_text("".join(rule.line for rule in rules))
+        return self.start(line, stubs), tuple(_calls(log))
+
+    @contextmanager
+    def drive_letter(self, letter: str, folder: Path) -> Iterator[None]:
+        """A drive, which holds what lies in the folder."""
+        link = self.prefix / "dosdevices" / f"{letter.lower()}:"
+        link.unlink(missing_ok=True)
+        link.symlink_to(folder)
+        try:
+            yield
+        finally:
+            link.unlink()
 
     def start(self, line: str, stubs: Iterable[str] = ()) -> int:
         """Start a program by its command line, and give its exit code."""
