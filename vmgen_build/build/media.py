@@ -11,7 +11,8 @@ from vmgen_build.errors import BuildError, HostError, RecipeError
 from vmgen_build.host.files import Written
 from vmgen_build.host.programs import require_programs
 from vmgen_build.plan.model import Plan
-from vmgen_build.plan.setupmedia import SetupMedia, has_setup, setup_media
+from vmgen_build.plan.setup import has_setup
+from vmgen_build.plan.setupmedia import SetupMedia, setup_media
 from vmgen_build.recipe.recipe import Recipe
 
 LABEL = "VMGEN_SETUP"
@@ -43,6 +44,11 @@ def media_of(recipe: Recipe, plan: Plan, templates: Path | None) -> SetupMedia |
         return "; ".join(map(str, error.problems))
 
 
+def texts_of(media: SetupMedia | str) -> dict[str, str]:
+    """What of it is to be read beside the plan, and holds no secret: name -> text."""
+    return {"run.bat": media.run} if isinstance(media, SetupMedia) else {}
+
+
 def write_media(media: SetupMedia | str, plan: Plan, folder: Path) -> MediaWritten:
     """Files NAME-setup.iso and, for XP and 2003, NAME-setup.img, their owner's alone. One that cannot be written is
     left out, with its reason; what an earlier call left in its place is removed."""
@@ -68,7 +74,9 @@ def write_media(media: SetupMedia | str, plan: Plan, folder: Path) -> MediaWritt
             notes.append(_left_out(path, str(error)))
     if found:
         names = " and ".join(path.name for path in found)
-        notes.append(f"{names}: whoever reads it finds the recipe's passwords; keep it to yourself")
+        several = len(found) > 1
+        what = f"{names} {'hold' if several else 'holds'} the recipe's passwords"
+        notes.append(f"{what}; keep {'them' if several else 'it'} to yourself")
     return MediaWritten(tuple(found), tuple(notes))
 
 

@@ -40,7 +40,7 @@ def compile_command(recipe: Path, **values: Any) -> None:
     """
     from vmgen_build.backends.registry import backend_named
     from vmgen_build.build.engine import plan_and_base
-    from vmgen_build.build.media import media_of, write_media
+    from vmgen_build.build.media import media_of, texts_of, write_media
     from vmgen_build.build.options import BuildOptions
     from vmgen_build.host.bounds import bounded
     from vmgen_build.limits import CHECK_MEMORY, CHECK_TIME
@@ -58,7 +58,7 @@ def compile_command(recipe: Path, **values: Any) -> None:
         common.complain(text)
     for backend, (plan, _) in found.items():
         inner = backend if len(options.backends) > 1 else ""
-        paths = export(plan, options.output, inner, extra[backend])
+        paths = export(plan, options.output, inner, {**extra[backend], **texts_of(media[backend])})
         written = write_media(media[backend], plan, options.output / inner)
         for path in (*paths, *written.paths):
             common.show(str(path))

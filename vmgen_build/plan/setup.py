@@ -21,6 +21,12 @@ _MIB = 1 << 20
 _FORMATS = {"ntfs": "NTFS", "vfat": "FAT32"}
 
 
+def has_setup(recipe: Recipe) -> bool:
+    """Whether Setup of Windows makes the machine: it comes from a medium, or from nothing that is named."""
+    hardware = recipe.hardware
+    return hardware.os.kind == "windows" and (hardware.base is None or hardware.is_installed)
+
+
 def answers_of(recipe: Recipe, first_logon: tuple[str, ...] = ()) -> Answers:
     """Users are made by the steps, which are the same for a machine that Setup did not make.
 

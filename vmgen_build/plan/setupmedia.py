@@ -45,10 +45,11 @@ _CD = ".iso"
 @dataclass(frozen=True)
 class SetupMedia:
     """Path on a medium, with / between its parts -> content, or the file of this host that has it. floppy: {} where the
-    CD holds the answers."""
+    CD holds the answers. run: the text of run.bat."""
 
     cd: Mapping[str, bytes | Path]
     floppy: Mapping[str, bytes]
+    run: str
 
 
 @dataclass(frozen=True)
@@ -66,12 +67,6 @@ class _Row:
         return self.number + 1
 
 
-def has_setup(recipe: Recipe) -> bool:
-    """Whether Setup of Windows makes the machine: it comes from a medium, or from nothing that is named."""
-    hardware = recipe.hardware
-    return hardware.os.kind == "windows" and (hardware.base is None or hardware.is_installed)
-
-
 def setup_media(recipe: Recipe, plan: Plan, templates: Path | None) -> SetupMedia:
     """Of a recipe that has_setup. plan: its own. Pure but for reading the tools that the recipe names. templates: as in
     planner.make_plan.
@@ -84,17 +79,17 @@ def setup_media(recipe: Recipe, plan: Plan, templates: Path | None) -> SetupMedi
     answers = answers_of(recipe, (_FROM_FLOPPY if old else _SEARCH,))
     root = {name: text.reveal().encode() for name, text in answer_files(answers, ctx.renderer.override).items()}
     try:
-        batch = _batch(ctx, plan)
+        run, batch = _batch(ctx, plan)
     except ValueError as error:
         raise RecipeError([Problem(Position(str(recipe.path), 0), "", str(error), code="media")]) from error
     if not old:
-        return SetupMedia({**root, **batch}, {})
+        return SetupMedia({**root, **batch}, {}, run)
     start = whole_script(ctx.renderer, template_names(ctx.system, f"{_START}.j2"), _START, log=LOG)
-    return SetupMedia(batch, {**root, _START: start.encode()})
+    return SetupMedia(batch, {**root, _START: start.encode()}, run)
 
 
-def _batch(ctx: PlanContext, plan: Plan) -> dict[str, bytes | Path]:
-    """What lies in FOLDER. Raises ValueError for what cannot be put there."""
+def _batch(ctx: PlanContext, plan: Plan) -> tuple[str, dict[str, bytes | Path]]:
+    """run.bat, and what lies in FOLDER. Raises ValueError for what cannot be put there."""
     steps = [*_tools(ctx, plan.backend), *plan.steps]
     first = 1 + len(plan.steps) - len(steps)
     folders = [_folder(number, step.name) for number, step in enumerate(steps, first)]
@@ -114,7 +109,7 @@ def _batch(ctx: PlanContext, plan: Plan) -> dict[str, bytes | Path]:
     found: dict[str, bytes | Path] = {f"{FOLDER}/run.bat": run.encode()}
     for folder, step in zip(folders, steps, strict=True):
         found |= {f"{FOLDER}/{folder}/{name}": content for name, content in _content(step)}
-    return found
+    return run, found
 
 
 def _folder(number: int, name: str) -> str:
@@ -126,9 +121,10 @@ def _content(step: Step) -> Iterator[tuple[str, bytes | Path]]:
     """As a build puts it into the step's folder."""
     yield "script.bat", step.script.encode("ascii")
     for file in step.files:
-        if file.source is None and file.content is None:
+        content = file.content if file.source is None else file.source
+        if content is None:
             raise ValueError(f"'{file.name}' of the step {step.name} is not here before a build downloads it")
-        yield f"files/{file.name}", file.content if file.source is None else file.source
+        yield f"files/{file.name}", content
     for name, secret in step.secrets.items():
         yield f"secrets/{name}", secret.reveal().encode()
 

@@ -1,5 +1,5 @@
-"""The medium that makes a Windows by hand, under Wine: run.bat begins as the answer file starts it, stops at what fails,
-goes on as the task starts it, and leaves nothing of ours. No Windows was ever started with one."""
+"""The medium that makes a Windows by hand, under Wine: run.bat begins as the answer file starts it, stops at what
+fails, goes on as the task starts it, and leaves nothing of ours. No Windows was ever started with one."""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ from vmgen_build.host.programs import Requirement, needed
 from vmgen_build.plan.context import guest_renderer
 from vmgen_build.plan.machine import FILE, Machine, machine_of
 from vmgen_build.plan.model import Part, Plan
+from vmgen_build.plan.setup import has_setup
 from vmgen_build.plan.text.render import Renderer, override_folder
 from vmgen_build.recipe.recipe import Recipe
 
@@ -43,6 +44,16 @@ class KvmBackend(Backend):
 
         machine = machine_of(recipe)
         return vm_part(recipe, guest_renderer(recipe, templates), "kvm", _build_recipe(recipe, machine, templates))
+
+    def extra_files(self, recipe: Recipe, templates: Path | None) -> Mapping[str, str]:
+        if not has_setup(recipe):
+            return {}
+        from vmgen_build.backends.kvm.domain import disk_files
+        from vmgen_build.backends.machines.byhand import INSTALL, guide
+
+        machine = machine_of(recipe)
+        override = override_folder(recipe.folder, templates)
+        return {INSTALL: guide(recipe, machine, self.name, disk_files(machine), override)}
 
     def part_of_own(self, recipe: Recipe, templates: Path | None) -> Part:
         from vmgen_build.backends.machines.own import own_part

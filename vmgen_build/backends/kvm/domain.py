@@ -70,7 +70,7 @@ def domain(
     """
     if machine.arch not in _ARCHITECTURES:
         raise BuildError(f"a virtual machine of {machine.arch} cannot be described; {' and '.join(_ARCHITECTURES)} can")
-    names = _names(machine) if files is None else files
+    names = disk_files(machine) if files is None else files
     old = any(drive.bus == "ide" for drive in machine.drives)
     interfaces = [_interface(nic) for nic in machine.nics]
     return (renderer or Renderer(None, XML)).render(
@@ -91,7 +91,8 @@ def _stem(machine: Machine) -> str:
     return f"{machine.name}-kvm-{machine.arch}"
 
 
-def _names(machine: Machine) -> list[str]:
+def disk_files(machine: Machine) -> list[str]:
+    """Names of the disk images that the kvm backend makes, in the order of the drives."""
     return disk_names(_stem(machine), [drive.name for drive in machine.drives], "qcow2")
 
 

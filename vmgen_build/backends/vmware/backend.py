@@ -17,6 +17,7 @@ from vmgen_build.host.programs import Requirement
 from vmgen_build.plan.context import guest_renderer
 from vmgen_build.plan.machine import FILE, Machine, machine_of
 from vmgen_build.plan.model import Part, Plan
+from vmgen_build.plan.setup import has_setup
 from vmgen_build.plan.text.render import Renderer, override_folder
 from vmgen_build.recipe.recipe import Recipe
 
@@ -46,7 +47,13 @@ class VmwareBackend(Backend):
     def extra_files(self, recipe: Recipe, templates: Path | None) -> Mapping[str, str]:
         from vmgen_build.backends.vmware.text import texts
 
-        return texts(machine_of(recipe), override_folder(recipe.folder, templates))
+        machine, override = machine_of(recipe), override_folder(recipe.folder, templates)
+        found = texts(machine, override)
+        if has_setup(recipe):
+            from vmgen_build.backends.machines.byhand import INSTALL, guide
+
+            found[INSTALL] = guide(recipe, machine, self.name, [drive.file for drive in machine.drives], override)
+        return found
 
     def part_of_own(self, recipe: Recipe, templates: Path | None) -> Part:
         from vmgen_build.backends.machines.own import own_part

@@ -24,7 +24,12 @@ def findings(script: bytes, *, stamped: bool = True) -> list[str]:
     if broken:
         return broken
     lines = [Line(text) for text in script.decode().removesuffix("\r\n").split("\r\n")]
-    found = [*_of_the_header(lines), *(_of_the_stamp(lines) if stamped else ()), *_of_labels(lines), *_of_commands(lines)]
+    found = [
+        *_of_the_header(lines),
+        *(_of_the_stamp(lines) if stamped else ()),
+        *_of_labels(lines),
+        *_of_commands(lines),
+    ]
     return [what if number is None else f"line {number}: {what}" for number, what in found]
 
 

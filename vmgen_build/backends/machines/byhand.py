@@ -1,0 +1,81 @@
+"""INSTALL of a Windows that Setup makes: how its media, the machine and an empty disk become an image, by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vmgen_build.artifacts.vmx import line
+from vmgen_build.catalogue.hardware import CD_BUS, cd_positions
+from vmgen_build.catalogue.windows import VISTA
+from vmgen_build.plan.machine import Machine
+from vmgen_build.plan.text.quote import TEXT
+from vmgen_build.plan.text.render import Renderer
+from vmgen_build.recipe.recipe import Recipe
+
+INSTALL = "INSTALL"
+
+
+@dataclass(frozen=True, slots=True)
+class _EmptyDisk:
+    """size: as the program that makes it takes it. adapter: of vmware-vdiskmanager(1)."""
+
+    file: str
+    size: str
+    adapter: str
+
+
+def guide(recipe: Recipe, machine: Machine, backend: str, files: Sequence[str], override: Path | None) -> str:
+    """files: of the disks, in the order of the drives. Raises RecipeError as the Renderer."""
+    hardware, floppy = recipe.hardware, recipe.hardware.os.nt < VISTA
+    tools = hardware.tools.name if hardware.tools else ""
+    on_cd = tools.lower().endswith(".iso")
+    medium = Path(hardware.base.name).name if hardware.base is not None else "the medium of Windows"
+    drivers = hardware.drivers.name if hardware.drivers else ""
+    cds = [cd for cd in (medium, f"{machine.name}-setup.iso", drivers, tools if on_cd else "") if cd]
+    image = f"{machine.name}-setup.img" if floppy else ""
+    return Renderer(override, TEXT).render(
+        "windows/INSTALL.j2",
+        title=f"{machine.name}: {hardware.os.title}",
+        name=machine.name,
+        system=hardware.os.title,
+        backend=backend,
+        floppy=floppy,
+        medium=medium,
+        drivers=drivers,
+        tools=tools if on_cd else "",
+        installer=tools if not on_cd else "",
+        tpm=hardware.os.needs is not None and hardware.os.needs.tpm,
+        generalise=recipe.config.generalise,
+        disks=list(_disks(machine, files)),
+        lines=list(_lines(machine, cds, image)) if backend == "vmware" else [],
+        images=list(_images(cds, image)),
+    )
+
+
+def _disks(machine: Machine, files: Sequence[str]) -> Iterator[_EmptyDisk]:
+    for drive, file in zip(machine.drives, files, strict=True):
+        yield _EmptyDisk(file, f"{(drive.size or 0) >> 20}M", "ide" if drive.bus == "ide" else "lsilogic")
+
+
+def _lines(machine: Machine, cds: Sequence[str], floppy: str) -> Iterator[str]:
+    """Of the VMX file: CDs where a place of the IDE controllers is free, the first one's before all others'."""
+    taken = {(drive.index, drive.unit) for drive in machine.drives if drive.bus == CD_BUS} | {*machine.cd_positions()}
+    if machine.firmware == "bios":
+        yield line("bios.bootOrder", "hdd,cdrom").rstrip("\n")
+    for (index, unit), image in zip(sorted(cd_positions(taken)[: len(cds)]), cds, strict=False):
+        place = f"{CD_BUS}{index}:{unit}"
+        for key, value in (("present", "TRUE"), ("deviceType", "cdrom-image"), ("fileName", image)):
+            yield line(f"{place}.{key}", value).rstrip("\n")
+    if floppy:
+        for key, value in (("present", "TRUE"), ("fileType", "file"), ("fileName", floppy)):
+            yield line(f"floppy0.{key}", value).rstrip("\n")
+
+
+def _images(cds: Sequence[str], floppy: str) -> Iterator[str]:
+    """As --disk of virt-xml(1) takes them."""
+    for number, image in enumerate(cds):
+        yield TEXT.quote(f"path={image},device=cdrom{',boot.order=2' if not number else ''}")
+    if floppy:
+        yield TEXT.quote(f"path={floppy},device=floppy")
