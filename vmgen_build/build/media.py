@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import fcntl
+import os
+import stat
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,12 +15,15 @@ from vmgen_build.artifacts.media import FLOPPY_REQUIREMENTS, ISO_REQUIREMENTS, w
 from vmgen_build.errors import BuildError, HostError, RecipeError
 from vmgen_build.host.files import Written
 from vmgen_build.host.programs import require_programs
+from vmgen_build.host.remove import open_folder, remove_tree
 from vmgen_build.plan.model import Plan
 from vmgen_build.plan.setup import has_setup
 from vmgen_build.plan.setupmedia import SetupMedia, setup_media
 from vmgen_build.recipe.recipe import Recipe
 
 LABEL = "VMGEN_SETUP"
+
+_SCRATCH = ".vmgen-cd-"
 
 _OLDEST = 315532800
 """1980-01-01: what is copied to a FAT has no earlier date."""
@@ -72,6 +80,8 @@ def write_media(media: SetupMedia | str, plan: Plan, folder: Path) -> MediaWritt
             found.append(write().path)
         except (BuildError, HostError) as error:
             notes.append(_left_out(path, str(error)))
+        except OSError as error:
+            notes.append(_left_out(path, f"{error.strerror}; make room there, or choose another folder with --output"))
     if found:
         names = " and ".join(path.name for path in found)
         several = len(found) > 1
@@ -82,12 +92,57 @@ def write_media(media: SetupMedia | str, plan: Plan, folder: Path) -> MediaWritt
 
 def _cd(media: SetupMedia, path: Path, epoch: int) -> Written:
     require_programs(ISO_REQUIREMENTS)
-    return write_iso(media.cd, path, label=LABEL, folder=path.parent, epoch=epoch)
+    with _scratch(path.parent) as scratch:
+        return write_iso(media.cd, path, label=LABEL, folder=scratch, epoch=epoch)
 
 
 def _floppy(media: SetupMedia, path: Path, epoch: int) -> Written:
     require_programs(FLOPPY_REQUIREMENTS)
     return write_floppy(media.floppy, path, epoch=epoch)
+
+
+@contextmanager
+def _scratch(folder: Path) -> Iterator[Path]:
+    """A folder in it for what is put onto a CD, locked as long as we live. Those of dead processes are removed first.
+
+    Raises HostError where none can be made.
+    """
+    try:
+        for left in folder.glob(f"{_SCRATCH}*"):
+            _reap(left)
+        made = Path(tempfile.mkdtemp(prefix=_SCRATCH, dir=folder))
+        lock = _locked(made)
+    except OSError as error:
+        text = f"cannot write to {folder}: {error.strerror}; choose another folder with --output"
+        raise HostError(text) from error
+    try:
+        yield made
+    finally:
+        remove_tree(made)
+        if lock is not None:
+            os.close(lock)
+
+
+def _reap(left: Path) -> None:
+    """Raises OSError."""
+    status = left.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
+        return
+    lock = _locked(left)
+    if lock is not None:
+        remove_tree(left)
+        os.close(lock)
+
+
+def _locked(folder: Path) -> int | None:
+    """The folder, open and locked; None where another process has it. Raises OSError."""
+    descriptor = open_folder(folder)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
 
 
 def _left_out(path: Path, reason: str) -> str:
@@ -97,4 +152,6 @@ def _left_out(path: Path, reason: str) -> str:
 
 
 def _remove(path: Path) -> None:
-    path.unlink(missing_ok=True)
+    """Not a folder, which is none of ours."""
+    with suppress(FileNotFoundError, IsADirectoryError):
+        path.unlink()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shutil
@@ -305,7 +306,30 @@ def test_vmx_lines_of_install_are_no_drives_that_are_there(compiled: Compile) ->
     assert {name for name in added if name.startswith("ide")} and added & there == {"floppy0.present"}
 
 
+def test_a_folder_in_the_place_of_a_medium_stays(compiled: Compile, capfd: pytest.CaptureFixture[str]) -> None:
+    out = compiled("winxppro")
+    for end in ("iso", "img"):
+        (out / f"lab-setup.{end}").unlink()
+        (out / f"lab-setup.{end}" / "own").mkdir(parents=True)
+    compiled("winxppro")
+    assert [(out / f"lab-setup.{end}" / "own").is_dir() for end in ("iso", "img")] == [True, True]
+    assert capfd.readouterr().err.count(" was not written: ") == 2
+
+
 def test_no_root_and_no_rest(compiled: Compile) -> None:
     out = compiled("win10-pro")
-    assert [path.name for path in out.iterdir() if path.name.startswith(("vmgen-cd", ".lab-setup"))] == []
+    assert [path.name for path in out.iterdir() if path.name.startswith(".")] == []
     assert (out / "lab-setup.iso").stat().st_uid == os.geteuid()
+
+
+def test_what_a_killed_compile_left_goes_and_nothing_else(compiled: Compile, tmp_path: Path) -> None:
+    out = compiled("win10-pro")
+    for name in ("dead", "alive"):
+        (out / f".vmgen-cd-{name}" / "vmgen").mkdir(parents=True)
+    (out / ".vmgen-cd-link").symlink_to(tmp_path)
+    lock = os.open(out / ".vmgen-cd-alive", os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    compiled("win10-pro")
+    os.close(lock)
+    assert {path.name for path in out.glob(".*")} == {".vmgen-cd-alive", ".vmgen-cd-link"}
+    assert (tmp_path / "lab.ini").exists()
