@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,3 +23,25 @@ def wine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Windows]:
 @pytest.fixture(scope="session")
 def renderer() -> Renderer:
     return Renderer(None, BATCH, step_folder=r"C:\Windows\Temp\vmgen")
+
+
+WINE_FAULT = "Can't recognize 'cmd"
+"""What Wine's cmd prints, once in some thousand starts on a busy machine, where it does not find itself. Nothing of
+ours can be wrong then: it is there, and found by the next start."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool:
+    """Run a test once more where that fault of Wine's ended it."""
+    names = pyfuncitem._fixtureinfo.argnames
+    values = {name: pyfuncitem.funcargs[name] for name in names}
+    try:
+        pyfuncitem.obj(**values)
+    except AssertionError as error:
+        capture = pyfuncitem.config.pluginmanager.getplugin("capturemanager")
+        printed = capture.read_global_capture().out if capture else ""
+        if WINE_FAULT not in str(error) and WINE_FAULT not in printed:
+            sys.stdout.write(printed)
+            raise
+        pyfuncitem.obj(**values)
+    return True
