@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import base64
 import re
-import shlex
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -74,58 +73,55 @@ class Steps:
     none."""
 
     def __init__(self, folder: str, work: str = WORK, group: str = GROUP) -> None:
-        self._folder, self._work = folder, work
-        self._common = {"work": work, "folder": folder, "group": group}
+        self._folder, self._work, self._group = folder, work, group
         self._renderer = Renderer(None)
-        self._used = False
+        self._begun = False
 
     def run(self, there: Communicator, step: Delivery, lines: Lines) -> int | None:
         """Its exit code; None where its time was over. Nothing of it is there any more."""
         began, seen = time.monotonic(), 0
-        answer = self._answer(self._run(there, step))
+        variables = [f"{name}={value}" for name, value in step.variables.items()]
+        before = f'{step.before}exec "$0"' if step.before else ""
+        words = ["run", "--mount" if step.network else "--net", before, *variables]
+        answer = self._answer(self._order(there, words, self._sent(there, step)))
         while True:
             seen += len(answer.data)
             lines.add(answer.data, final=answer.code is not None)
             if answer.code is not None:
                 return answer.code
             if step.timeout is not None and time.monotonic() - began > step.timeout:
-                self._order(there, "end")
+                self._order(there, ["end"])
                 return None
-            answer = self._answer(self._order(there, "follow", seen=seen, wait=WAIT, piece=PIECE))
+            answer = self._answer(self._order(there, ["follow", str(seen)]))
 
     @contextmanager
     def delivered(self, there: Communicator, step: Delivery) -> Iterator[None]:
         """Its folder is there, and nothing runs, as long as the body does."""
-        self._order(there, "deliver", **self._sent(there, step))
+        self._order(there, [":"], self._sent(there, step))
         yield
-        self._order(there, "end")
+        self._order(there, ["end"])
 
     def put_away(self, there: Communicator) -> None:
         """Nothing of any step is there then. It is called before the disks are kept, and before the machine goes."""
-        if self._used:
-            self._order(there, "away")
-            self._used = False
+        if self._begun:
+            self._order(there, ["away"])
+            self._begun = False
 
-    def _run(self, there: Communicator, step: Delivery) -> str:
-        return self._order(
-            there,
-            "run",
-            **self._sent(there, step),
-            words=[f"{name}={value}" for name, value in step.variables.items()],
-            variables=list(step.variables.items()),
-            apart="--mount" if step.network else "--net",
-            before=f'{step.before}exec "$0"' if step.before else "",
-            wait=WAIT,
-            piece=PIECE,
-            short=SHORT,
-        )
+    def _begin(self, there: Communicator) -> None:
+        """What all orders have in common goes there once: each character of an order costs an emulated machine."""
+        if self._begun:
+            return
+        values = {"work": self._work, "folder": self._folder, "group": self._group}
+        orders = self._renderer.sh("vm/step-orders.sh.j2", **values, wait=WAIT, piece=PIECE, short=SHORT)
+        self._ran(there, "begin", self._renderer.sh("vm/step-begin.sh.j2", work=self._work, orders=orders))
+        self._begun = True
 
     def _sent(self, there: Communicator, step: Delivery) -> dict[str, object]:
         """What an order needs that delivers a step."""
+        self._begin(there)
         files = self._files(step)
         if not files:
             self._put(there, step.items)
-        self._used = True
         return {
             "files": files,
             "modes": self._modes(step.items) if files else [],
@@ -134,8 +130,6 @@ class Steps:
         }
 
     def _put(self, there: Communicator, items: Sequence[Item]) -> None:
-        if not self._used:
-            self._ran(there, "making a folder", f"umask 077\nmkdir -p {shlex.quote(self._work)}\n")
         with packed(items) as tar, _named(tar) as file:
             there.put(file, f"{self._work}/step.tar", 0o600)
 
@@ -174,10 +168,10 @@ class Steps:
         except ValueError as error:
             raise BuildError(f"the machine's answer is none to how the step goes: {text[:200]!r}: {error}") from error
 
-    def _order(self, there: Communicator, order: str, **values: object) -> str:
-        """Run a script of ours there; what it prints."""
-        script = self._renderer.sh(f"vm/step-{order}.sh.j2", **self._common, **values)
-        return self._ran(there, order, script)
+    def _order(self, there: Communicator, words: list[str], delivery: Mapping[str, object] | None = None) -> str:
+        """Run a script of ours there; what it prints. words: one of vm/step-orders.sh.j2. delivery: as `_sent`."""
+        values = {"work": self._work, "order": words, "delivery": delivery is not None, **(delivery or {})}
+        return self._ran(there, words[0], self._renderer.sh("vm/step-order.sh.j2", **values))
 
     def _ran(self, there: Communicator, what: str, script: str) -> str:
         ran = there.run(script, PATIENCE + WAIT)
