@@ -60,7 +60,7 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
-class _StepAnswer:
+class _Progress:
     """code: None while it runs, or while not all is read. data: what it has printed since the last one."""
 
     code: int | None
@@ -158,13 +158,13 @@ class Steps:
         stamps = sorted({item.stamp for item in items if item.stamp is not None})
         return [(f"@{stamp}", [self._path(item) for item in items if item.stamp == stamp]) for stamp in stamps]
 
-    def _answer(self, text: str) -> _StepAnswer:
+    def _answer(self, text: str) -> _Progress:
         match = _ANSWER.search(text)
         try:
             if match is None:
                 raise ValueError("it has another form")
             data = match[3].encode() if match[2] == "text" else base64.b64decode(match[3], validate=True)
-            return _StepAnswer(None if match[1] == "-" else int(match[1]), data)
+            return _Progress(None if match[1] == "-" else int(match[1]), data)
         except ValueError as error:
             raise BuildError(f"the machine's answer is none to how the step goes: {text[:200]!r}: {error}") from error
 

@@ -188,7 +188,7 @@ def test_nothing_of_it_runs_or_lies_there_afterwards(machine: Machine) -> None:
     assert (code, lines) == (0, [*listed, "tool", secret])
     assert machine.there.sent == [f"{machine.work}/step.tar"]
     assert not any(secret in order for order in machine.there.orders)
-    assert machine.seen("pgrep -r R,S -c sleep").strip() == "1", "the test's own"
+    assert machine.seen("pgrep -r R,S -cf '^sleep 1000'").strip() == "1", "the test's own"
     left = machine.seen(f"find {where} {machine.work} -type f -size +0")
     assert {Path(path).name for path in left.split()} <= {"code", "orders", "shell", "variables"}
     assert machine.run(f"cd {where}; find . -mindepth 1 | sort") == (0, ["./files", "./script", "./secrets"])
@@ -249,7 +249,7 @@ def test_one_whose_time_is_over_is_ended(machine: Machine, monkeypatch: pytest.M
     monkeypatch.setattr(steps, "WAIT", 1)
     script = "trap '' TERM; sleep 1000 & echo begun; while :; do sleep 1000; done"
     assert machine.run(script, timeout=1.5) == (None, ["begun"])
-    assert machine.seen("pgrep -r R,S -c sleep").strip() == "1", "the test's own"
+    assert machine.seen("pgrep -r R,S -cf '^sleep 1000'").strip() == "1", "the test's own"
     assert machine.run("echo next") == (0, ["next"])
 
 
