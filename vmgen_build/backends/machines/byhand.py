@@ -49,9 +49,16 @@ def guide(recipe: Recipe, machine: Machine, backend: str, files: Sequence[str], 
         tpm=hardware.os.needs is not None and hardware.os.needs.tpm,
         generalise=recipe.config.generalise,
         disks=list(_disks(machine, files)),
+        first=_first(machine) if floppy else "",
         lines=list(_lines(machine, cds, image)) if backend == "vmware" else [],
         images=list(_images(cds, image)),
     )
+
+
+def _first(machine: Machine) -> str:
+    """Size of the first partition where it is not the disk's only one; "" else."""
+    volumes = machine.drives[0].volumes
+    return f"{(volumes[0].size or 0) >> 20} MiB" if len(volumes) > 1 else ""
 
 
 def _disks(machine: Machine, files: Sequence[str]) -> Iterator[_EmptyDisk]:
