@@ -9,54 +9,33 @@ from __future__ import annotations
 import io
 import shlex
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
-from vmgen_build.errors import TIMED_OUT, BuildError, VmgenError
+from vmgen_build.errors import TIMED_OUT, BuildError
 from vmgen_build.guests.communicators.pauses import pauses
 from vmgen_build.guests.model import PATH, Communicator, Ran, no_answer
-from vmgen_build.guests.runners.answers import shown
+from vmgen_build.guests.vsphere.operations import GRACE, GuestOperations
 from vmgen_build.guests.vsphere.session import Session
-from vmgen_build.guests.vsphere.transfer import CHUNK, Transfers, Upload
-from vmgen_build.limits import MACHINE_LINE, UNPACKED, Limit
+from vmgen_build.limits import MACHINE_LINE, UNPACKED
 from vmgen_build.secret import Secret
 
 MEMORY = "/dev/shm"  # noqa: S108 - of a guest that is ours alone
-
-GRACE = 60.0
-"""Seconds beyond a script's own time after which a machine that is silent is taken for dead."""
 
 FIRST, LONGEST = 0.02, 1.0
 """Seconds between two questions whether a program has ended: the first, and the most after many."""
 
 
-class ToolsCommunicator(Communicator):
-    """machine: vim.VirtualMachine. login, password: of an account in it, which is root or `become_root`."""
+class ToolsCommunicator(GuestOperations, Communicator):
+    """Of a Linux. login, password: of an account in it, which is root or `become_root`."""
 
     def __init__(self, session: Session, machine: Any, login: str, password: Secret) -> None:
-        self._session, self._machine = session, machine
-        self._login, self._password = login, password
-        self._transfers = Transfers(session)
-        manager: Any = session.content.guestOperationsManager
-        self._files = session.read("asking for guest operations", lambda: manager.fileManager)
-        self._processes = session.read("asking for guest operations", lambda: manager.processManager)
-        self._accounts = session.read("asking for guest operations", lambda: manager.authManager)
+        super().__init__(session, machine, login, password)
         self._folder, self._prefix = "", ""
-
-    def let_in(self) -> None:
-        """Raises BuildError where the machine takes no orders yet."""
-        self._session.read(
-            "logging in to the machine",
-            lambda: self._accounts.ValidateCredentialsInGuest(self._machine, self._who),
-        )
 
     def begin(self) -> None:
         """A folder for what follows; one for each boot, since it lies in memory."""
-        self._folder = self._session.order(
-            "making a folder in the machine",
-            lambda: self._files.CreateTemporaryDirectoryInGuest(self._machine, self._who, "vmgen-build", "", MEMORY),
-        )
+        self._folder = self._new_folder("vmgen-build", MEMORY)
 
     def become_root(self) -> bool:
         """Whether orders are root's from now on."""
@@ -103,18 +82,8 @@ class ToolsCommunicator(Communicator):
         if ran.code != 0:
             raise BuildError(f"in the machine: {ran.out.strip()}")
 
-    @property
-    def _who(self) -> Any:
-        from pyVmomi import vim
-
-        return vim.vm.guest.NamePasswordAuthentication(
-            username=self._login, password=self._password.reveal(), interactiveSession=False
-        )
-
     def _started(self, timeout: float | None) -> int:
         """The process's number in the guest."""
-        from pyVmomi import vim
-
         limit = f"timeout -k 5 {max(timeout, 0.001):.3f} " if timeout is not None else ""
         folder = shlex.quote(self._folder)
         environment = f"env -i HOME=/root PATH={PATH} "
@@ -122,15 +91,7 @@ class ToolsCommunicator(Communicator):
         if self._prefix:
             line = f"exec {self._prefix}sh -c {shlex.quote(line)} 2>/dev/null"
         line = f": >{folder}/output; {line}"
-        spec = vim.vm.guest.ProcessManager.ProgramSpec(
-            programPath="/bin/sh", arguments=f"-c {shlex.quote(line)}", workingDirectory="/"
-        )
-        return int(
-            self._session.order(
-                "starting a program in the machine",
-                lambda: self._processes.StartProgramInGuest(self._machine, self._who, spec),
-            )
-        )
+        return self._start("/bin/sh", f"-c {shlex.quote(line)}", "/")
 
     def _ended(self, number: int, timeout: float | None) -> int:
         """Its exit code. Raises BuildError where the guest does not answer in time."""
@@ -147,33 +108,6 @@ class ToolsCommunicator(Communicator):
                 )
             time.sleep(next(waits))
 
-    def _process(self, number: int) -> Any:
-        """vim.vm.guest.ProcessManager.ProcessInfo. A guest that is busy may refuse orders for a moment."""
-        began = time.monotonic()
-        while True:
-            try:
-                found = self._session.read(
-                    "asking for a program in the machine",
-                    lambda: self._processes.ListProcessesInGuest(self._machine, self._who, [number]),
-                )
-                break
-            except BuildError:
-                if time.monotonic() - began > GRACE:
-                    raise
-            time.sleep(LONGEST)
-        if not found:
-            raise BuildError(
-                f"{self._session.where}: the machine does not know a program of the build any more; has it restarted?"
-            )
-        return found[0]
-
-    def _give_up(self, number: int) -> None:
-        with suppress(VmgenError):
-            self._session.order(
-                "ending a program in the machine",
-                lambda: self._processes.TerminateProcessInGuest(self._machine, self._who, number),
-            )
-
     def _output(self) -> bytes:
         goal = io.BytesIO()
         self._receive(f"{self._folder}/output", goal, MACHINE_LINE)
@@ -183,22 +117,4 @@ class ToolsCommunicator(Communicator):
         from pyVmomi import vim
 
         attributes = vim.vm.guest.FileManager.PosixFileAttributes(permissions=mode)
-        url = self._session.order(
-            "sending a file to the machine",
-            lambda: self._files.InitiateFileTransferToGuest(self._machine, self._who, remote, attributes, size, True),
-        )
-        self._transfers.send(file, Upload(str(url), size), f"sending {remote} to the machine")
-
-    def _receive(self, remote: str, goal: IO[bytes], limit: Limit) -> None:
-        """Raises BuildError for more than the limit."""
-        info = self._session.order(
-            "fetching a file from the machine",
-            lambda: self._files.InitiateFileTransferFromGuest(self._machine, self._who, remote),
-        )
-        size = 0
-        with self._transfers.receive(str(info.url), f"fetching {remote} from the machine") as answer:
-            while data := answer.read(CHUNK):
-                size += len(data)
-                if size > limit.amount:
-                    raise BuildError(f"{shown(remote)} of the machine: {limit.exceeded}")
-                goal.write(data)
+        self._send_as(file, size, remote, attributes)

@@ -11,7 +11,7 @@ from typing import Any
 from vmgen_build.errors import BuildError, VmgenError
 from vmgen_build.guests.machines.model import Note
 from vmgen_build.guests.runners.answers import shown
-from vmgen_build.guests.vsphere.guestops import ToolsCommunicator
+from vmgen_build.guests.vsphere.operations import GuestOperations
 from vmgen_build.guests.vsphere.properties import Values, values_of
 from vmgen_build.guests.vsphere.session import Session
 from vmgen_build.limits import VSPHERE_BOOT, VSPHERE_LOGIN
@@ -43,7 +43,7 @@ class Waiting:
         """Raises BuildError where the machine waits for an answer."""
         _refuse_question(self._values(), self.session.where)
 
-    def until_up(self, there: ToolsCommunicator) -> None:
+    def until_up(self, there: GuestOperations) -> None:
         """Raises BuildError that says what did not come."""
         began = time.monotonic()
         self._until("VMware Tools", _tools_run, began)
@@ -86,7 +86,7 @@ class Waiting:
                 )
             time.sleep(LOOK)
 
-    def _let_in(self, there: ToolsCommunicator) -> None:
+    def _let_in(self, there: GuestOperations) -> None:
         """The machine sets the account's password before its tools start; they may take a moment to know it."""
         began = time.monotonic()
         while True:
