@@ -36,7 +36,7 @@ _CARDS: Mapping[str, str] = {"pcnet32": "vlance"}
 """Adapter -> ethernetN.virtualDev, where it is called otherwise."""
 
 _ESCAPED = re.compile('[\x00-\x08\x0a-\x1f"|\x7f]')
-_STATIC = re.compile("00:50:56:[0-3][0-9a-f]:", re.IGNORECASE)
+STATIC_MACS = re.compile("00:50:56:[0-3][0-9a-f]:", re.IGNORECASE)
 """The MAC addresses that VMware gives away for machines whose address is set by hand."""
 
 _BRIDGES_SINCE = 7
@@ -139,7 +139,7 @@ def _nic(nic: Nic) -> Iterator[Line]:
     yield "connectionType", CONNECTIONS[nic.type]
     yield "addressType", "static"
     yield "address", nic.hw_addr
-    if not _STATIC.match(nic.hw_addr):
+    if not STATIC_MACS.match(nic.hw_addr):
         yield "checkMACAddress", "FALSE"
     yield "startConnected", _truth(nic.connected)
 

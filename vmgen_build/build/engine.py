@@ -25,6 +25,7 @@ from vmgen_build.events import ArtifactWritten, BuildFinished, BuildStarted, Bus
 from vmgen_build.host.files import reap_parts, require_own_output
 from vmgen_build.host.gpg import require_signing_key
 from vmgen_build.host.programs import require_programs, require_root
+from vmgen_build.plan.bases import SetUp
 from vmgen_build.plan.context import Facts
 from vmgen_build.plan.model import Plan
 from vmgen_build.plan.planner import make_plan, refuse_unbuildable
@@ -38,6 +39,8 @@ NOT_STARTED = (
     "[hardware] login and communicator are not used here, and the base is taken for what it holds; --host qemu: and"
     " vsphere: start it as it is"
 )
+
+NOT_HERE = "a machine with this system is started on a server alone; take -b vmware --host vsphere://SERVER"
 
 
 def plan_for(recipe: Recipe, backend: str, options: BuildOptions) -> Plan:
@@ -68,7 +71,7 @@ def dry_run(recipe: Recipe, options: BuildOptions, bus: Bus) -> list[StepState]:
             bus.note(f"{look.unknown}: {_ALL}", "warning")
         plan = _plan(recipe, name, options, look.facts)
         if unchanged(plan, options) is None:
-            _refuse(place.problems(recipe, plan, look))
+            _refuse(_problems(place, recipe, plan, look))
         states += _states(plan, look, place)
     return states
 
@@ -131,7 +134,7 @@ class _Call:
         that one of these builds needs and that is not there."""
         needed = []
         for plan, look in planned:
-            _refuse(self.place.problems(self.recipe, plan, look))
+            _refuse(_problems(self.place, self.recipe, plan, look))
             needed += [*backend_named(plan.backend).requirements, *backend_named(plan.backend).needs(plan)]
             needed += self.place.requirements(plan, look)
         require_programs(needed)
@@ -221,6 +224,13 @@ def _states(plan: Plan, look: Look, place: Place) -> list[StepState]:
     states = [StepState(plan.backend, s.name, s.title, s.id, i < kept) for i, s in enumerate(plan.stages)]
     packed = kept == len(plan.stages) and unchanged(plan, place.options) is not None
     return [*states, StepState(plan.backend, "pack", f"packing for {plan.backend}", plan.id, packed)]
+
+
+def _problems(place: Place, recipe: Recipe, plan: Plan, look: Look) -> list[Problem]:
+    """What keeps the plan from running in this place."""
+    if isinstance(plan.base, SetUp):
+        return [Problem(recipe.hardware.at("base"), "[hardware] base", NOT_HERE, code="base")]
+    return place.problems(recipe, plan, look)
 
 
 def _refuse(problems: list[Problem]) -> None:

@@ -19,7 +19,7 @@ from vmgen_build.host.files import Written, private_files
 from vmgen_build.host.namespaces import run_isolated
 from vmgen_build.host.stops import give_back, interrupt_once, take_stops
 from vmgen_build.host.undo import Undo
-from vmgen_build.installers import installer_for
+from vmgen_build.installers import find_installer
 from vmgen_build.plan.model import Step
 
 T = TypeVar("T")
@@ -106,8 +106,12 @@ class PlanRunner:
             yield
 
     def packages(self) -> tuple[Package, ...]:
-        """Those of the image; asked in a guest, so that any distribution answers in its own way."""
-        command = installer_for(self.build.recipe.hardware.os).list_installed()
+        """Those of the image; asked in a guest, so that any distribution answers in its own way. Of a system without an
+        installer of its own none are known."""
+        installer = find_installer(self.build.recipe.hardware.os)
+        if installer is None:
+            return ()
+        command = installer.list_installed()
         step = Step(name="list-packages", title="list of packages", script=f"#!/bin/sh\nset -eu\n{command}\n")
         lines: list[str] = []
         with self.workshop.guest(self.plan, self.done) as guest:

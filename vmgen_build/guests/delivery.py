@@ -95,7 +95,7 @@ def write_items(items: Sequence[Item], folder: Path) -> None:
     for item in items:
         path = folder / item.path
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(fd, "wb") as file, _opened(item) as content:
+        with os.fdopen(fd, "wb") as file, opened_item(item) as content:
             shutil.copyfileobj(content, file)
         path.chmod(item.mode)
         if item.stamp is not None:
@@ -112,7 +112,7 @@ def packed(items: Sequence[Item]) -> Iterator[BinaryIO]:
                 folder.mode, folder.type = 0o700, tarfile.DIRTYPE
                 tar.addfile(folder)
             for item in items:
-                with _opened(item) as content:
+                with opened_item(item) as content:
                     info = tarfile.TarInfo(item.path)
                     info.mode, info.size, info.mtime = item.mode, content.size, item.stamp or 0
                     tar.addfile(info, cast(BinaryIO, content))
@@ -128,7 +128,7 @@ def _spool(items: Sequence[Item]) -> BinaryIO:
     return cast(BinaryIO, TemporaryFile()) if size > SMALL else io.BytesIO()
 
 
-class _Content(io.RawIOBase):
+class ItemContent(io.RawIOBase):
     """The bytes of an item, digested while they are read. size: what is to come; fewer are an error."""
 
     def __init__(self, item: Item, file: BinaryIO, size: int) -> None:
@@ -153,16 +153,16 @@ class _Content(io.RawIOBase):
 
 
 @contextmanager
-def _opened(item: Item) -> Iterator[_Content]:
+def opened_item(item: Item) -> Iterator[ItemContent]:
     """An item's content; leaving the context checks that it was what the plan was made of."""
     if item.source is None:
-        yield _Content(item, io.BytesIO(item.content), len(item.content))
+        yield ItemContent(item, io.BytesIO(item.content), len(item.content))
         return
     try:
         file = open_regular(item.source)
     except OSError as error:
         raise BuildError(f"{item.source} cannot be read any more: {error.strerror}; run the build again") from error
     with file:
-        content = _Content(item, file, os.fstat(file.fileno()).st_size)
+        content = ItemContent(item, file, os.fstat(file.fileno()).st_size)
         yield content
         content.check()

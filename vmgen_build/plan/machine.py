@@ -116,10 +116,6 @@ class Machine:
         nics = tuple(Nic(**nic) for nic in data.pop("nics"))
         return cls(**data, drives=drives, cds=cds, nics=nics)
 
-    def with_disks_unknown(self) -> Machine:
-        """The same machine where nothing is known of what its disks hold: they are a user's own."""
-        return replace(self, drives=tuple(replace(drive, volumes=()) for drive in self.drives))
-
     def volumes(self) -> Iterator[tuple[Drive, Volume]]:
         for drive in self.drives:
             for volume in drive.volumes:
@@ -181,6 +177,15 @@ def machine_of(recipe: Recipe) -> Machine:
         cds=tuple(CdDrive(name=n, image=cd.image, connected=cd.connected) for n, cd in hardware.cds.items()),
         nics=tuple(_nics(recipe)),
     )
+
+
+def own_machine_of(recipe: Recipe) -> Machine:
+    """The same machine where nothing is known of what its disks hold, and of their sizes what the recipe says: they are
+    a user's own."""
+    machine, disks = machine_of(recipe), recipe.hardware.hdds
+    sizes = {name: disk.size for name, disk in disks.items()}
+    drives = tuple(replace(drive, volumes=(), size=sizes.get(drive.name)) for drive in machine.drives)
+    return replace(machine, drives=drives)
 
 
 def _disk_wishes(recipe: Recipe) -> Iterator[_DiskWish]:

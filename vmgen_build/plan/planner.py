@@ -30,6 +30,11 @@ from vmgen_build.recipe.sections.programs import Wish
 from vmgen_build.systems import families
 from vmgen_build.systems.model import System
 
+FROM_A_MACHINE = (
+    "name a machine of a vSphere server that has this system and VMware Tools: base = vm:NAME, or a disk image, with"
+    " login and login_password"
+)
+
 
 def make_plan(
     recipe: Recipe, backend: str, part: Part, facts: Facts | None = None, templates: Path | None = None
@@ -136,13 +141,29 @@ def make_base(system: System, facts: Facts, where: Position) -> Base:
 def refuse_unbuildable(recipe: Recipe) -> None:
     """Raises RecipeError at the recipe's os, where this version has no base to build it from, and none is named."""
     system = recipe.hardware.os
-    named = recipe.hardware.base is not None and system.kind == "linux"
+    if system.needs is not None:
+        _refuse_unstarted(recipe)
+        return
+    named = recipe.hardware.base is not None
     if not system.base and not named and (find_installer(system) is None or system.unbuilt):
         built = ", ".join(buildable())
         text = f"'{system.name}' is known, but this version does not build it; write one of {built}"
         if system.unbuilt:
             text = f"{system.unbuilt}: no {system.name} is built for {system.arch}; write {system.name}-amd64"
         raise RecipeError([Problem(recipe.hardware.at("os"), "[hardware] os", text, code="no-base")])
+
+
+def _refuse_unstarted(recipe: Recipe) -> None:
+    """A system that its own Setup makes is built from a machine that has it."""
+    hardware = recipe.hardware
+    if hardware.is_started:
+        return
+    option = "os" if hardware.base is None else "base"
+    what = "Setup is not run by this version" if hardware.is_installed else f"{hardware.os.title} is not made here"
+    text = f"{what}: {FROM_A_MACHINE}"
+    if hardware.is_installed:
+        text += "; 'vmgen-build compile' writes the answers for Setup, which make such a machine by hand"
+    raise RecipeError([Problem(hardware.at(option), f"[hardware] {option}", text, code="no-base")])
 
 
 def buildable() -> tuple[str, ...]:

@@ -12,10 +12,13 @@ from vmgen_build.recipe.recipe import Recipe
 
 
 def room_of(recipe: Recipe) -> Room | None:
-    """That of all partitions that packages may write to; None where one of them grows with its content.
+    """That of all partitions that packages may write to; None where one of them grows with its content, and where the
+    system's own installation makes them.
 
     Which package writes to which partition is not known. Raises BuildError as artifacts.disk.layout.place.
     """
+    if recipe.hardware.os.needs is not None:
+        return None
     machine = machine_of(recipe)
     holding = [(drive, volume) for drive, volume in machine.volumes() if _of_the_system(volume)]
     if any(drive.size is None and volume.size is None for drive, volume in holding):

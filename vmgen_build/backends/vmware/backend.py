@@ -15,7 +15,7 @@ from vmgen_build.errors import BuildError
 from vmgen_build.events import Bus, ProbeDone
 from vmgen_build.host.programs import Requirement
 from vmgen_build.plan.context import guest_renderer
-from vmgen_build.plan.machine import FILE, Machine, machine_of
+from vmgen_build.plan.machine import FILE, Machine, machine_of, own_machine_of
 from vmgen_build.plan.model import Part, Plan
 from vmgen_build.plan.setup import has_setup
 from vmgen_build.plan.text.render import Renderer, override_folder
@@ -58,7 +58,7 @@ class VmwareBackend(Backend):
     def part_of_own(self, recipe: Recipe, templates: Path | None) -> Part:
         from vmgen_build.backends.machines.own import own_part
 
-        machine = machine_of(recipe).with_disks_unknown()
+        machine = own_machine_of(recipe)
         renderer = guest_renderer(recipe, templates)
         return own_part(recipe, renderer, "vmware", _build_recipe(recipe, machine, templates))
 

@@ -48,6 +48,8 @@ TAKEN = (
     " communicator = agent (docs/machines.md)"
 )
 
+NO_WINDOWS = "no Windows is built in QEMU yet; take -b vmware --host vsphere://SERVER"
+
 NO_TOOLS = "QEMU has no VMware Tools to speak to; write communicator = ssh, or agent"
 
 
@@ -77,7 +79,7 @@ class QemuPlace(HerePlace):
         found = super().problems(recipe, plan, look)
         if not isinstance(plan.base, DiskMachine):
             return [*found, *minimal_problems(recipe)]
-        return [*found, *own_problems(recipe), *_without_tools(recipe)]
+        return [*found, *own_problems(recipe), *_windows(recipe), *_without_tools(recipe)]
 
     def kept_stages(self, plan: Plan, look: Look) -> int:
         store = self.options.store()
@@ -156,6 +158,13 @@ class QemuPlace(HerePlace):
 def access_to(base: DiskMachine, hardware: Hardware) -> Access:
     """How a user's machine is spoken to."""
     return ByGuestAgent() if base.communicator == "agent" else Ssh(GuestLogin.of(hardware))
+
+
+def _windows(recipe: Recipe) -> list[Problem]:
+    hardware = recipe.hardware
+    if hardware.os.kind == "linux":
+        return []
+    return [Problem(hardware.at("os"), "[hardware] os", NO_WINDOWS, code="no-machine")]
 
 
 def _without_tools(recipe: Recipe) -> list[Problem]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from functools import cached_property
+from typing import Any
 
 from vmgen_build.backends.base import Backend
 from vmgen_build.build.choice import Emit, choose_base, choose_machine
@@ -19,6 +20,7 @@ from vmgen_build.build.places.servers.own import (
     check_same,
     discs_of,
     disks_taken_here,
+    is_windows,
     placed,
     source_of,
 )
@@ -32,7 +34,7 @@ from vmgen_build.guests.vsphere.access import NO_SHELL, BuildLogin
 from vmgen_build.guests.vsphere.address import parse_address
 from vmgen_build.guests.vsphere.credentials import Login, login_for
 from vmgen_build.guests.vsphere.goal import Goal, parse_goal
-from vmgen_build.guests.vsphere.inventory import Inventory, inventory_of
+from vmgen_build.guests.vsphere.inventory import Inventory, Network, inventory_of
 from vmgen_build.guests.vsphere.keeping import KeptLayer, layers_in, prune_layers
 from vmgen_build.guests.vsphere.login import ACCOUNT, KEY, login_script
 from vmgen_build.guests.vsphere.machines import VsphereMachines, as_built, as_started
@@ -40,9 +42,11 @@ from vmgen_build.guests.vsphere.making import Maker
 from vmgen_build.guests.vsphere.publishing import Publisher, check_goal
 from vmgen_build.guests.vsphere.reaping import left_by_the_dead, machines_found, remove
 from vmgen_build.guests.vsphere.session import Session, opened
-from vmgen_build.guests.vsphere.site import find_folder, find_networks, find_site
+from vmgen_build.guests.vsphere.site import ServerSite, find_folder, find_networks, find_site
 from vmgen_build.guests.vsphere.source import Source
 from vmgen_build.guests.vsphere.tags import layer_name, owner_of
+from vmgen_build.guests.vsphere.windows import NO_SHELL as NO_WINDOWS_SHELL
+from vmgen_build.guests.vsphere.windows import WindowsMachines, as_started_windows
 from vmgen_build.host.programs import Requirement
 from vmgen_build.host.undo import Undo
 from vmgen_build.plan.bases import DiskMachine, PlacedMachine
@@ -97,8 +101,10 @@ class VspherePlace(Place):
             if self._reap(session, inventory, bus):
                 inventory = inventory_of(session)
             site = find_site(session, inventory, self.options.placement, self._network(recipe))
-            if goal := self._goal():
+            goal = self._goal()
+            if goal:
                 check_goal(session, site, goal)
+            if goal or is_windows(recipe):
                 find_networks(session, inventory, self._networks(recipe, site.network.id).values())
             source = source_of(session, inventory, recipe)
             there = self._there(session, inventory)
@@ -134,7 +140,7 @@ class VspherePlace(Place):
             site = find_site(session, inventory, self.options.placement, self._network(build.recipe))
             maker = Maker(session, site, owner_of(self.options.cache), build.leased.name)
             undo.callback(maker.clear)
-            machines = self._machines(build, maker, self._publisher(build, maker, inventory))
+            machines = self._machines(build, maker, inventory)
             source = source_of(session, inventory, build.recipe)
             yield MachineWorkshop(build.plan, machines, _begin(build, machines, source), kept_for(build), undo)
             if machines.publisher is not None:
@@ -196,23 +202,24 @@ class VspherePlace(Place):
             removed = True
         return removed
 
-    def _machines(self, build: Build, maker: Maker, publisher: Publisher | None) -> VsphereMachines:
+    def _machines(self, build: Build, maker: Maker, inventory: Inventory) -> VsphereMachines:
         base, machine = build.plan.base, Machine.from_json(build.plan.build_recipe[FILE])
-        own = isinstance(base, DiskMachine)
-        return VsphereMachines(
-            maker=maker,
-            store=self.options.store(),
-            machine=as_started(machine) if own else as_built(machine),
-            access=access_to(base, build.recipe.hardware)
-            if isinstance(base, DiskMachine)
-            else BuildLogin(machine.name),
-            folder=build.leased / "home",
-            note=build.bus.note,
-            waiting=note_waiting(build.bus),
-            picture=build.log.with_suffix(".png"),
-            publisher=publisher,
-            discs=discs_of(build.plan) if own else (),
-        )
+        values: dict[str, Any] = {
+            "maker": maker,
+            "store": self.options.store(),
+            "folder": build.leased / "home",
+            "note": build.bus.note,
+            "waiting": note_waiting(build.bus),
+            "picture": build.log.with_suffix(".png"),
+            "publisher": self._publisher(build, maker, inventory),
+        }
+        if not isinstance(base, DiskMachine):
+            return VsphereMachines(**values, machine=as_built(machine), access=BuildLogin(machine.name))
+        values |= {"access": access_to(base, build.recipe), "discs": discs_of(build.plan)}
+        if not is_windows(build.recipe):
+            return VsphereMachines(**values, machine=as_started(machine))
+        networks = self._networks_of(machine, build.recipe, maker.session, inventory, maker.site)
+        return WindowsMachines(**values, machine=as_started_windows(machine), networks=networks)
 
     def _network(self, recipe: Recipe) -> str:
         """That of the recipe's first adapter, by its name or its type; "" where nothing is named."""
@@ -229,6 +236,13 @@ class VspherePlace(Place):
         }
         return {name: network or first for name, network in named.items()}
 
+    def _networks_of(
+        self, machine: Machine, recipe: Recipe, session: Session, inventory: Inventory, site: ServerSite
+    ) -> list[Network]:
+        """Of each of the machine's adapters. Raises UsageError."""
+        named = self._networks(recipe, site.network.id)
+        return find_networks(session, inventory, [named.get(nic.name, site.network.id) for nic in machine.nics])
+
     def _goal(self) -> Goal | None:
         return parse_goal(self.options.keep_as) if self.options.keep_as else None
 
@@ -236,9 +250,8 @@ class VspherePlace(Place):
         goal = self._goal()
         if goal is None:
             return None
-        machine, first = Machine.from_json(build.plan.build_recipe[FILE]), maker.site.network.id
-        named = self._networks(build.recipe, first)
-        networks = find_networks(maker.session, inventory, [named.get(nic.name, first) for nic in machine.nics])
+        machine = Machine.from_json(build.plan.build_recipe[FILE])
+        networks = self._networks_of(machine, build.recipe, maker.session, inventory, maker.site)
         return Publisher(maker=maker, goal=goal, machine=machine, networks=networks, key=KEY)
 
     def _looked(
@@ -260,6 +273,8 @@ class VspherePlace(Place):
         return replace(look, facts=replace(look.facts, communicator=_communicator(hardware)), there=there)
 
     def _check_shell(self, recipe: Recipe) -> None:
+        if self.options.on_error == "shell" and is_windows(recipe):
+            raise UsageError(f"--on-error shell: {NO_WINDOWS_SHELL}")
         if self.options.on_error == "shell" and _communicator(recipe.hardware) == "tools":
             raise UsageError(f"--on-error shell: {NO_SHELL}")
 

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import os
-import re
 import shlex
 from collections.abc import Callable
-from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
+from vmgen_build.bases.identity import wrong_release
 from vmgen_build.bases.supply import Request, Supply
-from vmgen_build.errors import BuildError, VmgenError
+from vmgen_build.errors import BuildError
 from vmgen_build.guests.delivery import environment, items_of
 from vmgen_build.guests.machines.model import PATIENCE, RunningMachine
 from vmgen_build.guests.machines.steps import Delivery, Steps
-from vmgen_build.guests.model import Communicator, Guest, Output, repositories_after
+from vmgen_build.guests.machines.whole import WholeGuest
+from vmgen_build.guests.model import Output, repositories_after
 from vmgen_build.host.lines import Lines
+from vmgen_build.plan.bases import MinimalMachine
+from vmgen_build.plan.minimal import clearing, removal
 from vmgen_build.plan.model import Plan, Step
+from vmgen_build.plan.text.render import Renderer
 from vmgen_build.systems.model import HOME
 
 RESOLV_CONF = "resolv.conf"
@@ -29,17 +32,24 @@ mount --bind {folder}/resolv.conf /etc/resolv.conf || :
 """
 """A step that uses the network has mounts of its own."""
 
+BETWEEN = "\n==\n"
+
+RELEASE = """\
+cat /etc/os-release 2>/dev/null | head -c 16384
+printf '\\n==\\n'
+cat /etc/debian_version 2>/dev/null | head -c 100
+"""
+
 INTERACTIVE = "if command -v bash >/dev/null; then exec bash -i; else exec sh -i; fi"
 
 
-class MachineGuest(Guest):
-    """after: ids of the layers that it is made of. kept: as of MachineWorkshop."""
+class MachineGuest(WholeGuest):
+    """Of a Linux."""
 
     def __init__(
         self, machine: RunningMachine, plan: Plan, after: tuple[str, ...], kept: Callable[[str], Path]
     ) -> None:
-        self.machine, self.plan, self.after, self._kept = machine, plan, after, kept
-        self._folder = plan.system.family.step_folder
+        super().__init__(machine, plan, after, kept)
         self._steps = Steps(self._folder)
         self._indexes = "" if machine.has_indexes and self._fetches_as_here() else None
 
@@ -53,24 +63,6 @@ class MachineGuest(Guest):
         there = self.machine.reached(settings)
         return all(there[name] == content for name, content in settings.items())
 
-    @property
-    def _there(self) -> Communicator:
-        return self.machine.communicator
-
-    def keep_layer(self, step: Step) -> None:
-        self.after = (*self.after, step.id)
-        if step.installs:
-            self._put_away()
-            self.machine.snapshot(step)
-
-    def keep_for_inspection(self, step: Step) -> str:
-        """Whatever the step has done to it."""
-        with suppress(VmgenError):
-            self._put_away()
-        name = re.sub(r"[^A-Za-z0-9._+-]", "_", step.name)[:100]
-        how = self.machine.keep(self._kept(f"{self.plan.name}-{name}"))
-        return f"kept the machine of step '{step.name}'; {how}"
-
     def open_shell(self, step: Step) -> None:
         """With the step's folder, variables and network."""
         with self._steps.delivered(self._there, self._delivery(step)):
@@ -79,9 +71,16 @@ class MachineGuest(Guest):
             words += ["unshare", "--mount" if step.network else "--net", "sh", "-c", INTERACTIVE]
             self.machine.open_shell(f"cd && {shlex.join(words)}")
 
-    def run_last(self, script: str) -> None:
-        """A script after all steps. Raises BuildError."""
+    def check_system(self) -> None:
+        asked = self._there.run(RELEASE, PATIENCE)
+        release, _, debian = asked.out.partition(BETWEEN)
+        if wrong := wrong_release(release, debian, self.plan.system):
+            raise BuildError(f"{self.plan.base.title} {wrong}")
+
+    def end(self) -> None:
         self._put_away()
+        base, renderer = self.plan.base, Renderer(None)
+        script = removal(base, renderer) if isinstance(base, MinimalMachine) else clearing(renderer)
         ran = self._there.run(script, PATIENCE)
         if ran.code != 0:
             raise BuildError(f"what the build left in the machine cannot be removed: {ran.out.strip()}")
@@ -92,10 +91,6 @@ class MachineGuest(Guest):
         if self._indexes != repositories:
             self._run_fetching(self.supply.fetch_indexes(HOME), output)
             self._indexes = repositories
-
-    def _restart(self) -> None:
-        self._put_away()
-        self.machine.restart()
 
     def _put_away(self) -> None:
         self._steps.put_away(self._there)

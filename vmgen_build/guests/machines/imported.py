@@ -18,6 +18,7 @@ from vmgen_build.plan.bases import DiskMachine, Image
 from vmgen_build.plan.machine import Drive, Machine
 from vmgen_build.recipe.problems import place
 from vmgen_build.recipe.recipe import Recipe
+from vmgen_build.systems.model import System
 from vmgen_build.text import size
 
 PARTITIONED = "the base is started as it is, and its disks keep their own partitions; take these out"
@@ -26,11 +27,16 @@ PARTITIONED = "the base is started as it is, and its disks keep their own partit
 def own_problems(recipe: Recipe) -> list[Problem]:
     """What of a recipe cannot be where a user's machine is started as it is."""
     found = []
-    for disk in recipe.hardware.hdds.values():
-        if disk.partitions:
+    for number, disk in enumerate(recipe.hardware.hdds.values()):
+        if disk.partitions and not _parted_by_a_step(recipe.hardware.os, number):
             where, path = disk.at("partitions"), place(("hardware", "hdds", disk.name), "partitions")
             found.append(Problem(where, path, PARTITIONED, code="partitions"))
     return found
+
+
+def _parted_by_a_step(system: System, number: int) -> bool:
+    """Whether a step makes the partitions of this disk, or those after the first, as plan.windows.drives does."""
+    return system.kind == "windows" and (number > 0 or system.nt < (6, 0))
 
 
 def imported_disks(base: DiskMachine, machine: Machine, scratch: Path) -> Disks:

@@ -61,10 +61,14 @@ class RunningMachine(ABC):
 
     def restart(self) -> None:
         """Return when it is up again: another boot, not the one before. Raises BuildError."""
-        before = self._run(BOOT_ID)
+        before = self._boot_id()
         self._start_anew()
-        if self._run(BOOT_ID) == before:
+        if self._boot_id() == before:
             raise BuildError("the machine did not start anew: it has the boot id that it had before")
+
+    def _boot_id(self) -> str:
+        """What no other boot of it has."""
+        return self._run(BOOT_ID)
 
     @abstractmethod
     def _start_anew(self) -> None:

@@ -6,29 +6,23 @@ there too: the machine begins with it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 from vmgen_build.artifacts.result import Disks
-from vmgen_build.bases.identity import wrong_release
 from vmgen_build.errors import BuildError
 from vmgen_build.guests.machines.guest import MachineGuest
-from vmgen_build.guests.machines.model import PATIENCE, Hypervisor, RunningMachine
+from vmgen_build.guests.machines.model import Hypervisor
+from vmgen_build.guests.machines.whole import WholeGuest
+from vmgen_build.guests.machines.windows import WindowsGuest
 from vmgen_build.guests.model import Guest, Output, Workshop
 from vmgen_build.host.undo import Undo
 from vmgen_build.plan.bases import Base, DiskMachine, MinimalMachine
-from vmgen_build.plan.minimal import clearing, removal
 from vmgen_build.plan.model import Plan
-from vmgen_build.plan.text.render import Renderer
 
-BETWEEN = "\n==\n"
-
-RELEASE = """\
-cat /etc/os-release 2>/dev/null | head -c 16384
-printf '\\n==\\n'
-cat /etc/debian_version 2>/dev/null | head -c 100
-"""
+_KINDS: Mapping[str, type[WholeGuest]] = {"linux": MachineGuest, "windows": WindowsGuest}
+"""Family.kind -> what runs its steps."""
 
 MakeDisks = Callable[[Output], AbstractContextManager[Disks]]
 """Makes the disks that the plan's machine begins with, on this host."""
@@ -69,7 +63,7 @@ class MachineWorkshop(Workshop):
         self._begin, self._kept = begin, kept
         self._machine = undo.enter_context(Undo())
         self._ids = [stage.id for stage in plan.stages]
-        self._guest: MachineGuest | None = None
+        self._guest: WholeGuest | None = None
 
     def holds(self, layer_id: str) -> bool:
         return layer_id in self._ids[: stages_there(self.plan, self.hypervisor.holds)]
@@ -112,19 +106,11 @@ class MachineWorkshop(Workshop):
     def result(self, layers: Sequence[str]) -> Iterator[Disks]:
         """The machine's disks; it is gone then."""
         with self.guest(self.plan, layers) as guest:
-            assert isinstance(guest, MachineGuest)
-            base, renderer = self.plan.base, Renderer(None)
-            guest.run_last(removal(base, renderer) if isinstance(base, MinimalMachine) else clearing(renderer))
+            assert isinstance(guest, WholeGuest)
+            guest.end()
             yield guest.machine.take_disks()
 
-    def _check_system(self, machine: RunningMachine) -> None:
-        """Raises BuildError where a user's machine is of another system than the recipe says."""
-        asked = machine.communicator.run(RELEASE, PATIENCE)
-        release, _, debian = asked.out.partition(BETWEEN)
-        if wrong := wrong_release(release, debian, self.plan.system):
-            raise BuildError(f"{self.plan.base.title} {wrong}")
-
-    def _begun(self, after: Sequence[str]) -> MachineGuest:
+    def _begun(self, after: Sequence[str]) -> WholeGuest:
         """A layer that is not kept by itself is there where a later one is; the machine never begins with it."""
         states = [state for state in kept_states(self.plan, self.hypervisor.holds) if state in after]
         if not states or list(after) != self._ids[: len(after)] or states[-1] != after[-1]:
@@ -133,7 +119,8 @@ class MachineWorkshop(Workshop):
             for state in states:
                 undo.enter_context(self.hypervisor.in_use(state))
             machine = undo.enter_context(self.hypervisor.started(states))
+            guest = _KINDS[self.plan.system.kind](machine, self.plan, tuple(after), self._kept)
             if isinstance(self.plan.base, DiskMachine):
-                self._check_system(machine)
+                guest.check_system()
             self._machine.push(undo.pop_all())
-        return MachineGuest(machine, self.plan, tuple(after), self._kept)
+        return guest

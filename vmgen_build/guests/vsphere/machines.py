@@ -134,26 +134,40 @@ class VsphereMachines(Hypervisor):
 
     @contextmanager
     def started(self, states: Sequence[str]) -> Iterator[RunningMachine]:
-        machine = VsphereMachine(self, states)
+        machine = self._machine_on(states)
         try:
             machine.begin()
             yield machine
         finally:
             machine.stop()
 
+    def _machine_on(self, states: Sequence[str]) -> VsphereMachine:
+        return VsphereMachine(self, states)
+
     def new_machine(self, states: Sequence[str]) -> Any:
         """vim.VirtualMachine with the disks of the last state, off."""
         maker = self.maker
         mark = maker.mark(BUILD, below=tuple(map(short_id, states)), discs=len(self.discs))
-        own = self.access.settings()
+        own = self._settings()
         if self._taken_in is not None:
             made = self._taken_in[1]
-            maker.configure(made, build_config(self.machine, mark, own, ()))
+            maker.configure(made, build_config(self.machine, mark, own, self._adapters_taken_in(made)))
             return self._with_discs(made)
         layer = self.layers.get(states[-1])
-        adapters = adapters_on(maker.session, layer.machine, maker.site)
-        config = build_config(self.machine, mark, own, adapters)
+        config = build_config(self.machine, mark, own, self._adapters(layer.machine))
         return self._with_discs(maker.clone(layer.machine, layer.snapshot, "", config))
+
+    def _settings(self) -> Mapping[str, str]:
+        """extraConfig of the machine's next boot."""
+        return self.access.settings()
+
+    def _adapters(self, machine: Any) -> list[Any]:
+        """Changes of the network adapters of what was cloned."""
+        return adapters_on(self.maker.session, machine, self.maker.site)
+
+    def _adapters_taken_in(self, machine: Any) -> list[Any]:
+        """The same for one that was made of its descriptor: that has them as they are to be."""
+        return []
 
     def keep_state(self, machine: Any, snapshot: Any, step: Step, below: Sequence[str]) -> None:
         """Make a layer of a snapshot of the build's machine."""
@@ -229,7 +243,7 @@ class VsphereMachine(RunningMachine):
         self._machines.access.open_shell(self.communicator, command)
 
     def take_disks(self) -> Disks:
-        self._run("fstrim --all || :")
+        self._trim()
         self._halt()
         machines, maker = self._machines, self._maker
         machines.folder.mkdir(mode=0o700)
@@ -248,7 +262,7 @@ class VsphereMachine(RunningMachine):
     def keep(self, folder: Path) -> str:
         """Whatever the step has done to it."""
         with suppress(VmgenError):
-            self._run(FROZEN)
+            self._halt()
         self._hang_up()
         self._maker.switch_off(self._machine)
         machine, self._machine = self._machine, None
@@ -279,6 +293,10 @@ class VsphereMachine(RunningMachine):
     def _hang_up(self) -> None:
         self._there = None
         self._machines.access.close()
+
+    def _trim(self) -> None:
+        """What no file uses need not come home."""
+        self._run("fstrim --all || :")
 
     def _halt(self) -> None:
         """Nothing is written any more, and each file system is whole: no service of it is to write its last words."""

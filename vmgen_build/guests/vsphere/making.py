@@ -96,14 +96,19 @@ class Maker:
 
     def shut_down(self, machine: Any, patience: float) -> None:
         """By its own services, which VMware Tools end; by its switch after `patience` seconds."""
+        if not self.went_off(machine, patience):
+            self.switch_off(machine)
+
+    def went_off(self, machine: Any, patience: float) -> bool:
+        """Whether its own services, which VMware Tools end, have switched it off in `patience` seconds."""
         self.session.order("shutting the machine down", machine.ShutdownGuest)
         began, path = time.monotonic(), "runtime.powerState"
         while time.monotonic() - began < patience:
             values = values_of(self.session, "waiting for the machine to go off", machine, [path])
             if str(values.get(path)) == "poweredOff":
-                return
+                return True
             time.sleep(1)
-        self.switch_off(machine)
+        return False
 
     def destroy(self, machine: Any) -> None:
         """With its disks, but for those that others stand on. One that is gone is none to destroy."""

@@ -15,7 +15,7 @@ from vmgen_build.guests.vsphere.properties import devices_of, values_of
 from vmgen_build.guests.vsphere.session import Session
 from vmgen_build.guests.vsphere.site import ServerSite
 from vmgen_build.guests.vsphere.tags import Mark
-from vmgen_build.plan.machine import Machine
+from vmgen_build.plan.machine import Machine, Nic
 
 LINKED = "createNewChildDiskBacking"
 """Disks begin as those of a snapshot, and are written beside them (VirtualMachineRelocateDiskMoveOptions)."""
@@ -92,6 +92,29 @@ def adapters_on(session: Session, machine: object, site: ServerSite) -> list[Any
             edit = vim.vm.device.VirtualDeviceSpec.Operation.edit
             changes.append(vim.vm.device.VirtualDeviceSpec(operation=edit, device=device))
     return changes
+
+
+def own_adapters(session: Session, machine: object, nics: Sequence[Nic], networks: Sequence[Network]) -> list[Any]:
+    """Changes that give the machine these adapters in this order, with the addresses of their own, each on its network.
+    One of the same kind stays, so that the system in the machine takes it for the one that it knows."""
+    from pyVmomi import vim
+
+    device, change = vim.vm.device, vim.vm.device.VirtualDeviceSpec
+    cards = [one for one in devices_of(session, machine) if isinstance(one, device.VirtualEthernetCard)]
+    changes = []
+    for number, (nic, network) in enumerate(zip(nics, networks, strict=True)):
+        kind = getattr(device, ADAPTERS[nic.adapter])
+        same = next((card for card in cards if type(card) is kind), None)
+        if same is not None:
+            cards.remove(same)
+        card = same if same is not None else kind(key=-200 - number)
+        card.backing = _backing(session, network)
+        card.addressType, card.macAddress = "manual", nic.hw_addr
+        card.connectable = device.VirtualDevice.ConnectInfo(
+            startConnected=nic.connected, connected=False, allowGuestControl=True
+        )
+        changes.append(change(operation="add" if same is None else "edit", device=card))
+    return [*(change(operation="remove", device=card) for card in cards), *changes]
 
 
 def kept_config(session: Session, made: object, machine: Machine, networks: Sequence[Network]) -> Any:

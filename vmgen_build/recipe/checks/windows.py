@@ -5,6 +5,7 @@ from __future__ import annotations
 from vmgen_build.recipe.checks import Draft
 from vmgen_build.recipe.problems import Problems
 from vmgen_build.recipe.schema import Section
+from vmgen_build.recipe.sections.hardware import Hardware
 from vmgen_build.systems.model import System
 
 _OF_MEDIA = ("edition", "drivers", "tools")
@@ -25,10 +26,23 @@ def check(draft: Draft, problems: Problems) -> None:
     if hardware.base is not None and hardware.base.kind in _OF_LINUX:
         text = f"{hardware.base} holds a root file system of Linux; write base = iso:FILE, vm:NAME or a disk image"
         problems.error(hardware.at("base"), "[hardware] base", text, "base")
-    elif not hardware.is_installed:
+        return
+    if hardware.is_started:
+        _spoken_to(hardware, system, problems)
+    if not hardware.is_installed:
         for option in _given(hardware, _OF_MEDIA):
             text = "is of a medium that Windows is installed from; write base = iso:FILE, or take this line out"
             problems.error(hardware.at(option), f"[hardware] {option}", text, "base")
+
+
+def _spoken_to(hardware: Hardware, system: System, problems: Problems) -> None:
+    """A machine that is started as it is."""
+    text = f"a step gives {system.name} other addresses; take this line out: VMware Tools run its steps"
+    if hardware.communicator == "ssh":
+        problems.error(hardware.at("communicator"), "[hardware] communicator", text, "login")
+    elif hardware.login_key is not None:
+        text = f"VMware Tools, which run the steps of {system.name}, take no key; write login_password"
+        problems.error(hardware.at("login_key"), "[hardware] login_key", text, "login")
 
 
 def _of_another_system(draft: Draft, system: System, problems: Problems) -> None:

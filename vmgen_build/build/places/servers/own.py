@@ -21,6 +21,7 @@ from vmgen_build.guests.vsphere.discs import Disc
 from vmgen_build.guests.vsphere.inventory import Inventory
 from vmgen_build.guests.vsphere.session import Session
 from vmgen_build.guests.vsphere.source import Source, find_source
+from vmgen_build.guests.vsphere.windows import WindowsByTools, passwords_of
 from vmgen_build.host.namespaces import run_isolated
 from vmgen_build.host.programs import needed
 from vmgen_build.plan.bases import DiskMachine, PlacedMachine
@@ -72,9 +73,15 @@ def check_same(source: Source | None, base: DiskMachine) -> Source:
     return source
 
 
-def access_to(base: DiskMachine, hardware: Hardware) -> ServerAccess:
+def is_windows(recipe: Recipe) -> bool:
+    return recipe.hardware.os.kind == "windows"
+
+
+def access_to(base: DiskMachine, recipe: Recipe) -> ServerAccess:
     """How a user's machine is spoken to."""
-    login = GuestLogin.of(hardware)
+    login = GuestLogin.of(recipe.hardware)
+    if is_windows(recipe):
+        return WindowsByTools(login, passwords_of(recipe))
     return BySsh(login) if base.communicator == "ssh" else ByTools(login)
 
 
@@ -112,7 +119,8 @@ def _wrong(hardware: Hardware, source: Source) -> Iterator[Problem]:
     """What of the recipe the server's machine cannot be."""
     if not source.has_tools:
         text = (
-            "has no VMware Tools, by which it is spoken to, and which report its address; install open-vm-tools in it"
+            "has no VMware Tools, by which it is spoken to, and which report its address; install "
+            f"{'open-vm-tools' if hardware.os.kind == 'linux' else 'VMware Tools'} in it"
         )
         yield Problem(hardware.at("base"), "[hardware] base", f"{hardware.base} {text}", code="base")
     if hardware.firmware != source.firmware:
