@@ -7,17 +7,20 @@ from pathlib import Path
 import pytest
 
 from vmgen_build.errors import RecipeError
+from vmgen_build.plan.planner import refuse_unbuildable
 from vmgen_build.recipe.load import load
 from vmgen_build.recipe.recipe import Recipe
 
 KEY = "CANAR-12345-YCANA-67890-RYCAN"
 SUM = "0123456789abcdef" * 4
+STARTED = "base = vm:golden\nlogin = Administrator"
 
 
 @pytest.fixture()
 def folder(tmp_path: Path) -> Path:
     for name, kind in (("win.iso", b"CD001"), ("virtio-win.iso", b"BEA01"), ("other.iso", b"xxxxx")):
         (tmp_path / name).write_bytes(bytes(16 * 2048 + 1) + kind + bytes(2042))
+    (tmp_path / "id").write_text("-----BEGIN OPENSSH PRIVATE KEY-----\nx\n-----END OPENSSH PRIVATE KEY-----\n")
     for name in ("tools.exe", "key.asc"):
         (tmp_path / name).write_bytes(b"x")
     return tmp_path
@@ -94,11 +97,36 @@ def test_a_wrong_product_key_is_not_repeated(folder: Path, text: str) -> None:
         ("tools = tools.exe", 4, "tools", "write base = iso:FILE"),
         ("base = images:debian/12", 4, "base", "a root file system of Linux; write base = iso:FILE"),
         ("base = template:debian-12-x86_64", 4, "base", "a root file system of Linux; write base = iso:FILE"),
+        (f"{STARTED}\nlogin_password = x\ncommunicator = ssh", 7, "communicator", "VMware Tools run its steps"),
+        (f"{STARTED}\nlogin_key = file:id", 6, "login_key", "take no key; write login_password"),
     ],
 )
 def test_a_mistake_is_named_at_its_line(folder: Path, lines: str, line: int, option: str, text: str) -> None:
     ((where, path, message),) = wrong(folder, lines)
     assert (where, path, text in message) == (line, f"[hardware] {option}", True), message
+
+
+@pytest.mark.parametrize(
+    ("lines", "line", "option", "text"),
+    [
+        ("", 3, "os", "Windows 10 is not made here: name a machine of a vSphere server that has this system"),
+        ("base = iso:win.iso", 4, "base", "'vmgen-build compile' writes the answers for Setup"),
+        ("base = disk.vmdk", 4, "base", "or a disk image, with login and login_password"),
+    ],
+)
+def test_what_no_build_begins_with(folder: Path, lines: str, line: int, option: str, text: str) -> None:
+    (folder / "disk.vmdk").write_bytes(b"KDMV")
+    recipe = read(folder, lines)
+    with pytest.raises(RecipeError) as caught:
+        refuse_unbuildable(recipe)
+    ((where, path, message),) = [(one.where.line, one.path, one.text) for one in caught.value.problems]
+    assert (where, path, text in message) == (line, f"[hardware] {option}", True), message
+
+
+def test_a_machine_that_has_it_is_built_from(folder: Path) -> None:
+    recipe = read(folder, f"{STARTED}\nlogin_password = x")
+    refuse_unbuildable(recipe)
+    assert not [problem for problem in recipe.warnings if problem.code == "not-built"]
 
 
 def test_linux_is_not_installed_from_a_medium(folder: Path) -> None:

@@ -23,6 +23,8 @@ from urllib.parse import parse_qs, urlsplit
 
 from tests.integration.vsphere.standin.guest import CGROUP, Guest
 from tests.integration.vsphere.standin.guestfiles import GuestFault, GuestFiles, login
+from tests.integration.vsphere.standin.wineguest import WineFiles, WineGuest
+from tests.wine.prefix import Windows
 from vmgen_build.host.files import sha256_of
 from vmgen_build.plan.machine import Machine
 
@@ -42,13 +44,14 @@ class Storage:
 class Ground:
     """folder: of its own. shared: where a root stays that was unpacked, for other tests. machine: whose disks an export
     writes, by its drives; None where disks go out as they came in. orders: all that came, in order.
-    refuses_logins: of guests."""
+    refuses_logins: of guests. windows: where its machines are Windows."""
 
     def __init__(self, folder: Path, shared: Path, machine: Machine | None, epoch: int) -> None:
         self.folder, self._shared, self.machine, self._epoch = folder, shared, machine, epoch
         self._storages: dict[str, Storage] = {}
         self._lock = threading.RLock()
         self.refuses_logins = False
+        self.windows: Windows | None = None
         self.orders: list[tuple[str, dict[str, Any]]] = []
 
     def guest(self, vm: str) -> Guest:
@@ -66,9 +69,15 @@ class Ground:
         guest = self.guest(words["vm"])
         if name == "login" and self.refuses_logins:
             raise GuestFault("InvalidGuestLogin")
+        if name == "login" and isinstance(guest, WineGuest):
+            return guest.check_login(words["user"], words["password"])
         if name == "login":
             return login(guest, words["user"], words["password"])
-        return getattr(GuestFiles(guest, words["user"]), name)(words)
+        return getattr(self.files(words), name)(words)
+
+    def files(self, words: dict[str, Any]) -> GuestFiles | WineFiles:
+        guest = self.guest(words["vm"])
+        return WineFiles(guest) if isinstance(guest, WineGuest) else GuestFiles(guest, words["user"])
 
     def _new(self, name: str) -> Path:
         made = self.folder / f"{name}-{uuid.uuid4().hex[:12]}"
@@ -109,6 +118,8 @@ class Ground:
         source = self._storages.get(words["vm"])
         if source is None:
             return
+        if isinstance(source.guest, WineGuest):
+            self._do_stop(words)
         layers = source.layers
         if any(source.upper.iterdir()):
             layers = (*layers, self._frozen(source.upper))
@@ -118,14 +129,21 @@ class Ground:
         storage = self._storages.get(words["vm"])
         if storage is None or self.machine is None:
             return {"Tools": False}
-        guest = Guest(self._new("guest"), self._stack(storage), storage.upper)
+        guest = self._new_guest(storage)
         with self._lock:
             guest.boot(words["name"], words["extra"])
             storage.guest = guest
             if self._storages.get(words["vm"]) is not storage:
                 guest.stop()
                 return {"Tools": False}
-        return {"Tools": guest.run(["test", "-x", "/usr/bin/vmtoolsd"]).returncode == 0}
+        has_tools = isinstance(guest, WineGuest) or guest.run(["test", "-x", "/usr/bin/vmtoolsd"]).returncode == 0
+        return {"Tools": has_tools}
+
+    def _new_guest(self, storage: Storage) -> Guest:
+        folder, stack = self._new("guest"), self._stack(storage)
+        if self.windows is not None:
+            return WineGuest(folder, stack, storage.upper, self.windows)
+        return Guest(folder, stack, storage.upper)
 
     def _do_watch(self, words: dict[str, Any]) -> dict[str, Any]:
         with self._lock:
@@ -151,6 +169,8 @@ class Ground:
         storage = self._storages.get(words["vm"])
         if storage is None or self.machine is None:
             return {"Files": []}
+        if isinstance(storage.guest, WineGuest):
+            self._do_stop(words)
         folder = self._new("export")
         description = folder / "machine.json"
         description.write_text(self.machine.to_json())
@@ -194,12 +214,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         words = _words(urlsplit(self.path).query)
-        self._send(200, GuestFiles(self.ground.guest(words["vm"]), words["user"]).read(words["path"]))
+        self._send(200, self.ground.files(words).read(words["path"]))
 
     def _put(self, words: dict[str, str]) -> None:
         data = b"".join(self._chunks())
-        files = GuestFiles(self.ground.guest(words["vm"]), words["user"])
-        wrong = files.write(words["path"], int(words["mode"]), data)
+        wrong = self.ground.files(words).write(words["path"], int(words["mode"]), data)
         self._send(500 if wrong else 200, wrong.encode())
 
     def _chunks(self) -> Iterator[bytes]:

@@ -1,0 +1,380 @@
+"""Whole builds of a Windows on the stand-in, by VMware Tools: Wine runs its batch files, and stubs what they start."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyVmomi import vim
+
+from tests.integration.conftest import ROOT
+from tests.integration.vsphere.simulator import Line
+from tests.integration.vsphere.standin.ground import run_roots
+from tests.integration.vsphere.standin.process import StandIn
+from tests.integration.vsphere.standin.there import authority_of, session_on, trusted_stand_in
+from tests.integration.vsphere.windowsdisk import make_disk, make_windows, packed_machine
+from tests.wine.prefix import Call, Rule, Windows, _calls
+from vmgen_build.artifacts.result import Disk, Disks
+from vmgen_build.build.options import BuildOptions
+from vmgen_build.build.places.servers.own import access_to, source_of
+from vmgen_build.guests.communicators.windows import WindowsCommunicator
+from vmgen_build.guests.vsphere.importing import Wanted, import_machine
+from vmgen_build.guests.vsphere.inventory import inventory_of
+from vmgen_build.guests.vsphere.making import Maker
+from vmgen_build.guests.vsphere.placement import Placement
+from vmgen_build.guests.vsphere.properties import devices_of, values_of
+from vmgen_build.guests.vsphere.session import Session
+from vmgen_build.guests.vsphere.site import ServerSite, find_networks, find_site
+from vmgen_build.guests.vsphere.tags import BUILD
+from vmgen_build.guests.vsphere.windows import WindowsMachines, as_started_windows
+from vmgen_build.plan.bases import DiskMachine, PlacedMachine
+from vmgen_build.plan.machine import own_machine_of
+from vmgen_build.recipe.load import load
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+OLD, NEW, ANAS = "c4n4ry-Old1", "c4n4ry-New2", "c4n4ry-An4"
+CANARIES = (OLD, NEW, ANAS)
+
+RECIPE = """\
+[hardware]
+    vm_id = lab
+    os = win7
+    base = vm:golden@clean
+    login = Administrator
+    login_password = file:old
+    ram = 2G
+    [[hdds]]
+        [[[hdd0]]]
+            type = scsi
+    [[eths]]
+        [[[eth0]]]
+            hw_addr = 00:50:56:12:34:56
+        [[[eth1]]]
+            hw_addr = 02:f9:8d:24:34:a3
+            network = DC0_DVPG0
+[network]
+    gateway = 10.0.0.1
+    [[eths]]
+        [[[eth0]]]
+            address = 10.0.0.2/24
+            dns = 10.0.0.9
+        [[[eth1]]]
+            address = 10.1.0.2/24
+    [[open_ports]]
+        [[[web]]]
+            proto = tcp
+            port = 8000
+            description = web & more
+[users]
+    [[users]]
+        [[[ana]]]
+            name = ana
+            passwd = file:ana
+            sudo = yes
+[config]
+    hostname = lab-pc
+    root_passwd = file:new
+    packages = ./tool.msi
+    generalise = no
+    [[scripts]]
+        [[[slow]]]
+            run = '''
+echo begun
+net start slow
+ping -n 7 127.0.0.1 >nul
+echo ended
+'''
+"""
+
+LINK = "Local Area Connection"
+ADDRESSES = ("interface", "ipv4")
+
+RULES = (
+    Rule("wmic", "get NetConnectionID", output=f"\nNetConnectionID={LINK}\n"),
+    Rule("msiexec", code=3010),
+    Rule("net", "start fails", code=7, output="the service fails\n"),
+)
+
+STEPS: dict[str, list[tuple[str, ...]]] = {
+    "packages-config": [("msiexec", "/i", r"files\tool.msi", "/qn", "/norestart")],
+    "system": [("wmic", "computersystem", "where", "name='LAB-PC'", "call", "rename", "name=lab-pc")],
+    "users": [
+        ("net", "user", "ana", ANAS, "/add", "/y"),
+        ("net", "user", "ana", "/expires:never"),
+        ("net", "localgroup", "administrators", "ana", "/add"),
+        ("net", "user", "Administrator", NEW, "/y"),
+    ],
+    "network": [
+        ("wmic", "nic", "where", "MACAddress='00:50:56:12:34:56'", "get", "NetConnectionID", "/value"),
+        (
+            *("netsh", *ADDRESSES, "set", "address", f"name={LINK}", "source=static"),
+            *("address=10.0.0.2", "mask=255.255.255.0"),
+        ),
+        (
+            *("netsh", *ADDRESSES, "add", "route", "prefix=0.0.0.0/0", f"interface={LINK}"),
+            "nexthop=10.0.0.1",
+        ),
+        (
+            *("netsh", *ADDRESSES, "set", "dnsservers", f"name={LINK}", "source=static"),
+            *("address=10.0.0.9", "validate=no"),
+        ),
+        ("wmic", "nic", "where", "MACAddress='02:F9:8D:24:34:A3'", "get", "NetConnectionID", "/value"),
+        (
+            *("netsh", *ADDRESSES, "set", "address", f"name={LINK}", "source=static"),
+            *("address=10.1.0.2", "mask=255.255.255.0"),
+        ),
+    ],
+    "firewall": [
+        ("netsh", "advfirewall", "set", "allprofiles", "state", "on"),
+        (
+            *("netsh", "advfirewall", "firewall", "add", "rule", "name=web & more", "dir=in", "action=allow"),
+            *("protocol=TCP", "localport=8000"),
+        ),
+    ],
+    "script-slow": [("net", "start", "slow")],
+}
+"""Step -> what it starts."""
+
+
+@dataclass(frozen=True)
+class Lab:
+    """The stand-in with its machine `golden`, the Windows whose stubs it has, and the recipe."""
+
+    made: StandIn
+    windows: Windows
+    recipe: Path
+
+    @property
+    def calls(self) -> list[Call]:
+        """But for those that overwrite secrets."""
+        return [call for call in _calls(self.windows.folder / "calls.jsonl") if call.program != "fsutil"]
+
+    def forget(self) -> None:
+        (self.windows.folder / "calls.jsonl").unlink(missing_ok=True)
+
+    def machines(self) -> list[str]:
+        with session_on(self.made) as session:
+            return sorted(one.name for one in inventory_of(session).machines)
+
+
+@pytest.fixture(scope="module")
+def lab(program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    folder = tmp_path_factory.mktemp("w")
+    for name in ("wine", "disk", "recipe"):
+        (folder / name).mkdir()
+    path = written(folder / "recipe")
+    made = make_windows(folder / "wine", ROOT / ".testcache" / "wine")
+    (made.folder / "rules").write_text("".join(rule.line for rule in RULES))
+    disk = make_disk(made, folder / "disk", "Administrator", OLD)
+    with trusted_stand_in(program, folder, folder, packed_machine(folder)) as server:
+        server.ground.windows = made
+        with session_on(server) as session:
+            maker = Maker(session, site_of(session), "0" * 12, "1-0")
+            machine = as_started_windows(own_machine_of(load(path)))
+            copy = folder / machine.drives[0].file
+            shutil.copy(disk, copy)
+            wanted = Wanted("golden", maker.mark(BUILD), machine, Disks((Disk("hdd0", copy, "vmdk"),)))
+            maker.snapshot(import_machine(session, maker.site, wanted), "clean", "of the test")
+        yield Lab(server, made, path)
+
+
+def written(folder: Path, text: str = RECIPE) -> Path:
+    for name, content in {"old": OLD, "new": NEW, "ana": ANAS, "tool.msi": "\xd0\xcf"}.items():
+        (folder / name).write_text(content, "latin-1")
+        (folder / name).chmod(0o600)
+    path = folder / "lab.ini"
+    path.write_text(text)
+    return path
+
+
+def site_of(session: Session) -> ServerSite:
+    return find_site(session, inventory_of(session), Placement(networks=(("nat", "VM Network"),)), "VM Network")
+
+
+def words(made: StandIn, recipe: Path, out: Path, port: int = 0) -> list[str]:
+    place = f"vsphere://{made.server.user}@{made.server.host}:{port or made.server.port}/DC0"
+    options = ["--host", place, "--cafile", str(authority_of(made)), "--map", "nat=VM Network"]
+    return [str(recipe), "-b", "vmware", *options, "-o", str(out), "--json"]
+
+
+def password(made: StandIn) -> dict[str, str]:
+    return {"VMGEN_VSPHERE_PASSWORD": made.server.password}
+
+
+@dataclass(frozen=True)
+class Built:
+    """How the whole build ended. calls: of stubs. orders: names of those that the guest got meanwhile, in order."""
+
+    done: subprocess.CompletedProcess[str]
+    out: Path
+    calls: list[Call]
+    orders: list[tuple[str, dict[str, Any]]]
+    log: str
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.done.stdout.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def built(vmgen: Run, lab: Lab, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
+    """The whole build, over a line that is cut in the middle of its step `script-slow`."""
+    out, line, before = tmp_path_factory.mktemp("o") / "out", Line(lab.made.server.port), len(lab.made.ground.orders)
+    lab.forget()
+    ended = threading.Event()
+
+    def cut() -> None:
+        while not ended.wait(0.2):
+            if any(call.argv == ("start", "slow") for call in lab.calls):
+                time.sleep(1.5)
+                line.cut()
+                return
+
+    cutter = threading.Thread(target=cut)
+    cutter.start()
+    try:
+        done = vmgen(*words(lab.made, lab.recipe, out, line.port), env=password(lab.made), timeout=150)
+    finally:
+        ended.set()
+        cutter.join()
+        line.close()
+    assert done.returncode == 0, done.stderr[-4000:] + done.stdout[-4000:]
+    log = next(json.loads(text)["log"] for text in done.stdout.splitlines() if '"build-started"' in text)
+    yield Built(done, out, lab.calls, lab.made.ground.orders[before:], Path(log).read_text())
+
+
+def test_each_step_starts_what_its_recipe_means(built: Built) -> None:
+    found = [(call.program, *call.argv) for call in built.calls]
+    assert found == [line for step in STEPS.values() for line in step]
+    ended = [event for event in built.events if event["event"] == "step-finished"]
+    assert [event["step"] for event in ended] == ["base", *STEPS, "pack"]
+    assert {event["outcome"] for event in ended} == {"built"}
+
+
+def test_restarts_are_seen_and_the_machine_ends_by_its_own_services(built: Built) -> None:
+    """After the installer's code 3010, the layer that follows, and the computer's name."""
+    names = [name for name, _ in built.orders]
+    assert names.count("boot") == 4
+    notes = [event["text"] for event in built.events if event["event"] == "note"]
+    assert len([text for text in notes if text.startswith("VMware Tools run after")]) == 4
+    lines = {event["line"] for event in built.events if event["event"] == "step-output"}
+    assert {"vmgen-build: a restart is due", "begun", "ended"} <= lines
+
+
+def test_steps_are_started_as_windows_starts_programs(built: Built) -> None:
+    """With a nonce each, in a working directory that is nobody's to remove, and the variables that Windows has."""
+    started = [asked for name, asked in built.orders if name == "start" and r"\vmgen\script.bat" in asked["arguments"]]
+    assert len(started) == len(STEPS)
+    nonces = {asked["arguments"].split()[4] for asked in started}
+    assert len(nonces) == len(STEPS) and {len(one) for one in nonces} == {32}
+    for asked in started:
+        assert asked["program"] == r"C:\Windows\System32\cmd.exe"
+        assert asked["folder"] == r"C:\Windows" and asked["variables"] == []
+    zeroed = [asked["arguments"] for name, asked in built.orders if asked.get("program", "").endswith("fsutil.exe")]
+    assert len(zeroed) == 2 and all(text.startswith("file setzerodata offset=0 length=") for text in zeroed)
+
+
+def test_the_image_and_what_is_left(built: Built, lab: Lab, tmp_path: Path) -> None:
+    """Disks as the server had them, without the step's folder; the manifest; no password anywhere."""
+    subprocess.run(["tar", "-xf", built.out / "lab.ova", "-C", tmp_path], check=True)
+    [disk], [descriptor] = tmp_path.glob("*.vmdk"), tmp_path.glob("*.ovf")
+    assert "windows7" in descriptor.read_text().lower() or 'id="105"' in descriptor.read_text()
+    root = tmp_path / "root"
+    run_roots("unpack", disk, root)
+    assert not list((root / "prefix/drive_c/windows/temp").glob("vmgen*"))
+    assert (root / "prefix/drive_c/windows/regedit.exe").exists()
+    manifest = (built.out / "lab.manifest.json").read_text()
+    found = json.loads(manifest)
+    assert found["packages"] == [] and found["base"]["method"] == "disk-machine"
+    texts = [built.log, built.done.stdout, built.done.stderr, manifest, descriptor.read_text()]
+    texts += [file.read_text("latin-1") for file in root.rglob("*") if file.is_file() and not file.is_symlink()]
+    assert not [one for one in CANARIES for text in texts if one in text]
+    assert not [one for one in CANARIES if one in json.dumps(built.orders)]
+    assert {name.rpartition("-")[0] for name in lab.machines()} == {"", "vmgen-layer"}
+
+
+def test_a_step_that_fails(vmgen: Run, built: Built, lab: Lab, tmp_path: Path) -> None:
+    """What was installed is there still; its name, its code, its last lines; nothing is left on the server."""
+    before = lab.machines()
+    lab.forget()
+    more = ["--set", "config.scripts.slow.run=echo begun\nnet start fails"]
+    done = vmgen(*words(lab.made, lab.recipe, tmp_path / "out"), *more, env=password(lab.made), timeout=150)
+    assert done.returncode == 1, done.stderr
+    assert "script-slow" in done.stderr and "the service fails" in done.stderr
+    assert "vmgen-build: step script-slow: command 1 (cmd /d) ended with code 7" in done.stderr
+    assert [call.argv for call in lab.calls][-1] == ("start", "fails")
+    assert lab.calls[0].program == "wmic", "the installer ran anew"
+    assert lab.machines() == before
+    assert not [one for one in CANARIES if one in done.stderr + done.stdout]
+
+
+def test_a_machine_has_the_adapters_of_its_recipe(built: Built, lab: Lab, cache: Path, tmp_path: Path) -> None:
+    """And orders work in it: files go there and come back, a restart is another boot, what takes too long is ended."""
+    read, state = load(lab.recipe), "c" * 64
+    lab.forget()
+    with session_on(lab.made) as session:
+        inventory = inventory_of(session)
+        source = source_of(session, inventory, read)
+        assert source is not None
+        site = site_of(session)
+        base = DiskMachine(PlacedMachine("golden"), "tools", "Administrator", "{}")
+        machines = WindowsMachines(
+            maker=Maker(session, site, "0" * 12, "2-0"),
+            store=BuildOptions(cache=cache).store(),
+            machine=as_started_windows(own_machine_of(read)),
+            access=access_to(base, read),
+            folder=tmp_path / "home",
+            note=print,
+            waiting=print,
+            picture=tmp_path / "screen.png",
+            networks=find_networks(session, inventory, ["VM Network", "DC0_DVPG0"]),
+        )
+        machines.clone_in(state, source, True, "of the test")
+        with machines.started([state]) as machine:
+            devices = devices_of(session, machine._machine)  # type: ignore[attr-defined]
+            cards = [each for each in devices if isinstance(each, vim.vm.device.VirtualEthernetCard)]
+            assert [(card.addressType, card.macAddress) for card in cards] == [
+                ("manual", "00:50:56:12:34:56"),
+                ("manual", "02:f9:8d:24:34:a3"),
+            ]
+            assert {type(card).__name__.rpartition(".")[2] for card in cards} == {"VirtualE1000"}
+            kinds = [type(card.backing).__name__.rpartition(".")[2] for card in cards]
+            assert kinds == ["NetworkBackingInfo", "DistributedVirtualPortBackingInfo"]
+            extra = values_of(session, "looking", machine._machine, ["config.extraConfig"])["config.extraConfig"]  # type: ignore[attr-defined]
+            assert {one.key: one.value for one in extra}["ethernet1.checkMACAddress"] == "FALSE"
+            assert_orders(machine.communicator, tmp_path)
+            machine.restart()
+            assert machine.communicator.run("@echo off\r\necho again\r\n").out == "again\n"
+        machines.maker.destroy(machines.layers.get(state).machine)
+
+
+def assert_orders(there: Any, folder: Path) -> None:
+    assert isinstance(there, WindowsCommunicator)
+    assert there.facts.nt == (6, 1) and there.facts.administrator
+    one, two = folder / "one", folder / "two"
+    one.write_bytes(b"content\r\n")
+    there.put(one, r"C:\users\public\one.txt")
+    there.get(r"c:\Users\PUBLIC\one.txt", two)
+    assert two.read_bytes() == one.read_bytes()
+    ran = there.run("@echo off\r\ncd\r\ntype C:\\users\\public\\one.txt\r\nexit /b 300\r\n")
+    assert (ran.code, ran.out.lower()) == (300, "c:\\windows\ncontent\n")
+    assert there.run("@ping -n 30 127.0.0.1 >nul\r\n", 1.0).code == 124
+    there.delete(r"C:\nosuchfolder")
+
+
+def test_another_windows_than_the_recipe_says(vmgen: Run, lab: Lab, tmp_path: Path) -> None:
+    before = set(lab.machines())
+    path = written(tmp_path, RECIPE.replace("os = win7", "os = win10-pro"))
+    done = vmgen(*words(lab.made, path, tmp_path / "out"), env=password(lab.made), timeout=150)
+    message = "machine golden, snapshot clean is a Windows 6.1, and Windows 10 Pro is 10.0; write the os that it is"
+    assert done.returncode == 1 and message in done.stderr, done.stderr
+    assert {one.rpartition("-")[0] for one in set(lab.machines()) - before} <= {"vmgen-layer"}
