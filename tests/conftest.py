@@ -15,7 +15,8 @@ settings.load_profile("any machine")
 GROUPS = {
     "build": (
         *("test_build.py", "test_foreign_machines.py", "test_sources.py", "test_sources_wanted.py"),
-        *("test_building.py", "test_exporting.py", "test_import.py", "test_library.py", "test_machines.py"),
+        *("test_building.py", "test_exporting.py", "test_import.py", "test_keeping.py", "test_library.py"),
+        "test_machines.py",
         *("test_own.py", "test_publishing.py", "test_session.py", "test_sites.py", "test_standin.py"),
         *("test_vsphere.py", "test_waiting.py", "test_windows.py"),
         *("test_wine_recipes.py", "test_wine_registry.py", "test_wine_run.py", "test_wine_sif.py"),
