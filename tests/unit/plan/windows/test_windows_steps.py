@@ -252,6 +252,14 @@ def test_updates_come_in_bounded_rounds(windows: WindowsPlanner) -> None:
         windows("winxp", "[config]\nupdates = now\n")
 
 
+def test_settings_that_nobody_asks_for_are_no_step(windows: WindowsPlanner) -> None:
+    names = [step.name for step in windows("win10").steps]
+    assert "settings" not in names
+    step = named(windows("win7", every=True), "settings")
+    assert commands(step)[0] == r"reg import files\settings.reg"
+    assert '"NoAutoUpdate"=dword:00000001' in (step.files[0].content or b"").decode("utf-16")
+
+
 def test_generalise_can_be_left_out(windows: WindowsPlanner) -> None:
     assert "generalise" not in [s.name for s in windows("win10", "[config]\ngeneralise = no\n").steps]
     step = named(windows("win10", every=True), "generalise")
