@@ -80,7 +80,7 @@ def _of_distribution(row: Distribution, system: System) -> Known:
 
 
 def _of_edition(system: System) -> Known:
-    why = "batch files and answer files are written out, and no image is made: docs/windows.md"
+    why = "an image is made of a machine of a vSphere server that has it, and of no other: docs/windows.md"
     return Known(
         system=system.name,
         family=system.family.name,
