@@ -18,7 +18,9 @@ def check(draft: Draft, problems: Problems) -> None:
     if system is not None and (system.kind != "linux" or system.unbuilt) and "base" not in draft.hardware.places:
         text = f"{system.name} can be checked and compiled, and is not built by this version"
         if system.kind == "windows":
-            text = f"{system.name} is built from a machine that has it: write base = vm:NAME; so it can be compiled alone"
+            text = (
+                f"{system.name} is built from a machine that has it: write base = vm:NAME; so it can be compiled alone"
+            )
         problems.warn(draft.hardware.at("os"), "[hardware] os", text, "not-built")
     _either(draft.config, problems)
     _keys(draft.config, problems, apt=system is None or system.installer == "apt")
