@@ -181,3 +181,15 @@ def _registry(wine: Windows, key: str, name: str) -> str:
     ran = wine.run_step(f'@echo off\r\nreg query "{key}" /v {name} >C:\\value.txt\r\nexit /b %errorlevel%\r\n'.encode())
     assert ran.code == 0
     return wine.path(r"C:\value.txt").read_text().split()[-1]
+
+
+def test_an_installer_that_asks_for_a_restart(wine: Windows, windows: WindowsPlanner) -> None:  # noqa: F811
+    """It is a program beside the step: the stub, with the mark of NSIS behind it."""
+    plan = windows("winxppro", "[config]\npackages = ./a-setup.exe\n")
+    step = next(one for one in plan.steps if one.name == "packages-config")
+    stub = (wine.folder / "stub.exe").read_bytes() + b"\xef\xbe\xad\xdeNullsoftInst"
+    ran = wine.run_step(step.script.encode(), {"a-setup.exe": stub}, rules=(Rule("a-setup", code=1641),))
+    assert (ran.succeeded, ran.code) == (True, 3010)
+    assert words(ran) == [("a-setup", "/S")]
+    ran = wine.run_step(step.script.encode(), {"a-setup.exe": stub}, rules=(Rule("a-setup", code=5),))
+    assert (ran.stamp, ran.code) == (None, 5)

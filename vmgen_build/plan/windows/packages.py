@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vmgen_build.host.files import sha256_of
+from vmgen_build.installers.windows import SILENT, SINCE, kind_of
 from vmgen_build.plan.batch import WindowsWork, refused, step_of
 from vmgen_build.plan.context import LeftOut, PlanContext
 from vmgen_build.plan.hostfiles import reading
@@ -27,7 +28,6 @@ CHOCOLATEY: tuple[int, int] = (6, 1)
 _OWN = re.compile(r"chocolatey\.\d[0-9A-Za-z.-]*\.nupkg", re.IGNORECASE)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _VERSION = re.compile(r"[0-9][0-9A-Za-z.+-]*")
-_KINDS = {".msi": "msi", ".msix": "msix", ".msixbundle": "msix", ".appx": "msix", ".msu": "msu"}
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,11 @@ class _Package:
 
 @dataclass(frozen=True)
 class _Installer:
-    """A file among the step's. kind: "msi", "msix" or "msu"."""
+    """A file among the step's. kind, words: as in installers.windows."""
 
     file: str
     kind: str
+    words: tuple[str, ...]
 
 
 def steps(ctx: PlanContext) -> Iterator[Step | LeftOut]:
@@ -133,14 +134,17 @@ def _package(ctx: PlanContext, word: str) -> _Package:
 
 
 def _installer(ctx: PlanContext, path: str) -> _Installer:
-    name, end = Path(path).name, Path(path).suffix.lower()
     where = ctx.recipe.config.at("packages")
-    if end not in _KINDS:
+    name = Path(path).name
+    with reading(Path(path), where, "[config] packages"):
+        kind = kind_of(Path(path))
+    if not kind:
         text = f"how '{name}' is installed silently is not known; run it by a script, [config] [[scripts]]"
         raise refused(where, "[config] packages", text)
-    if end != ".msi" and ctx.system.nt < (6, 0):
-        raise refused(where, "[config] packages", f"{ctx.system.title} does not install '{name}'; name an .msi")
-    return _Installer(name, _KINDS[end])
+    if ctx.system.nt < SINCE.get(kind, (0, 0)):
+        text = f"{ctx.system.title} does not install '{name}'; name an .msi, or an .exe of Inno Setup or NSIS"
+        raise refused(where, "[config] packages", text)
+    return _Installer(name, kind, SILENT.get(kind, ()))
 
 
 def _file(ctx: PlanContext, path: str) -> StepFile:

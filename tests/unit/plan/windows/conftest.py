@@ -16,6 +16,11 @@ FILES = {
     "motd.txt": b"welcome\r\n",
     "own.bat": b"@echo off\r\necho own\r\n",
     "tool.msi": b"\xd0\xcf\x11\xe0",
+    "app.msix": b"PK",
+    "fix.msu": b"MSCF",
+    "a-setup.exe": b"MZ" + bytes(1 << 20) + b"\xef\xbe\xad\xdeNullsoftInst",
+    "inno.exe": b"MZ\0\0Inno Setup Setup Data (6.2.0) (u)",
+    "other.exe": b"MZ\0\0",
     "own.ps1": b"Write-Output own\r\n",
     "chocolatey.2.4.1.nupkg": b"PK",
 }

@@ -227,6 +227,20 @@ def test_programs_by_chocolatey_and_by_dism(windows: WindowsPlanner) -> None:
     assert "choco install openssh -y --no-progress" in commands(named(seven, "packages-services"))
 
 
+def test_installers_by_their_own_marks(windows: WindowsPlanner) -> None:
+    text = "[config]\npackages = ./a-setup.exe, ./inno.exe, ./app.msix, ./fix.msu\n"
+    found = commands(named(windows("win10", text), "packages-config"))
+    assert found == [
+        r'start "" /wait files\a-setup.exe /S',
+        r'start "" /wait files\inno.exe /VERYSILENT /SUPPRESSMSGBOXES /NORESTART /SP- /RESTARTEXITCODE=3010',
+        r"dism /online /add-provisionedappxpackage /packagepath:files\app.msix /skiplicense",
+        r"wusa files\fix.msu /quiet /norestart",
+    ]
+    for file, os in (("app.msix", "win7"), ("fix.msu", "winxppro")):
+        with pytest.raises(RecipeError, match=rf"lab.ini:5: \[config\] packages: .* does not install '{file}'"):
+            windows(os, f"[config]\npackages = ./{file}\n")
+
+
 def test_xp_has_no_chocolatey(windows: WindowsPlanner) -> None:
     plan = windows("winxppro", "[devel]\ngit = 1\n[config]\npackages = vlc\n")
     assert [(section, what) for section, what, _ in plan.skipped] == [("devel", "git"), ("config", "vlc")]
@@ -237,6 +251,7 @@ def test_xp_has_no_chocolatey(windows: WindowsPlanner) -> None:
     [
         ("vlc=3.*", "Chocolatey installs a whole version alone"),
         ("./motd.txt", "how 'motd.txt' is installed silently is not known"),
+        ("./other.exe", "how 'other.exe' is installed silently is not known"),
     ],
 )
 def test_packages_that_are_refused(windows: WindowsPlanner, packages: str, why: str) -> None:
