@@ -32,13 +32,14 @@ lxc.log.file = {folder}/lxc.log
 """
 
 STATE = """
+starting() { pgrep -f '^/bin/sh /etc/rc.d/rc ' >/dev/null; }
 if [ -x /usr/bin/systemctl ]; then
     systemctl is-system-running || :
-elif ! pgrep -f '^/bin/sh /etc/rc.d/rc ' >/dev/null; then
+elif ! starting && sleep 1 && ! starting; then
     runlevel
 fi
 """
-"""Prints what systemd says, or the runlevel of an older init once rc(8) is through."""
+"""Prints what systemd says, or the runlevel of an older init once rc(8) is through: it writes the runlevel first."""
 
 UP_SECONDS = 60
 

@@ -243,7 +243,8 @@ def test_it_boots(cache: Path, name: str, tmp_path: Path) -> None:
 def test_the_old_fedora_boots(cache: Path, tmp_path: Path) -> None:
     with booted(root_of(cache, old_fedora(cache)), tmp_path / "machine") as machine:
         assert machine.sh("runlevel").stdout == "N 3\n"
-        assert "sshd" in machine.sh("ss -Hltnp sport = 22").stdout
+        listening = "until ss -Hltnp sport = 22 | grep sshd; do sleep 0.2; done"
+        assert "sshd" in machine.sh(f"timeout 30 sh -c '{listening}'").stdout
         assert machine.sh("getconf LONG_BIT").stdout == "32\n"
 
 
