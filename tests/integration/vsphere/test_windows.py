@@ -95,6 +95,9 @@ echo ended
 '''
 """
 
+WINE_FAULT = "Can't recognize 'cmd"
+"""As in integration/wine/conftest.py."""
+
 LINK = "Local Area Connection"
 ADDRESSES = ("interface", "ipv4")
 
@@ -247,6 +250,8 @@ def built(vmgen: Run, lab: Lab, cache: Path, tmp_path_factory: pytest.TempPathFa
         ended.set()
         cutter.join()
         line.close()
+    if done.returncode != 0 and WINE_FAULT in done.stdout:
+        pytest.skip("Wine's cmd did not find itself, as it does once in some thousand starts on a busy machine")
     assert done.returncode == 0, done.stderr[-4000:] + done.stdout[-4000:]
     log = next(json.loads(text)["log"] for text in done.stdout.splitlines() if '"build-started"' in text)
     yield Built(done, out, lab.calls, lab.made.ground.orders[before:], Path(log).read_text())
