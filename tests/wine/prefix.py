@@ -30,6 +30,10 @@ ELSEWHERE = {
 }
 """Where scripts name these by their path."""
 
+WINE_FAULT = "Can't recognize 'cmd"
+"""What Wine's cmd prints, once in some thousand starts on a busy machine, where it does not find itself. Nothing of
+ours can be wrong then: it is there, and found by the next start."""
+
 TIMEOUT = 120
 """Seconds that a step may take."""
 

@@ -9,9 +9,9 @@ from vmgen_build.catalogue.windows import VISTA
 from vmgen_build.errors import Position, Problem, RecipeError
 from vmgen_build.plan.answers import Answers, Slice, faults, usual_slices
 from vmgen_build.plan.computername import computer_name
-from vmgen_build.plan.machine import Drive, machine_of
+from vmgen_build.plan.letters import letters_of
+from vmgen_build.plan.machine import Machine, machine_of
 from vmgen_build.recipe.recipe import Recipe
-from vmgen_build.recipe.types.unix import is_windows_path
 
 LOCALE, KEYBOARD, TIME_ZONE = "en_US.UTF-8", "us", "Etc/UTC"
 """Where the recipe names none: Setup asks otherwise."""
@@ -58,7 +58,8 @@ def answers_of(recipe: Recipe, first_logon: tuple[str, ...] = ()) -> Answers:
 def slices_of(recipe: Recipe) -> tuple[Slice, ...]:
     """Partitions of the first disk. Of a disk that the recipe does not part, Setup of XP and 2003 takes the whole; of
     another it takes the first partition, which must be there before it begins: the steps make those behind it."""
-    drive = machine_of(recipe).drives[0]
+    machine = machine_of(recipe)
+    drive = machine.drives[0]
     old = recipe.hardware.os.nt < VISTA
     firmware = recipe.hardware.firmware
     if not drive.volumes or (old and len(drive.volumes) == 1):
@@ -67,22 +68,22 @@ def slices_of(recipe: Recipe) -> tuple[Slice, ...]:
     size = first.size // _MIB if first.size else None
     begin = usual_slices(firmware, size, reserved=not old)
     begin = tuple(replace(one, label=first.label or one.label) if one.system else one for one in begin)
-    return (*begin, *_further(drive))
+    return (*begin, *_further(machine))
 
 
-def _further(drive: Drive) -> Iterator[Slice]:
-    letters = iter("EFGHIJKLMNOPQRSTUVWXYZ")
+def _further(machine: Machine) -> Iterator[Slice]:
+    """Behind the system's partition."""
+    drive, letters = machine.drives[0], letters_of(machine)
     for volume in drive.volumes[1:]:
         if volume.kind == "extended":
             yield Slice(kind="extended", size=volume.size // _MIB if volume.size else None, fs="")
             continue
-        named = volume.mount[0].upper() if volume.mount and is_windows_path(volume.mount) else ""
         yield Slice(
             kind=volume.kind,
             size=volume.size // _MIB if volume.size else None,
             fs=_FORMATS.get(volume.fs or "", volume.fs or ""),
             label=volume.label or "",
-            letter=named or next(letters),
+            letter=letters[drive.name, volume.option],
         )
 
 

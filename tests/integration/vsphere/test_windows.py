@@ -21,7 +21,7 @@ from tests.integration.vsphere.standin.ground import run_roots
 from tests.integration.vsphere.standin.process import StandIn
 from tests.integration.vsphere.standin.there import authority_of, session_on, trusted_stand_in
 from tests.integration.vsphere.windowsdisk import make_disk, make_windows, packed_machine
-from tests.wine.prefix import Call, Rule, Windows, _calls
+from tests.wine.prefix import WINE_FAULT, Call, Rule, Windows, _calls
 from vmgen_build.artifacts.result import Disk, Disks
 from vmgen_build.build.options import BuildOptions
 from vmgen_build.build.places.servers.own import access_to, source_of
@@ -94,9 +94,6 @@ ping -n 7 127.0.0.1 >nul
 echo ended
 '''
 """
-
-WINE_FAULT = "Can't recognize 'cmd"
-"""As in integration/wine/conftest.py."""
 
 LINK = "Local Area Connection"
 ADDRESSES = ("interface", "ipv4")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.wine.prefix import Windows, windows
+from tests.wine.prefix import WINE_FAULT, Windows, windows
 from vmgen_build.plan.text.batch import BATCH
 from vmgen_build.plan.text.render import Renderer
 
@@ -23,11 +23,6 @@ def wine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Windows]:
 @pytest.fixture(scope="session")
 def renderer() -> Renderer:
     return Renderer(None, BATCH, step_folder=r"C:\Windows\Temp\vmgen")
-
-
-WINE_FAULT = "Can't recognize 'cmd"
-"""What Wine's cmd prints, once in some thousand starts on a busy machine, where it does not find itself. Nothing of
-ours can be wrong then: it is there, and found by the next start."""
 
 
 @pytest.hookimpl(tryfirst=True)

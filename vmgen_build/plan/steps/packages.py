@@ -77,7 +77,7 @@ def _named_packages(ctx: PlanContext, installer: Installer) -> Iterator[Step]:
     config = ctx.recipe.config
     named = [name for name in config.packages if not name.startswith("/")]
     packages = _sorted([*named, *needed_packages(ctx)])
-    files = [_package_file(ctx, path) for path in config.packages if path.startswith("/")]
+    files = [package_file(ctx, path) for path in config.packages if path.startswith("/")]
     if not (packages or files or config.packages_remove or config.packages_hold):
         return
     found = [ctx.recipe.catalogue.resolve(name, None, ctx.system) for name in packages]
@@ -96,7 +96,8 @@ def _named_packages(ctx: PlanContext, installer: Installer) -> Iterator[Step]:
     )
 
 
-def _package_file(ctx: PlanContext, path: str) -> StepFile:
+def package_file(ctx: PlanContext, path: str) -> StepFile:
+    """A file that [config] packages names, by reference and digest."""
     with reading(Path(path), ctx.recipe.config.at("packages"), "[config] packages"):
         return StepFile(Path(path).name, sha256_of(Path(path)), source=Path(path))
 

@@ -28,12 +28,12 @@ def steps(ctx: PlanContext) -> Iterator[Step]:
             name=f"script-{script.name}",
             title=f"script {script.name}",
             script=ctx.renderer.sh("linux/script.sh.j2", interpreter=_interpreter(script, text)),
-            files=(replace(StepFile.of("script", text, 0o755), private=_is_private(script)),),
+            files=(replace(StepFile.of("script", text, 0o755), private=is_private(script)),),
             network=True,
         )
 
 
-def _is_private(script: Script) -> bool:
+def is_private(script: Script) -> bool:
     """Whether others may not read its file on this host."""
     return script.file is not None and not script.file.stat().st_mode & stat.S_IROTH
 

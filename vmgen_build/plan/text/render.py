@@ -76,7 +76,7 @@ class Renderer:
         from jinja2 import TemplateNotFound
 
         try:
-            self._loader().get_source(self._environment, template)
+            self._templates.get_source(self._environment, template)
         except TemplateNotFound:
             return False
         return True
@@ -108,7 +108,8 @@ class Renderer:
         file, line = (frames[-1].filename, frames[-1].lineno or 0) if frames else (name, 0)
         raise _problem(file, line, str(error)) from error
 
-    def _loader(self) -> BaseLoader:
+    @cached_property
+    def _templates(self) -> BaseLoader:
         from jinja2 import ChoiceLoader, FileSystemLoader
 
         from vmgen_build.plan.text.folder import ForeignFolder
@@ -123,7 +124,7 @@ class Renderer:
         from jinja2.sandbox import ImmutableSandboxedEnvironment
 
         environment = ImmutableSandboxedEnvironment(
-            loader=self._loader(),
+            loader=self._templates,
             undefined=StrictUndefined,
             finalize=self._finalize,
             extensions=_guards(self.dialect),

@@ -8,16 +8,13 @@ from dataclasses import dataclass
 
 from vmgen_build.plan.batch import WindowsWork, carried, refused, step_of
 from vmgen_build.plan.context import PlanContext
+from vmgen_build.plan.letters import letters_of, named_letter
 from vmgen_build.plan.machine import Drive, Volume, machine_of
 from vmgen_build.plan.model import Step, StepFile
-from vmgen_build.recipe.types.unix import is_windows_path
 
 ORDER = 50
 
 MIB = 1 << 20
-
-LETTERS = "EFGHIJKLMNOPQRSTUVWXYZ"
-"""In their order, for partitions whose mount names none; C is the system's, D the CD drive's."""
 
 FORMATS = {"ntfs": "ntfs", "vfat": "fat32"}
 
@@ -47,13 +44,11 @@ def steps(ctx: PlanContext) -> Iterator[Step]:
 
 def _parts(ctx: PlanContext) -> list[_NewPartition]:
     machine = machine_of(ctx.recipe)
-    taken = {_letter(volume) for _, volume in machine.volumes()}
-    free = iter(letter for letter in LETTERS if letter not in taken)
+    letters = letters_of(machine)
     found = []
     for number, drive in enumerate(machine.drives):
         for volume in _beyond_setup(ctx, number, drive):
-            letter = "" if volume.kind == "extended" else _letter(volume) or next(free)
-            found.append(_part(ctx, number, drive, volume, letter))
+            found.append(_part(ctx, number, drive, volume, letters.get((drive.name, volume.option), "")))
     return found
 
 
@@ -64,17 +59,13 @@ def _beyond_setup(ctx: PlanContext, number: int, drive: Drive) -> tuple[Volume, 
     return drive.volumes[1:] if ctx.system.nt < (6, 0) else ()
 
 
-def _letter(volume: Volume) -> str:
-    return volume.mount[0].upper() if volume.mount and is_windows_path(volume.mount) else ""
-
-
 def _part(ctx: PlanContext, number: int, drive: Drive, volume: Volume, letter: str) -> _NewPartition:
     partition = ctx.recipe.hardware.hdds[drive.name].partitions[volume.option]
     option = f"[hardware] {drive.name}: {volume.option}"
     if volume.kind != "extended" and volume.fs not in FORMATS:
         text = f"Windows makes no {volume.fs}; write fs = ntfs, or vfat"
         raise refused(partition.at("fs"), f"{option}: fs", text)
-    if volume.mount and not letter:
+    if volume.mount and not named_letter(volume):
         text = f"'{volume.mount}' is no drive of Windows; write one such as E:"
         raise refused(partition.at("mount"), f"{option}: mount", text)
     label = carried(ctx, "drives", volume.label or "", partition.at("label"), f"{option}: label")

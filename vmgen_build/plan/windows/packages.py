@@ -11,13 +11,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vmgen_build.host.files import sha256_of
 from vmgen_build.installers.windows import SILENT, SINCE, kind_of
 from vmgen_build.plan.batch import WindowsWork, refused, step_of
 from vmgen_build.plan.context import LeftOut, PlanContext
 from vmgen_build.plan.hostfiles import reading
 from vmgen_build.plan.model import Step, StepFile
-from vmgen_build.plan.steps.packages import TITLES
+from vmgen_build.plan.steps.packages import TITLES, package_file
 from vmgen_build.recipe.sections.programs import PROGRAM_SECTIONS
 
 ORDER = 200
@@ -85,7 +84,7 @@ def _further(ctx: PlanContext, named: Sequence[str], paths: Sequence[str]) -> It
     pinned = [*config.packages_hold] if ctx.system.nt >= CHOCOLATEY else []
     if named or installers or removed or pinned:
         values = {"installers": installers, "removed": removed, "pinned": pinned}
-        files = tuple(_file(ctx, path) for path in paths)
+        files = tuple(package_file(ctx, path) for path in paths)
         yield _install(ctx, "packages-config", "further packages", named, values, files)
 
 
@@ -147,17 +146,12 @@ def _installer(ctx: PlanContext, path: str) -> _Installer:
     return _Installer(name, kind, SILENT.get(kind, ()))
 
 
-def _file(ctx: PlanContext, path: str) -> StepFile:
-    with reading(Path(path), ctx.recipe.config.at("packages"), "[config] packages"):
-        return StepFile(Path(path).name, sha256_of(Path(path)), source=Path(path))
-
-
 def _chocolatey_step(ctx: PlanContext, path: str) -> Step:
     work = WindowsWork(
         name="chocolatey",
         title="Chocolatey",
         values={"file": Path(path).name},
-        files=(_file(ctx, path),),
+        files=(package_file(ctx, path),),
         installs=True,
     )
     return step_of(ctx, work)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import stat
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -12,6 +11,7 @@ from vmgen_build.plan.batch import WindowsWork, refused, step_of
 from vmgen_build.plan.context import PlanContext
 from vmgen_build.plan.hostfiles import reading
 from vmgen_build.plan.model import Step, StepFile
+from vmgen_build.plan.steps.scripts import is_private
 from vmgen_build.recipe.sections.config import Script
 
 ORDER = 350
@@ -22,13 +22,12 @@ ENDS = (".bat", ".cmd", ".ps1")
 def steps(ctx: PlanContext) -> Iterator[Step]:
     for script in ctx.recipe.config.scripts.values():
         end, text = _read(ctx, script)
-        private = script.file is not None and not script.file.stat().st_mode & stat.S_IROTH
         work = WindowsWork(
             name=f"script-{script.name}",
             title=f"script {script.name}",
             template="script",
             values={"file": f"script{end}", "powershell": end == ".ps1"},
-            files=(replace(StepFile.of(f"script{end}", text, 0o755), private=private),),
+            files=(replace(StepFile.of(f"script{end}", text, 0o755), private=is_private(script)),),
             network=True,
             installs=True,
         )

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
 from tests.unit.plan.windows.conftest import GENERATIONS, WindowsPlanner
 from vmgen_build.errors import RecipeError
+from vmgen_build.plan.answers import answer_files
 from vmgen_build.plan.model import Plan, Step
+from vmgen_build.plan.setup import answers_of
 from vmgen_build.plan.text.batchlint import findings
+from vmgen_build.recipe.load import load
 from vmgen_build.systems.windows import FAMILY
 
 SECRETS = ("p ^&|<>!'`$x", "s3cret &")
@@ -32,6 +36,13 @@ def commands(step: Step) -> list[str]:
         r'(set "VMGEN_|if (not )?"%errorlevel%"|if not exist secrets|if not defined VMGEN_SECRET|cmd /d /c exit 0|::|$)'
     )
     return [line for line in body.split("\r\n") if not ours.match(line)]
+
+
+def answers(windows: WindowsPlanner, os: str, text: str) -> str:
+    """What Setup reads."""
+    plan = windows(os, text)
+    [found] = answer_files(answers_of(load(Path(plan.recipe_path)))).values()
+    return found.reveal()
 
 
 def file_of(step: Step, name: str) -> str:
@@ -188,6 +199,21 @@ def test_drives_beyond_those_of_setup(windows: WindowsPlanner) -> None:
         *("select disk 1", "online disk noerr", "attributes disk clear readonly noerr"),
     ]
     assert "format fs=ntfs quick" in file_of(seven, "drives.txt")
+
+
+def test_no_letter_is_given_twice(windows: WindowsPlanner) -> None:
+    """Setup makes the partitions of the first disk, and a step those of the others."""
+    text = "[[hdds]]\n[[[a]]]\nsize = 90G\n[[[[partitions]]]]\n[[[[[one]]]]]\nsize = 60G\n[[[[[two]]]]]\nfs = ntfs\n"
+    text += "[[[b]]]\nsize = 9G\n[[[[partitions]]]]\n[[[[[three]]]]]\nfs = ntfs\n"
+    plan = windows("win10", text)
+    assert "<Letter>E</Letter>" in answers(windows, "win10", text)
+    assert "assign letter=F" in file_of(named(plan, "drives"), "drives.txt")
+
+
+def test_a_mount_is_a_drive(windows: WindowsPlanner) -> None:
+    text = "[[hdds]]\n[[[a]]]\n[[[b]]]\nsize = 9G\n[[[[partitions]]]]\n[[[[[one]]]]]\nmount = /srv\n"
+    with pytest.raises(RecipeError, match=r"lab.ini:10: \[hardware\] b: one: mount: '/srv' is no drive of Windows"):
+        windows("win10", text)
 
 
 def test_files_need_a_path_of_windows(windows: WindowsPlanner) -> None:
