@@ -116,12 +116,14 @@ SSHD = """\
 #!/bin/sh
 # chkconfig: 2345 55 25
 case $1 in
-    start) ssh-keygen -A >/dev/null; mkdir -p /run/sshd; /usr/sbin/sshd ;;
+    start) ssh-keygen -A >/dev/null; mkdir -p /run/sshd; setsid /usr/sbin/sshd ;;
     stop) kill "$(cat /run/sshd.pid)" ;;
     restart) "$0" stop; "$0" start ;;
     status) kill -0 "$(cat /run/sshd.pid)" ;;
 esac
 """
+"""setsid: rc is a session's leader, and ends right after sshd has forked; the child that has no session of its own yet
+would get SIGHUP then."""
 
 REPO = """\
 [{name}]
