@@ -101,6 +101,10 @@ class StepFailed(BuildError):
         """The same failure, once it is known where its log is."""
         return self._again(StepFailed(self.step, self.code, self.tail, log, hint))
 
+    def with_tail(self, tail: Sequence[str]) -> StepFailed:
+        """The same failure, with these as its last lines."""
+        return self._again(StepFailed(self.step, self.code, tail, self.log, self.hint))
+
     def _again(self, error: StepFailed) -> StepFailed:
         error.not_undone = self.not_undone
         return error
@@ -118,6 +122,9 @@ class StepTimedOut(StepFailed):
 
     def with_log(self, log: Path | None, hint: str) -> StepFailed:
         return self._again(StepTimedOut(self.step, self.limit, self.tail, log, hint))
+
+    def with_tail(self, tail: Sequence[str]) -> StepFailed:
+        return self._again(StepTimedOut(self.step, self.limit, tail, self.log, self.hint))
 
     def _what_happened(self) -> str:
         return f"took longer than {self.limit:g} s and was ended"

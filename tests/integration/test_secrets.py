@@ -29,6 +29,8 @@ run = '''
 cat /proc/1/environ || echo refused
 echo looked
 sleep 2
+printf 'it is canary-%s, in two lines canary-%s\n%s\n' 8-6 8 -6
+getent shadow root
 '''
 """
 SURROUNDINGS = {
@@ -42,12 +44,14 @@ SURROUNDINGS = {
 @dataclass(frozen=True)
 class Seen:
     """lines: that the script printed; holders: programs with a secret in their environment while it
-    ran; names: of all that were looked at; variables: that those have which are not the tool itself."""
+    ran; names: of all that were looked at; variables: that those have which are not the tool itself. failed: what the
+    tool says of a script that prints the password, and fails."""
 
     lines: list[str]
     holders: list[str]
     names: list[str]
     variables: set[str]
+    failed: str
     out: Path
     cache: Path
 
@@ -66,7 +70,9 @@ def seen(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen
         ) as tool:
             lines, holders, names, variables = watched(tool)
         assert tool.returncode == 0, lines[-20:]
-        yield Seen(lines, holders, names, variables, folder / "out", odd)
+        failing = [*words[:-1], "--set", "config.scripts.look.run=printf 'canary-%s\\n' 8-6; exit 3"]
+        failed = subprocess.run(failing, capture_output=True, text=True, env=os.environ | SURROUNDINGS)
+        yield Seen(lines, holders, names, variables, failed.stdout + failed.stderr, folder / "out", odd)
     finally:
         shutil.rmtree(odd)
 
@@ -127,6 +133,16 @@ def test_issue_8_6_every_program_has_a_small_environment(seen: Seen) -> None:
     assert any(line == "refused" for line in seen.lines)
 
 
+def test_what_a_step_prints_shows_no_secret(seen: Seen) -> None:
+    """In its events, the log, and the message of one that fails."""
+    assert seen.lines[-3:-1] == ["it is ***, in two lines ***", "***"]
+    assert seen.lines[-1].startswith("root:***:")
+    assert "step 'script-look' failed with exit code 3\nits last lines:\n  ***\n" in seen.failed
+    logs = [log.read_text() for log in seen.cache.glob("logs/secrets-lxc-*.log")]
+    assert len(logs) == 2 and all("***" in log for log in logs)
+    assert not [text for text in (seen.failed, *logs) if SECRET in text or "$6$" in text]
+
+
 def test_issue_8_11_modes_follow_content(seen: Seen) -> None:
     modes = {path.name: path.stat().st_mode & 0o777 for path in seen.out.iterdir()}
     assert modes == {
@@ -134,8 +150,8 @@ def test_issue_8_11_modes_follow_content(seen: Seen) -> None:
         "secrets-lxc-amd64.manifest.json": 0o644,
         "SHA256SUMS": 0o644,
     }
-    (log,) = seen.cache.glob("logs/secrets-lxc-*.log")
-    assert (log.stat().st_mode & 0o777, log.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+    for log in seen.cache.glob("logs/secrets-lxc-*.log"):
+        assert (log.stat().st_mode & 0o777, log.parent.stat().st_mode & 0o777) == (0o600, 0o700)
 
 
 def test_issue_8_14_the_caches_name_is_data(seen: Seen) -> None:

@@ -12,6 +12,7 @@ from typing import TypeVar
 from vmgen_build.artifacts.manifest import Package, StepRecord
 from vmgen_build.artifacts.result import Result
 from vmgen_build.build.job import Build, Made, Stage
+from vmgen_build.build.scrubbing import Scrubber, scrubbed
 from vmgen_build.errors import BuildError, StepFailed
 from vmgen_build.events import Bus, StepFinished, StepOutput, StepStarted
 from vmgen_build.guests.model import Guest, Output, StepResult, Workshop
@@ -91,6 +92,7 @@ class PlanRunner:
 
     def __init__(self, build: Build, workshop: Workshop) -> None:
         self.build, self.plan, self.workshop = build, build.plan, workshop
+        self._scrubber = Scrubber.of(build.recipe, build.plan)
         self.done: list[str] = []
         self.records: list[StepRecord] = []
 
@@ -117,7 +119,7 @@ class PlanRunner:
         with self.workshop.guest(self.plan, self.done) as guest:
             listed = guest.run_step(step, lines.append)
         if not listed.ok:
-            raise listed.failure(self.build.log)
+            raise self._scrubber.failure(listed.failure(self.build.log))
         rows = (line.split("\t") for line in lines)
         return tuple(sorted(Package(*row) for row in rows if len(row) == 3))
 
@@ -157,10 +159,11 @@ class PlanRunner:
         bus = self.build.bus
         announce(bus, stage, len(self.build.stages))
         try:
-            make(lambda line: bus.emit(StepOutput(step=stage.name, line=line)))
+            with scrubbed(self._scrubber, lambda line: bus.emit(StepOutput(step=stage.name, line=line))) as output:
+                make(output)
         except StepFailed as error:
             hint = self.workshop.trouble() or error.hint
-            raise error.with_log(self.build.log, hint) from error
+            raise self._scrubber.failure(error.with_log(self.build.log, hint)) from None
         except OSError as error:
             reasons = (f"step '{stage.name}': {error}", self.workshop.trouble())
             raise BuildError("\n".join(filter(None, reasons))) from error
