@@ -315,8 +315,9 @@ class DiskMachine(_Identified):
 
 @dataclass(frozen=True)
 class SetUp(_Identified):
-    """A machine that the system's own installation (Setup) makes, from the user's medium. os, arch: as in Plan.
-    source: the medium, for people; "" where the recipe names none."""
+    """A machine that the system's own installation (Setup) makes, from the user's medium; or one that is there, and
+    that only its place can look at. os, arch: as in Plan. source: the medium or the machine as a recipe names it; ""
+    where it names none."""
 
     os: str
     arch: str
@@ -324,10 +325,14 @@ class SetUp(_Identified):
 
     @property
     def title(self) -> str:
-        return f"Setup from {self.source or 'a medium of yours'}"
+        return f"Setup from {self.source or 'a medium of yours'}" if self._installs else f"machine of {self.source}"
 
     def content(self) -> Mapping[str, Any]:
-        return {"method": "setup", "os": self.os, "arch": self.arch}
+        return {"method": "setup" if self._installs else "disk-machine", "os": self.os, "arch": self.arch}
+
+    @property
+    def _installs(self) -> bool:
+        return not self.source or self.source.startswith("iso:")
 
 
 Base = Bootstrapped | OsTemplate | Foreign | Root | PlacedMachine | MinimalMachine | DiskMachine | SetUp

@@ -15,6 +15,7 @@ import pytest
 from vmgen_build.bases import ostemplate
 from vmgen_build.build import choice
 from vmgen_build.build.choice import Chosen, choose_base, os_template_choice
+from vmgen_build.build.engine import plan_for
 from vmgen_build.build.options import BuildOptions
 from vmgen_build.cli import main
 from vmgen_build.errors import BuildError, RecipeError, UsageError
@@ -223,3 +224,17 @@ def test_compile_says_where_a_base_comes_from(
         assert shown.count("the base system comes from images:debian/12 of https://") == wanted
         assert shown.count("which base it is, a build alone knows: the image server was not asked") == wanted
     assert methods == ["mmdebstrap", "foreign"]
+
+
+@pytest.mark.parametrize(
+    ("base", "title", "method"),
+    [
+        ("base = vm:golden@clean", "machine of vm:golden@clean", "disk-machine"),
+        ("", "Setup from a medium of yours", "setup"),
+    ],
+)
+def test_a_windows_that_is_there_is_not_called_setup(tmp_path: Path, base: str, title: str, method: str) -> None:
+    login = ("login = Administrator", "login_password = x") if base else ()
+    read = recipe(tmp_path, base, *login, os="win10")
+    found = plan_for(read, "vmware", BuildOptions(cache=tmp_path / "cache")).base
+    assert (found.title, found.as_dict()["method"]) == (title, method)

@@ -78,6 +78,12 @@ def test_a_wrong_product_key_is_not_repeated(folder: Path, text: str) -> None:
     assert "five groups" in message and "CANAR" not in message
 
 
+@pytest.mark.parametrize("system", ["winxppro", "winsrv2003"])
+def test_what_comes_before_vista_has_no_editions_on_its_medium(folder: Path, system: str) -> None:
+    ((line, option, message),) = wrong(folder, "base = iso:win.iso\nedition = 2", system=system)
+    assert (line, option) == (5, "[hardware] edition") and "one edition" in message and "take this line out" in message
+
+
 @pytest.mark.parametrize(
     ("lines", "line", "option", "text"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vmgen_build.catalogue.windows import VISTA
 from vmgen_build.recipe.checks import Draft
 from vmgen_build.recipe.problems import Problems
 from vmgen_build.recipe.schema import Section
@@ -33,6 +34,9 @@ def check(draft: Draft, problems: Problems) -> None:
         for option in _given(hardware, _OF_MEDIA):
             text = "is of a medium that Windows is installed from; write base = iso:FILE, or take this line out"
             problems.error(hardware.at(option), f"[hardware] {option}", text, "base")
+    elif system.nt < VISTA and _given(hardware, ("edition",)):
+        text = f"a medium of {system.title} holds one edition, which Setup installs; take this line out"
+        problems.error(hardware.at("edition"), "[hardware] edition", text, "base")
 
 
 def _spoken_to(hardware: Hardware, system: System, problems: Problems) -> None:
