@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from vmgen_build.artifacts.result import Disks
 from vmgen_build.artifacts.vmx import STATIC_MACS
 from vmgen_build.errors import BuildError
 from vmgen_build.guests.communicators.login import GuestLogin
@@ -89,17 +90,22 @@ class WindowsMachines(VsphereMachines):
 
 
 class WindowsMachine(VsphereMachine):
-    """A snapshot of one that runs would be that of a Windows that was cut off: it is taken while the machine is off,
-    which it stays until it is spoken to again."""
+    """A snapshot of one that runs would be that of a Windows that was cut off: it is taken while the machine is off. So
+    it stays off until it is spoken to again, and a step that asks for a restart and is kept shuts it down once."""
 
-    _is_off = False
+    _is_off, _is_due = False, False
+    _boot_before = ""
 
     @property
     def communicator(self) -> Communicator:
         if self._is_off:
-            self._is_off = False
-            self._start()
+            super().restart()
         return super().communicator
+
+    def restart(self) -> None:
+        """It goes off; another boot begins when it is spoken to, or its disks are taken. Raises BuildError."""
+        self._halt()
+        self._is_due = True
 
     def snapshot(self, step: Step) -> None:
         if self._maker.clones:
@@ -108,13 +114,21 @@ class WindowsMachine(VsphereMachine):
             self._machines.keep_state(self._machine, kept, step, self._states)
         self._states.append(step.id)
 
+    def take_disks(self) -> Disks:
+        """What Windows does behind a restart that was asked for is done here, and not at its user's."""
+        if self._is_due:
+            super().restart()
+        return super().take_disks()
+
     def _boot_id(self) -> str:
+        """Of the boot before, while it is off."""
+        if self._is_off:
+            return self._boot_before
         values = values_of(self._maker.session, "asking when the machine was switched on", self._machine, [BOOTED])
         return str(values.get(BOOTED, ""))
 
     def _start_anew(self) -> None:
-        self._halt()
-        self._is_off = False
+        self._is_off, self._is_due = False, False
         self._start()
 
     def _trim(self) -> None:
@@ -123,6 +137,7 @@ class WindowsMachine(VsphereMachine):
     def _halt(self) -> None:
         if self._is_off:
             return
+        self._boot_before = self._boot_id()
         self._hang_up()
         if not self._maker.went_off(self._machine, ENDING):
             raise BuildError(
