@@ -10,11 +10,15 @@ VIM25 = "urn:vim25"
 
 
 def vim_object(data: Any) -> Any:
-    """pyvmomi's object of parsed JSON. Raises KeyError for an unknown type, AttributeError, TypeError."""
+    """pyvmomi's object of parsed JSON. A value that names its own type stands for itself. Raises KeyError for unknown
+    types, AttributeError, TypeError."""
     if isinstance(data, list):
         return [vim_object(one) for one in data]
     if not isinstance(data, dict):
         return data
+    if "_value" in data:
+        assert set(data) == {"_typeName", "_value"}
+        return data["_value"]
     properties = dict(data)
     made = VmomiSupport.GetWsdlType(VIM25, properties.pop("_typeName"))()
     for name, value in properties.items():

@@ -15,6 +15,7 @@ from vmgen_build.artifacts.ovf.nvram import with_nvram
 from vmgen_build.artifacts.ovf.write import OvfFile, descriptor
 from vmgen_build.artifacts.vmdk import write_vmdk
 from vmgen_build.artifacts.vmx import vmx
+from vmgen_build.backends.machines.setupdrives import with_media
 from vmgen_build.errors import HostError
 from vmgen_build.host.files import Written
 from vmgen_build.plan.machine import machine_of
@@ -117,6 +118,20 @@ def test_virt_v2v_reads_the_vmx(parts: tuple[str, list[Written]], tmp_path: Path
     assert [line.partition(" [")[2] for line in found[nics + 1 : nics + 3]] == ["vmxnet3]", "e1000]"]
     vmx_file.write_text(vmx(replace(machine, drives=machine.drives[:1])))
     assert "1 [scsi]" not in read_by_v2v(vmx_file).stdout
+
+
+def test_virt_v2v_reads_the_vmx_of_a_windows_before_its_setup(tmp_path: Path) -> None:
+    (tmp_path / "lab.ini").write_text("[hardware]\nvm_id = lab\nos = winxppro\n[[cds]]\n[[[cd0]]]\n")
+    recipe = load(tmp_path / "lab.ini")
+    drives = with_media(recipe, machine_of(recipe))
+    [disk] = drives.machine.drives
+    subprocess.run(["qemu-img", "create", "-q", "-f", "vmdk", tmp_path / disk.file, "3G"], check=True)
+    (tmp_path / "lab.vmx").write_text(vmx(drives.machine, drives.first))
+    done = read_by_v2v(tmp_path / "lab.vmx")
+    assert done.returncode == 0, done.stderr
+    found = [line.strip() for line in done.stdout.splitlines()]
+    assert {"source name: lab", "firmware: bios", "0 [ide]"} <= set(found)
+    assert [line for line in found if line.startswith("CD-ROM")] == [f"CD-ROM [ide] in slot {n}" for n in (1, 2, 3)]
 
 
 @pytest.fixture()

@@ -15,7 +15,7 @@ from typing import TypeAlias
 from vmgen_build.artifacts.ovf.devices import NETWORKS, controllers, memory_mb
 from vmgen_build.artifacts.ovf.guest import annotation_of, guest_of
 from vmgen_build.catalogue.hardware import CD_BUS
-from vmgen_build.plan.machine import CdDrive, Drive, Machine, Nic
+from vmgen_build.plan.machine import BOOT_ORDER, CdDrive, Drive, FirstStart, Machine, Nic
 from vmgen_build.recipe.partitioning import whole_mib
 
 Object: TypeAlias = dict[str, object]
@@ -42,8 +42,13 @@ ADAPTERS: Mapping[str, str] = {
 """Types of network adapters, by the recipe's names."""
 
 
-def config_spec(machine: Machine) -> Object:
-    """What CreateVM_Task takes. A disk refers to a file that is there. Raises BuildError as Machine.cd_positions."""
+SIO_CONTROLLER = 400
+"""The key of the controller of a floppy drive, which every machine has by itself."""
+
+
+def config_spec(machine: Machine, first: FirstStart | None = None) -> Object:
+    """What CreateVM_Task takes. A disk refers to a file that is there. first: where the disks are empty. Raises
+    BuildError as Machine.cd_positions."""
     return _object(
         "VirtualMachineConfigSpec",
         name=machine.name,
@@ -56,21 +61,29 @@ def config_spec(machine: Machine) -> Object:
         firmware=machine.firmware,
         bootOptions=_object("VirtualMachineBootOptions", efiSecureBootEnabled=False),
         deviceChange=[
-            _object("VirtualDeviceConfigSpec", operation="add", device=device) for device in _devices(machine)
+            _object("VirtualDeviceConfigSpec", operation="add", device=device) for device in _devices(machine, first)
         ],
+        **_boot_order(machine, first),
     )
 
 
-def config_spec_json(machine: Machine) -> str:
+def config_spec_json(machine: Machine, first: FirstStart | None = None) -> str:
     """The same as text."""
-    return json.dumps(config_spec(machine), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(config_spec(machine, first), indent=2, ensure_ascii=False) + "\n"
+
+
+def _boot_order(machine: Machine, first: FirstStart | None) -> Object:
+    if first is None or machine.firmware != "bios":
+        return {}
+    key, value = BOOT_ORDER
+    return {"extraConfig": [_object("OptionValue", key=key, value={"_typeName": "string", "_value": value})]}
 
 
 def _object(kind: str, **properties: object) -> Object:
     return {"_typeName": kind, **properties}
 
 
-def _devices(machine: Machine) -> Iterator[Object]:
+def _devices(machine: Machine, first: FirstStart | None) -> Iterator[Object]:
     """Keys of devices that are not there yet are negative: the server gives them others."""
     keys = count(-1, -1)
     parents: dict[tuple[str, int], int] = {}
@@ -84,6 +97,10 @@ def _devices(machine: Machine) -> Iterator[Object]:
     for cd, (index, unit) in zip(machine.cds, machine.cd_positions(), strict=True):
         hangs = {"controllerKey": parents[CD_BUS, index], "unitNumber": unit}
         yield _object("VirtualCdrom", key=next(keys), **hangs, **_cd(machine, cd))
+    if first is not None and first.floppy:
+        image = _object("VirtualFloppyImageBackingInfo", fileName=_path(machine, first.floppy))
+        hangs = {"controllerKey": SIO_CONTROLLER, "unitNumber": 0}
+        yield _object("VirtualFloppy", key=next(keys), **hangs, backing=image, connectable=_connectable(True))
     for nic in machine.nics:
         yield _object(ADAPTERS[nic.adapter], key=next(keys), **_nic(nic))
 

@@ -14,7 +14,7 @@ from vmgen_build.artifacts.ovf.devices import controllers, memory_mb
 from vmgen_build.artifacts.ovf.guest import annotation_of, guest_of
 from vmgen_build.catalogue.hardware import CD_BUS
 from vmgen_build.errors import BuildError
-from vmgen_build.plan.machine import Machine, Nic
+from vmgen_build.plan.machine import BOOT_ORDER, FirstStart, Machine, Nic
 
 Line = tuple[str, str]
 
@@ -57,13 +57,14 @@ _BRIDGES: tuple[Line, ...] = (
 )
 
 
-def vmx(machine: Machine) -> str:
-    """The file. The disks' files are named as in the OVA, CD images by their own names: both lie beside it.
+def vmx(machine: Machine, first: FirstStart | None = None) -> str:
+    """The file. The disks' files are named as in the OVA, CD images and the floppy by their own names: all lie beside
+    it. first: where its disks are empty.
 
     Raises BuildError as Machine.cd_positions, and for a value that is no UTF-8 text.
     """
     try:
-        return "".join(line(name, value) for name, value in _lines(machine))
+        return "".join(line(name, value) for name, value in _lines(machine, first))
     except UnicodeEncodeError as error:
         raise BuildError(f"a name of {machine.name} is no UTF-8 text; write the recipe in UTF-8") from error
 
@@ -83,8 +84,8 @@ def guest_os(identifier: str) -> str:
     return re.sub("_?64$", "-64", identifier.removesuffix("Guest")).lower()
 
 
-def _lines(machine: Machine) -> Iterator[Line]:
-    yield from _head(machine)
+def _lines(machine: Machine, first: FirstStart | None) -> Iterator[Line]:
+    yield from _head(machine, first)
     yield from _BRIDGES if machine.hw_version >= _BRIDGES_SINCE else ()
     for bus, index, kind in controllers(machine):
         if bus != CD_BUS:
@@ -97,7 +98,7 @@ def _lines(machine: Machine) -> Iterator[Line]:
         yield from ((f"ethernet{number}.{key}", value) for key, value in _nic(nic))
 
 
-def _head(machine: Machine) -> Iterator[Line]:
+def _head(machine: Machine, first: FirstStart | None) -> Iterator[Line]:
     yield ".encoding", "UTF-8"
     yield "config.version", "8"
     yield "virtualHW.version", str(machine.hw_version)
@@ -110,9 +111,21 @@ def _head(machine: Machine) -> Iterator[Line]:
     yield "nvram", f"{machine.name}.nvram"
     yield "numvcpus", str(machine.cpus)
     yield "memsize", str(memory_mb(machine))
-    yield "floppy0.present", "FALSE"
+    yield from _start(machine, first)
     yield "vmci0.present", "TRUE"
     yield "uuid.action", "create"
+
+
+def _start(machine: Machine, first: FirstStart | None) -> Iterator[Line]:
+    if first is not None and machine.firmware == "bios":
+        yield BOOT_ORDER
+    if first is None or not first.floppy:
+        yield "floppy0.present", "FALSE"
+        return
+    yield "floppy0.present", "TRUE"
+    yield "floppy0.fileType", "file"
+    yield "floppy0.fileName", first.floppy
+    yield "floppy0.startConnected", "TRUE"
 
 
 def _drives(machine: Machine) -> Iterator[Line]:

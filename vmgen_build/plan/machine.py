@@ -132,6 +132,18 @@ class Machine:
         return tuple(free[: len(self.cds)])
 
 
+@dataclass(frozen=True, kw_only=True)
+class FirstStart:
+    """Of a machine whose disks are empty: it starts from its first CD then, and from its disks later. floppy: name of
+    the image in its floppy drive, "" for none."""
+
+    floppy: str = ""
+
+
+BOOT_ORDER = ("bios.bootOrder", "hdd,cdrom")
+"""The setting of VMware's BIOS by which it does so, and asks no floppy."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _DiskWish:
     """A disk to be made. disk: as the recipe has it; None for the one that a recipe without any gets."""

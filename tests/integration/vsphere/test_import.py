@@ -18,9 +18,10 @@ from pyVmomi import vim
 from tests.integration.vsphere.simulator import Simulator, started
 from tests.vimjson import vim_object
 from vmgen_build.artifacts.ova import check_ova, opened_member, write_ova
-from vmgen_build.artifacts.ovf.write import OvfFile, descriptor
+from vmgen_build.artifacts.ovf.write import OvfFile, descriptor, with_empty_disks
 from vmgen_build.artifacts.vimspec import config_spec_json
 from vmgen_build.artifacts.vmdk import write_vmdk
+from vmgen_build.backends.machines.setupdrives import with_media
 from vmgen_build.host.files import Written, sha256_of
 from vmgen_build.plan.machine import machine_of
 from vmgen_build.recipe.load import load
@@ -175,6 +176,31 @@ def test_a_vcenter_makes_it_of_the_spec(content: Any, simulator: Simulator, tmp_
     nics = [device for device in config.hardware.device if isinstance(device, vim.vm.device.VirtualEthernetCard)]
     assert [kind(nic) for nic in nics] == ["VirtualVmxnet3", "VirtualE1000e", "VirtualE1000"]
     assert [nic.macAddress for nic in nics] == [nic.hw_addr for nic in machine_of(load(tmp_path / "lab.ini")).nics]
+
+
+def test_a_vcenter_makes_a_windows_before_its_setup(content: Any, tmp_path: Path) -> None:
+    """What `compile` writes for ovftool: disks that the server makes, and the media in their drives. The simulator's
+    importer breaks down at a disk without fileRef, and gets one that names no file."""
+    (tmp_path / "lab.ini").write_text("[hardware]\nvm_id = lab\nos = winxppro\n")
+    recipe = load(tmp_path / "lab.ini")
+    drives = with_media(recipe, machine_of(recipe))
+    text = with_empty_disks(drives.machine, drives.first).replace("ovf:diskId=", 'ovf:fileRef="" ovf:diskId=')
+    datacenter = content.rootFolder.childEntity[0]
+    pool = datacenter.hostFolder.childEntity[0].resourcePool
+    params = vim.OvfManager.CreateImportSpecParams(
+        entityName="imported", diskProvisioning="thin", networkMapping=[], propertyMapping=[]
+    )
+    spec = content.ovfManager.CreateImportSpec(text, pool, datacenter.datastore[0], params)
+    assert not spec.error and not spec.warning, spec
+    lease = pool.ImportVApp(spec.importSpec, datacenter.vmFolder)
+    assert lease.state == vim.HttpNfcLease.State.ready
+    config = lease.info.entity.config
+    assert (config.name, config.guestId) == ("imported", "winXPProGuest")
+    found = {kind(device): device for device in config.hardware.device}
+    assert found["VirtualDisk"].capacityInKB == 3 << 20
+    cds = [device for device in config.hardware.device if kind(device) == "VirtualCdrom"]
+    assert len(cds) == 2 and "VirtualFloppy" in found
+    assert "lab-setup.iso" in [item.path for item in spec.fileItem]
 
 
 def kind(device: Any) -> str:

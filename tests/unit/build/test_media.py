@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import re
 import shutil
@@ -15,6 +16,8 @@ from xml.etree import ElementTree
 import pytest
 
 from tests.unit.plan.windows.conftest import EVERY, FILES, GENERATIONS
+from tests.vimjson import lacking, vim_object
+from vmgen_build.artifacts.ovf.read import read_descriptor
 from vmgen_build.backends.registry import backend_named
 from vmgen_build.cli import main
 from vmgen_build.errors import RecipeError
@@ -298,12 +301,70 @@ def test_install_says_what_goes_where(compiled: Compile) -> None:
     assert "qemu-img create -f qcow2 lab-kvm-i386.qcow2 3072M" in text
 
 
-def test_vmx_lines_of_install_are_no_drives_that_are_there(compiled: Compile) -> None:
-    out = compiled("winxppro", hardware="base = iso:setup.iso\n[[cds]]\n[[[cd0]]]\n")
-    lines = [line.strip() for line in (out / "INSTALL").read_text().splitlines() if line.startswith("  ")]
-    added = {line.split(" = ")[0] for line in lines if ".fileName" in line or ".present" in line}
-    there = {line.split(" = ")[0] for line in (out / "lab.vmx").read_text().splitlines()}
-    assert {name for name in added if name.startswith("ide")} and added & there == {"floppy0.present"}
+MEDIA = "base = iso:setup.iso\ndrivers = drivers.iso\ntools = tools.iso"
+
+
+def vmx_of(out: Path) -> dict[str, str]:
+    return dict(line.rstrip('"').split(' = "', 1) for line in (out / "lab.vmx").read_text().splitlines())
+
+
+@pytest.mark.parametrize(
+    ("os", "hardware", "drives", "left"),
+    [
+        ("win10-pro", MEDIA, {"ide0:0": "setup.iso", "ide0:1": "lab-setup.iso", "ide1:0": "drivers.iso"}, ""),
+        ("win10-pro", MEDIA.replace("tools.iso", "drivers.iso"), {"ide1:1": "drivers.iso", "ide0:1": None}, ""),
+        ("winxppro", MEDIA, {"ide0:1": "setup.iso", "ide1:0": "lab-setup.iso"}, "no place for tools.iso:"),
+        ("winxppro", "base = iso:setup.iso", {"ide1:0": "setup.iso", "ide1:1": "lab-setup.iso", "ide0:1": None}, ""),
+        ("winxppro", f"{MEDIA}\n[[cds]]\n[[[cd0]]]\nimage = own.iso", {"ide1:0": "own.iso", "ide0:1": "setup.iso"}, ""),
+        (
+            "win7",
+            "",
+            {"ide1:0": "auto detect", "ide1:1": "lab-setup.iso"},
+            "names no medium of Windows: its drive, ide1:0,",
+        ),
+    ],
+)
+def test_the_machine_has_the_media_in_its_drives(
+    compiled: Compile, tmp_path: Path, os: str, hardware: str, drives: dict[str, str | None], left: str
+) -> None:
+    iso(tmp_path / "own.iso")
+    out = compiled(os, hardware=hardware)
+    found = vmx_of(out)
+    assert {place: found.get(f"{place}.fileName") for place in drives} == drives
+    assert left in (out / "INSTALL").read_text()
+    floppy = {key: value for key, value in found.items() if key.startswith("floppy0.")}
+    if os == "winxppro":
+        assert floppy["floppy0.fileName"] == "lab-setup.img" and floppy["floppy0.present"] == "TRUE"
+    else:
+        assert floppy == {"floppy0.present": "FALSE"}
+    assert found["bios.bootOrder"] == "hdd,cdrom"
+
+
+def test_the_same_machine_for_vsphere(compiled: Compile) -> None:
+    out = compiled("winxppro", hardware="base = iso:setup.iso")
+    spec = vim_object(json.loads((out / "lab.vim.json").read_text()))
+    assert lacking(spec) == []
+    assert [(one.key, one.value) for one in spec.extraConfig] == [("bios.bootOrder", "hdd,cdrom")]
+    backings = [change.device.backing for change in spec.deviceChange if change.device.backing is not None]
+    paths = [backing.fileName for backing in backings if hasattr(backing, "fileName")]
+    assert {f"[datastore] lab/{name}" for name in ("setup.iso", "lab-setup.iso", "lab-setup.img")} <= {*paths}
+    text = (out / "lab-empty.ovf").read_text()
+    odd = [one for one in read_descriptor(text.encode()).findings if "ovf:size is ''" not in one]
+    assert odd == ["disk  refers to file '', which is not in References"], "an empty one, which the importer makes"
+    assert re.findall('ovf:href="([^"]+)"', text) == ["setup.iso", "lab-setup.iso", "lab-setup.img"]
+    assert "ovf:fileRef" not in text and f'ovf:capacity="{3 << 30}"' in text and "ovf:size" not in text
+    assert "lab-setup" not in (out / "lab.ovf").read_text(), "a build's OVA has none of them"
+
+
+@pytest.mark.parametrize("option", ["drivers", "tools"])
+def test_media_lie_beside_each_other(
+    compiled: Compile, tmp_path: Path, capfd: pytest.CaptureFixture[str], option: str
+) -> None:
+    (tmp_path / "more").mkdir()
+    iso(tmp_path / "more" / "setup.iso")
+    compiled("win10-pro", hardware=f"base = iso:setup.iso\n{option} = more/setup.iso", code=2)
+    error = capfd.readouterr().err
+    assert f"lab.ini:5: [hardware] {option}: another file beside the machine is called 'setup.iso' too" in error
 
 
 def test_a_folder_in_the_place_of_a_medium_stays(compiled: Compile, capfd: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import count
 
 from vmgen_build.catalogue.hardware import BUSES, CD_BUS
-from vmgen_build.plan.machine import CdDrive, Drive, Machine, Nic
+from vmgen_build.plan.machine import CdDrive, Drive, FirstStart, Machine, Nic
 
 NETWORKS: Mapping[str, str] = {
     "nat": "NAT",
@@ -47,9 +47,10 @@ _ADAPTERS: Mapping[str, str] = {
 }
 
 
-def items(machine: Machine) -> list[Item]:
-    """CPUs, memory, controllers, disks, CD drives, network adapters. A CD drive with an image refers to the file behind
-    the disks' files. Raises BuildError where the IDE controllers have no place for a CD drive."""
+def items(machine: Machine, first: FirstStart | None = None) -> list[Item]:
+    """CPUs, memory, controllers, disks, CD drives, floppy drive, network adapters. A drive with an image refers to the
+    file behind the disks' files; disks have none where `first` is given. Raises BuildError where the IDE controllers
+    have no place for a CD drive."""
     numbers = count(1)
 
     def item(fields: Fields) -> Item:
@@ -63,10 +64,12 @@ def items(machine: Machine) -> list[Item]:
         parents[bus, index] = int(dict(found[-1])["InstanceID"])
     for number, drive in enumerate(machine.drives, 1):
         found.append(item(_disk(drive, number) | {"Parent": parents[drive.bus, drive.index]}))
-    files = count(len(machine.drives) + 1)
+    files = count(len(machine.drives) + 1 if first is None else 1)
     for cd, (index, unit) in zip(machine.cds, cds, strict=True):
         place: Fields = {"Parent": parents[CD_BUS, index], "AddressOnParent": unit}
         found.append(item(_cd(cd, lambda: next(files)) | place))
+    if first is not None and first.floppy:
+        found.append(item(_floppy(next(files))))
     found += [item(_nic(nic, index)) for index, nic in enumerate(machine.nics)]
     return found
 
@@ -139,6 +142,17 @@ def _cd(cd: CdDrive, next_file: Callable[[], int]) -> Fields:
         "AutomaticAllocation": _truth(cd.connected),
         "HostResource": f"ovf:/file/file{next_file()}",
         "ResourceSubType": "vmware.cdrom.iso",
+    }
+
+
+def _floppy(file: int) -> Fields:
+    return {
+        "AddressOnParent": 0,
+        "AutomaticAllocation": "true",
+        "ElementName": "Floppy drive",
+        "HostResource": f"ovf:/file/file{file}",
+        "ResourceSubType": "vmware.floppy.image",
+        "ResourceType": 14,
     }
 
 

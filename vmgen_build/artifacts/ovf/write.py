@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from vmgen_build.artifacts.ovf.devices import items, networks
 from vmgen_build.artifacts.ovf.guest import annotation_of, guest_of
 from vmgen_build.errors import BuildError
-from vmgen_build.plan.machine import Machine
+from vmgen_build.plan.machine import BOOT_ORDER, FirstStart, Machine
 from vmgen_build.plan.text.quote import Trusted
 from vmgen_build.plan.text.render import Renderer
 from vmgen_build.plan.text.xml import XML
@@ -33,7 +33,8 @@ class OvfFile:
 
 @dataclass(frozen=True, slots=True)
 class _DraftFile:
-    """A file of the draft. id: "file1"; disk: "vmdisk1", "" for an ISO image."""
+    """A file, or a disk, of the draft. id: "file1", "" for an empty disk; disk: "vmdisk1", "" for an image. size: ""
+    where it is not known."""
 
     id: str
     name: str
@@ -57,19 +58,44 @@ def file_names(machine: Machine) -> list[str]:
 
 def draft(machine: Machine, renderer: Renderer | None = None, names: Sequence[str] | None = None) -> str:
     """The descriptor without sizes. Pure. names: of the files, in the order of `file_names`, which is the default."""
-    guest = guest_of(machine)
     names = file_names(machine) if names is None else names
     _check_names(machine, names)
     references = [_reference(number, name, len(machine.drives)) for number, name in enumerate(names, 1)]
+    disks = [reference for reference in references if reference.disk]
+    return _rendered(machine, references, disks, None, renderer)
+
+
+def with_empty_disks(machine: Machine, first: FirstStart, renderer: Renderer | None = None) -> str:
+    """The descriptor of a machine whose disks an importer makes, empty: nothing is filled in. Pure. It refers to the
+    images in its CD drives, and in its floppy drive. Each drive has a size."""
+    names = [cd.file for cd in machine.cds if cd.file] + [first.floppy] * bool(first.floppy)
+    unknown = Trusted("")
+    references = [_DraftFile(f"file{n}", name, unknown, "", unknown) for n, name in enumerate(names, 1)]
+    disks = [
+        _DraftFile("", drive.file, unknown, f"vmdisk{number}", Trusted(str(drive.size or 0)))
+        for number, drive in enumerate(machine.drives, 1)
+    ]
+    return _rendered(machine, references, disks, first, renderer)
+
+
+def _rendered(
+    machine: Machine,
+    references: Sequence[_DraftFile],
+    disks: Sequence[_DraftFile],
+    first: FirstStart | None,
+    renderer: Renderer | None,
+) -> str:
+    in_order = first is not None and machine.firmware == "bios"
     return (renderer or Renderer(None, XML)).render(
         TEMPLATE,
         machine=machine,
         references=references,
-        disks=[reference for reference in references if reference.disk],
+        disks=disks,
         networks=networks(machine),
-        guest=guest,
+        guest=guest_of(machine),
         annotation=annotation_of(machine),
-        items=items(machine),
+        items=items(machine, first),
+        settings=[BOOT_ORDER] if in_order else [],
     )
 
 

@@ -50,10 +50,11 @@ class KvmBackend(Backend):
             return {}
         from vmgen_build.backends.kvm.domain import disk_files
         from vmgen_build.backends.machines.byhand import INSTALL, guide
+        from vmgen_build.backends.machines.setupdrives import with_media
 
         machine = machine_of(recipe)
         override = override_folder(recipe.folder, templates)
-        return {INSTALL: guide(recipe, machine, self.name, disk_files(machine), override)}
+        return {INSTALL: guide(recipe, with_media(recipe, machine), self.name, disk_files(machine), override)}
 
     def part_of_own(self, recipe: Recipe, templates: Path | None) -> Part:
         from vmgen_build.backends.machines.own import own_part

@@ -6,9 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vmgen_build.artifacts.vmx import line
-from vmgen_build.catalogue.hardware import CD_BUS, cd_positions
-from vmgen_build.catalogue.windows import VISTA
+from vmgen_build.backends.machines.setupdrives import SetupDrives
 from vmgen_build.plan.machine import Machine
 from vmgen_build.plan.text.quote import TEXT
 from vmgen_build.plan.text.render import Renderer
@@ -26,32 +24,33 @@ class _EmptyDisk:
     adapter: str
 
 
-def guide(recipe: Recipe, machine: Machine, backend: str, files: Sequence[str], override: Path | None) -> str:
+def guide(recipe: Recipe, drives: SetupDrives, backend: str, files: Sequence[str], override: Path | None) -> str:
     """files: of the disks, in the order of the drives. Raises RecipeError as the Renderer."""
-    hardware, floppy = recipe.hardware, recipe.hardware.os.nt < VISTA
+    hardware, machine, image = recipe.hardware, drives.machine, drives.first.floppy
     tools = hardware.tools.name if hardware.tools else ""
     on_cd = tools.lower().endswith(".iso")
-    medium = Path(hardware.base.name).name if hardware.base is not None else "the medium of Windows"
+    medium = drives.medium or "the medium of Windows"
     drivers = hardware.drivers.name if hardware.drivers else ""
-    cds = [cd for cd in (medium, f"{machine.name}-setup.iso", drivers, tools if on_cd else "") if cd]
-    image = f"{machine.name}-setup.img" if floppy else ""
+    cds = dict.fromkeys(cd for cd in (medium, f"{machine.name}-setup.iso", drivers, tools if on_cd else "") if cd)
     return Renderer(override, TEXT).render(
         "windows/INSTALL.j2",
         title=f"{machine.name}: {hardware.os.title}",
         name=machine.name,
         system=hardware.os.title,
         backend=backend,
-        floppy=floppy,
+        floppy=bool(image),
         medium=medium,
         drivers=drivers,
         tools=tools if on_cd else "",
+        drive=drives.drive if not drives.medium else "",
+        own=" ".join(dict.fromkeys(drives.own)),
+        left=" and ".join(drives.left),
         installer=tools if not on_cd else "",
         tpm=hardware.os.needs is not None and hardware.os.needs.tpm,
         generalise=recipe.config.generalise,
         disks=list(_disks(machine, files)),
-        first=_first(machine) if floppy else "",
-        lines=list(_lines(machine, cds, image)) if backend == "vmware" else [],
-        images=list(_images(cds, image)),
+        first=_first(machine) if image else "",
+        images=list(_images(list(cds), image)),
     )
 
 
@@ -64,20 +63,6 @@ def _first(machine: Machine) -> str:
 def _disks(machine: Machine, files: Sequence[str]) -> Iterator[_EmptyDisk]:
     for drive, file in zip(machine.drives, files, strict=True):
         yield _EmptyDisk(file, f"{(drive.size or 0) >> 20}M", "ide" if drive.bus == "ide" else "lsilogic")
-
-
-def _lines(machine: Machine, cds: Sequence[str], floppy: str) -> Iterator[str]:
-    """Of the VMX file: CDs where a place of the IDE controllers is free, the first one's before all others'."""
-    taken = {(drive.index, drive.unit) for drive in machine.drives if drive.bus == CD_BUS} | {*machine.cd_positions()}
-    if machine.firmware == "bios":
-        yield line("bios.bootOrder", "hdd,cdrom").rstrip("\n")
-    for (index, unit), image in zip(sorted(cd_positions(taken)[: len(cds)]), cds, strict=False):
-        place = f"{CD_BUS}{index}:{unit}"
-        for key, value in (("present", "TRUE"), ("deviceType", "cdrom-image"), ("fileName", image)):
-            yield line(f"{place}.{key}", value).rstrip("\n")
-    if floppy:
-        for key, value in (("present", "TRUE"), ("fileType", "file"), ("fileName", floppy)):
-            yield line(f"floppy0.{key}", value).rstrip("\n")
 
 
 def _images(cds: Sequence[str], floppy: str) -> Iterator[str]:

@@ -48,12 +48,15 @@ class VmwareBackend(Backend):
         from vmgen_build.backends.vmware.text import texts
 
         machine, override = machine_of(recipe), override_folder(recipe.folder, templates)
-        found = texts(machine, override)
-        if has_setup(recipe):
-            from vmgen_build.backends.machines.byhand import INSTALL, guide
+        if not has_setup(recipe):
+            return texts(machine, override)
+        from vmgen_build.backends.machines.byhand import INSTALL, guide
+        from vmgen_build.backends.machines.setupdrives import with_media
+        from vmgen_build.backends.vmware.text import texts_before_setup
 
-            found[INSTALL] = guide(recipe, machine, self.name, [drive.file for drive in machine.drives], override)
-        return found
+        drives, files = with_media(recipe, machine), [drive.file for drive in machine.drives]
+        found = texts_before_setup(drives.machine, drives.first, override)
+        return {**found, INSTALL: guide(recipe, drives, self.name, files, override)}
 
     def part_of_own(self, recipe: Recipe, templates: Path | None) -> Part:
         from vmgen_build.backends.machines.own import own_part

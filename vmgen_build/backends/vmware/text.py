@@ -7,12 +7,13 @@ from pathlib import Path
 
 from vmgen_build.artifacts.ovf.devices import networks
 from vmgen_build.artifacts.ovf.guest import guest_of
-from vmgen_build.artifacts.ovf.write import file_names
+from vmgen_build.artifacts.ovf.write import file_names, with_empty_disks
 from vmgen_build.artifacts.vimspec import config_spec_json
 from vmgen_build.artifacts.vmx import vmx
-from vmgen_build.plan.machine import Machine
+from vmgen_build.plan.machine import FirstStart, Machine
 from vmgen_build.plan.text.quote import TEXT
 from vmgen_build.plan.text.render import Renderer
+from vmgen_build.plan.text.xml import XML
 
 INSTALL = "INSTALL"
 
@@ -31,6 +32,15 @@ def texts(machine: Machine, override: Path | None) -> dict[str, str]:
         INSTALL: _install(machine, override),
         f"{machine.name}.vmx": vmx(machine),
         f"{machine.name}.vim.json": config_spec_json(machine),
+    }
+
+
+def texts_before_setup(machine: Machine, first: FirstStart, override: Path | None) -> dict[str, str]:
+    """The same for one whose disks are empty, without INSTALL."""
+    return {
+        f"{machine.name}.vmx": vmx(machine, first),
+        f"{machine.name}.vim.json": config_spec_json(machine, first),
+        f"{machine.name}-empty.ovf": with_empty_disks(machine, first, Renderer(override, XML)),
     }
 
 
