@@ -15,7 +15,6 @@ import resource
 import ssl
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,7 +26,7 @@ from urllib.parse import urlsplit
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tests.integration.vsphere.simulator import built
+from bench.served import with_places, working
 from tests.integration.vsphere.standin.process import StandIn
 from tests.integration.vsphere.standin.there import There, authority_of, session_on, trusted_stand_in
 from vmgen_build.artifacts.vmdk import write_vmdk
@@ -122,14 +121,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--size", type=int, default=512, help="MB")
-    parser.add_argument("--work", type=Path, help="a folder with room; a temporary one by default")
-    parser.add_argument("--cache", type=Path, default=Path(".testcache/bench"), help="keeps the simulator")
-    given = parser.parse_args()
-    given.cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=given.work) as folder:
-        work = Path(folder)
+    given = with_places(parser).parse_args()
+    with working(given) as (program, work):
         disk = disk_of(given.size * MB, work)
-        with trusted_stand_in(built(given.cache.absolute()), work, work, None) as made:
+        with trusted_stand_in(program, work, work, None) as made:
             measured(made, disk, work, given.runs)
 
 

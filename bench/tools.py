@@ -12,13 +12,12 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench.machine import compare, steps
-from tests.integration.vsphere.simulator import built
+from bench.served import with_places, working
 from tests.integration.vsphere.standin.there import authority_of, trusted_stand_in
 from vmgen_build.build.options import BuildOptions
 from vmgen_build.guests.vsphere.machines import as_built
@@ -33,16 +32,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=50)
     parser.add_argument("--recipe", type=Path, default=Path("recipes/lab.ini"))
-    parser.add_argument("--work", type=Path, help="a folder with room; a temporary one by default")
-    parser.add_argument("--cache", type=Path, default=Path(".testcache/bench"), help="keeps the simulator")
-    given = parser.parse_args()
-    given.cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=given.work) as folder:
-        work = Path(folder)
+    given = with_places(parser).parse_args()
+    with working(given) as (program, work):
         cache = work / "cache"
         claim_cache(cache)
         machine = as_built(machine_of(load(given.recipe)))
-        with trusted_stand_in(built(given.cache.absolute()), work, cache, machine) as made:
+        with trusted_stand_in(program, work, cache, machine) as made:
             server = made.server
             os.environ["VMGEN_VSPHERE_PASSWORD"] = server.password
             options = BuildOptions(
