@@ -102,17 +102,20 @@ def manifest_of(
 
 
 def put_manifest(path: Path, data: Mapping[str, Any]) -> None:
-    """Write the manifest where it differs from what is there, and it and its files into the folder's SHA256SUMS.
+    """Write the manifest where it differs from what is there, and it and its files into the folder's SHA256SUMS. What
+    the earlier one lists and is gone stands there no more.
 
     Raises HostError.
     """
     text = json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+    gone = {file["name"] for file in _there(path).get("files", ()) if not path.with_name(file["name"]).exists()}
     if _text_of(path) != text:
         write_whole(path, text)
     sums = {file["name"]: file["sha256"] for file in data["files"]}
     sums[path.name] = hashlib.sha256(text.encode()).hexdigest()
-    if sums.items() - read_sums(path.parent).items():
-        update_sums(path.parent, sums)
+    before = read_sums(path.parent)
+    if sums.items() - before.items() or gone & before.keys():
+        update_sums(path.parent, sums, gone)
 
 
 def form_of(artifact: Path) -> str:
@@ -123,8 +126,12 @@ def form_of(artifact: Path) -> str:
 
 def manifest_there(artifact: Path) -> Mapping[str, Any]:
     """The manifest beside an artifact, whatever file it describes; empty where there is none that can be read."""
+    return _there(manifest_path(artifact))
+
+
+def _there(path: Path) -> Mapping[str, Any]:
     try:
-        return parse_manifest(read_regular(manifest_path(artifact), MANIFEST))
+        return parse_manifest(read_regular(path, MANIFEST))
     except (OSError, ValueError):
         return {}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -19,14 +19,15 @@ _LINE = re.compile(r"(?P<digest>[0-9a-f]{64}) [ *](?P<name>[^/\0\n]+)")
 """sha256sum(1): digest, blank, "*" or blank, name. Our names hold no backslash or line end, so none is escaped."""
 
 
-def update_sums(folder: Path, entries: Mapping[str, str]) -> Path:
-    """Put `entries` (file name -> sha256) into the folder's SHA256SUMS; other lines stay, all sorted by name.
+def update_sums(folder: Path, entries: Mapping[str, str], gone: Collection[str] = ()) -> Path:
+    """Put `entries` (file name -> sha256) into the folder's SHA256SUMS, and take those of the names `gone` out; other
+    lines stay, all sorted by name.
 
     Builds that write to one folder at the same time wait for each other. Raises HostError.
     """
     path = folder / NAME
     with locked(folder):
-        lines = read_sums(folder) | dict(entries)
+        lines = {name: digest for name, digest in read_sums(folder).items() if name not in gone} | dict(entries)
         write_whole(path, "".join(f"{digest}  {name}\n" for name, digest in sorted(lines.items())))
     return path
 

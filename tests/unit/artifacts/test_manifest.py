@@ -92,6 +92,18 @@ def test_what_it_says(artifact: Path) -> None:
     assert read_sums(path.parent) == {artifact.name: sha256_of(artifact), path.name: sha256_of(path)}
 
 
+def test_what_an_earlier_one_lists_and_is_gone_has_no_sum_any_more(artifact: Path) -> None:
+    path, files = write(artifact), [artifact]
+    for name in ("lab.nvram", "lab-b.raw"):
+        (artifact.parent / name).write_text(name)
+        files.append(artifact.parent / name)
+    put_manifest(path, manifest_of(PLAN, [Written.of(file) for file in files], [], [], [], "tar"))
+    assert read_sums(path.parent).keys() == {path.name, *(file.name for file in files)}
+    (artifact.parent / "lab.nvram").unlink()
+    write(artifact)
+    assert read_sums(path.parent).keys() == {path.name, artifact.name, "lab-b.raw"}
+
+
 def test_only_durations_differ_between_builds(artifact: Path) -> None:
     texts = [write(artifact, seconds=seconds).read_text() for seconds in (1.0, 2.0)]
     assert texts[0] != texts[1]

@@ -17,11 +17,13 @@ def nvram_name(artifact: Path) -> str:
 
 
 def nvram_beside(result: Result, artifact: Path) -> Iterator[Written]:
-    """Nothing where none came home. Raises HostError."""
-    if not isinstance(result, Disks) or result.nvram is None:
-        return
+    """Nothing where none came home: then one of an earlier build goes, as a .vmx would take it for its machine's.
+    Raises HostError."""
     goal = artifact.with_name(nvram_name(artifact))
     try:
+        if not isinstance(result, Disks) or result.nvram is None:
+            goal.unlink(missing_ok=True)
+            return
         with result.nvram.open("rb") as source, whole_file(goal) as file:
             shutil.copyfileobj(source, file)
     except OSError as error:

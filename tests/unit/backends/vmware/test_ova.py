@@ -15,6 +15,7 @@ from vmgen_build.artifacts.result import Disk, Disks
 from vmgen_build.artifacts.vmdk import write_vmdk
 from vmgen_build.backends.base import PackOptions
 from vmgen_build.backends.registry import backend_named
+from vmgen_build.backends.vmware.nvram import nvram_beside
 from vmgen_build.build.engine import _checked_place
 from vmgen_build.build.options import BuildOptions
 from vmgen_build.errors import BuildError, UsageError
@@ -99,6 +100,14 @@ def test_a_machine_s_nvram_lies_beside_its_disks(tmp_path: Path, home: Home, for
 def test_disks_without_nvram_come_alone(tmp_path: Path, home: Home) -> None:
     made = pack(tmp_path, Disks(home().disks), "raw")
     assert sorted(one.name for one in made.parent.iterdir()) == ["lab-b.raw", "lab.raw"]
+
+
+def test_an_nvram_of_an_earlier_build_goes(tmp_path: Path, home: Home) -> None:
+    disks, artifact = home(), tmp_path / "lab.raw"
+    [written] = nvram_beside(disks, artifact)
+    assert written.path == tmp_path / "lab.nvram" and written.path.exists()
+    assert list(nvram_beside(Disks(disks.disks), artifact)) == []
+    assert not written.path.exists()
 
 
 @pytest.mark.parametrize("damage", ["parent", "cut", "raw"])
