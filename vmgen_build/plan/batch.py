@@ -1,7 +1,7 @@
 """Steps of Windows: batch files from the templates of a generation, or a script of PowerShell's where it has one.
 
 A step named NAME takes templates/windows/GENERATION/NAME.ps1.j2, which a batch file starts, or NAME.bat.j2; of its own
-generation, or of the nearest before it that has one.
+generation, or of the nearest before it that has one. Windows that come without PowerShell take NAME.bat.j2 alone.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ from vmgen_build.plan.text.powershell import POWERSHELL, as_file, file_command, 
 from vmgen_build.plan.text.render import Renderer
 from vmgen_build.secret import Secret
 from vmgen_build.systems.model import System
+
+HAS_POWERSHELL = (6, 1)
+"""The first version of Windows' kernel that comes with PowerShell: Windows 7, Server 2008 R2."""
 
 RESTART = 3010
 """ERROR_SUCCESS_REBOOT_REQUIRED: what a step's script ends with where a restart is due."""
@@ -71,6 +74,8 @@ def step_of(ctx: PlanContext, work: WindowsWork) -> Step:
 
 def by_powershell(ctx: PlanContext, name: str) -> bool:
     """Whether a step of this name is a script of PowerShell's on the plan's system."""
+    if ctx.system.nt < HAS_POWERSHELL:
+        return False
     has = ctx.renderer.has
     return next((has(own) for own, batch in _pairs(ctx.system, name) if has(own) or has(batch)), False)
 

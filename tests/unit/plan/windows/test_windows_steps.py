@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from pathlib import Path
 
@@ -302,9 +303,43 @@ def test_settings_that_nobody_asks_for_are_no_step(windows: WindowsPlanner) -> N
 
 
 def test_generalise_can_be_left_out(windows: WindowsPlanner) -> None:
-    assert "generalise" not in [s.name for s in windows("win10", "[config]\ngeneralise = no\n").steps]
+    names = [s.name for s in windows("win10", "[config]\ngeneralise = no\n").steps]
+    assert not {"clean", "generalise"} & set(names)
     step = named(windows("win10", every=True), "generalise")
     assert list(step.secrets) == ["unattend.xml"]
+
+
+def test_a_generalised_windows_clears_its_page_file_once(windows: WindowsPlanner) -> None:
+    """The last shutdown does; the image's first start turns that off."""
+    undone = r'reg add "HKLM\SYSTEM\CurrentControlSet\Control\Session Manager\Memory Management"'
+    undone += " /v ClearPageFileAtShutdown /t REG_DWORD /d 0 /f"
+    xp, vista, seven = (windows(os) for os in ("winxppro", "winvista", "win7"))
+    assert "RunOnce" in named(xp, "clean").script and "/d 0 /f" in named(xp, "clean").script
+    assert "RunOnce" not in named(vista, "clean").script
+    for plan in (vista, seven):
+        assert undone in html.unescape(named(plan, "generalise").secrets["unattend.xml"].reveal())
+    assert "/t REG_MULTI_SZ" in named(vista, "clean").script
+    assert "-Name ClearPageFileAtShutdown -Type DWord -Value 1" in file_of(named(seven, "clean"), "clean.ps1")
+
+
+def test_what_a_build_left_is_looked_for_where_each_windows_has_it(windows: WindowsPlanner) -> None:
+    xp, vista, eight = (named(windows(os), "clean") for os in ("winxppro", "winvista", "win8"))
+    assert r'if exist "C:\Windows\System32\$winnt$.inf" del /f /q "C:\Windows\System32\$winnt$.inf"' in xp.script
+    assert r"C:\Windows\Panther\unattend.xml" in vista.script
+    script = file_of(eight, "clean.ps1")
+    assert r"@('C:\Windows\Panther\unattend.xml','C:\Windows\Panther\Unattend\unattend.xml'," in script
+    assert "$own = @('vmgen','vmgen-setup','vmgen.log')" in script
+    assert "/startcomponentcleanup" in script
+    assert "/startcomponentcleanup" not in file_of(named(windows("win7"), "clean"), "clean.ps1")
+
+
+def test_free_space_is_bounded(windows: WindowsPlanner) -> None:
+    """In files of 512 MiB, 2 TiB at most, and in no more time than a step of updates has."""
+    for os in ("winxppro", "winvista"):
+        step = named(windows(os), "clean")
+        assert "if %VMGEN_COUNT% gtr 4096 goto zeroed" in step.script
+        assert r"fsutil file createnew C:\vmgen-zero\%VMGEN_COUNT% 536870912" in step.script
+    assert named(windows("win10"), "clean").timeout == 3 * 3600
 
 
 @pytest.mark.parametrize(
