@@ -164,7 +164,8 @@ def test_every_option_of_a_generation(wine: Windows, windows: WindowsPlanner, os
     else:
         _accounts(calls["users"])
     assert [call.program for call in calls["files"]] == []
-    assert [call.program for call in calls["settings"]] == ["netsh"]
+    assert [call.program for call in calls["settings"]] == ["netsh", *["powercfg"] * 8]
+    assert calls["settings"][-1].argv == ("/hibernate", "off")
     assert _registry(wine, r"HKLM\SYSTEM\CurrentControlSet\Control\Terminal Server", "fDenyTSConnections") == "0x0"
     assert _registry(wine, r"HKLM\SOFTWARE\Policies\Microsoft\Windows\WindowsUpdate\AU", "NoAutoUpdate") == "0x1"
     copied = wine.path(r"C:\Program Files\lab %PATH%\motd.txt")

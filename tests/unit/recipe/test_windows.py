@@ -142,7 +142,7 @@ def test_linux_is_not_installed_from_a_medium(folder: Path) -> None:
 
 
 def test_options_of_windows_are_warned_about_elsewhere(folder: Path) -> None:
-    config = f"product_key = {KEY}\nupdates = off\nremote_desktop = yes\ngeneralise = yes"
+    config = f"product_key = {KEY}\nupdates = off\nremote_desktop = yes\npower = high\ngeneralise = yes"
     recipe = read(folder, "edition = 2\ntools = tools.exe", config, "debian-12")
     found = [(warning.where.line, warning.path) for warning in recipe.warnings if "of Windows alone" in warning.text]
     assert found == [
@@ -151,7 +151,8 @@ def test_options_of_windows_are_warned_about_elsewhere(folder: Path) -> None:
         (7, "[config] product_key"),
         (8, "[config] updates"),
         (9, "[config] remote_desktop"),
-        (10, "[config] generalise"),
+        (10, "[config] power"),
+        (11, "[config] generalise"),
     ]
     assert all("does nothing in debian-12" in w.text for w in recipe.warnings if "of Windows alone" in w.text)
     assert not any("of Windows alone" in warning.text for warning in read(folder, "", config).warnings)

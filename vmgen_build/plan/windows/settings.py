@@ -1,4 +1,4 @@
-"""Remote desktop, and how Windows updates itself."""
+"""Remote desktop, how Windows updates itself, and its power policy."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ AUTOMATIC_UPDATES = r"HKEY_LOCAL_MACHINE\SOFTWARE\Policies\Microsoft\Windows\Win
 def steps(ctx: PlanContext) -> Iterator[Step]:
     config = ctx.recipe.config
     keys = dict(_keys(config))
-    if not keys:
+    if not keys and config.power is None:
         return
     work = WindowsWork(
         name="settings",
-        title="remote desktop, updates",
-        values={"remote_desktop": config.remote_desktop},
-        files=(StepFile.of("settings.reg", reg_file(keys)),),
+        title="remote desktop, updates, power",
+        values={"registry": bool(keys), "remote_desktop": config.remote_desktop, "power": config.power or ""},
+        files=(StepFile.of("settings.reg", reg_file(keys)),) if keys else (),
     )
     yield step_of(ctx, work)
 

@@ -10,7 +10,7 @@ from vmgen_build.recipe.sections.hardware import Hardware
 from vmgen_build.systems.model import System
 
 _OF_MEDIA = ("edition", "drivers", "tools")
-_OF_CONFIG = ("product_key", "updates", "remote_desktop", "generalise")
+_OF_CONFIG = ("product_key", "updates", "remote_desktop", "power", "generalise")
 _OF_LINUX = ("images", "template")
 """Kinds of bases that hold a root file system of Linux."""
 

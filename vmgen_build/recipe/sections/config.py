@@ -109,6 +109,12 @@ class Config(Section):
     remote_desktop: bool = option(
         t.boolean, default=False, doc="Whether Windows takes remote desktop connections, and its firewall lets them in."
     )
+    power: str | None = option(
+        t.choice("balanced", "high", "never-sleep"),
+        default=None,
+        doc="Power policy of Windows: its scheme balanced or high (performance), or never-sleep, which is high without"
+        " any sleep, hibernation or dark screen. By default it stays as it is.",
+    )
     generalise: bool = option(
         t.boolean,
         default=True,

@@ -302,6 +302,23 @@ def test_settings_that_nobody_asks_for_are_no_step(windows: WindowsPlanner) -> N
     assert '"NoAutoUpdate"=dword:00000001' in (step.files[0].content or b"").decode("utf-16")
 
 
+@pytest.mark.parametrize(("power", "old", "new"), [("balanced", "0", "SCHEME_BALANCED"), ("high", "3", "SCHEME_MIN")])
+def test_a_power_scheme_goes_by_no_name_of_one_language(
+    windows: WindowsPlanner, power: str, old: str, new: str
+) -> None:
+    found = [commands(named(windows(os, f"[config]\npower = {power}\n"), "settings")) for os in GENERATIONS.values()]
+    assert found == [[f"powercfg /setactive {old} /numeric"], *[[f"powercfg /setactive {new}"]] * 2]
+
+
+def test_a_machine_that_never_sleeps(windows: WindowsPlanner) -> None:
+    xp, seven = (named(windows(os, "[config]\npower = never-sleep\n"), "settings") for os in ("winxp", "win7"))
+    kinds = [f"{what}-timeout-{source}" for what in ("monitor", "standby", "hibernate") for source in ("ac", "dc")]
+    assert commands(xp)[1:-1] == [f"powercfg /change 3 /numeric /{kind} 0" for kind in kinds]
+    assert commands(seven)[1:-1] == [f"powercfg /change {kind} 0" for kind in kinds]
+    assert commands(xp)[-1] == commands(seven)[-1] == "powercfg /hibernate off"
+    assert seven.files == ()
+
+
 def test_generalise_can_be_left_out(windows: WindowsPlanner) -> None:
     names = [s.name for s in windows("win10", "[config]\ngeneralise = no\n").steps]
     assert not {"clean", "generalise"} & set(names)
