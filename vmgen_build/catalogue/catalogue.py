@@ -168,6 +168,7 @@ class Catalogue:
             name=entry.name,
             category=entry.category,
             packages=packages,
+            parameters=entry.words("parameters", system),
             aliases=entry.words("aliases"),
             units=entry.words("units", system),
             ports=entry.ports(system),

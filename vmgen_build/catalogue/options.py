@@ -5,12 +5,14 @@
                 A program without packages of its own stands for the first choice that the system has.
     section     the recipe's section that it belongs into; in a file that is no category's own, devel by default
     packages    the system's packages; "-" where it has none. dnf groups are written @id, zypper patterns pattern:id;
-                on Windows they are Chocolatey's ids, or feature:NAME or capability:NAME of dism.
-    units       systemd units that run it; "-" where it runs none
+                on Windows they are Chocolatey's ids, or feature:NAME or capability:NAME of dism; a feature comes
+                after those that it stands under.
+    parameters  words for the packages' own installers: Chocolatey's package parameters
+    units       systemd units that run it, service:NAME on Windows; "-" where it runs none
     ports       number/tcp or number/udp
     commands    executables on PATH that prove that it is installed; "-" where it brings none
     debconf     answers for debconf-set-selections(1), one a line
-    setup       lines of sh, run as root in the guest once its packages are there
+    setup       lines of sh, run as root in the guest once its packages are there; of batch on Windows
     idle        why its units do not come up before somebody configures it
     machine     why its units come up in a whole machine and not in a container
     conflicts   programs that cannot be installed beside it
@@ -225,9 +227,10 @@ _CHECKS: Mapping[str, _Check] = {
     "choices": _NAMES,
     "section": _section,
     "packages": _PACKAGES,
+    "parameters": _words(r"/[A-Za-z0-9][A-Za-z0-9:=._-]*", "no parameter of a package; write one such as /Feature"),
     "units": _words(
-        r"[A-Za-z0-9][A-Za-z0-9:_.@-]*\.(service|socket|target|timer|path)",
-        "no unit; write its whole name, such as nginx.service",
+        r"[A-Za-z0-9][A-Za-z0-9:_.@-]*\.(service|socket|target|timer|path)|service:[A-Za-z0-9][A-Za-z0-9_.-]*",
+        "no unit; write its whole name, such as nginx.service, or service:NAME of Windows",
         optional=True,
     ),
     "ports": _ports,

@@ -56,7 +56,8 @@ class Program:
     """A program on one distribution.
 
     name: the catalogue's own ("firefox"); aliases: other names that mean it ("mozilla-firefox").
-    packages: the distribution's package names. units: systemd units that run it, enabled when it is asked for.
+    packages: the distribution's package names; parameters: words that their own installers take. units: systemd units
+    that run it, enabled when it is asked for.
     ports: what it listens on, opened by [network] allowed_programs. debconf: preseed lines
     ("postfix postfix/main_mailer_type select Internet Site"). commands: executables that its packages bring into PATH,
     for the probe; empty where they bring none. choices: value -> program name, for one that stands for several
@@ -71,6 +72,7 @@ class Program:
     name: str
     category: str
     packages: tuple[str, ...]
+    parameters: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     units: tuple[str, ...] = ()
     ports: tuple[Port, ...] = ()

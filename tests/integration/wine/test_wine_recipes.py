@@ -15,7 +15,7 @@ from vmgen_build.plan.model import Plan, Step
 from vmgen_build.plan.planner import make_plan
 from vmgen_build.recipe.load import load
 
-OTHERS = ("control", "expand", "format", "ping", "rundll32", "servermanagercmd", "wevtutil", "wusa")
+OTHERS = ("control", "expand", "format", "ping", "pkgmgr", "rundll32", "servermanagercmd", "wevtutil", "wusa")
 """Programs that a step starts, beside those that are always stubs."""
 
 LINK = "Local Area Connection"
@@ -284,6 +284,28 @@ def _registry(wine: Windows, key: str, name: str) -> str:
     ran = wine.run_step(f'@echo off\r\nreg query "{key}" /v {name} >C:\\value.txt\r\nexit /b %errorlevel%\r\n'.encode())
     assert ran.code == 0
     return wine.path(r"C:\value.txt").read_text().split()[-1]
+
+
+def test_parts_of_windows_are_added(wine: Windows, windows: WindowsPlanner) -> None:  # noqa: F811
+    """Vista's in one word, and an FTP server's site, whose program lies where its feature puts it."""
+    vista = named(windows("winvista", "[services]\nhttpd = 1\n"), "packages-services")
+    first, second = run(wine, vista, (Rule("pkgmgr", code=3010),)).calls
+    assert first.argv[0].startswith("/iu:IIS-WebServerRole;IIS-WebServer;") and first.argv[1:] == (
+        "/quiet",
+        "/norestart",
+    )
+    assert second.argv == ("config", "W3SVC", "start=", "auto")
+    folder = wine.path(r"C:\Windows\System32\inetsrv")
+    folder.mkdir(exist_ok=True)
+    (folder / "appcmd.exe").write_bytes((wine.folder / "stub.exe").read_bytes())
+    ftp = named(windows("win10", "[services]\nftp_server = 1\n"), "packages-services")
+    ran = run(wine, ftp, (Rule("appcmd", "add site", code=183),))
+    assert ran.succeeded and wine.path(r"C:\inetpub\ftproot").is_dir()
+    assert [call.program for call in ran.calls] == ["dism", "sc", *["appcmd"] * 3]
+    assert ran.calls[-1].argv[4:] == (
+        "/+[accessType='Allow',permissions='Read,Write',users='*']",
+        "/commit:apphost",
+    )
 
 
 def test_an_installer_that_asks_for_a_restart(wine: Windows, windows: WindowsPlanner) -> None:  # noqa: F811

@@ -1,16 +1,18 @@
 """Programs: packages of Chocolatey, features and capabilities of Windows itself, and installers beside the recipe.
 
 A word of the catalogue's packages.windows is a package of Chocolatey, or "feature:NAME" or "capability:NAME", as dism
-calls them. Chocolatey comes from its own package beside the recipe (packages = ./chocolatey.2.4.1.nupkg), or is there.
+calls them; a unit is "service:NAME", as sc does. Chocolatey comes from its own package beside the recipe (packages =
+./chocolatey.2.4.1.nupkg), or is there.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from vmgen_build.catalogue.programs import Program
 from vmgen_build.installers.windows import SILENT, SINCE, kind_of
 from vmgen_build.plan.batch import WindowsWork, refused, step_of
 from vmgen_build.plan.context import LeftOut, PlanContext
@@ -24,6 +26,9 @@ ORDER = 200
 CHOCOLATEY: tuple[int, int] = (6, 1)
 """The first version of Windows that it runs on: Windows 7, Server 2008 R2."""
 
+FEATURES, DISM, DISM_ALL = (6, 0), (6, 1), (6, 2)
+"""The first versions whose features a command adds, that have dism for it, and whose dism finds what they need."""
+
 _OWN = re.compile(r"chocolatey\.\d[0-9A-Za-z.-]*\.nupkg", re.IGNORECASE)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _VERSION = re.compile(r"[0-9][0-9A-Za-z.+-]*")
@@ -31,10 +36,9 @@ _VERSION = re.compile(r"[0-9][0-9A-Za-z.+-]*")
 
 @dataclass(frozen=True)
 class _Package:
-    """version: "" for the newest."""
+    """arguments: its name, its version, and words for its own script."""
 
-    name: str
-    version: str = ""
+    arguments: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -59,18 +63,55 @@ def steps(ctx: PlanContext) -> Iterator[Step | LeftOut]:
     yield from _further(ctx, named, rest)
 
 
+@dataclass(frozen=True)
+class _WindowsWishes:
+    """words: as the catalogue has them, and as [config] packages has them. parameters: package -> words for its script.
+    services: to run at boot. setup: lines of batch. installers: among the step's files. removed, pinned: packages."""
+
+    words: Sequence[str] = ()
+    parameters: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    services: Sequence[str] = ()
+    setup: Sequence[str] = ()
+    installers: Sequence[_Installer] = ()
+    removed: Sequence[str] = ()
+    pinned: Sequence[str] = ()
+
+
 def _section(ctx: PlanContext, section: str) -> Iterator[Step | LeftOut]:
-    wanted: list[str] = []
+    programs: dict[str, Program] = {}
     for wish, program in ctx.programs:
         if wish.section != section:
             continue
-        if ctx.system.nt < CHOCOLATEY:
-            reason = f"{_no_chocolatey(ctx)}: bring its installer, [config] packages = ./NAME.msi"
+        if reason := _unmet(ctx, program):
             yield LeftOut(section, wish.choice or wish.name, reason)
         else:
-            wanted += program.packages
-    if wanted:
-        yield _install(ctx, f"packages-{section}", TITLES[section], wanted)
+            programs[program.name] = program
+    if programs:
+        wishes = _WindowsWishes(
+            words=[word for program in programs.values() for word in program.packages],
+            parameters={word: program.parameters for program in programs.values() for word in program.packages},
+            services=sorted({_service(unit) for program in programs.values() for unit in program.units}),
+            setup=[line for _, program in sorted(programs.items()) for line in program.setup],
+        )
+        yield _install(ctx, f"packages-{section}", TITLES[section], wishes)
+
+
+def _unmet(ctx: PlanContext, program: Program) -> str:
+    """Why the system cannot have it, and what to do; "" where it can."""
+    if not all(_is_own(word) for word in program.packages):
+        reason = f"{_no_chocolatey(ctx)}: bring its installer, [config] packages = ./NAME.msi"
+        return reason if ctx.system.nt < CHOCOLATEY else ""
+    reason = f"no command adds features to {ctx.system.title}: do it by hand, from its medium"
+    return reason if ctx.system.nt < FEATURES else ""
+
+
+def _is_own(word: str) -> bool:
+    """Whether it is a part of Windows itself."""
+    return word.startswith(("feature:", "capability:"))
+
+
+def _service(unit: str) -> str:
+    return unit.removeprefix("service:")
 
 
 def _further(ctx: PlanContext, named: Sequence[str], paths: Sequence[str]) -> Iterator[Step | LeftOut]:
@@ -79,48 +120,49 @@ def _further(ctx: PlanContext, named: Sequence[str], paths: Sequence[str]) -> It
     if named and ctx.system.nt < CHOCOLATEY:
         yield from (LeftOut("config", name, _no_chocolatey(ctx)) for name in named)
         named = ()
-    installers = [_installer(ctx, path) for path in paths]
-    removed = [*config.packages_remove] if ctx.system.nt >= CHOCOLATEY else []
-    pinned = [*config.packages_hold] if ctx.system.nt >= CHOCOLATEY else []
-    if named or installers or removed or pinned:
-        values = {"installers": installers, "removed": removed, "pinned": pinned}
-        files = tuple(package_file(ctx, path) for path in paths)
-        yield _install(ctx, "packages-config", "further packages", named, values, files)
+    wishes = _WindowsWishes(
+        words=tuple(named),
+        installers=tuple(_installer(ctx, path) for path in paths),
+        removed=config.packages_remove if ctx.system.nt >= CHOCOLATEY else (),
+        pinned=config.packages_hold if ctx.system.nt >= CHOCOLATEY else (),
+    )
+    if wishes != _WindowsWishes():
+        yield _install(ctx, "packages-config", "further packages", wishes, tuple(package_file(ctx, p) for p in paths))
 
 
 def _no_chocolatey(ctx: PlanContext) -> str:
     return f"{ctx.system.title} has no Chocolatey"
 
 
-def _install(
-    ctx: PlanContext,
-    name: str,
-    title: str,
-    words: Iterable[str],
-    values: dict[str, object] | None = None,
-    files: tuple[StepFile, ...] = (),
-) -> Step:
-    every = sorted(set(words))
-    packages = [_package(ctx, word) for word in every if ":" not in word]
-    own = {
-        "features": [word.partition(":")[2] for word in every if word.startswith("feature:")],
-        "capabilities": [word.partition(":")[2] for word in every if word.startswith("capability:")],
-        "packages": packages,
+def _install(ctx: PlanContext, name: str, title: str, wishes: _WindowsWishes, files: tuple[StepFile, ...] = ()) -> Step:
+    names = sorted({word for word in wishes.words if not _is_own(word)})
+    values: dict[str, object] = {
+        **_parts(ctx, [word.removeprefix("feature:") for word in wishes.words if word.startswith("feature:")]),
+        "capabilities": sorted({w.partition(":")[2] for w in wishes.words if w.startswith("capability:")}),
+        "packages": [_package(ctx, word, wishes.parameters.get(word, ())) for word in names],
+        "services": wishes.services,
+        "setup": wishes.setup,
+        "installers": wishes.installers,
+        "removed": wishes.removed,
+        "pinned": wishes.pinned,
     }
     work = WindowsWork(
-        name=name,
-        title=title,
-        template="packages",
-        values={"installers": [], "removed": [], "pinned": [], **own, **(values or {})},
-        files=files,
-        network=True,
-        installs=True,
+        name=name, title=title, template="packages", values=values, files=files, network=True, installs=True
     )
     return step_of(ctx, work)
 
 
-def _package(ctx: PlanContext, word: str) -> _Package:
-    """Raises RecipeError for one that Chocolatey cannot be asked for."""
+def _parts(ctx: PlanContext, features: Sequence[str]) -> dict[str, object]:
+    """Arguments for what adds features, in the order of the catalogue: one comes after what it stands under."""
+    names = list(dict.fromkeys(features))
+    if ctx.system.nt < DISM:
+        return {"features": (), "pkgmgr": f"/iu:{';'.join(names)}" if names else ""}
+    with_all = ["/all"] if names and ctx.system.nt >= DISM_ALL else []
+    return {"features": [*(f"/featurename:{name}" for name in names), *with_all], "pkgmgr": ""}
+
+
+def _package(ctx: PlanContext, word: str, parameters: Sequence[str]) -> _Package:
+    """Raises RecipeError for one that Chocolatey cannot be wishes for."""
     name, equals, version = word.partition("=")
     where = ctx.recipe.config.at("packages")
     if not _NAME.fullmatch(name):
@@ -129,7 +171,9 @@ def _package(ctx: PlanContext, word: str) -> _Package:
     if equals and not _VERSION.fullmatch(version):
         text = f"'{word}': Chocolatey installs a whole version alone; write one such as {name}=1.22.3"
         raise refused(where, "[config] packages", text)
-    return _Package(name, version)
+    pinned = [f"--version={version}"] if version else []
+    own = [f"--package-parameters={' '.join(parameters)}"] if parameters else []
+    return _Package((name, *pinned, *own))
 
 
 def _installer(ctx: PlanContext, path: str) -> _Installer:

@@ -251,7 +251,98 @@ def test_programs_by_chocolatey_and_by_dism(windows: WindowsPlanner) -> None:
     ]
     assert plan.steps[2].success == (0, 3010)
     seven = windows("win7", text)
-    assert "choco install openssh -y --no-progress" in commands(named(seven, "packages-services"))
+    assert commands(named(seven, "packages-services"))[-2:] == [
+        "choco install openssh --package-parameters=/SSHServerFeature -y --no-progress",
+        "sc config sshd start= auto",
+    ]
+
+
+def asked(windows: WindowsPlanner, os: str, services: str) -> list[str]:
+    return commands(named(windows(os, f"[services]\n{services} = 1\n"), "packages-services"))
+
+
+@pytest.mark.parametrize(
+    ("os", "first", "last"),
+    [
+        (
+            "winvista",
+            'start "" /wait pkgmgr "/iu:IIS-WebServerRole;IIS-WebServer;',
+            ';WAS-ConfigurationAPI" /quiet /norestart',
+        ),
+        (
+            "winsrv2008",
+            'start "" /wait pkgmgr "/iu:IIS-WebServerRole;IIS-WebServer;',
+            ';WAS-ConfigurationAPI" /quiet /norestart',
+        ),
+        (
+            "win7",
+            "dism /online /enable-feature /featurename:IIS-WebServerRole /featurename:IIS-WebServer ",
+            "WAS-ConfigurationAPI /norestart",
+        ),
+        (
+            "winsrv2012",
+            "dism /online /enable-feature /featurename:IIS-WebServerRole /featurename:IIS-WebServer ",
+            "IIS-RequestFiltering /all /norestart",
+        ),
+        (
+            "win11",
+            "dism /online /enable-feature /featurename:IIS-WebServerRole /featurename:IIS-WebServer ",
+            "IIS-RequestFiltering /all /norestart",
+        ),
+    ],
+)
+def test_a_web_server_is_a_part_of_windows(windows: WindowsPlanner, os: str, first: str, last: str) -> None:
+    """A feature comes behind those that it stands under, for a dism that does not look for them itself."""
+    found = asked(windows, os, "httpd")
+    assert found[0].startswith(first) and found[0].endswith(last)
+    assert found[1:] == ["sc config W3SVC start= auto"]
+
+
+def test_an_ftp_server_has_a_site(windows: WindowsPlanner) -> None:
+    found = asked(windows, "winsrv2022", "ftp_server")
+    assert "/featurename:IIS-FTPServer /featurename:IIS-FTPSvc" in found[0]
+    assert found[1] == "sc config FTPSVC start= auto"
+    assert [line.split()[1:4] for line in found[3:]] == [
+        ["add", "site", "/name:FTP"],
+        ["set", "site", "FTP"],
+        ["set", "config", "FTP"],
+    ]
+    assert "choco" not in "".join(found)
+
+
+def test_a_package_of_chocolatey_goes_by_its_own_name(windows: WindowsPlanner) -> None:
+    plan = windows("win10", "[config]\npackages = apache-httpd\n")
+    assert commands(named(plan, "packages-config"))[-1] == "choco install apache-httpd -y --no-progress"
+
+
+@pytest.mark.parametrize(
+    ("os", "service", "why"),
+    [
+        ("winxppro", "httpd", "Internet Information Services come from its medium"),
+        ("winsrv2003", "ftp_server", "bring an installer"),
+        ("winvista", "ftp_server", "take Windows 7 or Server 2008 R2"),
+        ("win10", "telnet_server", "no telnet server any more; take sshd"),
+        ("winxp", "telnet_server", "sc config TlntSvr start= auto"),
+    ],
+)
+def test_what_a_windows_lacks_is_left_out_with_advice(windows: WindowsPlanner, os: str, service: str, why: str) -> None:
+    plan = windows(os, f"[services]\n{service} = 1\n")
+    [(section, name, reason)] = plan.skipped
+    assert (section, name) == ("services", service) and why in reason
+    assert "packages-services" not in [step.name for step in plan.steps]
+
+
+def test_features_of_a_catalogue_of_ones_own(windows: WindowsPlanner, tmp_path: Path) -> None:
+    """XP has no command for them; a line that batch cannot have is told."""
+    (tmp_path / "own.ini").write_text("[thing]\nsection = devel\npackages.windows = feature:Thing\n")
+    text = "[config]\ncatalogue = own.ini\n[devel]\nthing = 1\n"
+    [(_, name, reason)] = windows("winxppro", text).skipped
+    assert name == "thing" and "do it by hand" in reason
+    dism = "dism /online /enable-feature /featurename:Thing /norestart"
+    assert commands(named(windows("win7", text), "packages-devel")) == [dism]
+    (tmp_path / "own.ini").write_text("[thing]\nsection = devel\npackages = feature:Thing\nsetup = a && b\n")
+    with pytest.raises(RecipeError, match=r"lab.ini: .*it holds & or"):
+        windows("win7", text)
 
 
 def test_installers_by_their_own_marks(windows: WindowsPlanner) -> None:
