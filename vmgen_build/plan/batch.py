@@ -25,6 +25,8 @@ HAS_POWERSHELL = (6, 1)
 RESTART = 3010
 """ERROR_SUCCESS_REBOOT_REQUIRED: what a step's script ends with where a restart is due."""
 
+_ACCEPTED = f":: accept {RESTART}\n"
+
 
 @dataclass(frozen=True, kw_only=True)
 class WindowsWork:
@@ -53,7 +55,7 @@ def step_of(ctx: PlanContext, work: WindowsWork) -> Step:
         renderer = Renderer(ctx.renderer.override, POWERSHELL, step_folder=ctx.family.step_folder)
         text = renderer.render(template_names(ctx.system, f"{name}.ps1.j2"), **work.values)
         files = (StepFile.of(script, as_file(powershell_script(renderer, text))), *files)
-        body: str = file_command(script)
+        body = _ACCEPTED * work.installs + file_command(script)
     else:
         body = ctx.renderer.fragment(template_names(ctx.system, f"{name}.bat.j2"), **work.values)
     return Step(

@@ -308,6 +308,13 @@ def test_parts_of_windows_are_added(wine: Windows, windows: WindowsPlanner) -> N
     )
 
 
+@pytest.mark.parametrize(("code", "end"), [(0, 0), (3010, 3010), (1, 1)])
+def test_updates_may_ask_for_a_restart(wine: Windows, windows: WindowsPlanner, code: int, end: int) -> None:  # noqa: F811
+    step = named(windows("win10", "[config]\nupdates = now\n"), "updates-1")
+    ran = run(wine, step, (Rule("powershell", code=code),))
+    assert (ran.code, ran.succeeded) == (end, end in step.success)
+
+
 def test_an_installer_that_asks_for_a_restart(wine: Windows, windows: WindowsPlanner) -> None:  # noqa: F811
     """It is a program beside the step: the stub, with the mark of NSIS behind it."""
     plan = windows("winxppro", "[config]\npackages = ./a-setup.exe\n")
