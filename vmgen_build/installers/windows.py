@@ -29,6 +29,9 @@ ENDS: Mapping[str, str] = {".msi": "msi", ".msu": "msu", ".msix": "msix", ".msix
 SINCE: Mapping[str, tuple[int, int]] = {"msu": (6, 0), "msix": (10, 0)}
 """Kind -> the first version of Windows' kernel that installs it; the others any does."""
 
+WINGET = frozenset({"10", "11", "2025"})
+"""Versions of Windows that bring winget, in their App Installer ("Use WinGet to install and manage applications")."""
+
 _CHUNK = 1 << 20
 
 

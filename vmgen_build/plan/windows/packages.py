@@ -2,7 +2,7 @@
 
 A word of the catalogue's packages.windows is a package of Chocolatey, or "feature:NAME" or "capability:NAME", as dism
 calls them; a unit is "service:NAME", as sc does. Chocolatey comes from its own package beside the recipe (packages =
-./chocolatey.2.4.1.nupkg), or is there.
+./chocolatey.2.4.1.nupkg), or is there. [config] packages may also name one of winget's, as winget:ID.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vmgen_build.catalogue.programs import Program
-from vmgen_build.installers.windows import SILENT, SINCE, kind_of
+from vmgen_build.installers.windows import SILENT, SINCE, WINGET, kind_of
 from vmgen_build.plan.batch import WindowsWork, refused, step_of
 from vmgen_build.plan.context import LeftOut, PlanContext
 from vmgen_build.plan.hostfiles import reading
 from vmgen_build.plan.model import Step, StepFile
+from vmgen_build.plan.setup import has_setup
 from vmgen_build.plan.steps.packages import TITLES, package_file
 from vmgen_build.recipe.sections.programs import PROGRAM_SECTIONS
 
@@ -29,8 +30,9 @@ CHOCOLATEY: tuple[int, int] = (6, 1)
 FEATURES, DISM, DISM_ALL = (6, 0), (6, 1), (6, 2)
 """The first versions whose features a command adds, that have dism for it, and whose dism finds what they need."""
 
+_WINGET = "winget:"
 _OWN = re.compile(r"chocolatey\.\d[0-9A-Za-z.-]*\.nupkg", re.IGNORECASE)
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]*")
 _VERSION = re.compile(r"[0-9][0-9A-Za-z.+-]*")
 
 
@@ -39,6 +41,51 @@ class _Package:
     """arguments: its name, its version, and words for its own script."""
 
     arguments: tuple[str, ...]
+
+
+def _name_and_version(ctx: PlanContext, word: str, manager: str) -> tuple[str, str]:
+    """version: "" for the newest. Raises RecipeError for one that the manager cannot be asked for."""
+    name, equals, version = word.partition("=")
+    where = ctx.recipe.config.at("packages")
+    if not _NAME.fullmatch(name):
+        text = f"'{name}' is no package of {manager}; write letters, digits, + . _ and -"
+        raise refused(where, "[config] packages", text)
+    if equals and not _VERSION.fullmatch(version):
+        text = f"'{word}': {manager} installs a whole version alone; write one such as {name}=1.22.3"
+        raise refused(where, "[config] packages", text)
+    return name, version
+
+
+@dataclass(frozen=True)
+class _OfWinget:
+    """version: "" for the newest."""
+
+    name: str
+    version: str
+
+
+def _winget_package(ctx: PlanContext, word: str) -> _OfWinget:
+    """Raises RecipeError where there is no winget, or where it cannot run."""
+    system, where = ctx.system, ctx.recipe.config.at("packages")
+    if system.version not in WINGET:
+        raise refused(where, "[config] packages", f"{system.title} has no winget; name one of Chocolatey's")
+    if has_setup(ctx.recipe):
+        text = f"'{word}': steps behind Setup's restart run as SYSTEM, for which winget is not there; name one of"
+        text += " Chocolatey's, or write [hardware] base = vm:NAME"
+        raise refused(where, "[config] packages", text)
+    return _OfWinget(*_name_and_version(ctx, word.removeprefix(_WINGET), "winget"))
+
+
+def _winget_step(ctx: PlanContext, packages: Sequence[_OfWinget]) -> Step:
+    work = WindowsWork(
+        name="packages-winget",
+        title="packages of winget",
+        template="winget",
+        values={"packages": packages},
+        network=True,
+        installs=True,
+    )
+    return step_of(ctx, work)
 
 
 @dataclass(frozen=True)
@@ -60,7 +107,9 @@ def steps(ctx: PlanContext) -> Iterator[Step | LeftOut]:
         yield from _section(ctx, section)
     named = [name for name in ctx.recipe.config.packages if not name.startswith("/")]
     rest = [path for path in files if path not in own]
-    yield from _further(ctx, named, rest)
+    yield from _further(ctx, [name for name in named if not name.startswith(_WINGET)], rest)
+    if packages := [_winget_package(ctx, name) for name in named if name.startswith(_WINGET)]:
+        yield _winget_step(ctx, packages)
 
 
 @dataclass(frozen=True)
@@ -117,6 +166,7 @@ def _service(unit: str) -> str:
 def _further(ctx: PlanContext, named: Sequence[str], paths: Sequence[str]) -> Iterator[Step | LeftOut]:
     """What [config] packages, packages_remove and packages_hold name. paths: of installers on this host."""
     config = ctx.recipe.config
+    _refuse_changes(ctx)
     if named and ctx.system.nt < CHOCOLATEY:
         yield from (LeftOut("config", name, _no_chocolatey(ctx)) for name in named)
         named = ()
@@ -128,6 +178,16 @@ def _further(ctx: PlanContext, named: Sequence[str], paths: Sequence[str]) -> It
     )
     if wishes != _WindowsWishes():
         yield _install(ctx, "packages-config", "further packages", wishes, tuple(package_file(ctx, p) for p in paths))
+
+
+def _refuse_changes(ctx: PlanContext) -> None:
+    """What Chocolatey cannot remove, or hold, as it did not install it."""
+    config = ctx.recipe.config
+    for option in ("packages_remove", "packages_hold"):
+        for name in getattr(config, option):
+            if not _NAME.fullmatch(name):
+                text = f"'{name}' is no package of Chocolatey, whose alone can be removed or held; take it out"
+                raise refused(config.at(option), f"[config] {option}", text)
 
 
 def _no_chocolatey(ctx: PlanContext) -> str:

@@ -123,7 +123,8 @@ class Config(Section):
     packages: tuple[str, ...] = option(
         t.packages,
         default=(),
-        doc="Packages under the distribution's own names, as NAME or NAME=VERSION; files beside the recipe, as ./NAME.",
+        doc="Packages under the distribution's own names, as NAME or NAME=VERSION; files beside the recipe, as ./NAME."
+        " On Windows Chocolatey's, or winget:ID.",
         example="htop, nginx=1.22*",
     )
     packages_remove: tuple[str, ...] = option(

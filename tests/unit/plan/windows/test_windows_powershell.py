@@ -54,6 +54,12 @@ def test_so_are_those_that_a_recipe_has_to_ask_for(windows: WindowsPlanner, os: 
     assert {name: wrong for name, script in found.items() if (wrong := errors(script))} == {}
 
 
+def test_so_is_that_of_winget(windows: WindowsPlanner) -> None:
+    base = "base = vm:golden\nlogin = Administrator\nlogin_password = x\n"
+    found = scripts(windows("win11", f"{base}[config]\npackages = winget:A.B=1.0, winget:C\n"))
+    assert errors(found["packages-winget winget.ps1"]) == []
+
+
 def test_what_is_no_powershell_is_found() -> None:
     assert errors("if ($x) {\nGet-Item 'a\n") != []
     assert errors("Get-Item 'a'\n") == []

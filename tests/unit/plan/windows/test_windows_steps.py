@@ -377,6 +377,35 @@ def test_packages_that_are_refused(windows: WindowsPlanner, packages: str, why: 
         windows("win10", f"[config]\npackages = {packages}\n")
 
 
+BASE = "base = vm:golden\nlogin = Administrator\nlogin_password = x\n"
+
+
+def test_packages_of_winget(windows: WindowsPlanner) -> None:
+    text = f"{BASE}[config]\npackages = winget:Microsoft.PowerToys=0.81.0, vlc, winget:Notepad++.Notepad++\n"
+    for os in ("win10", "win11", "winsrv2025"):
+        plan = windows(os, text)
+        script = file_of(named(plan, "packages-winget"), "winget.ps1")
+        assert "Install-Package @('--id', 'Microsoft.PowerToys', '--version', '0.81.0')" in script
+        assert "Install-Package @('--id', 'Notepad++.Notepad++')" in script
+        assert named(plan, "packages-winget").success == (0, 3010)
+        assert commands(named(plan, "packages-config"))[-1] == "choco install vlc -y --no-progress"
+
+
+@pytest.mark.parametrize(
+    ("os", "text", "line", "why"),
+    [
+        ("winsrv2019", f"{BASE}[config]\npackages = winget:A.B\n", 8, "Windows Server 2019 has no winget"),
+        ("win8.1", f"{BASE}[config]\npackages = winget:A.B\n", 8, "has no winget; name one of Chocolatey's"),
+        ("win11", "[config]\npackages = winget:A.B\n", 5, "run as SYSTEM, for which winget is not there"),
+        ("win11", f"{BASE}[config]\npackages = winget:A.B=1.*\n", 8, "winget installs a whole version alone"),
+        ("win11", f"{BASE}[config]\npackages_remove = winget:A.B\n", 8, "whose alone can be removed or held"),
+    ],
+)
+def test_where_winget_cannot_be_asked(windows: WindowsPlanner, os: str, text: str, line: int, why: str) -> None:
+    with pytest.raises(RecipeError, match=rf"lab.ini:{line}: \[config\] packages(_remove)?: .*{re.escape(why)}"):
+        windows(os, text)
+
+
 def test_updates_come_in_bounded_rounds(windows: WindowsPlanner) -> None:
     plan = windows("win10", "[config]\nupdates = now\n")
     rounds = [step for step in plan.steps if step.name.startswith("updates-")]
