@@ -92,6 +92,16 @@ def test_the_machines_name_is_cut(windows: WindowsPlanner) -> None:
     assert "call rename name=lab" in named(plan, "system").script
 
 
+def test_new_accounts_have_the_region_whoever_runs_the_step(windows: WindowsPlanner) -> None:
+    script = file_of(named(windows("win11", "[config]\nlocale = ro_RO.UTF-8\nkeyboard = ro\n"), "region"), "region.ps1")
+    assert "Set-WinSystemLocale -SystemLocale 'ro-RO'" in script
+    assert "InputMethodTips.Add('0418:00020418')" in script
+    changes, copies = script.index("Set-WinUserLanguageList"), script.index("Invoke-Reg @('load', 'HKU\\vmgen', $hive)")
+    assert changes < copies < script.index("'unload'")
+    script = file_of(named(windows("win11", "[config]\nkeyboard = ro\n"), "region"), "region.ps1")
+    assert "Set-Culture" not in script and "HKU\\vmgen" in script
+
+
 def test_users_of_xp(windows: WindowsPlanner) -> None:
     found = commands(named(windows("winxppro", every=True), "users"))
     assert found == [
