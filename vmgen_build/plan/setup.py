@@ -8,13 +8,18 @@ from dataclasses import replace
 from vmgen_build.catalogue.windows import VISTA
 from vmgen_build.errors import Position, Problem, RecipeError
 from vmgen_build.plan.answers import Answers, Slice, faults, usual_slices
+from vmgen_build.plan.answers.nt import ARCHES
 from vmgen_build.plan.computername import computer_name
 from vmgen_build.plan.letters import letters_of
 from vmgen_build.plan.machine import Machine, machine_of
 from vmgen_build.recipe.recipe import Recipe
+from vmgen_build.systems.windows import DRIVER_FOLDERS, DRIVERS
 
 LOCALE, KEYBOARD, TIME_ZONE = "en_US.UTF-8", "us", "Etc/UTC"
 """Where the recipe names none: Setup asks otherwise."""
+
+CD_LETTERS = "DEFGH"
+"""Of the drives that Setup may see the CD of drivers in: its own medium, the answers, drivers, tools, and one more."""
 
 _MIB = 1 << 20
 
@@ -44,6 +49,7 @@ def answers_of(recipe: Recipe, first_logon: tuple[str, ...] = ()) -> Answers:
         time_zone=config.timezone or TIME_ZONE,
         product_key=config.product_key,
         image=recipe.hardware.edition or "",
+        drivers=tuple(driver_folders(recipe)),
         firmware=recipe.hardware.firmware,
         slices=slices_of(recipe),
         first_logon=first_logon,
@@ -53,6 +59,16 @@ def answers_of(recipe: Recipe, first_logon: tuple[str, ...] = ()) -> Answers:
     if problems:
         raise RecipeError(problems)
     return found
+
+
+def driver_folders(recipe: Recipe) -> Iterator[str]:
+    """Where Setup looks for drivers, on a CD as virtio-win lays it out. It passes over those that are not there."""
+    system = recipe.hardware.os
+    if recipe.hardware.drivers is None:
+        return
+    folder = DRIVER_FOLDERS.get(system.version, system.version)
+    for letter in CD_LETTERS:
+        yield from (rf"{letter}:\{driver}\{folder}\{ARCHES[system.arch]}" for driver in DRIVERS)
 
 
 def slices_of(recipe: Recipe) -> tuple[Slice, ...]:
@@ -103,5 +119,5 @@ def _place(recipe: Recipe, field: str) -> tuple[Position, str]:
     if field == "slices" and hardware.hdds:
         disk = next(iter(hardware.hdds.values()))
         return disk.where, f"[hardware.hdds.{disk.name}]"
-    option = {"image": "edition", "firmware": "firmware"}.get(field, "os")
+    option = {"image": "edition", "firmware": "firmware", "drivers": "drivers"}.get(field, "os")
     return hardware.at(option), f"[hardware] {option}"

@@ -115,6 +115,28 @@ _2019_NEEDS = _server(117, _SERVER_2019, _SERVER_10)
 _2022_NEEDS = _server(117, _SERVER_2022, _SERVER_10)
 _2025_NEEDS = _server(117, _SERVER_2025, _SERVER_2022, _SERVER_10)
 
+DRIVER_FOLDERS: Mapping[str, str] = {
+    "vista": "2k8",
+    "7": "w7",
+    "8": "w8",
+    "8.1": "w8.1",
+    "10": "w10",
+    "11": "w11",
+    "2008": "2k8",
+    "2008r2": "2k8R2",
+    "2012": "2k12",
+    "2012r2": "2k12R2",
+    "2016": "2k16",
+    "2019": "2k19",
+    "2022": "2k22",
+    "2025": "2k25",
+}
+"""Version -> its folder of each driver on the CD of virtio-win, as viostor\\w10\\amd64. XP and 2003 take none from a
+CD."""
+
+DRIVERS = ("viostor", "vioscsi", "NetKVM", "vioserial", "Balloon")
+"""Those of disks, of networks, of the guest agent's port, of memory."""
+
 _GENERATIONS = {5: "xp", 6: "nt6", 10: "nt10"}
 """First part of the kernel's version -> generation."""
 

@@ -9,7 +9,7 @@ import pytest
 from pyVmomi import vim
 
 from vmgen_build.systems.parse import parse_system
-from vmgen_build.systems.windows import FAMILY
+from vmgen_build.systems.windows import DRIVER_FOLDERS, FAMILY
 
 DATABASE = Path("/usr/share/osinfo/os/microsoft.com")
 
@@ -49,6 +49,19 @@ def test_the_least_is_that_of_libosinfo(edition, arch) -> None:  # type: ignore[
         for least in resources.findall("minimum")
     ]
     assert found == [(edition.needs[arch].ram, edition.needs[arch].disk)]
+
+
+@pytest.mark.parametrize("version", sorted({edition.version for edition in FAMILY.editions if edition.nt >= (6, 0)}))
+def test_folders_of_drivers_are_those_of_libosinfo(version: str) -> None:
+    """It names those of clients up to 10, as .../virtio-win/VERSION/w10/amd64."""
+    assert DRIVER_FOLDERS[version]
+    folder = DATABASE / f"{FILES.get(version, 'none')}.d"
+    if not folder.exists():
+        pytest.skip("libosinfo's database does not have it")
+    drivers = [driver for file in folder.glob("*.xml") for driver in ElementTree.parse(file).iter("driver")]
+    places = [driver.get("location", "") for driver in drivers]
+    found = {place.split("/")[-2] for place in places if "/virtio-win/" in place}
+    assert found == {DRIVER_FOLDERS[version]}
 
 
 @pytest.mark.parametrize(("edition", "arch"), EVERY, ids=lambda one: getattr(one, "name", one))

@@ -144,7 +144,7 @@ class Hardware(Section):
     drivers: Path | None = option(
         t.iso_file,
         default=None,
-        doc="ISO image of drivers that Setup of Windows needs to see its disk, or the network.",
+        doc="ISO image of drivers that Setup of Windows needs to see its disk, or the network, laid out as virtio-win.",
         example="virtio-win.iso",
     )
     tools: Path | None = option(

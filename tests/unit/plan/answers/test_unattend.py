@@ -113,11 +113,19 @@ def test_every_component_is_named_whole(arch: str, word: str) -> None:
             }
 
 
+def test_drivers_are_for_setup_and_for_what_it_installs() -> None:
+    root = setup(FULL)
+    for name in ("windowsPE", "offlineServicing"):
+        found = [text for (of, _, path), text in leaves(root) if of == name and path.startswith("DriverPaths")]
+        assert found == list(FULL.drivers)
+    assert "DriverPaths" not in answer_files(answers(drivers=()))["autounattend.xml"].reveal()
+
+
 def test_no_component_comes_twice_in_a_pass() -> None:
     for root in (setup(FULL), sysprep(FULL)):
         found = [(name, component.attrib["name"]) for name, component in components(root)]
         assert len(found) == len(set(found))
-        assert [settings.attrib["pass"] for settings in root][1:] == ["specialize", "oobeSystem"]
+        assert [settings.attrib["pass"] for settings in root][-2:] == ["specialize", "oobeSystem"]
     assert next(settings.attrib["pass"] for settings in setup(FULL)) == "windowsPE"
     assert next(settings.attrib["pass"] for settings in sysprep(FULL)) == "generalize"
 
@@ -130,7 +138,7 @@ def test_items_of_lists_are_added() -> None:
     for name in lists:
         found = list(root.iter(f"{NS}{name}"))
         assert found and all(item.attrib[f"{WCM}action"] == "add" for item in found), name
-    assert [item.attrib[f"{WCM}keyValue"] for item in root.iter(f"{NS}PathAndCredentials")] == ["1", "2"]
+    assert [item.attrib[f"{WCM}keyValue"] for item in root.iter(f"{NS}PathAndCredentials")] == ["1", "2"] * 2
 
 
 def decoded(value: str) -> str:
@@ -281,7 +289,7 @@ def test_components_passes_and_elements_are_those_of_libosinfo(system: str, arch
         for name, component in components(ours)
     }
     own = {"Microsoft-Windows-Security-SPP-UX", "Microsoft-Windows-Security-Licensing-SLC-UX"}
-    own |= {"Microsoft-Windows-International-Core"}
+    own |= {"Microsoft-Windows-International-Core", "Microsoft-Windows-PnpCustomizationsNonWinPE"}
     assert {
         (name, component.attrib["name"], component.attrib["processorArchitecture"])
         for name, component in components(theirs)

@@ -221,6 +221,25 @@ def test_no_letter_is_given_twice(windows: WindowsPlanner) -> None:
     assert "assign letter=F" in file_of(named(plan, "drives"), "drives.txt")
 
 
+@pytest.mark.parametrize(
+    ("os", "folder"), [("win10", r"w10\amd64"), ("win7-i386", r"w7\x86"), ("winsrv2012r2", r"2k12R2\amd64")]
+)
+def test_setup_looks_for_drivers_as_virtio_win_lays_them_out(
+    windows: WindowsPlanner, tmp_path: Path, os: str, folder: str
+) -> None:
+    (tmp_path / "virtio-win.iso").write_bytes(bytes(32769) + b"CD001\1\0" + bytes(4096))
+    text = answers(windows, os, "base = iso:virtio-win.iso\nedition = 1\ndrivers = virtio-win.iso\n")
+    for letter in "DEFGH":
+        assert text.count(rf"<Path>{letter}:\vioscsi\{folder}</Path>") == 2
+    assert "DriverPaths" not in answers(windows, os, "base = iso:virtio-win.iso\nedition = 1\n")
+
+
+def test_setup_of_xp_takes_no_drivers(windows: WindowsPlanner, tmp_path: Path) -> None:
+    (tmp_path / "virtio-win.iso").write_bytes(bytes(32769) + b"CD001\1\0" + bytes(4096))
+    with pytest.raises(RecipeError, match=r"lab.ini:5: \[hardware\] drivers: Setup of Windows XP .* takes none"):
+        answers(windows, "winxppro", "base = iso:virtio-win.iso\ndrivers = virtio-win.iso\n")
+
+
 def test_a_mount_is_a_drive(windows: WindowsPlanner) -> None:
     text = "[[hdds]]\n[[[a]]]\n[[[b]]]\nsize = 9G\n[[[[partitions]]]]\n[[[[[one]]]]]\nmount = /srv\n"
     with pytest.raises(RecipeError, match=r"lab.ini:10: \[hardware\] b: one: mount: '/srv' is no drive of Windows"):
@@ -318,6 +337,11 @@ def test_an_ftp_server_has_a_site(windows: WindowsPlanner) -> None:
         ["set", "config", "FTP"],
     ]
     assert "choco" not in "".join(found)
+
+
+def test_a_recipe_without_programs_has_no_step_for_them(windows: WindowsPlanner) -> None:
+    for os in GENERATIONS.values():
+        assert [step.name for step in windows(os).steps] == ["system", "network", "clean", "generalise"]
 
 
 def test_a_package_of_chocolatey_goes_by_its_own_name(windows: WindowsPlanner) -> None:
