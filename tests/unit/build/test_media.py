@@ -301,7 +301,8 @@ def test_install_says_what_goes_where(compiled: Compile) -> None:
     assert "qemu-img create -f qcow2 lab-kvm-i386.qcow2 3072M" in text
 
 
-MEDIA = "base = iso:setup.iso\ndrivers = drivers.iso\ntools = tools.iso"
+TOOLS = "base = iso:setup.iso\ntools = tools.iso"
+MEDIA = f"{TOOLS}\ndrivers = drivers.iso"
 
 
 def vmx_of(out: Path) -> dict[str, str]:
@@ -313,9 +314,14 @@ def vmx_of(out: Path) -> dict[str, str]:
     [
         ("win10-pro", MEDIA, {"ide0:0": "setup.iso", "ide0:1": "lab-setup.iso", "ide1:0": "drivers.iso"}, ""),
         ("win10-pro", MEDIA.replace("tools.iso", "drivers.iso"), {"ide1:1": "drivers.iso", "ide0:1": None}, ""),
-        ("winxppro", MEDIA, {"ide0:1": "setup.iso", "ide1:0": "lab-setup.iso"}, "no place for tools.iso:"),
+        ("winxppro", TOOLS, {"ide0:1": "setup.iso", "ide1:0": "lab-setup.iso", "ide1:1": "tools.iso"}, ""),
         ("winxppro", "base = iso:setup.iso", {"ide1:0": "setup.iso", "ide1:1": "lab-setup.iso", "ide0:1": None}, ""),
-        ("winxppro", f"{MEDIA}\n[[cds]]\n[[[cd0]]]\nimage = own.iso", {"ide1:0": "own.iso", "ide0:1": "setup.iso"}, ""),
+        (
+            "winxppro",
+            f"{TOOLS}\n[[cds]]\n[[[cd0]]]\nimage = own.iso",
+            {"ide1:0": "own.iso", "ide0:1": "setup.iso"},
+            "no place for tools.iso:",
+        ),
         (
             "win7",
             "",
