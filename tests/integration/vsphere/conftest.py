@@ -10,6 +10,7 @@ import pytest
 
 from tests.integration.vsphere.sessions import CANARY, session_of
 from tests.integration.vsphere.simulator import Simulator, built, make_authority, make_certificate, started
+from tests.integration.vsphere.windowslab import Lab, windows_lab
 from vmgen_build.guests.vsphere.session import Session
 from vmgen_build.host.tls import Trust
 
@@ -41,4 +42,10 @@ def server(program: Path, certificate: Path) -> Iterator[Simulator]:
 @pytest.fixture()
 def session(server: Simulator, ca: Path) -> Iterator[Session]:
     with session_of(server, Trust(ca)) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def lab(program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    with windows_lab(program, tmp_path_factory.mktemp("w")) as made:
         yield made

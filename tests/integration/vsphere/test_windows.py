@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,94 +14,36 @@ from typing import Any
 import pytest
 from pyVmomi import vim
 
-from tests.integration.conftest import ROOT
 from tests.integration.vsphere.simulator import Line
 from tests.integration.vsphere.standin.ground import run_roots
-from tests.integration.vsphere.standin.process import StandIn
-from tests.integration.vsphere.standin.there import authority_of, session_on, trusted_stand_in
-from tests.integration.vsphere.windowsdisk import make_disk, make_windows, packed_machine
-from tests.wine.prefix import WINE_FAULT, Call, Rule, Windows, _calls
-from vmgen_build.artifacts.result import Disk, Disks
+from tests.integration.vsphere.standin.there import session_on
+from tests.integration.vsphere.windowslab import (
+    ANAS,
+    CANARIES,
+    LINK,
+    NEW,
+    RECIPE,
+    Lab,
+    Run,
+    password,
+    site_of,
+    words,
+    written,
+)
+from tests.wine.prefix import WINE_FAULT, Call
 from vmgen_build.build.options import BuildOptions
 from vmgen_build.build.places.servers.own import access_to, source_of
 from vmgen_build.guests.communicators.windows import WindowsCommunicator
-from vmgen_build.guests.vsphere.importing import Wanted, import_machine
 from vmgen_build.guests.vsphere.inventory import inventory_of
 from vmgen_build.guests.vsphere.making import Maker
-from vmgen_build.guests.vsphere.placement import Placement
 from vmgen_build.guests.vsphere.properties import devices_of, values_of
-from vmgen_build.guests.vsphere.session import Session
-from vmgen_build.guests.vsphere.site import ServerSite, find_networks, find_site
-from vmgen_build.guests.vsphere.tags import BUILD
+from vmgen_build.guests.vsphere.site import find_networks
 from vmgen_build.guests.vsphere.windows import WindowsMachines, as_started_windows
 from vmgen_build.plan.bases import DiskMachine, PlacedMachine
 from vmgen_build.plan.machine import own_machine_of
 from vmgen_build.recipe.load import load
 
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
-
-OLD, NEW, ANAS = "c4n4ry-Old1", "c4n4ry-New2", "c4n4ry-An4"
-CANARIES = (OLD, NEW, ANAS)
-
-RECIPE = """\
-[hardware]
-    vm_id = lab
-    os = win7
-    base = vm:golden@clean
-    login = Administrator
-    login_password = file:old
-    ram = 2G
-    [[hdds]]
-        [[[hdd0]]]
-            type = scsi
-    [[eths]]
-        [[[eth0]]]
-            hw_addr = 00:50:56:12:34:56
-        [[[eth1]]]
-            hw_addr = 02:f9:8d:24:34:a3
-            network = DC0_DVPG0
-[network]
-    gateway = 10.0.0.1
-    [[eths]]
-        [[[eth0]]]
-            address = 10.0.0.2/24
-            dns = 10.0.0.9
-        [[[eth1]]]
-            address = 10.1.0.2/24
-    [[open_ports]]
-        [[[web]]]
-            proto = tcp
-            port = 8000
-            description = web & more
-[users]
-    [[users]]
-        [[[ana]]]
-            name = ana
-            passwd = file:ana
-            sudo = yes
-[config]
-    hostname = lab-pc
-    root_passwd = file:new
-    packages = ./tool.msi
-    generalise = no
-    [[scripts]]
-        [[[slow]]]
-            run = '''
-echo begun
-net start slow
-ping -n 7 127.0.0.1 >nul
-echo ended
-'''
-"""
-
-LINK = "Local Area Connection"
 ADDRESSES = ("interface", "ipv4")
-
-RULES = (
-    Rule("wmic", "get NetConnectionID", output=f"\nNetConnectionID={LINK}\n"),
-    Rule("msiexec", code=3010),
-    Rule("net", "start fails", code=7, output="the service fails\n"),
-)
 
 STEPS: dict[str, list[tuple[str, ...]]] = {
     "packages-config": [("msiexec", "/i", r"files\tool.msi", "/qn", "/norestart")],
@@ -143,71 +84,6 @@ STEPS: dict[str, list[tuple[str, ...]]] = {
     "script-slow": [("net", "start", "slow")],
 }
 """Step -> what it starts."""
-
-
-@dataclass(frozen=True)
-class Lab:
-    """The stand-in with its machine `golden`, the Windows whose stubs it has, and the recipe."""
-
-    made: StandIn
-    windows: Windows
-    recipe: Path
-
-    @property
-    def calls(self) -> list[Call]:
-        """But for those that overwrite secrets."""
-        return [call for call in _calls(self.windows.folder / "calls.jsonl") if call.program != "fsutil"]
-
-    def forget(self) -> None:
-        (self.windows.folder / "calls.jsonl").unlink(missing_ok=True)
-
-    def machines(self) -> list[str]:
-        with session_on(self.made) as session:
-            return sorted(one.name for one in inventory_of(session).machines)
-
-
-@pytest.fixture(scope="module")
-def lab(program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    folder = tmp_path_factory.mktemp("w")
-    for name in ("wine", "disk", "recipe"):
-        (folder / name).mkdir()
-    path = written(folder / "recipe")
-    made = make_windows(folder / "wine", ROOT / ".testcache" / "wine")
-    (made.folder / "rules").write_text("".join(rule.line for rule in RULES))
-    disk = make_disk(made, folder / "disk", "Administrator", OLD)
-    with trusted_stand_in(program, folder, folder, packed_machine(folder)) as server:
-        server.ground.windows = made
-        with session_on(server) as session:
-            maker = Maker(session, site_of(session), "0" * 12, "1-0")
-            machine = as_started_windows(own_machine_of(load(path)))
-            copy = folder / machine.drives[0].file
-            shutil.copy(disk, copy)
-            wanted = Wanted("golden", maker.mark(BUILD), machine, Disks((Disk("hdd0", copy, "vmdk"),)))
-            maker.snapshot(import_machine(session, maker.site, wanted), "clean", "of the test")
-        yield Lab(server, made, path)
-
-
-def written(folder: Path, text: str = RECIPE) -> Path:
-    for name, content in {"old": OLD, "new": NEW, "ana": ANAS, "tool.msi": "\xd0\xcf"}.items():
-        (folder / name).write_text(content, "latin-1")
-        (folder / name).chmod(0o600)
-    path = folder / "lab.ini"
-    path.write_text(text)
-    return path
-
-
-def site_of(session: Session) -> ServerSite:
-    return find_site(session, inventory_of(session), Placement(networks=(("nat", "VM Network"),)), "VM Network")
-
-
-def words(made: StandIn, recipe: Path, out: Path, port: int = 0) -> list[str]:
-    place = f"vsphere://{made.server.user}@{made.server.host}:{port or made.server.port}/DC0"
-    options = ["--host", place, "--cafile", str(authority_of(made)), "--map", "nat=VM Network"]
-    return [str(recipe), "-b", "vmware", *options, "-o", str(out), "--json"]
-
-
-def password(made: StandIn) -> dict[str, str]:
-    return {"VMGEN_VSPHERE_PASSWORD": made.server.password}
 
 
 @dataclass(frozen=True)
