@@ -111,17 +111,18 @@ def run(
     argv: Sequence[Word],
     *,
     data: bytes = b"",
+    stdout: Stream = PIPE,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     timeout: float | None = None,
     fds: Sequence[int] = (),
 ) -> Finished:
-    """Run a program to its end, its output kept in memory. data: its standard input. fds: open in it under their
-    numbers. Raises HostError as `start`.
+    """Run a program to its end, its output kept in memory, but for what goes to another `stdout`. data: its standard
+    input. fds: open in it under their numbers. Raises HostError as `start`.
 
     It is killed with this thread, which waits for it: also one that somebody stopped outlives no killed build.
     """
-    streams = {"stdin": PIPE if data else NULL, "stdout": PIPE, "stderr": PIPE}
+    streams = {"stdin": PIPE if data else NULL, "stdout": stdout, "stderr": PIPE}
     options = {"cwd": cwd, "pass_fds": tuple(fds), "start_new_session": True, "preexec_fn": _die_with_us, **streams}
     return finish(_started(argv, env=environment(env), **options), data, timeout)
 

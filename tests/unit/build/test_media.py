@@ -7,8 +7,11 @@ import json
 import os
 import re
 import shutil
+import signal
 import stat
 import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
@@ -387,6 +390,28 @@ def test_no_root_and_no_rest(compiled: Compile) -> None:
     out = compiled("win10-pro")
     assert [path.name for path in out.iterdir() if path.name.startswith(".")] == []
     assert (out / "lab-setup.iso").stat().st_uid == os.geteuid()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_cd_that_is_half_written_does_not_stay(compiled: Compile, tmp_path: Path, number: int) -> None:
+    """What kill -9 leaves goes with the next call."""
+    recipe, out = write(tmp_path, "win10-pro", config="packages = ./large.msi"), tmp_path / "out"
+    with (tmp_path / "large.msi").open("wb") as file:
+        file.truncate(2 << 30)
+    words = [sys.executable, "-m", "vmgen_build", "compile", recipe, "--offline", "-b", "vmware", "-o", out]
+    tool = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    while not [part for part in out.glob(".lab-setup.iso.part-*") if part.stat().st_size > 1 << 20]:
+        assert tool.poll() is None, tool.communicate()[0]
+        time.sleep(0.01)
+    tool.send_signal(number)
+    printed = tool.communicate()[0]
+    assert "Traceback" not in printed and "lab-setup" not in printed
+    if number == signal.SIGKILL:
+        assert tool.returncode == -number
+        compiled("win10-pro")
+    else:
+        assert tool.returncode == 128 + number and not (out / "lab-setup.iso").exists()
+    assert [path.name for path in out.iterdir() if path.name.startswith(".")] == []
 
 
 def test_what_a_killed_compile_left_goes_and_nothing_else(compiled: Compile, tmp_path: Path) -> None:
