@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vmgen_build.backends.machines.setupdrives import SetupDrives
+from vmgen_build.backends.machines.setupdrives import MEDIUM, SetupDrives
 from vmgen_build.plan.machine import Machine
 from vmgen_build.plan.text.quote import TEXT
 from vmgen_build.plan.text.render import Renderer
@@ -29,7 +29,7 @@ def guide(recipe: Recipe, drives: SetupDrives, backend: str, files: Sequence[str
     hardware, machine, image = recipe.hardware, drives.machine, drives.first.floppy
     tools = hardware.tools.name if hardware.tools else ""
     on_cd = tools.lower().endswith(".iso")
-    medium = drives.medium or "the medium of Windows"
+    medium = drives.medium or MEDIUM
     drivers = hardware.drivers.name if hardware.drivers else ""
     cds = dict.fromkeys(cd for cd in (medium, f"{machine.name}-setup.iso", drivers, tools if on_cd else "") if cd)
     return Renderer(override, TEXT).render(

@@ -12,6 +12,9 @@ from vmgen_build.errors import Problem, RecipeError
 from vmgen_build.plan.machine import CdDrive, FirstStart, Machine
 from vmgen_build.recipe.recipe import Recipe
 
+MEDIUM = "the medium of Windows"
+"""What it is called where the recipe names none."""
+
 
 @dataclass(frozen=True, slots=True)
 class SetupDrives:
@@ -51,7 +54,7 @@ def with_media(recipe: Recipe, machine: Machine) -> SetupDrives:
         first=FirstStart(floppy=floppy),
         own=tuple(filter(None, (medium, *others.values(), *(cd.file for cd in machine.cds)))),
         medium=medium,
-        left=wanted[len(places) :],
+        left=tuple(name or MEDIUM for name in wanted[len(places) :]),
         drive="{}{}:{}".format(CD_BUS, *min(places)) if places else "",
     )
 
