@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
@@ -30,9 +31,12 @@ ELSEWHERE = {
 }
 """Where scripts name these by their path."""
 
-WINE_FAULT = "Can't recognize 'cmd"
-"""What Wine's cmd prints, once in some thousand starts on a busy machine, where it does not find itself. Nothing of
-ours can be wrong then: it is there, and found by the next start."""
+LIBRARIES = Path("/usr/lib/x86_64-linux-gnu/wine")
+
+OWN = LIBRARIES / "x86_64-windows"
+"""Programs of Wine's, as each prefix has them."""
+
+_NOT_STARTED = re.compile(r"Can't recognize '\\?\"?([A-Za-z0-9_-]+)(?:\.exe)?\b")
 
 TIMEOUT = 120
 """Seconds that a step may take."""
@@ -82,6 +86,13 @@ class Ran:
     @property
     def succeeded(self) -> bool:
         return self.stamp == f"{NONCE} done"
+
+
+def is_wines_fault(printed: str) -> bool:
+    """Whether Wine's cmd did not start a program that is there: once in some thousand starts on a busy machine its
+    CreateProcess fails, and cmd says then that it does not know the name (WCMD_run_program in programs/cmd/wcmdmain.c).
+    A name that is of no program is ours to mend."""
+    return any(name in STUBS or (OWN / f"{name}.exe").exists() for name in _NOT_STARTED.findall(printed))
 
 
 class Windows:

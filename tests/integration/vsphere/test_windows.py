@@ -6,7 +6,6 @@ import json
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,8 @@ from tests.integration.vsphere.windowslab import (
     LINK,
     NEW,
     RECIPE,
+    TRIES,
+    Done,
     Lab,
     Run,
     password,
@@ -30,7 +31,8 @@ from tests.integration.vsphere.windowslab import (
     words,
     written,
 )
-from tests.wine.prefix import WINE_FAULT, Call
+from tests.integration.vsphere.windowslab import built as whole_build
+from tests.wine.prefix import Call, is_wines_fault
 from vmgen_build.build.options import BuildOptions
 from vmgen_build.build.places.servers.own import access_to, source_of
 from vmgen_build.guests.communicators.windows import WindowsCommunicator
@@ -102,11 +104,22 @@ class Built:
 
 
 @pytest.fixture(scope="module")
-def built(vmgen: Run, lab: Lab, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
+def built(vmgen: Run, lab: Lab, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Built:
     """The whole build, over a line that is cut in the middle of its step `script-slow`."""
-    out, line, before = tmp_path_factory.mktemp("o") / "out", Line(lab.made.server.port), len(lab.made.ground.orders)
+    for number in range(TRIES):
+        out, before = tmp_path_factory.mktemp("o") / "out", len(lab.made.ground.orders)
+        done = cut_in_the_midst(vmgen, lab, out, *(("--no-cache",) if number else ()))
+        if not is_wines_fault(done.stdout):
+            break
+    assert done.returncode == 0, done.stderr[-4000:] + done.stdout[-4000:]
+    log = next(json.loads(text)["log"] for text in done.stdout.splitlines() if '"build-started"' in text)
+    return Built(done, out, lab.calls, lab.made.ground.orders[before:], Path(log).read_text())
+
+
+def cut_in_the_midst(vmgen: Run, lab: Lab, out: Path, *more: str) -> Done:
+    """What stubs were started with before is forgotten."""
+    line, ended = Line(lab.made.server.port), threading.Event()
     lab.forget()
-    ended = threading.Event()
 
     def cut() -> None:
         while not ended.wait(0.2):
@@ -118,16 +131,11 @@ def built(vmgen: Run, lab: Lab, cache: Path, tmp_path_factory: pytest.TempPathFa
     cutter = threading.Thread(target=cut)
     cutter.start()
     try:
-        done = vmgen(*words(lab.made, lab.recipe, out, line.port), env=password(lab.made), timeout=150)
+        return vmgen(*words(lab.made, lab.recipe, out, line.port), *more, env=password(lab.made), timeout=150)
     finally:
         ended.set()
         cutter.join()
         line.close()
-    if done.returncode != 0 and WINE_FAULT in done.stdout:
-        pytest.skip("Wine's cmd did not find itself, as it does once in some thousand starts on a busy machine")
-    assert done.returncode == 0, done.stderr[-4000:] + done.stdout[-4000:]
-    log = next(json.loads(text)["log"] for text in done.stdout.splitlines() if '"build-started"' in text)
-    yield Built(done, out, lab.calls, lab.made.ground.orders[before:], Path(log).read_text())
 
 
 def test_each_step_starts_what_its_recipe_means(built: Built) -> None:
@@ -183,16 +191,13 @@ def test_the_image_and_what_is_left(built: Built, lab: Lab, tmp_path: Path) -> N
 def test_a_step_that_fails(vmgen: Run, built: Built, lab: Lab, tmp_path: Path) -> None:
     """What was installed is there still; its name, its code, its last lines; nothing is left on the server."""
     before = lab.machines()
-    lab.forget()
-    more = ["--set", "config.scripts.slow.run=echo begun\nnet start fails"]
-    done = vmgen(*words(lab.made, lab.recipe, tmp_path / "out"), *more, env=password(lab.made), timeout=150)
-    assert done.returncode == 1, done.stderr
+    more = ("--set", "config.scripts.slow.run=echo begun\nnet start fails")
+    done = whole_build(vmgen, lab, lab.recipe, tmp_path / "out", *more, code=1)
     assert "script-slow" in done.stderr and "the service fails" in done.stderr
     assert "vmgen-build: step script-slow: command 1 (cmd /d) ended with code 7" in done.stderr
     assert [call.argv for call in lab.calls][-1] == ("start", "fails")
     assert lab.calls[0].program == "wmic", "the installer ran anew"
     assert lab.machines() == before
-    assert not [one for one in CANARIES if one in done.stderr + done.stdout]
 
 
 def test_a_machine_has_the_adapters_of_its_recipe(built: Built, lab: Lab, cache: Path, tmp_path: Path) -> None:

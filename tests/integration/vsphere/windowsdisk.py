@@ -11,11 +11,9 @@ from pathlib import Path
 
 from tests.integration.vsphere.standin.ground import run_roots
 from tests.integration.vsphere.standin.wineguest import ACCOUNT
-from tests.wine.prefix import TIMEOUT, Windows
+from tests.wine.prefix import LIBRARIES, TIMEOUT, Windows
 from vmgen_build.plan.machine import Machine, machine_of
 from vmgen_build.recipe.load import load
-
-LIBRARIES = Path("/usr/lib/x86_64-linux-gnu/wine")
 
 BUILTIN = {"system32": "x86_64-windows", "syswow64": "i386-windows"}
 """Folders of Windows, and where Wine has what it copies there."""

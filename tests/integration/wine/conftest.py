@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.wine.prefix import WINE_FAULT, Windows, windows
+from tests.wine.prefix import Windows, is_wines_fault, windows
 from vmgen_build.plan.text.batch import BATCH
 from vmgen_build.plan.text.render import Renderer
 
@@ -35,7 +35,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool:
     except AssertionError as error:
         capture = pyfuncitem.config.pluginmanager.getplugin("capturemanager")
         printed = capture.read_global_capture().out if capture else ""
-        if WINE_FAULT not in str(error) and WINE_FAULT not in printed:
+        if not is_wines_fault(f"{error}{printed}"):
             sys.stdout.write(printed)
             raise
         pyfuncitem.obj(**values)

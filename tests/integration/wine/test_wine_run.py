@@ -3,6 +3,7 @@ fails, goes on as the task starts it, and leaves nothing of ours. No Windows was
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -12,7 +13,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.wine.prefix import Call, Rule, Windows
+from tests.wine.prefix import Call, Rule, Windows, is_wines_fault
 from vmgen_build.backends.registry import backend_named
 from vmgen_build.build.media import media_of, write_media
 from vmgen_build.plan.context import Facts
@@ -188,3 +189,21 @@ def test_restarts_are_bounded(machine: Machine) -> None:
     assert machine.run(machine.task) != 0
     assert machine.words == ["schtasks /delete /tn vmgen-build /f"]
     assert "vmgen-build: more than 12 restarts" in machine.log
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("reg add HKLM\\Software /f", True),
+        ('"reg.exe" query HKLM', True),
+        ("cmd /d /c exit 0", True),
+        ("netsh firewall", True),
+        ("nosuchprogram /x", False),
+        ("regnosuch add", False),
+    ],
+)
+def test_a_program_that_is_there_and_not_started_is_a_fault_of_wines(line: str, found: bool) -> None:
+    text = f"Can't recognize '{line}' as an internal or external command, or batch script."
+    assert is_wines_fault(f"begun\n{text}\n") is found
+    assert is_wines_fault(json.dumps({"line": text})) is found
+    assert not is_wines_fault(line)
