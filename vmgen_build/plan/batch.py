@@ -14,7 +14,15 @@ from vmgen_build.plan.context import PlanContext
 from vmgen_build.plan.model import Probe, Step, StepFile
 from vmgen_build.plan.text.batch import argument
 from vmgen_build.plan.text.batchscript import step_script
-from vmgen_build.plan.text.powershell import POWERSHELL, as_file, file_command, powershell_script, powershell_word
+from vmgen_build.plan.text.powershell import (
+    POWERSHELL,
+    as_file,
+    encoded_command,
+    file_command,
+    powershell_script,
+    powershell_word,
+)
+from vmgen_build.plan.text.quote import Trusted
 from vmgen_build.plan.text.render import Renderer
 from vmgen_build.secret import Secret
 from vmgen_build.systems.model import System
@@ -52,9 +60,7 @@ def step_of(ctx: PlanContext, work: WindowsWork) -> Step:
     files = work.files
     if by_powershell(ctx, name):
         script = f"{name}.ps1"
-        renderer = Renderer(ctx.renderer.override, POWERSHELL, step_folder=ctx.family.step_folder)
-        text = renderer.render(template_names(ctx.system, f"{name}.ps1.j2"), **work.values)
-        files = (StepFile.of(script, as_file(powershell_script(renderer, text))), *files)
+        files = (StepFile.of(script, as_file(_powershell(ctx, name, work.values))), *files)
         body = _ACCEPTED * work.installs + file_command(script)
     else:
         body = ctx.renderer.fragment(template_names(ctx.system, f"{name}.bat.j2"), **work.values)
@@ -74,6 +80,17 @@ def step_of(ctx: PlanContext, work: WindowsWork) -> Step:
     )
 
 
+def _powershell(ctx: PlanContext, name: str, values: Mapping[str, object]) -> str:
+    renderer = Renderer(ctx.renderer.override, POWERSHELL, step_folder=ctx.family.step_folder)
+    return powershell_script(renderer, renderer.render(template_names(ctx.system, f"{name}.ps1.j2"), **values))
+
+
+def powershell_line(ctx: PlanContext, name: str, values: Mapping[str, object]) -> Trusted:
+    """The line of a step's batch file that runs the script of a template, for values that no batch file carries. Raises
+    ValueError where it gets too long."""
+    return encoded_command(_powershell(ctx, name, values))
+
+
 def by_powershell(ctx: PlanContext, name: str) -> bool:
     """Whether a step of this name is a script of PowerShell's on the plan's system."""
     if ctx.system.nt < HAS_POWERSHELL:
@@ -85,11 +102,22 @@ def by_powershell(ctx: PlanContext, name: str) -> bool:
 def carried(ctx: PlanContext, template: str, text: str, where: Position, option: str) -> str:
     """The text, which the step's script can carry. Raises RecipeError at the recipe's line where it cannot."""
     word: Callable[[str], str] = powershell_word if by_powershell(ctx, template) else argument
+    if problem := _problem(word, text):
+        raise RecipeError([Problem(where, option, problem, code="value")])
+    return text
+
+
+def needs_powershell(ctx: PlanContext, text: str) -> bool:
+    """Whether PowerShell carries a text that batch does not, on a system that has it."""
+    return ctx.system.nt >= HAS_POWERSHELL and bool(_problem(argument, text)) and not _problem(powershell_word, text)
+
+
+def _problem(word: Callable[[str], str], text: str) -> str:
     try:
         word(text)
     except ValueError as error:
-        raise RecipeError([Problem(where, option, str(error), code="value")]) from error
-    return text
+        return str(error)
+    return ""
 
 
 def secret_text(ctx: PlanContext, template: str, secret: Secret, where: Position, option: str) -> Secret:

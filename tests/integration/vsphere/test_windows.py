@@ -51,10 +51,10 @@ STEPS: dict[str, list[tuple[str, ...]]] = {
     "packages-config": [("msiexec", "/i", r"files\tool.msi", "/qn", "/norestart")],
     "system": [("wmic", "computersystem", "where", "name='LAB-PC'", "call", "rename", "name=lab-pc")],
     "users": [
-        ("net", "user", "ana", ANAS, "/add", "/y"),
-        ("net", "user", "ana", "/expires:never"),
-        ("net", "localgroup", "administrators", "ana", "/add"),
-        ("net", "user", "Administrator", NEW, "/y"),
+        (
+            *("powershell", "-NoProfile", "-NonInteractive", "-ExecutionPolicy", "Bypass"),
+            *("-File", r"C:\Windows\Temp\vmgen\files\users.ps1"),
+        ),
     ],
     "network": [
         ("wmic", "nic", "where", "MACAddress='00:50:56:12:34:56'", "get", "NetConnectionID", "/value"),

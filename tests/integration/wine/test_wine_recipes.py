@@ -19,6 +19,13 @@ from vmgen_build.recipe.load import load
 OTHERS = ("control", "expand", "format", "ping", "pkgmgr", "rundll32", "servermanagercmd", "wevtutil", "wusa")
 """Programs that a step starts, beside those that are always stubs."""
 
+POWERSHELL: dict[str, tuple[str, ...]] = {
+    GENERATIONS["xp"]: (),
+    GENERATIONS["nt6"]: ("users", "clean"),
+    GENERATIONS["nt10"]: ("system", "region", "users", "network", "nat", "firewall", "clean"),
+}
+"""Steps that are scripts of it."""
+
 LINK = "Local Area Connection"
 
 RULES = (
@@ -157,11 +164,10 @@ def test_every_option_of_a_generation(wine: Windows, windows: WindowsPlanner, os
         ran = run(wine, step)
         assert ran.succeeded or ran.code == 3010, (step.name, ran)
         calls[step.name] = ran.calls
-    if os == GENERATIONS["nt10"]:
-        for name in ("system", "region", "users", "network", "nat", "firewall", "clean"):
-            [call] = calls[name]
-            assert call.program == "powershell" and call.argv[-1].endswith(rf"files\{name}.ps1")
-    else:
+    for name in POWERSHELL[os]:
+        [call] = calls[name]
+        assert call.program == "powershell" and call.argv[-1].endswith(rf"files\{name}.ps1")
+    if os == GENERATIONS["xp"]:
         _accounts(calls["users"])
     assert [call.program for call in calls["files"]] == []
     assert [call.program for call in calls["settings"]] == ["netsh", *["powercfg"] * 8]

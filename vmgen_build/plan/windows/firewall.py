@@ -5,12 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from vmgen_build.plan.batch import WindowsWork, carried, refused, step_of
+from vmgen_build.plan.batch import (
+    WindowsWork,
+    by_powershell,
+    carried,
+    needs_powershell,
+    powershell_line,
+    refused,
+    step_of,
+)
 from vmgen_build.plan.context import LeftOut, PlanContext
 from vmgen_build.plan.firewall import Opening, openings
 from vmgen_build.plan.model import Step
 
 ORDER = 330
+
+PROTOCOLS = {"tcp": "6", "udp": "17"}
+"""Their numbers (IANA)."""
 
 MOST_PORTS = 200
 """Of a range, where the firewall takes single ports alone: Windows XP and 2003."""
@@ -18,12 +29,14 @@ MOST_PORTS = 200
 
 @dataclass(frozen=True)
 class _Rule:
-    """protocol: "TCP" or "UDP". ports: "22", "8000-8080"; each: the same one by one."""
+    """protocol: "TCP" or "UDP". ports: "22", "8000-8080"; each: the same one by one. line: of batch that makes it where
+    batch does not carry its name, "" else."""
 
     name: str
     protocol: str
     ports: str
     each: tuple[int, ...]
+    line: str
 
 
 def steps(ctx: PlanContext) -> Iterator[Step | LeftOut]:
@@ -46,9 +59,14 @@ def _rule(ctx: PlanContext, opening: Opening) -> _Rule:
         port = next(p for p in network.open_ports.values() if p.port == (opening.first, opening.last))
         text = f"the firewall of {ctx.system.title} opens single ports; write ranges of up to {MOST_PORTS}"
         raise refused(port.at("port"), f"[network.open_ports.{port.name}] port", text)
+    ports = opening.ports.replace(":", "-")
+    line = ""
+    if needs_powershell(ctx, name) and not by_powershell(ctx, "firewall"):
+        line = powershell_line(ctx, "rule", {"name": name, "protocol": PROTOCOLS[opening.proto], "ports": ports})
     return _Rule(
-        name=carried(ctx, "firewall", name, where or network.where, opening.setting),
+        name=name if line else carried(ctx, "firewall", name, where or network.where, opening.setting),
         protocol=opening.proto.upper(),
-        ports=opening.ports.replace(":", "-"),
+        ports=ports,
         each=tuple(range(opening.first, opening.last + 1)) if ctx.system.nt < (6, 0) else (),
+        line=line,
     )

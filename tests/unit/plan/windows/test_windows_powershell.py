@@ -54,6 +54,11 @@ def test_so_are_those_that_a_recipe_has_to_ask_for(windows: WindowsPlanner, os: 
     assert {name: wrong for name, script in found.items() if (wrong := errors(script))} == {}
 
 
+def test_so_is_a_line_of_batch(windows: WindowsPlanner) -> None:
+    found = scripts(windows("win7", "[network]\n[[open_ports]]\n[[[a]]]\nport = 22\ndescription = ș\n"))
+    assert errors(found["firewall 0"]) == []
+
+
 def test_so_is_that_of_winget(windows: WindowsPlanner) -> None:
     base = "base = vm:golden\nlogin = Administrator\nlogin_password = x\n"
     found = scripts(windows("win11", f"{base}[config]\npackages = winget:A.B=1.0, winget:C\n"))

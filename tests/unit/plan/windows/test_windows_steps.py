@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import html
 import re
 from pathlib import Path
@@ -137,14 +138,29 @@ def test_what_unix_alone_knows_of_a_user_is_named(windows: WindowsPlanner) -> No
 )
 def test_users_that_batch_cannot_carry(windows: WindowsPlanner, text: str, where: int, why: str) -> None:
     with pytest.raises(RecipeError, match=rf"lab.ini:{where}: \[users\] \S+: \w+: .*{why}"):
-        windows("win7", f"[users]\n{text}")
+        windows("winvista", f"[users]\n{text}")
 
 
-def test_powershell_carries_what_batch_cannot(windows: WindowsPlanner) -> None:
+@pytest.mark.parametrize(("os", "line"), [("win7", "$user.FullName = 'Ană ''x'''"), ("win11", "-FullName 'Ană ''x'''")])
+def test_powershell_carries_what_batch_cannot(windows: WindowsPlanner, os: str, line: str) -> None:
     text = "[users]\n[[users]]\n[[[a]]]\nname = a\nfull_name = Ană 'x'\npasswd = 'ă\"'\n"
-    step = named(windows("win11", text), "users")
-    assert "-FullName 'Ană ''x'''" in file_of(step, "users.ps1")
+    step = named(windows(os, text), "users")
+    assert line in file_of(step, "users.ps1")
     assert step.secrets["a"].reveal() == 'ă"'
+
+
+def test_users_of_seven_have_no_password_in_an_argument(windows: WindowsPlanner) -> None:
+    """Vista, without PowerShell, has what XP has."""
+    step = named(windows("win7", every=True), "users")
+    [line] = commands(step)
+    assert line.startswith("powershell ") and "net user" not in step.script
+    script = file_of(step, "users.ps1")
+    assert "$user.SetPassword((Get-Secret 'ana'))" in script
+    assert "Add-Member 'administrators' 'ana'" in script
+    assert "$account.Name 'user'\r\n$user.SetPassword((Get-Secret 'Administrator'))" in script
+    assert "$flags = 0x10002\r\n$user = Get-Account 'bob' 'user'" in script
+    vista = commands(named(windows("winvista", every=True), "users"))
+    assert vista == commands(named(windows("winxppro", every=True), "users"))
 
 
 def test_addresses_are_set_by_the_cards_mac(windows: WindowsPlanner) -> None:
@@ -190,6 +206,20 @@ def test_ports_one_by_one_and_in_ranges(windows: WindowsPlanner) -> None:
     assert rules[0] == 'netsh firewall add portopening protocol=TCP port=8000 "name=100%% web & (more) ^!" mode=ENABLE'
     assert "localport=8000-8001" in commands(seven)[1]
     assert "-LocalPort '8000-8001'" in file_of(ten, "firewall.ps1")
+
+
+def test_a_rule_whose_name_batch_does_not_carry(windows: WindowsPlanner) -> None:
+    text = "[network]\n[[open_ports]]\n[[[a]]]\nport = 8000-8001\nproto = udp\ndescription = Jocuri și 'x'\n"
+    text += "[[[b]]]\nport = 22\nproto = tcp\ndescription = ssh\n"
+    first, second, third = commands(named(windows("win8.1", text), "firewall"))
+    script = base64.b64decode(second.rpartition("-EncodedCommand ")[2]).decode("utf-16-le")
+    for line in ("Name = 'Jocuri și ''x'''", "Protocol = '17'", "LocalPorts = '8000-8001'"):
+        assert f"$rule.{line}\r\n" in script
+    assert "netsh" in first and " name=ssh dir=in " in third
+    assert "-DisplayName 'Jocuri și" in file_of(named(windows("win10", text), "firewall"), "firewall.ps1")
+    for os in ("winxppro", "winvista"):
+        with pytest.raises(RecipeError, match=r"lab.ini:9: \[network\] open_ports: .* is not ASCII"):
+            windows(os, text)
 
 
 def test_a_range_is_too_long_for_xp(windows: WindowsPlanner) -> None:
