@@ -20,8 +20,8 @@ from vmgen_build.plan.model import Step
 
 ORDER = 330
 
-PROTOCOLS = {"tcp": "6", "udp": "17"}
-"""Their numbers (IANA)."""
+NUMBERS = {"tcp": 6, "udp": 17}
+"""Of protocols (IANA, Protocol Numbers)."""
 
 MOST_PORTS = 200
 """Of a range, where the firewall takes single ports alone: Windows XP and 2003."""
@@ -62,7 +62,7 @@ def _rule(ctx: PlanContext, opening: Opening) -> _Rule:
     ports = opening.ports.replace(":", "-")
     line = ""
     if needs_powershell(ctx, name) and not by_powershell(ctx, "firewall"):
-        line = powershell_line(ctx, "rule", {"name": name, "protocol": PROTOCOLS[opening.proto], "ports": ports})
+        line = powershell_line(ctx, "rule", {"name": name, "protocol": NUMBERS[opening.proto], "ports": ports})
     return _Rule(
         name=name if line else carried(ctx, "firewall", name, where or network.where, opening.setting),
         protocol=opening.proto.upper(),

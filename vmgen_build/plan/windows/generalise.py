@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import PureWindowsPath
 
+from vmgen_build.plan import setupmedia
 from vmgen_build.plan.answers import generalise_files
 from vmgen_build.plan.batch import WindowsWork, step_of
 from vmgen_build.plan.context import PlanContext
 from vmgen_build.plan.model import Step
 from vmgen_build.plan.setup import answers_of
-from vmgen_build.plan.setupmedia import LOG, STATE
 from vmgen_build.secret import Secret
 
 ORDER = 900
@@ -26,8 +26,8 @@ MEMORY = r"HKLM\SYSTEM\CurrentControlSet\Control\Session Manager\Memory Manageme
 UNCLEARED = f'reg add "{MEMORY}" /v ClearPageFileAtShutdown /t REG_DWORD /d 0 /f'
 """What the image undoes as it first starts: its last shutdown alone clears the page file, which takes its time."""
 
-OLD_ANSWERS = (r"C:\Windows\System32\$winnt$.inf",)
-ANSWERS = (
+SETUPS_OLD_ANSWERS = (r"C:\Windows\System32\$winnt$.inf",)
+SETUPS_ANSWERS = (
     r"C:\Windows\Panther\unattend.xml",
     r"C:\Windows\Panther\Unattend\unattend.xml",
     r"C:\Windows\Panther\Unattend\autounattend.xml",
@@ -50,8 +50,8 @@ def steps(ctx: PlanContext) -> Iterator[Step]:
 
 def _cleaning(ctx: PlanContext) -> WindowsWork:
     values: dict[str, object] = {
-        "answers": ANSWERS if ctx.system.nt >= SINCE_VISTA else OLD_ANSWERS,
-        "own": [PureWindowsPath(path).name for path in (ctx.family.step_folder, STATE, LOG)],
+        "answers": SETUPS_ANSWERS if ctx.system.nt >= SINCE_VISTA else SETUPS_OLD_ANSWERS,
+        "own": [PureWindowsPath(path).name for path in (ctx.family.step_folder, setupmedia.STATE, setupmedia.LOG)],
         "memory": MEMORY,
         "uncleared": UNCLEARED,
         "components": ctx.system.nt >= SINCE_8,

@@ -30,7 +30,7 @@ CHOCOLATEY: tuple[int, int] = (6, 1)
 FEATURES, DISM, DISM_ALL = (6, 0), (6, 1), (6, 2)
 """The first versions whose features a command adds, that have dism for it, and whose dism finds what they need."""
 
-_WINGET = "winget:"
+_WINGET, _SERVICE = "winget:", "service:"
 _OWN = re.compile(r"chocolatey\.\d[0-9A-Za-z.-]*\.nupkg", re.IGNORECASE)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]*")
 _VERSION = re.compile(r"[0-9][0-9A-Za-z.+-]*")
@@ -38,9 +38,18 @@ _VERSION = re.compile(r"[0-9][0-9A-Za-z.+-]*")
 
 @dataclass(frozen=True)
 class _Package:
-    """arguments: its name, its version, and words for its own script."""
+    """version: "" for the newest. parameters: words for its own script."""
 
-    arguments: tuple[str, ...]
+    name: str
+    version: str = ""
+    parameters: tuple[str, ...] = ()
+
+    @property
+    def arguments(self) -> list[str]:
+        """Of Chocolatey, to install it."""
+        pinned = [f"--version={self.version}"] if self.version else []
+        own = [f"--package-parameters={' '.join(self.parameters)}"] if self.parameters else []
+        return [self.name, *pinned, *own]
 
 
 def _name_and_version(ctx: PlanContext, word: str, manager: str) -> tuple[str, str]:
@@ -56,15 +65,7 @@ def _name_and_version(ctx: PlanContext, word: str, manager: str) -> tuple[str, s
     return name, version
 
 
-@dataclass(frozen=True)
-class _OfWinget:
-    """version: "" for the newest."""
-
-    name: str
-    version: str
-
-
-def _winget_package(ctx: PlanContext, word: str) -> _OfWinget:
+def _winget_package(ctx: PlanContext, word: str) -> _Package:
     """Raises RecipeError where there is no winget, or where it cannot run."""
     system, where = ctx.system, ctx.recipe.config.at("packages")
     if system.version not in WINGET:
@@ -73,10 +74,10 @@ def _winget_package(ctx: PlanContext, word: str) -> _OfWinget:
         text = f"'{word}': steps behind Setup's restart run as SYSTEM, for which winget is not there; name one of"
         text += " Chocolatey's, or write [hardware] base = vm:NAME"
         raise refused(where, "[config] packages", text)
-    return _OfWinget(*_name_and_version(ctx, word.removeprefix(_WINGET), "winget"))
+    return _Package(*_name_and_version(ctx, word.removeprefix(_WINGET), "winget"))
 
 
-def _winget_step(ctx: PlanContext, packages: Sequence[_OfWinget]) -> Step:
+def _winget_step(ctx: PlanContext, packages: Sequence[_Package]) -> Step:
     work = WindowsWork(
         name="packages-winget",
         title="packages of winget",
@@ -139,7 +140,7 @@ def _section(ctx: PlanContext, section: str) -> Iterator[Step | LeftOut]:
         wishes = _WindowsWishes(
             words=[word for program in programs.values() for word in program.packages],
             parameters={word: program.parameters for program in programs.values() for word in program.packages},
-            services=sorted({_service(unit) for program in programs.values() for unit in program.units}),
+            services=sorted({name for program in programs.values() for name in _services(program)}),
             setup=[line for _, program in sorted(programs.items()) for line in program.setup],
         )
         yield _install(ctx, f"packages-{section}", TITLES[section], wishes)
@@ -159,8 +160,9 @@ def _is_own(word: str) -> bool:
     return word.startswith(("feature:", "capability:"))
 
 
-def _service(unit: str) -> str:
-    return unit.removeprefix("service:")
+def _services(program: Program) -> Iterator[str]:
+    """Its units of Windows; others are systemd's."""
+    return (unit.removeprefix(_SERVICE) for unit in program.units if unit.startswith(_SERVICE))
 
 
 def _further(ctx: PlanContext, named: Sequence[str], paths: Sequence[str]) -> Iterator[Step | LeftOut]:
@@ -213,27 +215,17 @@ def _install(ctx: PlanContext, name: str, title: str, wishes: _WindowsWishes, fi
 
 
 def _parts(ctx: PlanContext, features: Sequence[str]) -> dict[str, object]:
-    """Arguments for what adds features, in the order of the catalogue: one comes after what it stands under."""
+    """Features in the order of the catalogue, for one comes after what it stands under; and arguments for the program
+    that adds them."""
     names = list(dict.fromkeys(features))
     if ctx.system.nt < DISM:
-        return {"features": (), "pkgmgr": f"/iu:{';'.join(names)}" if names else ""}
-    with_all = ["/all"] if names and ctx.system.nt >= DISM_ALL else []
-    return {"features": [*(f"/featurename:{name}" for name in names), *with_all], "pkgmgr": ""}
+        return {"features": names, "dism": (), "pkgmgr": f"/iu:{';'.join(names)}" if names else ""}
+    with_all = ["/all"] if ctx.system.nt >= DISM_ALL else []
+    return {"features": names, "dism": [*(f"/featurename:{name}" for name in names), *with_all], "pkgmgr": ""}
 
 
-def _package(ctx: PlanContext, word: str, parameters: Sequence[str]) -> _Package:
-    """Raises RecipeError for one that Chocolatey cannot be wishes for."""
-    name, equals, version = word.partition("=")
-    where = ctx.recipe.config.at("packages")
-    if not _NAME.fullmatch(name):
-        text = f"'{name}' is no package of Chocolatey; write letters, digits, dots, _ and -"
-        raise refused(where, "[config] packages", text)
-    if equals and not _VERSION.fullmatch(version):
-        text = f"'{word}': Chocolatey installs a whole version alone; write one such as {name}=1.22.3"
-        raise refused(where, "[config] packages", text)
-    pinned = [f"--version={version}"] if version else []
-    own = [f"--package-parameters={' '.join(parameters)}"] if parameters else []
-    return _Package((name, *pinned, *own))
+def _package(ctx: PlanContext, word: str, parameters: tuple[str, ...]) -> _Package:
+    return _Package(*_name_and_version(ctx, word, "Chocolatey"), parameters)
 
 
 def _installer(ctx: PlanContext, path: str) -> _Installer:

@@ -398,7 +398,7 @@ def test_what_a_windows_lacks_is_left_out_with_advice(windows: WindowsPlanner, o
 
 def test_features_of_a_catalogue_of_ones_own(windows: WindowsPlanner, tmp_path: Path) -> None:
     """XP has no command for them; a line that batch cannot have is told."""
-    (tmp_path / "own.ini").write_text("[thing]\nsection = devel\npackages.windows = feature:Thing\n")
+    (tmp_path / "own.ini").write_text("[thing]\nsection = devel\npackages.windows = feature:Thing\nunits = a.service\n")
     text = "[config]\ncatalogue = own.ini\n[devel]\nthing = 1\n"
     [(_, name, reason)] = windows("winxppro", text).skipped
     assert name == "thing" and "do it by hand" in reason
