@@ -54,6 +54,20 @@ def test_so_are_those_that_a_recipe_has_to_ask_for(windows: WindowsPlanner, os: 
     assert {name: wrong for name, script in found.items() if (wrong := errors(script))} == {}
 
 
+LATER = re.compile(
+    r"-(?:not)?in\b|-Raw\b|\[ordered\]|\[pscustomobject\]|\$PSItem\b|\w+-(?:Cim|Local|Net)\w+|@\w+", re.I
+)
+"""What PowerShell 2.0, of Windows 7 and Server 2008 R2, does not have, and splatting, which no script for it needs."""
+
+
+def test_windows_7_gets_what_its_powershell_has(windows: WindowsPlanner) -> None:
+    found = scripts(windows("win7", every=True))
+    found |= scripts(windows("win7", "[config]\nupdates = now\npackages = ./chocolatey.2.4.1.nupkg\n"))
+    assert {"users users.ps1", "clean clean.ps1", "updates-1 updates.ps1", "chocolatey chocolatey.ps1"} <= set(found)
+    assert {name: LATER.findall(script) for name, script in found.items() if LATER.search(script)} == {}
+    assert LATER.search("if (1 -notin 2, 3) {") and LATER.search("Get-LocalUser")
+
+
 def test_so_is_a_line_of_batch(windows: WindowsPlanner) -> None:
     found = scripts(windows("win7", "[network]\n[[open_ports]]\n[[[a]]]\nport = 22\ndescription = ș\n"))
     assert errors(found["firewall 0"]) == []
