@@ -12,13 +12,13 @@ from pathlib import Path
 
 from vmgen_build.plan.answers import nt, xp
 from vmgen_build.plan.answers.check import faults
-from vmgen_build.plan.answers.model import Answers, LocalAccount, Slice, usual_slices
+from vmgen_build.plan.answers.model import Answers, Slice, usual_slices
 from vmgen_build.plan.text.inf import INF
 from vmgen_build.plan.text.render import Renderer
 from vmgen_build.plan.text.xml import XML
 from vmgen_build.secret import Secret
 
-__all__ = ["Answers", "LocalAccount", "Slice", "answer_files", "faults", "generalise_files", "usual_slices"]
+__all__ = ["Answers", "Slice", "answer_files", "faults", "generalise_files", "usual_slices"]
 
 
 def answer_files(answers: Answers, override: Path | None = None) -> Mapping[str, Secret]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import chain
 
 from vmgen_build.catalogue import windows
-from vmgen_build.plan.answers.model import TEN, Answers, LocalAccount
+from vmgen_build.plan.answers.model import TEN, Answers
 from vmgen_build.plan.answers.nt import ARCHES
 from vmgen_build.plan.answers.slices import slice_faults
 from vmgen_build.plan.text.inf import inf_string
@@ -24,7 +24,6 @@ _BOTH_READERS = '"%'
 """Setup of XP reads winnt.sif as an INF file, where these are doubled, and by GetPrivateProfileString, where not."""
 
 _KEY = re.compile(r"[A-Z0-9]{5}(-[A-Z0-9]{5}){4}", re.IGNORECASE)
-_NO_ACCOUNT = re.compile(r'["/\\\[\]:;|=,+*?<>@]')
 
 
 def faults(answers: Answers, *, setup: bool = True) -> Iterator[Fault]:
@@ -33,8 +32,6 @@ def faults(answers: Answers, *, setup: bool = True) -> Iterator[Fault]:
     yield from _lengths(answers)
     yield from _secrets(answers)
     yield from _regions(answers)
-    for account in answers.accounts:
-        yield from _account(account)
     if answers.generation == "xp":
         yield from _of_xp(answers, setup)
     else:
@@ -68,14 +65,11 @@ def _lengths(answers: Answers) -> Iterator[Fault]:
 
 
 def _secrets(answers: Answers) -> Iterator[Fault]:
-    passwords = [("administrator_password", answers.administrator_password)]
-    passwords += [("accounts", account.password) for account in answers.accounts]
-    for field, password in passwords:
-        text = password.reveal() if password else ""
-        if len(text) > LONGEST["administrator_password"]:
-            yield field, "the password is longer than the 127 characters that Windows takes; write a shorter one"
-        if re.search(r"[\x00-\x1f\x7f\ud800-\udfff]", text):
-            yield field, "the password holds a control character, which nobody can type; leave it out"
+    field, password = "administrator_password", _revealed(answers.administrator_password)
+    if len(password) > LONGEST[field]:
+        yield field, "the password is longer than the 127 characters that Windows takes; write a shorter one"
+    if re.search(r"[\x00-\x1f\x7f\ud800-\udfff]", password):
+        yield field, "the password holds a control character, which nobody can type; leave it out"
     if answers.product_key and not _KEY.fullmatch(answers.product_key.reveal()):
         yield "product_key", "is no product key, which is five groups of five letters and digits, with - between them"
 
@@ -93,24 +87,12 @@ def _regions(answers: Answers) -> Iterator[Fault]:
         yield field, str(error)
 
 
-def _account(account: LocalAccount) -> Iterator[Fault]:
-    if not account.name.strip(" .") or len(account.name) > 20 or _NO_ACCOUNT.search(account.name):
-        text = 'is no name of a Windows account; write up to 20 characters, none of " / \\ [ ] : ; | = , + * ? < > @'
-        yield "accounts", f"{shown(account.name)} {text}"
-    for group in account.groups:
-        if ";" in group:
-            yield "accounts", f"the group {shown(group)} holds a ;, which parts groups; write another"
-
-
 def _texts_of(answers: Answers) -> Iterator[Fault]:
     """Field -> each text of an answer file that is nobody's secret."""
     for field in ("computer_name", "owner", "organisation", "workgroup", "administrator", "ui_language", "image"):
         yield field, getattr(answers, field)
     for field in ("drivers", "commands", "first_logon"):
         yield from ((field, text) for text in getattr(answers, field))
-    for account in answers.accounts:
-        texts = (account.name, account.full_name, account.description, *account.groups)
-        yield from (("accounts", text) for text in texts)
     for one in answers.slices:
         yield from (("slices", text) for text in (one.label, one.letter))
 
@@ -126,7 +108,7 @@ def _texts(answers: Answers) -> Iterator[Fault]:
 def _of_xp(answers: Answers, setup: bool) -> Iterator[Fault]:
     if answers.computer_name == "*" and setup:
         yield "computer_name", "Setup of Windows XP and 2003 makes no name up in a way that is known here; write one"
-    only_later = {"accounts": "the first logon makes them", "commands": "write them to first_logon"}
+    only_later = {"commands": "write them to first_logon"}
     if setup:
         only_later["drivers"] = "choose an adapter that Windows XP knows, such as an ide disk and e1000"
     else:

@@ -14,17 +14,6 @@ _ESP, _MSR, _RESERVED = 260, 16, 350
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LocalAccount:
-    """An account that Setup makes; groups by the names that the installed language has."""
-
-    name: str
-    password: Secret | None = None
-    full_name: str = ""
-    description: str = ""
-    groups: tuple[str, ...] = ("Users",)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Slice:
     """A partition of the system disk, in the disk's order.
 
@@ -61,7 +50,6 @@ class Answers:
     arch: in Debian's words, "i386", "amd64" or "arm64". server: whether it is a Windows Server. computer_name: "*" for
     a name that Windows makes up. owner, organisation: whom it is registered to. administrator: the name of the built-in
     account in the installed language; administrator_password: None where Setup sets none.
-    accounts: further ones; none for XP and 2003, whose Setup makes none.
     locale: as "ro_RO.UTF-8"; keyboard: as "ro" or "de:nodeadkeys"; time_zone: as "Europe/Bucharest"; ui_language: tag
     of a language that the medium holds.
     image: number or name of the image on the medium, "" where it holds one alone. firmware: "bios" or "efi". slices: of
@@ -80,7 +68,6 @@ class Answers:
     workgroup: str = "WORKGROUP"
     administrator: str = "Administrator"
     administrator_password: Secret | None = None
-    accounts: tuple[LocalAccount, ...] = ()
     locale: str = "en_US.UTF-8"
     keyboard: str = "us"
     time_zone: str = "Etc/UTC"

@@ -9,7 +9,7 @@ from typing import Any
 
 from vmgen_build.catalogue import windows
 from vmgen_build.catalogue.windows import VISTA, WINDOWS_8
-from vmgen_build.plan.answers.model import TEN, Answers, LocalAccount, Slice
+from vmgen_build.plan.answers.model import TEN, Answers, Slice
 from vmgen_build.secret import Secret
 
 ARCHES = {"i386": "x86", "amd64": "amd64", "arm64": "arm64"}
@@ -33,7 +33,6 @@ def values(answers: Answers, *, setup: bool) -> dict[str, Any]:
     password, key = answers.administrator_password, answers.product_key
     clear_key = key.reveal() if key else ""
     shared = {
-        "accounts": [_account(account) for account in answers.accounts],
         "activation": _activation(answers),
         "administrator": answers.administrator,
         "administrator_password": encoded(password, "AdministratorPassword") if password else "",
@@ -76,17 +75,6 @@ def _volumes(slices: tuple[Slice, ...]) -> Iterator[Slice]:
             yield from (inner for inner in slices if inner.kind == "logical")
         elif one.kind != "logical":
             yield one
-
-
-def _account(account: LocalAccount) -> dict[str, str]:
-    password = account.password or Secret("")
-    return {
-        "name": account.name,
-        "full_name": account.full_name or account.name,
-        "description": account.description,
-        "groups": ";".join(account.groups),
-        "password": encoded(password, "Password"),
-    }
 
 
 def _activation(answers: Answers) -> str:

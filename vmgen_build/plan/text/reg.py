@@ -18,14 +18,8 @@ LONGEST_KEY, LONGEST_NAME = 255, 16383
 _BYTES_OF_A_LINE = 25
 
 
-class Expanding(str):
-    """A string in which Windows puts in the values of variables: REG_EXPAND_SZ."""
-
-    __slots__ = ()
-
-
 Value = str | int | Sequence[str] | None
-"""REG_SZ or REG_EXPAND_SZ, REG_DWORD, REG_MULTI_SZ; None takes the value away."""
+"""REG_SZ, REG_DWORD, REG_MULTI_SZ; None takes the value away."""
 
 
 def reg_file(keys: Mapping[str, Mapping[str, Value]]) -> bytes:
@@ -62,9 +56,6 @@ def _name(name: str) -> str:
 def _data(value: Value) -> str:
     if value is None:
         return "-"
-    if isinstance(value, Expanding):
-        _refuse_unsayable(value)
-        return _hex(2, f"{value}\0")
     if isinstance(value, str):
         return _string(value)
     if isinstance(value, int):
@@ -73,7 +64,7 @@ def _data(value: Value) -> str:
         _refuse_unsayable(item)
         if not item:
             raise ValueError("an empty string would end a list in the registry; leave it out")
-    return _hex(7, "".join(f"{item}\0" for item in value) + "\0")
+    return _hex("".join(f"{item}\0" for item in value) + "\0")
 
 
 def _string(text: str) -> str:
@@ -88,11 +79,11 @@ def _dword(number: int) -> str:
     return f"dword:{number:08x}"
 
 
-def _hex(kind: int, text: str) -> str:
-    """Bytes, 25 on a line."""
+def _hex(text: str) -> str:
+    """The bytes of a REG_MULTI_SZ, 25 on a line."""
     data = [f"{byte:02x}" for byte in text.encode("utf-16-le")]
     rows = [",".join(data[at : at + _BYTES_OF_A_LINE]) for at in range(0, len(data), _BYTES_OF_A_LINE)]
-    return f"hex({kind}):" + ",\\\r\n  ".join(rows)
+    return "hex(7):" + ",\\\r\n  ".join(rows)
 
 
 def _refuse_unsayable(text: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from vmgen_build.plan.answers import Answers, LocalAccount, usual_slices
+from vmgen_build.plan.answers import Answers, usual_slices
 from vmgen_build.secret import Secret
 
 KEY = "ABCDE-12345-FGHIJ-67890-KLMNO"
@@ -31,10 +31,6 @@ FULL = Answers(
     owner="A Teacher",
     organisation="A School",
     administrator_password=Secret("päss & <word>"),
-    accounts=(
-        LocalAccount(name="student", full_name="A Student", description="of two hundred", password=Secret("s3cret")),
-        LocalAccount(name="ionuț", groups=("Administrators", "Users")),
-    ),
     locale="ro_RO.UTF-8",
     keyboard="ro",
     time_zone="Europe/Bucharest",

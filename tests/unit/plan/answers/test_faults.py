@@ -10,7 +10,6 @@ import pytest
 from tests.unit.plan.answers.examples import FULL, OLD
 from vmgen_build.plan.answers import (
     Answers,
-    LocalAccount,
     Slice,
     answer_files,
     faults,
@@ -50,10 +49,6 @@ def test_the_examples_are_right(of: Answers) -> None:
         ("time_zone", "Mars/Base", "no time zone"),
         ("locale", "tlh_QO.UTF-8", "no language"),
         ("keyboard", "uss", "did you mean 'us'"),
-        ("accounts", (LocalAccount(name="a/b"),), "up to 20"),
-        ("accounts", (LocalAccount(name="x" * 21),), "up to 20"),
-        ("accounts", (LocalAccount(name=" . "),), "up to 20"),
-        ("accounts", (LocalAccount(name="jo", groups=("a;b",)),), "parts groups"),
         ("slices", (), "one partition"),
         ("slices", (C, C), "one partition"),
         ("slices", (replace(C, active=False),), "active"),
@@ -86,7 +81,6 @@ def test_a_disk_of_efi_begins_with_its_own_partitions() -> None:
     ("field", "value", "text"),
     [
         ("firmware", "efi", "by EFI"),
-        ("accounts", (LocalAccount(name="jo"),), "first logon makes them"),
         ("drivers", ("A:\\",), "ide disk"),
         ("commands", ("x",), "first_logon"),
         ("owner", 'a "b"', "in two ways"),

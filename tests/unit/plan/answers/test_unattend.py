@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.plan.answers.examples import FULL, KEY, NT, answers
-from vmgen_build.plan.answers import Answers, LocalAccount, Slice, answer_files, generalise_files, usual_slices
+from vmgen_build.plan.answers import Answers, Slice, answer_files, generalise_files, usual_slices
 from vmgen_build.secret import Secret
 
 NS = "{urn:schemas-microsoft-com:unattend}"
@@ -133,7 +133,7 @@ def test_no_component_comes_twice_in_a_pass() -> None:
 def test_items_of_lists_are_added() -> None:
     """Each has wcm:action, by which Setup knows the items of a list apart; keys of driver folders are their own."""
     root = setup(FULL)
-    lists = ("Disk", "CreatePartition", "ModifyPartition", "MetaData", "PathAndCredentials", "LocalAccount")
+    lists = ("Disk", "CreatePartition", "ModifyPartition", "MetaData", "PathAndCredentials")
     lists += ("SynchronousCommand", "RunSynchronousCommand")
     for name in lists:
         found = list(root.iter(f"{NS}{name}"))
@@ -152,8 +152,7 @@ def test_passwords_are_in_the_schemas_own_encoding() -> None:
     (administrator,) = texts(root, "AdministratorPassword/Value")
     assert decoded(administrator) == "päss & <word>AdministratorPassword"
     assert [decoded(value) for value in texts(root, "AutoLogon/Password/Value")] == ["päss & <word>Password"]
-    assert [decoded(value) for value in texts(root, "LocalAccount/Password/Value")] == ["s3cretPassword", "Password"]
-    assert "s3cret" not in text and "päss" not in text
+    assert "päss" not in text
 
 
 def test_an_image_by_its_number_or_its_name() -> None:
@@ -243,7 +242,7 @@ def test_it_is_never_activated_and_nothing_bypasses_the_checks_of_setup() -> Non
 
 
 def test_without_commands_nobody_is_logged_on() -> None:
-    root = setup(answers(first_logon=(), commands=(), accounts=(), administrator_password=None, nt=(6, 1)))
+    root = setup(answers(first_logon=(), commands=(), administrator_password=None, nt=(6, 1)))
     assert texts(root, "AutoLogon/Enabled") == []
     assert not list(root.iter(f"{NS}UserAccounts"))
     assert not [c for _, c in components(root) if c.attrib["name"] == "Microsoft-Windows-Deployment"]
@@ -261,16 +260,14 @@ hostile = st.text(
 
 @given(hostile, hostile, hostile)
 def test_hostile_values_come_back(text: str, command: str, password: str) -> None:
-    account = LocalAccount(name="jo", full_name=text or "jo", description=text, password=Secret(password))
-    root = setup(
-        answers(owner=text, first_logon=(command,), commands=(command,), accounts=(account,), image="n" + text)
-    )
+    secret = Secret("p" + password)
+    changed = {"first_logon": (command,), "commands": (command,), "administrator_password": secret}
+    root = setup(answers(owner=text, image="n" + text, **changed))
     assert texts(root, "RegisteredOwner") == [text]
     assert texts(root, "CommandLine") == [command]
     assert texts(root, "RunSynchronousCommand/Path") == [command]
     assert texts(root, "MetaData/Value") == ["n" + text]
-    assert texts(root, "Description") == [text]
-    assert decoded(texts(root, "LocalAccount/Password/Value")[0]) == password + "Password"
+    assert decoded(texts(root, "AutoLogon/Password/Value")[0]) == f"p{password}Password"
 
 
 needs_osinfo = pytest.mark.skipif(shutil.which("osinfo-install-script") is None, reason="needs libosinfo-bin")
@@ -296,7 +293,7 @@ def test_components_passes_and_elements_are_those_of_libosinfo(system: str, arch
     } == {place for place in places if place[1] not in own} - (
         {place for place in places if "Deployment" in place[1]} if system == "winvista" else set()
     )
-    used = {leaf for leaf, _ in leaves(theirs)}
+    used = {leaf for leaf, _ in leaves(theirs) if "LocalAccount" not in leaf[2]}
     shared = {leaf for leaf in used if leaf in {found for found, _ in leaves(ours)}}
     assert len(shared) > 20
     other = {path.rsplit("/", 1)[-1] for _, _, path in used - shared}
