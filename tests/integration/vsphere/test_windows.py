@@ -17,10 +17,8 @@ from tests.integration.vsphere.simulator import Line
 from tests.integration.vsphere.standin.ground import run_roots
 from tests.integration.vsphere.standin.there import session_on
 from tests.integration.vsphere.windowslab import (
-    ANAS,
     CANARIES,
     LINK,
-    NEW,
     RECIPE,
     TRIES,
     Done,
