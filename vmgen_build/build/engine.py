@@ -40,7 +40,7 @@ NOT_STARTED = (
     " vsphere: start it as it is"
 )
 
-NOT_HERE = "a machine with this system is started on a server alone; take -b vmware --host vsphere://SERVER"
+NOT_HERE = "a machine with this system is started in QEMU or on a server; add --host qemu:, or vsphere://SERVER"
 
 
 def plan_for(recipe: Recipe, backend: str, options: BuildOptions) -> Plan:

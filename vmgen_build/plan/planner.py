@@ -31,8 +31,8 @@ from vmgen_build.systems import families
 from vmgen_build.systems.model import System
 
 FROM_A_MACHINE = (
-    "name a machine of a vSphere server that has this system and VMware Tools: base = vm:NAME, or a disk image, with"
-    " login and login_password"
+    "name a machine of a vSphere server that has this system and VMware Tools: base = vm:NAME, with login and"
+    " login_password; or its disk image"
 )
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from vmgen_build.artifacts.result import Disks
 from vmgen_build.backends.base import Backend
@@ -25,6 +26,7 @@ from vmgen_build.guests.model import Output, Workshop
 from vmgen_build.guests.qemu.access import Access, BuildAgent, ByGuestAgent, Ssh
 from vmgen_build.guests.qemu.agent import agent_script
 from vmgen_build.guests.qemu.machines import QemuMachines, as_built, as_started, holds
+from vmgen_build.guests.qemu.windows import NO_SHELL, WindowsByAgent, WindowsInQemu, as_started_windows
 from vmgen_build.host.programs import Requirement, needed
 from vmgen_build.host.undo import Undo
 from vmgen_build.plan.bases import DiskMachine, Image, MinimalMachine
@@ -32,6 +34,8 @@ from vmgen_build.plan.context import Facts
 from vmgen_build.plan.machine import FILE, Machine
 from vmgen_build.plan.minimal import WORK
 from vmgen_build.plan.model import Plan
+from vmgen_build.recipe.complete import disk_type
+from vmgen_build.recipe.problems import place
 from vmgen_build.recipe.recipe import Recipe
 from vmgen_build.recipe.sections.hardware import Hardware
 
@@ -48,9 +52,9 @@ TAKEN = (
     " communicator = agent (docs/machines.md)"
 )
 
-NO_WINDOWS = "no Windows is built in QEMU yet; take -b vmware --host vsphere://SERVER"
+NO_TOOLS = "QEMU has no VMware Tools to speak to; write communicator = "
 
-NO_TOOLS = "QEMU has no VMware Tools to speak to; write communicator = ssh, or agent"
+NO_LSILOGIC = "QEMU has no LSI Logic controller that Windows has a driver for; write type = "
 
 
 class QemuPlace(HerePlace):
@@ -70,16 +74,18 @@ class QemuPlace(HerePlace):
                 )
 
     def look(self, recipe: Recipe, backend: Backend, facts: Facts) -> Look:
+        self._check_shell(recipe)
         return self._looked(recipe, facts, None)
 
     def prepare(self, recipe: Recipe, backend: Backend, facts: Facts, bus: Bus) -> Look:
+        self._check_shell(recipe)
         return self._looked(recipe, facts, bus.emit)
 
     def problems(self, recipe: Recipe, plan: Plan, look: Look) -> list[Problem]:
         found = super().problems(recipe, plan, look)
         if not isinstance(plan.base, DiskMachine):
             return [*found, *minimal_problems(recipe)]
-        return [*found, *own_problems(recipe), *_windows(recipe), *_without_tools(recipe)]
+        return [*found, *own_problems(recipe), *_without_tools(recipe), *_without_drivers(recipe)]
 
     def kept_stages(self, plan: Plan, look: Look) -> int:
         store = self.options.store()
@@ -100,9 +106,20 @@ class QemuPlace(HerePlace):
             yield MachineWorkshop(build.plan, machines, from_disks(machines, make_disks), kept_for(build), undo)
 
     def _of_own(self, build: Build, base: DiskMachine) -> tuple[QemuMachines, MakeDisks]:
-        machine = as_started(Machine.from_json(build.plan.build_recipe[FILE]))
-        access = access_to(base, build.recipe.hardware)
-        machines = self._machines(build, machine, access, lambda: self._indexes_here(build))
+        machine = Machine.from_json(build.plan.build_recipe[FILE])
+        if is_windows(build.recipe):
+            machine = as_started_windows(machine)
+            machines: QemuMachines = WindowsInQemu(
+                **self._values(build), machine=machine, access=WindowsByAgent(), indexes=lambda: None
+            )
+        else:
+            machine = as_started(machine)
+            machines = QemuMachines(
+                **self._values(build),
+                machine=machine,
+                access=access_to(base, build.recipe.hardware),
+                indexes=lambda: self._indexes_here(build),
+            )
 
         def make_disks(_: Output) -> AbstractContextManager[Disks]:
             with machines.store.downloads_in_use("bases"):
@@ -124,23 +141,23 @@ class QemuPlace(HerePlace):
         small = plan_of_root(build.plan, build.plan.base)
         trees = LxcWorkshop(self.options.store(), build.leased, small, note_waiting(build.bus))
         machine = as_built(Machine.from_json(build.plan.build_recipe[FILE]))
-        machines = self._machines(build, machine, BuildAgent(), trees.indexes_here)
+        machines = QemuMachines(**self._values(build), machine=machine, access=BuildAgent(), indexes=trees.indexes_here)
         return machines, lambda output: minimal_disks(trees, small, machine, output)
 
-    def _machines(
-        self, build: Build, machine: Machine, access: Access, indexes: Callable[[], Path | None]
-    ) -> QemuMachines:
-        return QemuMachines(
-            store=self.options.store(),
-            machine=machine,
-            access=access,
-            folder=build.leased / "machines",
-            note=build.bus.note,
-            waiting=note_waiting(build.bus),
-            picture=build.log.with_suffix(".png"),
-            indexes=indexes,
-            shell=self.options.on_error == "shell",
-        )
+    def _values(self, build: Build) -> dict[str, Any]:
+        """Fields of QemuMachines that all of them have."""
+        return {
+            "store": self.options.store(),
+            "folder": build.leased / "machines",
+            "note": build.bus.note,
+            "waiting": note_waiting(build.bus),
+            "picture": build.log.with_suffix(".png"),
+            "shell": self.options.on_error == "shell",
+        }
+
+    def _check_shell(self, recipe: Recipe) -> None:
+        if self.options.on_error == "shell" and is_windows(recipe):
+            raise UsageError(f"--on-error shell: {NO_SHELL}")
 
     def doctor(self) -> list[Finding]:
         from vmgen_build.build.doctor import qemu_findings
@@ -149,7 +166,9 @@ class QemuPlace(HerePlace):
 
     def _looked(self, recipe: Recipe, facts: Facts, emit: Emit | None) -> Look:
         if recipe.hardware.is_started:
-            return look_of(choose_machine(recipe, facts, self.options, emit))
+            look = look_of(choose_machine(recipe, facts, self.options, emit))
+            communicator = "agent" if is_windows(recipe) else look.facts.communicator
+            return replace(look, facts=replace(look.facts, communicator=communicator))
         look = look_of(choose_base(recipe, facts, self.options, emit))
         note = TAKEN if isinstance(look.facts.root, Image) else look.note
         return replace(look, facts=replace(look.facts, agent=agent_script(work=WORK)), note=note)
@@ -160,18 +179,29 @@ def access_to(base: DiskMachine, hardware: Hardware) -> Access:
     return ByGuestAgent() if base.communicator == "agent" else Ssh(GuestLogin.of(hardware))
 
 
-def _windows(recipe: Recipe) -> list[Problem]:
-    hardware = recipe.hardware
-    if hardware.os.kind == "linux":
-        return []
-    return [Problem(hardware.at("os"), "[hardware] os", NO_WINDOWS, code="no-machine")]
+def is_windows(recipe: Recipe) -> bool:
+    return recipe.hardware.os.kind == "windows"
 
 
 def _without_tools(recipe: Recipe) -> list[Problem]:
     hardware = recipe.hardware
     if hardware.communicator != "tools":
         return []
-    return [Problem(hardware.at("communicator"), "[hardware] communicator", NO_TOOLS, code="login")]
+    text = NO_TOOLS + ("agent" if is_windows(recipe) else "ssh, or agent")
+    return [Problem(hardware.at("communicator"), "[hardware] communicator", text, code="login")]
+
+
+def _without_drivers(recipe: Recipe) -> list[Problem]:
+    hardware = recipe.hardware
+    if not is_windows(recipe):
+        return []
+    assert hardware.os.needs is not None
+    text = NO_LSILOGIC + disk_type(hardware.os.needs.disks[0])
+    return [
+        Problem(disk.at("type"), place(("hardware", "hdds", disk.name), "type"), text, code="no-driver")
+        for disk in hardware.hdds.values()
+        if disk.type == "scsi" and disk.controller == "lsilogic"
+    ]
 
 
 PLACE = QemuPlace

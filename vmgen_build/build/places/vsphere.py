@@ -60,6 +60,8 @@ from vmgen_build.store.layers import Entry, Sweep
 
 NO_AGENT = "no vSphere server speaks to QEMU's guest agent; write communicator = tools, or ssh"
 
+NO_LOGIN = "is started on a server, which asks for a user to log in as; write login = NAME, and login_password"
+
 
 class VspherePlace(Place):
     exports = True
@@ -123,6 +125,8 @@ class VspherePlace(Place):
         found = own_problems(recipe)
         if plan.base.communicator == "agent":
             found.append(Problem(recipe.hardware.at("communicator"), "[hardware] communicator", NO_AGENT, code="login"))
+        elif is_windows(recipe) and recipe.hardware.login is None:
+            found.append(Problem(recipe.hardware.at("base"), "[hardware] base", NO_LOGIN, code="login"))
         return found
 
     def requirements(self, plan: Plan, look: Look) -> tuple[Requirement, ...]:

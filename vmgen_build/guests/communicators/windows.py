@@ -20,6 +20,11 @@ from vmgen_build.limits import MACHINE_LINE, Limit
 SYSTEM = r"C:\Windows\System32"
 CMD = rf"{SYSTEM}\cmd.exe"
 
+TEMP = r"C:\Windows\Temp"
+
+WORKING = r"C:\Windows"
+"""The working directory of batch files: one that is nobody's to remove."""
+
 PATIENCE = 300.0
 """Seconds for a batch file whose caller gives it no time."""
 
@@ -65,8 +70,14 @@ class WindowsCommunicator(Communicator):
         """None where there is no such file. Raises BuildError for more than the limit."""
 
     @abstractmethod
-    def start(self, program: str, arguments: str) -> int:
-        """Its number. arguments: the rest of its command line, as the program itself takes it apart."""
+    def start(self, program: str, *words: str) -> int:
+        """Its number. words: its arguments, as a program gets them that takes its command line apart as those of
+        Microsoft's C library do (cmd.exe does not)."""
+
+    @abstractmethod
+    def start_batch(self, script: str, argument: str, output: str) -> int:
+        """Its number. script: of a batch file in a folder of its own; argument: without blanks, "" for none; output:
+        of the file that takes what it prints. Without input, in WORKING."""
 
     @abstractmethod
     def code_of(self, number: int) -> int | None:
@@ -92,7 +103,7 @@ class WindowsCommunicator(Communicator):
         folder = self.new_folder()
         try:
             self._put(script.encode("ascii"), rf"{folder}\script.bat")
-            number = self.start(CMD, batch_arguments(rf"{folder}\script.bat", "", rf"{folder}\out.txt"))
+            number = self.start_batch(rf"{folder}\script.bat", "", rf"{folder}\out.txt")
             code = self.wait(number, PATIENCE if timeout is None else timeout)
             out = self.read(rf"{folder}\out.txt", MACHINE_LINE) or b""
         finally:

@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import IO, cast
 
 from vmgen_build.errors import BuildError, VmgenError
-from vmgen_build.guests.communicators.windows import CMD, SYSTEM, WindowsCommunicator, batch_arguments, console_text
+from vmgen_build.guests.communicators.windows import SYSTEM, WindowsCommunicator, console_text
 from vmgen_build.guests.delivery import FOLDERS, Item, items_of, opened_item
 from vmgen_build.guests.machines.whole import WholeGuest
 from vmgen_build.guests.model import Output, StepResult
@@ -22,6 +22,7 @@ from vmgen_build.host.lines import Lines
 from vmgen_build.limits import MACHINE_LINE, WINDOWS_OUTPUT
 from vmgen_build.plan.batch import RESTART
 from vmgen_build.plan.model import Step
+from vmgen_build.text import duration
 
 LOOK, LONGEST = 0.5, 10.0
 """Seconds between two looks at what a step prints, each of which brings all of it: the first, and the most after many.
@@ -35,6 +36,13 @@ RESTARTS = 10
 
 NO_STAMP = 1
 """The code of a step whose script ended with one of success before its last line."""
+
+ENDING = 3600.0
+"""Seconds that Windows may take to shut down: it may install its updates then, and must not be switched off."""
+
+NOT_ENDED = (
+    f"the machine did not shut down within {duration(ENDING)}, and a Windows is not to be cut off; look at its screen"
+)
 
 ZEROED = 60.0
 """Seconds for a secret's bytes to be overwritten."""
@@ -104,8 +112,8 @@ class WindowsGuest(WholeGuest):
     def _ran(self, step: Step, output: Output) -> tuple[int | None, bool]:
         """Its exit code, None where its time was over; and whether it has succeeded."""
         nonce = secrets.token_hex(16)
-        arguments = batch_arguments(self._at("script.bat"), nonce, self._at("out.txt"))
-        code = self._followed(self._windows.start(CMD, arguments), step, output)
+        number = self._windows.start_batch(self._at("script.bat"), nonce, self._at("out.txt"))
+        code = self._followed(number, step, output)
         if code not in step.success:
             return code, False
         if self._is_stamped(nonce):
@@ -149,9 +157,9 @@ class WindowsGuest(WholeGuest):
         there = self._windows
         for item in items:
             if item.secret and item.content:
-                words = f'file setzerodata offset=0 length={len(item.content)} "{self._at(item.path)}"'
+                words = ("file", "setzerodata", "offset=0", f"length={len(item.content)}", self._at(item.path))
                 with suppress(VmgenError):
-                    there.wait(there.start(rf"{SYSTEM}\fsutil.exe", words), ZEROED)
+                    there.wait(there.start(rf"{SYSTEM}\fsutil.exe", *words), ZEROED)
         there.delete(self._at("secrets"))
         self._remove()
 

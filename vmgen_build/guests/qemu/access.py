@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import ClassVar, Protocol, TypeVar
 
 from vmgen_build.errors import BuildError, HostError
+from vmgen_build.guests.communicators.agentline import AgentLine
 from vmgen_build.guests.communicators.guestagent import GuestAgent
 from vmgen_build.guests.communicators.login import GuestLogin
 from vmgen_build.guests.communicators.ssh import Attempts, HostKey, SshCommunicator
@@ -42,6 +43,8 @@ ANSWER = 5.0
 ADDRESS_WAIT = 120.0
 """Seconds that DHCP gets, once the machine can be spoken to."""
 
+NO_AGENT = "its guest agent does not answer; is qemu-guest-agent installed in it, and does it start?"
+
 NO_ADDRESS = "it has no address, and steps that use the network will fail"
 
 SHELL_PORT = "/dev/ttyS2"
@@ -70,7 +73,8 @@ ADDRESSES = "ip -4 -o address show scope global | awk '{ print $4 }' | tr '\\n' 
 
 @dataclass(frozen=True, kw_only=True)
 class Startup:
-    """A machine that was powered on. name: its host name. picture: a file for its screen, where it does not come up."""
+    """A machine that was powered on. name: its host name. picture: a file for its screen, where it does not come up.
+    patience: seconds that it may take until it can be spoken to."""
 
     qemu: Qemu
     name: str
@@ -78,12 +82,13 @@ class Startup:
     picture: Path
     own: bool
     began: float
+    patience: float = BOOT_TIMEOUT
 
     def waited(self, what: str, look: Callable[[], T | None], reason: Callable[[], str]) -> T:
         """What `look` gives once it gives something. what: the phase, as a sentence that ends in " after". reason: why
         it is not there yet. Raises BuildError with the reason, and a picture of the screen."""
         since = time.monotonic()
-        while (passed := time.monotonic() - self.began) < BOOT_TIMEOUT:
+        while (passed := time.monotonic() - self.began) < self.patience:
             try:
                 self.qemu.check_alive(passed, silent=self.own)
                 found = look()
@@ -93,7 +98,7 @@ class Startup:
                 self.note(f"{what} after {duration(time.monotonic() - since)}")
                 return found
             time.sleep(LOOK)
-        text = f"the machine did not come up within {BOOT_TIMEOUT:g} s: {reason()}"
+        text = f"the machine did not come up within {self.patience:g} s: {reason()}"
         raise BuildError(f"{text}\n{self.shown()}{self.qemu.last_words()}")
 
     def shown(self) -> str:
@@ -114,11 +119,12 @@ class Standstill(Protocol):
 
 class Access(ABC):
     """own: whether the machine is a user's, with its own services and network. forwards: whether a port of this host's
-    loopback leads to its port 22. guest_agent: whether QEMU's guest agent has a port."""
+    loopback leads to its port 22. guest_agent: whether QEMU's guest agent has a port. patience: as of Startup."""
 
     own: ClassVar[bool] = True
     forwards: ClassVar[bool] = False
     guest_agent: ClassVar[bool] = False
+    patience: ClassVar[float] = BOOT_TIMEOUT
 
     @abstractmethod
     def opened(self, startup: Startup) -> Communicator:
@@ -220,15 +226,17 @@ class ByGuestAgent(Access):
     def opened(self, startup: Startup) -> Communicator:
         qemu = startup.qemu
         agent = GuestAgent(qemu.guest_agent, qemu.last_words)
-        accelerator = ACCELERATORS[qemu.parts.power.accel]
-        startup.waited(
-            f"the machine's guest agent answers ({accelerator})",
-            lambda: agent.answers(ANSWER) or None,
-            lambda: "its guest agent does not answer; is qemu-guest-agent installed in it, and does it start?",
-        )
+        until_it_answers(startup, agent, NO_AGENT)
         agent.run("true", PATIENCE)
         show_address(startup, agent)
         return agent
+
+
+def until_it_answers(startup: Startup, agent: AgentLine, silent: str) -> None:
+    """silent: what to look at where it does not. Raises BuildError."""
+    accelerator = ACCELERATORS[startup.qemu.parts.power.accel]
+    what = f"the machine's guest agent answers ({accelerator})"
+    startup.waited(what, lambda: agent.answers(ANSWER) or None, lambda: silent)
 
 
 def show_address(startup: Startup, communicator: Communicator) -> None:

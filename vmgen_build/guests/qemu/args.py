@@ -64,7 +64,8 @@ class Wiring:
     and for QMP. console: a file for the first serial port to write to. offered: a raw image that is read only, a disk
     of the serial number OFFERED; None for none. forwards: whether a port of this host's loopback leads to port 22 of
     the machine, by QEMU's own network. guest_agent, shell: connected sockets for QEMU's guest agent and for the third
-    serial port; None for none.
+    serial port; None for none. clock: what the machine's clock begins with, as qemu(1) has it for -rtc base. resets:
+    whether the machine may start anew by itself; where it may not, QEMU ends then.
     """
 
     disks: tuple[int | tuple[int, ...], ...]
@@ -78,6 +79,8 @@ class Wiring:
     forwards: bool = False
     guest_agent: int | None = None
     shell: int | None = None
+    clock: str = "utc"
+    resets: bool = False
 
     @property
     def files(self) -> tuple[int, ...]:
@@ -114,7 +117,7 @@ def arguments(machine: Machine, wiring: Wiring, power: Power) -> list[str]:
     words += ["-accel", "kvm" if power.accel == "kvm" else "tcg,thread=multi,tb-size=256"]
     words += ["-cpu", "host" if power.accel == "kvm" else EMULATED]
     words += ["-smp", str(min(machine.cpus, power.cpus)), "-m", str(_memory(machine, power) // MIB)]
-    words += ["-no-reboot", "-rtc", "base=utc"]
+    words += [*([] if wiring.resets else ["-no-reboot"]), "-rtc", f"base={wiring.clock}"]
     for number in wiring.files:
         words += ["-add-fd", f"fd={number},set={number}"]
     if wiring.firmware is not None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 from vmgen_build.artifacts.disk.convert import convert, opened
 from vmgen_build.artifacts.disk.qcow2 import check_qcow2
@@ -99,6 +100,7 @@ class QemuMachines(Hypervisor):
     shell: bool = False
 
     where = "QEMU"
+    resets: ClassVar[bool] = False
     _count: int = 0
 
     def holds(self, state: str) -> bool:
@@ -133,12 +135,19 @@ class QemuMachines(Hypervisor):
 
     @contextmanager
     def started(self, states: Sequence[str]) -> Iterator[RunningMachine]:
-        machine = QemuMachine(self, states)
+        machine = self.machine_on(states)
         try:
             machine.start()
             yield machine
         finally:
             machine.stop()
+
+    def machine_on(self, states: Sequence[str]) -> QemuMachine:
+        return QemuMachine(self, states)
+
+    def clock(self) -> str:
+        """As of Wiring, of a machine that is about to start."""
+        return "utc"
 
     def size_of(self, drive: Drive, state: str) -> int:
         """Bytes of the drive's disk in a state that is there. Raises BuildError."""
@@ -227,6 +236,8 @@ class QemuMachine(RunningMachine):
             forwards=access.forwards,
             guest_agent=access.guest_agent,
             shell=machines.shell,
+            clock=machines.clock(),
+            resets=machines.resets,
         )
         began, self._height = time.monotonic(), 0
         self._qemu = Qemu(parts, folder).__enter__()
@@ -237,6 +248,7 @@ class QemuMachine(RunningMachine):
             picture=machines.picture,
             own=access.own,
             began=began,
+            patience=access.patience,
         )
         self._communicator = access.opened(startup)
         self._has_indexes = offered is not None and self.communicator.run(TAKE, PATIENCE).code == 0
@@ -261,10 +273,14 @@ class QemuMachine(RunningMachine):
             self._put_above(self._top)
         finally:
             self._frozen().thaw()
+        self._keep_state(step, former)
+
+    def _keep_state(self, step: Step, images: Path) -> None:
+        """images: the folder with those that were written to since the state before."""
         store = self._machines.store
         below = {state: _made_at(store, state) for state in self._states}
         more = {"title": step.title, "below": below}
-        store.add(step.id, former, name=step.name, parents=tuple(self._states), extra=more)
+        store.add(step.id, images, name=step.name, parents=tuple(self._states), extra=more)
         self._states.append(step.id)
 
     def _start_anew(self) -> None:
@@ -281,7 +297,7 @@ class QemuMachine(RunningMachine):
         self._machines.access.open_shell(self._running, self.communicator, command)
 
     def take_disks(self) -> Disks:
-        self._run("fstrim --all || :")
+        self._trim()
         self._halt()
         folder = self._machines.new_folder()
         disks = []
@@ -293,11 +309,24 @@ class QemuMachine(RunningMachine):
 
     def keep(self, folder: Path) -> str:
         self._halt()
+        return self._left_in(folder)
+
+    def _left_in(self, folder: Path) -> str:
+        """Its disks are left there; how to start it, and how to remove them."""
         tree = _made(folder)
         for drive in self._drives:
             flattened(self._stack(drive), Disk(drive.name, tree / file_of(drive.name), "qcow2"), tree)
         images = " ".join(f"-drive file={tree / file_of(drive.name)},format=qcow2" for drive in self._drives)
-        return f"start it with:\n  qemu-system-x86_64 -m 1024 -nographic {images}\nand remove it with: rm -rf {tree}"
+        command = f"qemu-system-x86_64 {self._start_words()} {images}"
+        return f"start it with:\n  {command}\nand remove it with: rm -rf {tree}"
+
+    def _start_words(self) -> str:
+        """Options of QEMU for people."""
+        return "-m 1024 -nographic"
+
+    def _trim(self) -> None:
+        """What no file uses need not be packed."""
+        self._run("fstrim --all || :")
 
     def _go_down(self) -> None:
         """By its own way to restart, at whose end QEMU ends (-no-reboot)."""

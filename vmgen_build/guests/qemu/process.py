@@ -32,7 +32,8 @@ class Parts:
     """What a machine is started with; disks, cds, firmware and taps as Wiring has them, by their paths.
 
     work: the agent's folder in the guest. offered: an image that is read only, as Wiring has it; forwards: as there.
-    guest_agent: whether it has a port for QEMU's guest agent; shell: whether it has a third serial port.
+    guest_agent: whether it has a port for QEMU's guest agent; shell: whether it has a third serial port. clock, resets:
+    as Wiring has them.
     """
 
     machine: Machine
@@ -46,6 +47,8 @@ class Parts:
     forwards: bool = False
     guest_agent: bool = False
     shell: bool = False
+    clock: str = "utc"
+    resets: bool = False
 
     def wiring(self, console: Path, ends: Sequence[int], undo: ExitStack) -> Wiring:
         """All files open, until `undo`. ends: QEMU's of the sockets for agent, control, guest agent and shell.
@@ -77,6 +80,8 @@ class Parts:
             forwards=self.forwards,
             guest_agent=ends[2] if self.guest_agent else None,
             shell=ends[3] if self.shell else None,
+            clock=self.clock,
+            resets=self.resets,
         )
 
 
@@ -120,10 +125,10 @@ class Qemu:
     def ended(self) -> bool:
         return self._process.poll() is not None
 
-    def wait(self, seconds: float) -> None:
-        """Return when it has ended by itself. Raises BuildError."""
+    def wait(self, seconds: float) -> int:
+        """Its exit code, once it has ended by itself. Raises BuildError."""
         try:
-            self._process.wait(seconds)
+            return self._process.wait(seconds)
         except TimeoutExpired as error:
             raise BuildError(f"QEMU did not end within {seconds:g} s\n{self.last_words()}") from error
 

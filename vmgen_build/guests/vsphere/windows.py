@@ -11,6 +11,7 @@ from vmgen_build.artifacts.result import Disks
 from vmgen_build.artifacts.vmx import STATIC_MACS
 from vmgen_build.errors import BuildError
 from vmgen_build.guests.communicators.login import GuestLogin
+from vmgen_build.guests.machines.windows import ENDING, NOT_ENDED
 from vmgen_build.guests.model import Communicator
 from vmgen_build.guests.vsphere.access import ServerAccess
 from vmgen_build.guests.vsphere.inventory import Network
@@ -24,10 +25,6 @@ from vmgen_build.plan.machine import Machine
 from vmgen_build.plan.model import Step
 from vmgen_build.recipe.recipe import Recipe
 from vmgen_build.secret import Secret
-from vmgen_build.text import duration
-
-ENDING = 3600.0
-"""Seconds that Windows may take to shut down: it may install its updates then, and must not be switched off."""
 
 BOOTED = "summary.runtime.bootTime"
 """The server's own: when the machine was last switched on."""
@@ -140,8 +137,5 @@ class WindowsMachine(VsphereMachine):
         self._boot_before = self._boot_id()
         self._hang_up()
         if not self._maker.went_off(self._machine, ENDING):
-            raise BuildError(
-                f"the machine did not shut down within {duration(ENDING)}, and a Windows is not to be cut off; look at"
-                " its screen"
-            )
+            raise BuildError(NOT_ENDED)
         self._is_off = True

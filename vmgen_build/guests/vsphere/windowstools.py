@@ -9,17 +9,20 @@ from contextlib import suppress
 from typing import IO, Any
 
 from vmgen_build.errors import VmgenError
-from vmgen_build.guests.communicators.windows import SYSTEM, WindowsCommunicator
+from vmgen_build.guests.communicators.windows import (
+    CMD,
+    SYSTEM,
+    TEMP,
+    WORKING,
+    WindowsCommunicator,
+    batch_arguments,
+)
 from vmgen_build.guests.vsphere.faults import ServerLost, has_kind
 from vmgen_build.guests.vsphere.operations import GuestOperations
 from vmgen_build.guests.vsphere.session import Answer, Session
 from vmgen_build.limits import Limit
+from vmgen_build.plan.text.batch import argument as batch_argument
 from vmgen_build.secret import Secret
-
-TEMP = r"C:\Windows\Temp"
-
-WORKING = r"C:\Windows"
-"""The working directory of what is started: one that is nobody's to remove."""
 
 TOGETHER = 3.0
 """Seconds after which a program is ended that was to end with all that it has started."""
@@ -68,8 +71,11 @@ class WindowsTools(GuestOperations, WindowsCommunicator):
                 return goal.getvalue()
         return None
 
-    def start(self, program: str, arguments: str) -> int:
-        return self._start(program, arguments, WORKING)
+    def start(self, program: str, *words: str) -> int:
+        return self._start(program, " ".join(map(batch_argument, words)), WORKING)
+
+    def start_batch(self, script: str, argument: str, output: str) -> int:
+        return self._start(CMD, batch_arguments(script, argument, output), WORKING)
 
     def code_of(self, number: int) -> int | None:
         process = self._process(number)
@@ -78,7 +84,7 @@ class WindowsTools(GuestOperations, WindowsCommunicator):
     def end(self, number: int) -> None:
         """Tools end a program alone, and taskkill what it has started, which XP Home has not."""
         with suppress(VmgenError):
-            self.start(rf"{SYSTEM}\taskkill.exe", f"/f /t /pid {number}")
+            self.start(rf"{SYSTEM}\taskkill.exe", "/f", "/t", "/pid", str(number))
             time.sleep(TOGETHER)
         self._give_up(number)
 

@@ -41,7 +41,9 @@ def check(draft: Draft, problems: Problems) -> None:
 
 def _spoken_to(hardware: Hardware, system: System, problems: Problems) -> None:
     """A machine that is started as it is."""
-    text = f"a step gives {system.name} other addresses; take this line out: VMware Tools run its steps"
+    text = (
+        f"a step gives {system.name} other addresses; take this line out: VMware Tools run its steps, or QEMU's agent"
+    )
     if hardware.communicator == "ssh":
         problems.error(hardware.at("communicator"), "[hardware] communicator", text, "login")
     elif hardware.login_key is not None:

@@ -133,7 +133,8 @@ class Hardware(Section):
         t.choice("ssh", "agent", "tools"),
         default=None,
         doc="How a base that is a whole machine is spoken to: ssh (the default of --host qemu:), agent (QEMU's guest"
-        " agent in it) or tools (VMware's; the default of --host vsphere: with a password).",
+        " agent in it; the default of a Windows there) or tools (VMware's; the default of --host vsphere: with a"
+        " password).",
     )
     edition: str | None = option(
         t.text,
@@ -172,6 +173,8 @@ class Hardware(Section):
         """Whether the base is a whole machine that is started as it is, where the plan runs in such ones."""
         if self.base is None or self.is_installed:
             return False
+        if "os" not in self.faulty and self.os.kind == "windows":
+            return self.base.kind in ("vm", "file", "url")
         return self.base.kind == "vm" or self.login is not None or self.communicator is not None
 
     @property

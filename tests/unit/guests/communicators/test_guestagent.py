@@ -18,7 +18,8 @@ from typing import Any, BinaryIO
 import pytest
 
 from vmgen_build.errors import TIMED_OUT, BuildError
-from vmgen_build.guests.communicators.guestagent import AgentError, GuestAgent
+from vmgen_build.guests.communicators.agentline import AgentError
+from vmgen_build.guests.communicators.guestagent import GuestAgent
 
 Answers = Callable[[str, dict[str, Any]], Any]
 

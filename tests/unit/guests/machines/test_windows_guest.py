@@ -50,16 +50,17 @@ class FakeWindows(WindowsCommunicator):
             raise BuildError(f"{remote}: {limit.exceeded}")
         return data
 
-    def start(self, program: str, arguments: str) -> int:
+    def start(self, program: str, *words: str) -> int:
         self.done.append(f"start {program.rpartition(chr(92))[2]}")
-        if program.endswith("cmd.exe"):
-            self.files[rf"{FOLDER}\out.txt"] = self.out
-            match = re.search(r'script\.bat" ([0-9a-f]+) >', arguments)
-            assert match is not None
-            if self.stamps:
-                self.files[rf"{FOLDER}\done"] = f"{match[1]} done\r\n".encode()
-            return 1
         return 2
+
+    def start_batch(self, script: str, argument: str, output: str) -> int:
+        self.done.append("start cmd.exe")
+        assert script == rf"{FOLDER}\script.bat" and re.fullmatch("[0-9a-f]+", argument)
+        self.files[output] = self.out
+        if self.stamps:
+            self.files[rf"{FOLDER}\done"] = f"{argument} done\r\n".encode()
+        return 1
 
     def code_of(self, number: int) -> int | None:
         return self.code if number == 1 else 0

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -97,11 +98,10 @@ def test_a_login_that_is_refused_for_long_is_an_error_with_the_screen(
     assert f"its screen: {tmp_path / 'screen.png'}" in str(error.value)
 
 
-def test_giving_up_says_what_was_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(access, "BOOT_TIMEOUT", 0.5)
+def test_giving_up_says_what_was_waited_for(tmp_path: Path) -> None:
     way = Ssh(GuestLogin("root", Secret("x")))
     with pytest.raises(BuildError, match=r"did not come up within 0.5 s: a connection to port 22 is refused") as error:
-        way.opened(startup(tmp_path, FakeQemu(1), []))
+        way.opened(replace(startup(tmp_path, FakeQemu(1), []), patience=0.5))
     assert "its screen: " in str(error.value) and "its console showed nothing" in str(error.value)
 
 

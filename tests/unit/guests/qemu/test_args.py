@@ -224,3 +224,11 @@ def test_a_user_s_machine_is_reached_from_this_host_alone() -> None:
     assert joined.endswith(",hostfwd=tcp:127.0.0.1:0-:22")
     assert "socket,id=guest-agent,fd=11" in made and 11 in wiring.fds
     assert "virtserialport,chardev=guest-agent,name=org.qemu.guest_agent.0" in made
+
+
+def test_a_machine_that_starts_anew_by_itself_has_a_clock_of_this_place() -> None:
+    """By default QEMU ends then, and the clock has UTC."""
+    assert "-no-reboot" in words(machine()) and given(words(machine()), "-rtc") == ["base=utc"]
+    wiring = Wiring((20,), {}, None, None, 5, 7, 9, clock="2026-11-30T12:00:00", resets=True)
+    made = arguments(machine(), wiring, ROOMY)
+    assert "-no-reboot" not in made and given(made, "-rtc") == ["base=2026-11-30T12:00:00"]
