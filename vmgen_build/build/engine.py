@@ -125,7 +125,8 @@ class _Call:
         look = self.place.prepare(self.recipe, backend_named(backend), facts, self.bus)
         if look.note:
             self.bus.note(look.note)
-        if self.recipe.hardware.is_started and not look.facts.started:
+        hardware = self.recipe.hardware
+        if hardware.is_started and hardware.os.needs is None and not look.facts.started:
             self.bus.note(NOT_STARTED, "warning")
         return _plan(self.recipe, backend, self.options, look.facts), look
 

@@ -140,7 +140,7 @@ class WindowsGuest(WholeGuest):
 
     def _deliver(self, items: tuple[Item, ...]) -> None:
         """Into the step's folder, made anew."""
-        self._remove()
+        self._remove(self._folder)
         for folder in (self._folder, *map(self._at, FOLDERS)):
             self._windows.make_folder(folder)
         for item in items:
@@ -160,23 +160,23 @@ class WindowsGuest(WholeGuest):
                 words = ("file", "setzerodata", "offset=0", f"length={len(item.content)}", self._at(item.path))
                 with suppress(VmgenError):
                     there.wait(there.start(rf"{SYSTEM}\fsutil.exe", *words), ZEROED)
-        there.delete(self._at("secrets"))
-        self._remove()
+        self._remove(self._at("secrets"))
+        self._remove(self._folder)
 
     def _clear_quietly(self, items: tuple[Item, ...]) -> None:
         with suppress(VmgenError):
             self._clear(items)
 
-    def _remove(self) -> None:
-        """The step's folder. What the step has started may use a file in it for a moment."""
+    def _remove(self, folder: str) -> None:
+        """What the step has started may use a file in it for a moment."""
         began = time.monotonic()
         while True:
             try:
-                self._windows.delete(self._folder)
+                self._windows.delete(folder)
                 return
             except BuildError as error:
                 if time.monotonic() - began > BUSY:
-                    text = f"the step's folder {self._folder} cannot be removed: a program still uses what is in it"
+                    text = f"the step's folder {folder} cannot be removed: a program still uses what is in it"
                     raise BuildError(f"{text}: {error}") from error
             time.sleep(1)
 
