@@ -8,13 +8,12 @@ Vista and later reads autounattend.xml in the root of any drive with a removable
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.integration.tinyroot import make_root
+from tests.integration.tinymachine import kernel_in, make_initramfs
 from tests.unit.plan.answers.examples import FULL, OLD
 from vmgen_build.artifacts.media import write_floppy, write_iso
 from vmgen_build.guests.qemu.host import power
@@ -56,39 +55,7 @@ echo o >/proc/sysrq-trigger
 
 @pytest.fixture(scope="module")
 def kernel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with Debian's vmlinuz and lib/modules."""
-    folder = tmp_path_factory.mktemp("kernel")
-    depends = subprocess.run(["apt-cache", "depends", "linux-image-amd64"], capture_output=True, text=True, check=True)
-    (package, *_) = re.findall(r"Depends: (linux-image-\S+)", depends.stdout)
-    subprocess.run(["apt-get", "-q", "download", package], cwd=folder, check=True, capture_output=True)
-    (archive,) = folder.glob("*.deb")
-    subprocess.run(["dpkg-deb", "-x", archive, folder], check=True)
-    archive.unlink()
-    (version,) = (folder / "lib/modules").iterdir()
-    subprocess.run(["depmod", "-b", folder, version.name], check=True)
-    return folder
-
-
-def initramfs(folder: Path, kernel: Path) -> Path:
-    root = make_root(folder / "root", SETUP)
-    for program in ("umount",):
-        shutil.copy(shutil.which(program) or "", root / "bin" / program)
-    (root / "init").symlink_to("sbin/init")
-    (version,) = (kernel / "lib/modules").iterdir()
-    order: dict[str, None] = {}
-    for driver in DRIVERS:
-        show = ["modprobe", "-d", kernel, "-S", version.name, "--show-depends", driver]
-        ran = subprocess.run(show, capture_output=True, text=True, check=True)
-        order.update(dict.fromkeys(line.split()[1] for line in ran.stdout.splitlines() if line.startswith("insmod ")))
-    (root / "modules").mkdir()
-    for path in order:
-        shutil.copy(path, root / "modules")
-    (root / "modules/order").write_text("".join(f"{Path(path).name}\n" for path in order))
-    names = "\n".join(str(path.relative_to(root)) for path in [root, *sorted(root.rglob("*"))])
-    image = folder / "initramfs"
-    with image.open("wb") as file:
-        subprocess.run(["cpio", "--quiet", "-o", "-H", "newc"], input=names.encode(), stdout=file, cwd=root, check=True)
-    return image
+    return kernel_in(tmp_path_factory.mktemp("kernel"))
 
 
 def boot(kernel: Path, initrd: Path, floppy: Path, cds: tuple[Path, Path]) -> str:
@@ -118,7 +85,7 @@ def test_setup_finds_its_answers(tmp_path: Path, kernel: Path) -> None:
     write_iso({"setup.exe": b"MZ"}, medium, label="MEDIUM", folder=tmp_path, epoch=EPOCH)
     content: dict[str, bytes | Path] = {"autounattend.xml": new.encode(), "steps/über die.cmd": b"@echo off\r\n"}
     write_iso(content, answers, label="ANSWERS", folder=tmp_path, epoch=EPOCH)
-    output = boot(kernel, initramfs(tmp_path, kernel), floppy, (medium, answers))
+    output = boot(kernel, make_initramfs(tmp_path, kernel, SETUP, DRIVERS, ["umount"]), floppy, (medium, answers))
     assert found(output, "fd0", "winnt.sif").rstrip() == old.replace("\r", "").rstrip()
     assert found(output, "sr1", "autounattend.xml").rstrip() == new.rstrip()
     listed = re.findall(r"^found (\S+) (.*)$", output, re.MULTILINE)

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from tests.wine.qemuga import Refused, by_glib
 from vmgen_build.errors import TIMED_OUT, BuildError
 from vmgen_build.guests.communicators.agentline import AgentError
 from vmgen_build.guests.communicators.windowsagent import WindowsAgent
@@ -28,22 +29,6 @@ CMD = r"C:\Windows\System32\cmd.exe"
 
 Batch = Callable[["FakeWindowsAgent", str, str], "int | None"]
 """Takes the agent, what stands in the batch file, and its argument; its code, None for one that does not end."""
-
-
-class Refused(Exception):
-    """kind: the class of the error."""
-
-    def __init__(self, text: str, kind: str = "GenericError") -> None:
-        super().__init__(text)
-        self.kind = kind
-
-
-def by_glib(word: str) -> str:
-    """glib's protect_argv_string (gspawn-win32.c)."""
-    text = re.sub(r'(\\*)"', lambda found: found[1] * 2 + '\\"', word)
-    if " " in text or "\t" in text:
-        return '"' + re.sub(r"(\\+)\Z", r"\1\1", text) + '"'
-    return text
 
 
 class FakeWindowsAgent:
