@@ -14,12 +14,16 @@ from vmgen_build.plan.letters import letters_of
 from vmgen_build.plan.machine import Machine, machine_of
 from vmgen_build.recipe.recipe import Recipe
 from vmgen_build.systems.windows import DRIVER_FOLDERS, DRIVERS
+from vmgen_build.secret import Secret
 
 LOCALE, KEYBOARD, TIME_ZONE = "en_US.UTF-8", "us", "Etc/UTC"
 """Where the recipe names none: Setup asks otherwise."""
 
 CD_LETTERS = "DEFGH"
 """Of the drives that Setup may see the CD of drivers in: its own medium, the answers, drivers, tools, and one more."""
+
+BUILT_NAME = "VMGEN-BUILD"
+"""Of the computer, until a step gives it the recipe's."""
 
 _MIB = 1 << 20
 
@@ -37,24 +41,48 @@ def answers_of(recipe: Recipe, first_logon: tuple[str, ...] = ()) -> Answers:
 
     Raises RecipeError, at the recipe's line, for what no answer file can say.
     """
-    config, system = recipe.config, recipe.hardware.os
-    found = Answers(
-        nt=system.nt,
-        arch=system.arch,
+    config = recipe.config
+    found = replace(
+        _of_setup_alone(recipe, first_logon),
         computer_name=computer_name(recipe),
-        server=system.server,
         administrator_password=config.root_passwd,
         locale=config.locale or LOCALE,
         keyboard=config.keyboard or KEYBOARD,
         time_zone=config.timezone or TIME_ZONE,
-        product_key=config.product_key,
+        updates=config.updates != "off",
+    )
+    return _checked(recipe, found)
+
+
+def answers_of_build(recipe: Recipe, first_logon: tuple[str, ...], password: Secret) -> Answers:
+    """The same where steps follow Setup in a build: what no step can do. All recipes that ask for no more than that
+    take the same installed machine. password: of Administrator, until a step gives it the recipe's.
+
+    Raises RecipeError as `answers_of`.
+    """
+    return _checked(recipe, replace(_of_setup_alone(recipe, first_logon), administrator_password=password))
+
+
+def _of_setup_alone(recipe: Recipe, first_logon: tuple[str, ...]) -> Answers:
+    system = recipe.hardware.os
+    return Answers(
+        nt=system.nt,
+        arch=system.arch,
+        computer_name=BUILT_NAME,
+        server=system.server,
+        locale=LOCALE,
+        keyboard=KEYBOARD,
+        time_zone=TIME_ZONE,
+        product_key=recipe.config.product_key,
         image=recipe.hardware.edition or "",
         drivers=tuple(driver_folders(recipe)),
         firmware=recipe.hardware.firmware,
         slices=slices_of(recipe),
         first_logon=first_logon,
-        updates=config.updates != "off",
     )
+
+
+def _checked(recipe: Recipe, found: Answers) -> Answers:
     problems = [Problem(*_place(recipe, field), text, code="answers") for field, text in faults(found)]
     if problems:
         raise RecipeError(problems)

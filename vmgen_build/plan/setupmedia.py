@@ -1,4 +1,5 @@
-r"""The media that make a Windows by hand, in any hypervisor: the answers of Setup, and all steps with what runs them.
+r"""The media that make a Windows: the answers of Setup, and what runs at the first logon. By hand, in any hypervisor,
+that is all steps of a recipe; in a build it is what puts the hypervisor's tools in, and steps follow by these.
 
 In the root of the CD, or of a floppy for XP and 2003, lie the answers; their command at the first logon looks for the
 drive that has \vmgen\run.bat. That runs the steps in order, and goes on behind restarts. All of it may hold passwords.
@@ -7,28 +8,32 @@ drive that has \vmgen\run.bat. That runs the steps in order, and goes on behind 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from vmgen_build.catalogue.windows import VISTA
 from vmgen_build.errors import Position, Problem, RecipeError
 from vmgen_build.host.regular import open_regular
-from vmgen_build.plan.answers import answer_files
+from vmgen_build.plan.answers import Answers, answer_files
 from vmgen_build.plan.batch import RESTART, WindowsWork, refused, step_of, template_names
 from vmgen_build.plan.context import Facts, PlanContext, guest_renderer
 from vmgen_build.plan.hostfiles import reading
 from vmgen_build.plan.model import Plan, Step, StepFile
-from vmgen_build.plan.setup import answers_of
+from vmgen_build.plan.setup import answers_of, answers_of_build
 from vmgen_build.plan.text.batchscript import checked, whole_script
 from vmgen_build.plan.text.quote import Trusted
 from vmgen_build.recipe.recipe import Recipe
+from vmgen_build.secret import Secret
 
 FOLDER = "vmgen"
 """Of the CD, with run.bat and the steps in it."""
 
 STATE, LOG = r"C:\Windows\Temp\vmgen-setup", r"C:\Windows\Temp\vmgen.log"
 """Where run.bat keeps what it must know behind a restart, and what it leaves where a step failed."""
+
+PORT, SAYS = "COM1", "vmgen-build: step "
+"""Where run.bat of a build says that a step has failed, and how that line begins: the first serial port."""
 
 FURTHER_RESTARTS = 5
 """How often the machine may start again by itself, beyond once for each step."""
@@ -75,24 +80,49 @@ def setup_media(recipe: Recipe, plan: Plan, templates: Path | None) -> SetupMedi
     silently.
     """
     ctx = PlanContext(recipe, recipe.hardware.os, Facts(), (), guest_renderer(recipe, templates))
-    old = ctx.system.nt < VISTA
-    answers = answers_of(recipe, (_FROM_FLOPPY if old else _SEARCH,))
+    tools = tuple(_tools(ctx, vmware=plan.backend == "vmware"))
+    work = _FirstLogon(tools, plan.steps, generalised=recipe.config.generalise)
+    return _media(ctx, answers_of(recipe, _first_logon(ctx)), work)
+
+
+def media_of_build(ctx: PlanContext, password: Secret, *, vmware: bool) -> SetupMedia:
+    """The same for a build, whose steps follow when Setup has switched the machine off. password: as of
+    setup.answers_of_build. vmware: whether the tools are VMware's. Raises RecipeError."""
+    work = _FirstLogon(tuple(_tools(ctx, vmware=vmware)), (), generalised=False, port=PORT)
+    return _media(ctx, answers_of_build(ctx.recipe, _first_logon(ctx), password), work)
+
+
+@dataclass(frozen=True)
+class _FirstLogon:
+    """What run.bat does. generalised: whether sysprep is the last step. port: where it says what failed, beside its
+    log; "" for nowhere."""
+
+    tools: Sequence[Step]
+    steps: Sequence[Step]
+    generalised: bool
+    port: str = ""
+
+
+def _first_logon(ctx: PlanContext) -> tuple[str, ...]:
+    return (_FROM_FLOPPY if ctx.system.nt < VISTA else _SEARCH,)
+
+
+def _media(ctx: PlanContext, answers: Answers, work: _FirstLogon) -> SetupMedia:
     root = {name: text.reveal().encode() for name, text in answer_files(answers, ctx.renderer.override).items()}
     try:
-        run, batch = _batch(ctx, plan)
+        run, batch = _batch(ctx, work)
     except ValueError as error:
-        raise RecipeError([Problem(Position(str(recipe.path), 0), "", str(error), code="media")]) from error
-    if not old:
+        raise RecipeError([Problem(Position(str(ctx.recipe.path), 0), "", str(error), code="media")]) from error
+    if ctx.system.nt >= VISTA:
         return SetupMedia({**root, **batch}, {}, run)
     start = whole_script(ctx.renderer, template_names(ctx.system, f"{_START}.j2"), _START, log=LOG)
     return SetupMedia(batch, {**root, _START: start.encode()}, run)
 
 
-def _batch(ctx: PlanContext, plan: Plan) -> tuple[str, dict[str, bytes | Path]]:
+def _batch(ctx: PlanContext, work: _FirstLogon) -> tuple[str, dict[str, bytes | Path]]:
     """run.bat, and what lies in FOLDER. Raises ValueError for what cannot be put there."""
-    steps = [*_tools(ctx, plan.backend), *plan.steps]
-    first = 1 + len(plan.steps) - len(steps)
-    folders = [_folder(number, step.name) for number, step in enumerate(steps, first)]
+    steps = [*work.tools, *work.steps]
+    folders = [_folder(number, step.name) for number, step in enumerate(steps, 1 - len(work.tools))]
     rows = [
         _Row(number, folder, RESTART in step.success, "1" if step.reboot else "0", number == len(steps))
         for number, (folder, step) in enumerate(zip(folders, steps, strict=True), 1)
@@ -103,9 +133,10 @@ def _batch(ctx: PlanContext, plan: Plan) -> tuple[str, dict[str, bytes | Path]]:
         most=len(steps) + FURTHER_RESTARTS,
         state=STATE,
         log=LOG,
-        generalised=ctx.recipe.config.generalise,
+        generalised=work.generalised,
     )
-    run = whole_script(ctx.renderer, "windows/run.bat.j2", "run.bat", body=Trusted(checked(body)), log=LOG)
+    values = {"body": Trusted(checked(body)), "log": LOG, "port": work.port}
+    run = whole_script(ctx.renderer, "windows/run.bat.j2", "run.bat", **values)
     found: dict[str, bytes | Path] = {f"{FOLDER}/run.bat": run.encode()}
     for folder, step in zip(folders, steps, strict=True):
         found |= {f"{FOLDER}/{folder}/{name}": content for name, content in _content(step)}
@@ -129,7 +160,7 @@ def _content(step: Step) -> Iterator[tuple[str, bytes | Path]]:
         yield f"secrets/{name}", secret.reveal().encode()
 
 
-def _tools(ctx: PlanContext, backend: str) -> Iterator[Step]:
+def _tools(ctx: PlanContext, *, vmware: bool) -> Iterator[Step]:
     """What the hypervisor's tools are put in by, before all steps: a machine whose drivers they bring needs them."""
     path = ctx.recipe.hardware.tools
     if path is None:
@@ -146,7 +177,7 @@ def _tools(ctx: PlanContext, backend: str) -> Iterator[Step]:
     values = {
         "file": "" if end == _CD else path.name,
         "msi": end == ".msi",
-        "vmware": backend == "vmware",
+        "vmware": vmware,
         "wide": ctx.system.arch == "amd64",
     }
     work = WindowsWork(name="tools", title="tools", values=values, files=files, installs=True, reboot=True)

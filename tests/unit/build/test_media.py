@@ -24,11 +24,13 @@ from vmgen_build.artifacts.ovf.read import read_descriptor
 from vmgen_build.backends.registry import backend_named
 from vmgen_build.cli import main
 from vmgen_build.errors import RecipeError
-from vmgen_build.plan.context import Facts
+from vmgen_build.plan.context import Facts, PlanContext, guest_renderer
 from vmgen_build.plan.planner import make_plan
-from vmgen_build.plan.setupmedia import FURTHER_RESTARTS, SetupMedia, setup_media
+from vmgen_build.plan.setup import BUILT_NAME
+from vmgen_build.plan.setupmedia import FURTHER_RESTARTS, SAYS, SetupMedia, media_of_build, setup_media
 from vmgen_build.plan.text.batchlint import findings
 from vmgen_build.recipe.load import load
+from vmgen_build.secret import Secret
 
 RECIPE = """[hardware]
 vm_id = lab
@@ -226,6 +228,37 @@ def test_every_batch_file_of_ours_passes_the_lint(tmp_path: Path, os: str) -> No
         assert findings(script, stamped=name.endswith("/script.bat")) == [], name
     assert f"gtr {len(plan.steps) + 1 + FURTHER_RESTARTS} goto often" in found.run
     assert all(len(name) < 64 for path in found.cd for name in path.split("/"))
+
+
+def of_a_build(folder: Path, os: str, hardware: str = "", config: str = "") -> SetupMedia:
+    recipe = load(write(folder, os, f"base = iso:setup.iso\n{hardware}", config))
+    ctx = PlanContext(recipe, recipe.hardware.os, Facts(), (), guest_renderer(recipe, None))
+    return media_of_build(ctx, Secret("Vm1-canary"), vmware=False)
+
+
+@pytest.mark.parametrize("os", GENERATIONS.values())
+def test_setup_of_a_build_answers_what_no_step_can_do_and_puts_in_the_tools(tmp_path: Path, os: str) -> None:
+    key = "AAAAA-BBBBB-CCCCC-DDDDD-EEEEE"
+    config = f"timezone = Europe/Bucharest\nkeyboard = ro\nlocale = ro_RO.UTF-8\nproduct_key = {key}"
+    found = of_a_build(tmp_path, os, "tools = tools.msi", config)
+    every = {**found.cd, **found.floppy}
+    [answers] = [bytes_of(content).decode() for name, content in every.items() if name.endswith((".xml", ".sif"))]
+    assert BUILT_NAME in answers and key in answers
+    assert not [one for one in ("lab-pc", "canary-root", "canary-ana", "Romania", "0418") if one in answers]
+    assert "sysprep" not in found.run
+    assert {name.split("/")[1] for name in found.cd if name.startswith("vmgen/")} == {"run.bat", "00-tools"}
+    assert bytes_of(found.cd["vmgen/00-tools/files/tools.msi"]) == b"tools"
+    assert f"echo {SAYS}%VMGEN_STEP% ended with code %VMGEN_CODE%" in found.run and found.run.count(">COM1") == 1
+    ours = {n: bytes_of(c) for n, c in every.items() if n.endswith(".bat") and "/files/" not in n}
+    for name, script in ours.items():
+        assert findings(script, stamped=name.endswith("/script.bat")) == [], name
+
+
+def test_only_what_setup_needs_to_know_makes_another_machine(tmp_path: Path) -> None:
+    first = of_a_build(tmp_path, "win10-pro", "tools = tools.iso").cd["autounattend.xml"]
+    again = of_a_build(tmp_path, "win10-pro", "tools = tools.iso", "locale = ro_RO.UTF-8\nupdates = off")
+    edition = of_a_build(tmp_path, "win10-pro", "tools = tools.iso\nedition = 3")
+    assert again.cd["autounattend.xml"] == first != edition.cd["autounattend.xml"]
 
 
 def test_the_lint_misses_a_stamp_in_what_is_no_step(media: Media) -> None:

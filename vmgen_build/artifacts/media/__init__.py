@@ -1,7 +1,15 @@
 """Media that Setup of Windows reads its answers from: floppies and CDs, written without root. The same files give the
-same bytes."""
+same bytes. And what a medium itself says of how it starts a machine."""
 
+from vmgen_build.artifacts.media.eltorito import BootCatalog, boot_catalog
 from vmgen_build.artifacts.media.floppy import FLOPPY_REQUIREMENTS, write_floppy
 from vmgen_build.artifacts.media.iso import ISO_REQUIREMENTS, write_iso
 
-__all__ = ["FLOPPY_REQUIREMENTS", "ISO_REQUIREMENTS", "write_floppy", "write_iso"]
+__all__ = [
+    "FLOPPY_REQUIREMENTS",
+    "ISO_REQUIREMENTS",
+    "BootCatalog",
+    "boot_catalog",
+    "write_floppy",
+    "write_iso",
+]

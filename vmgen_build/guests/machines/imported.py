@@ -56,7 +56,7 @@ def imported_disks(base: DiskMachine, machine: Machine, scratch: Path) -> Disks:
             " [hardware] [[hdds]] for each of them, in their order"
         )
     made = [_taken(drive, source, scratch) for drive, source in zip(drives, sources, strict=False)]
-    empty = [_empty(drive, scratch) for drive in drives[len(sources) :]]
+    empty = [empty_disk(drive, scratch) for drive in drives[len(sources) :]]
     return Disks((*made, *empty))
 
 
@@ -89,7 +89,8 @@ def _grow(image: Path, bytes_: int) -> None:
         output_confined(command, f"cannot make {image.name} larger", [file.fileno()])
 
 
-def _empty(drive: Drive, scratch: Path) -> Disk:
+def empty_disk(drive: Drive, scratch: Path) -> Disk:
+    """A new qcow2 image in `scratch` that nothing is on. Raises BuildError."""
     if drive.size is None:
         raise BuildError(
             f"disk '{drive.name}' is none of the base's, and is made empty: give it a size in"

@@ -64,7 +64,8 @@ class Wiring:
     and for QMP. console: a file for the first serial port to write to. offered: a raw image that is read only, a disk
     of the serial number OFFERED; None for none. forwards: whether a port of this host's loopback leads to port 22 of
     the machine, by QEMU's own network. guest_agent, shell: connected sockets for QEMU's guest agent and for the third
-    serial port; None for none. clock: what the machine's clock begins with, as qemu(1) has it for -rtc base. resets:
+    serial port; None for none. clock: what the machine's clock begins with, as qemu(1) has it for -rtc base. floppy:
+    the image in A:; None for no drive. installs: whether the first CD starts the machine where no disk does. resets:
     whether the machine may start anew by itself; where it may not, QEMU ends then.
     """
 
@@ -80,14 +81,16 @@ class Wiring:
     guest_agent: int | None = None
     shell: int | None = None
     clock: str = "utc"
+    floppy: int | None = None
+    installs: bool = False
     resets: bool = False
 
     @property
     def files(self) -> tuple[int, ...]:
         """Those that QEMU opens by name."""
         disks = [fd for disk in self.disks for fd in ((disk,) if isinstance(disk, int) else disk)]
-        offered = () if self.offered is None else (self.offered,)
-        return (*disks, *self.cds.values(), *(self.firmware or ()), *offered, self.console)
+        more = (one for one in (self.offered, self.floppy) if one is not None)
+        return (*disks, *self.cds.values(), *(self.firmware or ()), *more, self.console)
 
     @property
     def fds(self) -> tuple[int, ...]:
@@ -129,8 +132,8 @@ def arguments(machine: Machine, wiring: Wiring, power: Power) -> list[str]:
     if wiring.shell is not None:
         words += ["-chardev", f"socket,id=shell,fd={wiring.shell}", "-serial", "chardev:shell"]
     words += ["-chardev", f"socket,id=control,fd={wiring.control}", "-mon", "chardev=control,mode=control"]
-    drives, cds = _drives(machine, wiring.disks), _cds(machine, board, wiring.cds)
-    words += _guest_agent(wiring.guest_agent)
+    drives, cds = _drives(machine, wiring.disks), _cds(machine, board, wiring)
+    words += [*_guest_agent(wiring.guest_agent), *_floppy(wiring.floppy)]
     return [*words, *drives, *cds, *_offered(wiring.offered), *_nics(machine.nics, wiring)]
 
 
@@ -245,15 +248,16 @@ def _place(kind: str, controller: str, place: int) -> str:
     return f"scsi-hd,bus={controller}.0,scsi-id={place},lun=0"
 
 
-def _cds(machine: Machine, board: str, images: Mapping[int, int]) -> Iterator[str]:
+def _cds(machine: Machine, board: str, wiring: Wiring) -> Iterator[str]:
     """A drive without an image is empty."""
     for number, place in enumerate(_cd_places(machine, board)):
         medium = ""
-        if number in images:
-            source = _file(images[number])
+        if number in wiring.cds:
+            source = _file(wiring.cds[number])
             yield from ("-drive", f"if=none,id=cd{number},media=cdrom,readonly=on,format=raw,file={source}")
             medium = f",drive=cd{number}"
-        yield from ("-device", f"ide-cd,{place}{medium}")
+        boot = ",bootindex=2" if wiring.installs and number == 0 else ""
+        yield from ("-device", f"ide-cd,{place}{medium}{boot}")
 
 
 def _cd_places(machine: Machine, board: str) -> list[str]:
@@ -272,6 +276,12 @@ def _guest_agent(socket: int | None) -> Iterator[str]:
     if socket is not None:
         yield from ("-device", "virtio-serial-pci", "-chardev", f"socket,id=guest-agent,fd={socket}")
         yield from ("-device", "virtserialport,chardev=guest-agent,name=org.qemu.guest_agent.0")
+
+
+def _floppy(image: int | None) -> Iterator[str]:
+    """Only the older board has a controller for one."""
+    if image is not None:
+        yield from ("-drive", f"if=floppy,index=0,format=raw,readonly=on,file={_file(image)}")
 
 
 def _nics(nics: Sequence[Nic], wiring: Wiring) -> Iterator[str]:

@@ -32,8 +32,8 @@ class Parts:
     """What a machine is started with; disks, cds, firmware and taps as Wiring has them, by their paths.
 
     work: the agent's folder in the guest. offered: an image that is read only, as Wiring has it; forwards: as there.
-    guest_agent: whether it has a port for QEMU's guest agent; shell: whether it has a third serial port. clock, resets:
-    as Wiring has them.
+    guest_agent: whether it has a port for QEMU's guest agent; shell: whether it has a third serial port. floppy: an
+    image; clock, installs, resets: as Wiring has them.
     """
 
     machine: Machine
@@ -48,6 +48,8 @@ class Parts:
     guest_agent: bool = False
     shell: bool = False
     clock: str = "utc"
+    floppy: Path | None = None
+    installs: bool = False
     resets: bool = False
 
     def wiring(self, console: Path, ends: Sequence[int], undo: ExitStack) -> Wiring:
@@ -81,6 +83,8 @@ class Parts:
             guest_agent=ends[2] if self.guest_agent else None,
             shell=ends[3] if self.shell else None,
             clock=self.clock,
+            floppy=opened(self.floppy, os.O_RDONLY) if self.floppy else None,
+            installs=self.installs,
             resets=self.resets,
         )
 
@@ -123,7 +127,12 @@ class Qemu:
 
     @property
     def ended(self) -> bool:
-        return self._process.poll() is not None
+        return self.code is not None
+
+    @property
+    def code(self) -> int | None:
+        """QEMU's exit code; None while it runs."""
+        return self._process.poll()
 
     def wait(self, seconds: float) -> int:
         """Its exit code, once it has ended by itself. Raises BuildError."""

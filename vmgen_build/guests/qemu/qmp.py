@@ -20,11 +20,13 @@ class QmpError(BuildError):
 
 
 class Qmp:
-    """One command after the other; events are passed over. Raises QmpError."""
+    """One command after the other. Of events only restarts of the machine are counted, as far as they have come with
+    an answer. Raises QmpError."""
 
     def __init__(self, control: socket.socket) -> None:
         self._control = control
         self._stream: Any = None
+        self.restarts = 0
 
     def execute(self, command: str, **arguments: Any) -> Any:
         """Its answer's "return". The words of names that have them are joined by "_" here, and by "-" there."""
@@ -60,6 +62,7 @@ class Qmp:
     def _answer(self) -> Any:
         while True:
             answer = json.loads(self._stream.readline(MACHINE_LINE.amount))
+            self.restarts += answer.get("event") == "RESET"
             if "return" in answer:
                 return answer["return"]
             if "error" in answer:

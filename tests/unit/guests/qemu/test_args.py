@@ -232,3 +232,21 @@ def test_a_machine_that_starts_anew_by_itself_has_a_clock_of_this_place() -> Non
     wiring = Wiring((20,), {}, None, None, 5, 7, 9, clock="2026-11-30T12:00:00", resets=True)
     made = arguments(machine(), wiring, ROOMY)
     assert "-no-reboot" not in made and given(made, "-rtc") == ["base=2026-11-30T12:00:00"]
+
+
+@pytest.mark.parametrize("installs", [True, False])
+def test_what_installs_begins_from_the_first_cd_where_no_disk_starts(installs: bool) -> None:
+    cds = tuple(CdDrive(name=f"cd{number}", image=None, connected=True) for number in range(2))
+    wiring = Wiring((20,), {0: 30, 1: 31}, None, (), 5, 7, 9, installs=installs, resets=installs)
+    made = arguments(machine(cds=cds), wiring, ROOMY)
+    devices = [value for word, value in pairwise(made) if word == "-device"]
+    booted = [device.partition(",drive=")[2] for device in devices if "bootindex" in device]
+    assert booted == ["disk0,bootindex=1", *(["cd0,bootindex=2"] if installs else [])]
+    assert ("-no-reboot" in made) is not installs
+
+
+def test_a_floppy_is_an_open_file_too() -> None:
+    wiring = Wiring((20,), {}, None, (), 5, 7, 9, floppy=33)
+    made = arguments(machine(), wiring, ROOMY)
+    assert "if=floppy,index=0,format=raw,readonly=on,file=/dev/fdset/33" in made
+    assert "fd=33,set=33" in made and 33 in wiring.fds

@@ -50,6 +50,15 @@ def test_an_answer_comes_back_and_events_are_passed_over() -> None:
     assert json.loads(asked[0]) == {"execute": "blockdev-snapshot", "arguments": {"node": "a", "node-name": "b"}}
 
 
+def test_restarts_are_counted() -> None:
+    reset = b'{"event": "RESET", "data": {"guest": true, "reason": "guest-reset"}}\n'
+    with qemu(reset + b'{"return": {}}\n', reset * 2 + b'{"return": {}}\n') as (client, _):
+        client.execute("query-status")
+        assert client.restarts == 1
+        client.execute("query-status")
+    assert client.restarts == 3
+
+
 def test_errors_are_reported() -> None:
     answer = b'{"error": {"class": "DeviceNotFound", "desc": "Device \'nic3\' not found"}}\n'
     with qemu(answer) as (client, _), pytest.raises(QmpError, match="Device 'nic3' not found"):
