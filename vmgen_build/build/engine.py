@@ -42,6 +42,10 @@ NOT_STARTED = (
 
 NOT_HERE = "a machine with this system is started in QEMU or on a server; add --host qemu:, or vsphere://SERVER"
 
+NO_SETUP = (
+    "Setup of Windows runs in a whole machine: add --host qemu:; 'vmgen-build compile' writes what makes one by hand"
+)
+
 
 def plan_for(recipe: Recipe, backend: str, options: BuildOptions) -> Plan:
     """The plan as a build would make it now, as far as the archive answers. Needs no root."""
@@ -230,7 +234,8 @@ def _states(plan: Plan, look: Look, place: Place) -> list[StepState]:
 def _problems(place: Place, recipe: Recipe, plan: Plan, look: Look) -> list[Problem]:
     """What keeps the plan from running in this place."""
     if isinstance(plan.base, SetUp):
-        return [Problem(recipe.hardware.at("base"), "[hardware] base", NOT_HERE, code="base")]
+        text = NO_SETUP if recipe.hardware.is_installed else NOT_HERE
+        return [Problem(recipe.hardware.at("base"), "[hardware] base", text, code="base")]
     return place.problems(recipe, plan, look)
 
 

@@ -25,7 +25,7 @@ LABEL = "VMGEN_SETUP"
 
 _SCRATCH = ".vmgen-cd-"
 
-_OLDEST = 315532800
+OLDEST = 315532800
 """1980-01-01: what is copied to a FAT has no earlier date."""
 
 
@@ -67,7 +67,7 @@ def write_media(media: SetupMedia | str, plan: Plan, folder: Path) -> MediaWritt
         notes = [_left_out(cd, media)]
         _remove(floppy)
         return MediaWritten((), tuple(notes))
-    epoch = max(plan.epoch, _OLDEST)
+    epoch = max(plan.epoch, OLDEST)
     found: list[Path] = []
     notes = []
     todo: list[tuple[Path, Callable[[], Written]]] = [(cd, lambda: _cd(media, cd, epoch))]

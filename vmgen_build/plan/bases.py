@@ -335,4 +335,52 @@ class SetUp(_Identified):
         return not self.source or self.source.startswith("iso:")
 
 
-Base = Bootstrapped | OsTemplate | Foreign | Root | PlacedMachine | MinimalMachine | DiskMachine | SetUp
+@dataclass(frozen=True)
+class Medium:
+    """A file of this host that goes into a drive, or onto a CD. sha256: of its bytes, hex."""
+
+    file: Path
+    sha256: str
+
+
+@dataclass(frozen=True)
+class InstalledMachine(_Identified):
+    """A whole machine that Setup of Windows makes by itself in a build, from the user's medium.
+
+    os, arch: as in Plan. media: the recipe's option ("base", "drivers", "tools") -> the file that it names.
+    answers: digest of all that Setup is answered, and of what runs at the first logon. machine: as of MinimalMachine.
+    source: the medium, for people.
+    """
+
+    os: str
+    arch: str
+    media: Mapping[str, Medium]
+    answers: str
+    machine: str
+    source: str = field(default="", compare=False)
+
+    @property
+    def title(self) -> str:
+        return f"Setup from {self.media['base'].file.name}"
+
+    def content(self) -> Mapping[str, Any]:
+        """Of the machine its disks, where they hang, and its firmware count: Setup puts in what starts from them."""
+        data = json.loads(self.machine)
+        names = ("name", "size", "bus", "controller", "index", "unit")
+        return {
+            "method": "setup",
+            "os": self.os,
+            "arch": self.arch,
+            "media": {option: medium.sha256 for option, medium in sorted(self.media.items())},
+            "answers": self.answers,
+            "disks": [{name: drive[name] for name in names} for drive in data["drives"]],
+            "firmware": data["firmware"],
+        }
+
+    def origin(self) -> Mapping[str, str]:
+        return {"method": "setup", "source": self.source, "sha256": self.media["base"].sha256}
+
+
+Base = (
+    Bootstrapped | OsTemplate | Foreign | Root | PlacedMachine | MinimalMachine | DiskMachine | SetUp | InstalledMachine
+)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from vmgen_build.catalogue.programs import Program
 from vmgen_build.installers import Installer, Manner, find_installer
-from vmgen_build.plan.bases import PlacedMachine, Root
+from vmgen_build.plan.bases import Medium, PlacedMachine, Root
 from vmgen_build.plan.text.batch import BATCH
 from vmgen_build.plan.text.quote import SH
 from vmgen_build.plan.text.render import Renderer, override_folder
@@ -33,6 +33,7 @@ class Facts:
     root: a root of others that the base is made of, None for none; source: where it comes from, for people.
     started: whether that is a whole machine, which is started as it is; communicator: how it is spoken to, where the
     recipe leaves that open.
+    media: what Setup of Windows is run from in a build, as InstalledMachine has it; {} where it is not run.
     vendors: repositories of vendors that programs of the recipe come from, by name, with their keys in the cache.
     repository_keys: name of such a repository, or of a vendor's -> its keys as a guest may have them (bases.soundkeys);
     where it stands not here, the file is taken as it is: a plan that is only looked at.
@@ -52,6 +53,7 @@ class Facts:
     source: str = ""
     started: bool = False
     communicator: str = "ssh"
+    media: Mapping[str, Medium] = field(default_factory=dict)
     vendors: Mapping[str, Repository] = field(default_factory=dict)
     repository_keys: Mapping[str, bytes] = field(default_factory=dict)
     keys: Path | None = None

@@ -22,6 +22,7 @@ from vmgen_build.plan.bases import (
 )
 from vmgen_build.plan.context import Facts, LeftOut, PlanContext, guest_renderer
 from vmgen_build.plan.discovery import DAILY, LAST, StepModule, step_modules
+from vmgen_build.plan.installed import installed_machine
 from vmgen_build.plan.machine import FILE as MACHINE
 from vmgen_build.plan.minimal import Agent, minimal_machine
 from vmgen_build.plan.model import Part, Plan, Step, chained
@@ -31,8 +32,8 @@ from vmgen_build.systems import families
 from vmgen_build.systems.model import System
 
 FROM_A_MACHINE = (
-    "name a machine of a vSphere server that has this system and VMware Tools: base = vm:NAME, with login and"
-    " login_password; or its disk image"
+    "name its medium, which --host qemu: runs its Setup from: base = iso:FILE; or a machine of a vSphere server that"
+    " has this system and VMware Tools: base = vm:NAME, with login and login_password; or its disk image"
 )
 
 
@@ -83,6 +84,8 @@ def _begun(ctx: PlanContext, part: Part) -> tuple[Base, Part]:
         communicator = hardware.communicator or facts.communicator
         login = "" if communicator == "agent" else hardware.login or ""
         return DiskMachine(facts.root, communicator, login, part.build_recipe[MACHINE], facts.source), part
+    if facts.media:
+        return installed_machine(ctx, part), part
     base = make_base(ctx.system, facts, hardware.at("os" if hardware.base is None else "base"))
     return _in_machine(base, part, ctx) if facts.agent else (base, part)
 
@@ -154,15 +157,12 @@ def refuse_unbuildable(recipe: Recipe) -> None:
 
 
 def _refuse_unstarted(recipe: Recipe) -> None:
-    """A system that its own Setup makes is built from a machine that has it."""
+    """A system that its own Setup makes is built from a machine that has it, or from its medium."""
     hardware = recipe.hardware
-    if hardware.is_started:
+    if hardware.is_started or hardware.is_installed:
         return
     option = "os" if hardware.base is None else "base"
-    what = "Setup is not run by this version" if hardware.is_installed else f"{hardware.os.title} is not made here"
-    text = f"{what}: {FROM_A_MACHINE}"
-    if hardware.is_installed:
-        text += "; 'vmgen-build compile' writes the answers for Setup, which make such a machine by hand"
+    text = f"{hardware.os.title} is not made here: {FROM_A_MACHINE}"
     raise RecipeError([Problem(hardware.at(option), f"[hardware] {option}", text, code="no-base")])
 
 

@@ -13,10 +13,12 @@ from vmgen_build.backends.base import Backend
 from vmgen_build.bases.supply import COMPLETE, Request, supply_kind
 from vmgen_build.build.choice import Emit, choose_base, choose_machine
 from vmgen_build.build.finding import Finding
+from vmgen_build.build.installing import disks_set_up, installed_problems, installed_requirements
 from vmgen_build.build.job import Build
+from vmgen_build.build.medium import choose_media
 from vmgen_build.build.places.here import HerePlace, kept_for, look_of, minimal_requirements, note_waiting
 from vmgen_build.build.places.model import Look
-from vmgen_build.errors import Problem, UsageError
+from vmgen_build.errors import Problem, RecipeError, UsageError
 from vmgen_build.events import Bus
 from vmgen_build.guests.communicators.login import GuestLogin
 from vmgen_build.guests.machines.imported import imported_disks, own_problems
@@ -29,7 +31,7 @@ from vmgen_build.guests.qemu.machines import QemuMachines, as_built, as_started,
 from vmgen_build.guests.qemu.windows import NO_SHELL, WindowsByAgent, WindowsInQemu, as_started_windows
 from vmgen_build.host.programs import Requirement, needed
 from vmgen_build.host.undo import Undo
-from vmgen_build.plan.bases import DiskMachine, Image, MinimalMachine
+from vmgen_build.plan.bases import DiskMachine, Image, InstalledMachine, MinimalMachine
 from vmgen_build.plan.context import Facts
 from vmgen_build.plan.machine import FILE, Machine
 from vmgen_build.plan.minimal import WORK
@@ -83,6 +85,8 @@ class QemuPlace(HerePlace):
 
     def problems(self, recipe: Recipe, plan: Plan, look: Look) -> list[Problem]:
         found = super().problems(recipe, plan, look)
+        if isinstance(plan.base, InstalledMachine):
+            return found
         if not isinstance(plan.base, DiskMachine):
             return [*found, *minimal_problems(recipe)]
         return [*found, *own_problems(recipe), *_without_tools(recipe), *_without_drivers(recipe)]
@@ -93,27 +97,36 @@ class QemuPlace(HerePlace):
 
     def requirements(self, plan: Plan, look: Look) -> tuple[Requirement, ...]:
         there = self.options.use_cache and self.kept_stages(plan, look)
+        if isinstance(plan.base, InstalledMachine):
+            return NEEDED if there else (*NEEDED, *installed_requirements(plan))
         return NEEDED if there or isinstance(plan.base, DiskMachine) else (*NEEDED, *minimal_requirements(plan))
 
     @contextmanager
     def workshop(self, build: Build) -> Iterator[Workshop]:
         if isinstance(build.plan.base, DiskMachine):
             machines, make_disks = self._of_own(build, build.plan.base)
+        elif isinstance(build.plan.base, InstalledMachine):
+            machines, make_disks = self._of_setup(build)
         else:
             machines, make_disks = self._of_minimal(build)
 
         with Undo() as undo:
             yield MachineWorkshop(build.plan, machines, from_disks(machines, make_disks), kept_for(build), undo)
 
+    def _of_setup(self, build: Build) -> tuple[QemuMachines, MakeDisks]:
+        machines = self._of_windows(build)
+        return machines, lambda _: disks_set_up(build, machines)
+
+    def _of_windows(self, build: Build) -> QemuMachines:
+        machine = as_started_windows(Machine.from_json(build.plan.build_recipe[FILE]))
+        return WindowsInQemu(**self._values(build), machine=machine, access=WindowsByAgent(), indexes=lambda: None)
+
     def _of_own(self, build: Build, base: DiskMachine) -> tuple[QemuMachines, MakeDisks]:
-        machine = Machine.from_json(build.plan.build_recipe[FILE])
         if is_windows(build.recipe):
-            machine = as_started_windows(machine)
-            machines: QemuMachines = WindowsInQemu(
-                **self._values(build), machine=machine, access=WindowsByAgent(), indexes=lambda: None
-            )
+            machines = self._of_windows(build)
+            machine = machines.machine
         else:
-            machine = as_started(machine)
+            machine = as_started(Machine.from_json(build.plan.build_recipe[FILE]))
             machines = QemuMachines(
                 **self._values(build),
                 machine=machine,
@@ -165,6 +178,10 @@ class QemuPlace(HerePlace):
         return [*super().doctor(), *qemu_findings()]
 
     def _looked(self, recipe: Recipe, facts: Facts, emit: Emit | None) -> Look:
+        if recipe.hardware.is_installed:
+            if wrong := list(installed_problems(recipe)):
+                raise RecipeError(wrong)
+            return look_of(choose_media(recipe, facts))
         if recipe.hardware.is_started:
             look = look_of(choose_machine(recipe, facts, self.options, emit))
             communicator = "agent" if is_windows(recipe) else look.facts.communicator

@@ -14,14 +14,14 @@ from contextlib import suppress
 from typing import IO, cast
 
 from vmgen_build.errors import BuildError, VmgenError
-from vmgen_build.guests.communicators.windows import SYSTEM, WindowsCommunicator, console_text
+from vmgen_build.guests.communicators.windows import SYSTEM, WindowsCommunicator, WindowsFacts, console_text
 from vmgen_build.guests.delivery import FOLDERS, Item, items_of, opened_item
 from vmgen_build.guests.machines.whole import WholeGuest
 from vmgen_build.guests.model import Output, StepResult
 from vmgen_build.host.lines import Lines
 from vmgen_build.limits import MACHINE_LINE, WINDOWS_OUTPUT
 from vmgen_build.plan.batch import RESTART
-from vmgen_build.plan.model import Step
+from vmgen_build.plan.model import Plan, Step
 from vmgen_build.text import duration
 
 LOOK, LONGEST = 0.5, 10.0
@@ -62,12 +62,8 @@ class WindowsGuest(WholeGuest):
         return self._there
 
     def check_system(self) -> None:
-        found, wanted = self._windows.facts.nt, self.plan.system.nt
-        if found != wanted:
-            raise BuildError(
-                f"{self.plan.base.title} is a Windows {_shown(found)}, and {self.plan.system.title} is"
-                f" {_shown(wanted)}; write the os that it is"
-            )
+        if wrong := wrong_windows(self._windows.facts, self.plan):
+            raise BuildError(wrong)
 
     def end(self) -> None:
         """Each step's folder went with the step."""
@@ -217,6 +213,14 @@ class _Printed:
             return
         new, self._seen = data[self._seen :], max(self._seen, len(data))
         self._lines.add(self._decoder.decode(console_text(new), final).encode(), final)
+
+
+def wrong_windows(facts: WindowsFacts, plan: Plan) -> str:
+    """Why the machine that has them is none that the plan is for; "" where it is one."""
+    if facts.nt == plan.system.nt:
+        return ""
+    found, wanted = _shown(facts.nt), _shown(plan.system.nt)
+    return f"{plan.base.title} is a Windows {found}, and {plan.system.title} is {wanted}; write the os that it is"
 
 
 def _shown(nt: tuple[int, int]) -> str:

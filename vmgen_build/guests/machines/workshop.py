@@ -18,7 +18,7 @@ from vmgen_build.guests.machines.whole import WholeGuest
 from vmgen_build.guests.machines.windows import WindowsGuest
 from vmgen_build.guests.model import Guest, Output, Workshop
 from vmgen_build.host.undo import Undo
-from vmgen_build.plan.bases import Base, DiskMachine, MinimalMachine
+from vmgen_build.plan.bases import Base, DiskMachine, InstalledMachine, MinimalMachine
 from vmgen_build.plan.model import Plan
 
 _KINDS: Mapping[str, type[WholeGuest]] = {"linux": MachineGuest, "windows": WindowsGuest}
@@ -90,7 +90,7 @@ class MachineWorkshop(Workshop):
         return self.hypervisor.trouble()
 
     def make_base(self, base: Base, plan: Plan, output: Output) -> None:
-        if not isinstance(base, MinimalMachine | DiskMachine):
+        if not isinstance(base, MinimalMachine | DiskMachine | InstalledMachine):
             raise BuildError(f"{self.hypervisor.where} starts from no {base.title}")
         self._begin(base, output)
 

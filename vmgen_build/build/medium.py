@@ -1,0 +1,67 @@
+"""What Setup of Windows is run from in a build: the user's medium, drivers and tools, known by their digests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from vmgen_build.artifacts.media import BootCatalog, boot_catalog
+from vmgen_build.build.choice import Chosen
+from vmgen_build.errors import Problem, RecipeError
+from vmgen_build.host.files import sha256_of
+from vmgen_build.plan.bases import Medium
+from vmgen_build.plan.context import Facts
+from vmgen_build.recipe.recipe import Recipe
+
+MAKER = "Microsoft"
+"""What is in the name of who made a medium, of those that Microsoft gives (oscdimg writes it)."""
+
+
+def choose_media(recipe: Recipe, facts: Facts) -> Chosen:
+    """Of a recipe whose base is an iso:FILE. Raises RecipeError at the recipe's lines for what Setup cannot be run
+    from."""
+    hardware = recipe.hardware
+    assert hardware.base is not None
+    paths = {"base": Path(hardware.base.name), "drivers": hardware.drivers, "tools": hardware.tools}
+    media = {option: _medium(recipe, option, path) for option, path in paths.items() if path is not None}
+    base = media["base"]
+    if hardware.base_sha256 not in (None, base.sha256):
+        raise _refused(recipe, "base_sha256", f"{base.file} has the sha256 {base.sha256}; name the right file")
+    catalog = boot_catalog(base.file)
+    for option, text in _wrong(recipe, base.file, catalog):
+        raise _refused(recipe, option, text)
+    unsure = catalog is not None and MAKER not in catalog.maker
+    note = f"{base.file.name} does not say that it is {MAKER}'s; is it a medium of Windows?" if unsure else ""
+    return Chosen(replace(facts, media=media, source=str(hardware.base)), note=note)
+
+
+def _medium(recipe: Recipe, option: str, path: Path) -> Medium:
+    try:
+        return Medium(path.absolute(), sha256_of(path))
+    except OSError as error:
+        raise _refused(recipe, option, f"{path} cannot be read: {error.strerror}") from error
+
+
+def _wrong(recipe: Recipe, path: Path, catalog: BootCatalog | None) -> Iterator[tuple[str, str]]:
+    """Option and what is wrong with it."""
+    if catalog is None:
+        yield (
+            "base",
+            f"{path.name} starts no machine: it is no medium of Windows; name the image that Microsoft gives",
+        )
+        return
+    hardware = recipe.hardware
+    if hardware.firmware in catalog.firmware:
+        return
+    text = f"{path.name} starts no machine by {hardware.firmware}"
+    asked = hardware.os.needs.firmware if hardware.os.needs else ()
+    if others := sorted(catalog.firmware & set(asked)):
+        option = "firmware" if "firmware" in hardware.places else "base"
+        yield option, f"{text}; write firmware = {others[0]}"
+    else:
+        yield "base", f"{text}, as {hardware.os.title} asks; name another medium"
+
+
+def _refused(recipe: Recipe, option: str, text: str) -> RecipeError:
+    return RecipeError([Problem(recipe.hardware.at(option), f"[hardware] {option}", text, code="base")])
