@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from vmgen_build.artifacts.media import BootCatalog, boot_catalog
+from vmgen_build.artifacts.media import BootCatalog, WindowsImage, boot_catalog, windows_images
 from vmgen_build.build.choice import Chosen
 from vmgen_build.errors import Problem, RecipeError
 from vmgen_build.host.files import sha256_of
@@ -16,6 +16,10 @@ from vmgen_build.recipe.recipe import Recipe
 
 MAKER = "Microsoft"
 """What is in the name of who made a medium, of those that Microsoft gives (oscdimg writes it)."""
+
+
+SHOWN = 20
+"""Images of a medium that an error names."""
 
 
 def choose_media(recipe: Recipe, facts: Facts) -> Chosen:
@@ -29,7 +33,8 @@ def choose_media(recipe: Recipe, facts: Facts) -> Chosen:
     if hardware.base_sha256 not in (None, base.sha256):
         raise _refused(recipe, "base_sha256", f"{base.file} has the sha256 {base.sha256}; name the right file")
     catalog = boot_catalog(base.file)
-    for option, text in _wrong(recipe, base.file, catalog):
+    images = windows_images(base.file) or ()
+    for option, text in (*_wrong(recipe, base.file, catalog), *_wrong_image(recipe, base.file, images)):
         raise _refused(recipe, option, text)
     unsure = catalog is not None and MAKER not in catalog.maker
     note = f"{base.file.name} does not say that it is {MAKER}'s; is it a medium of Windows?" if unsure else ""
@@ -61,6 +66,30 @@ def _wrong(recipe: Recipe, path: Path, catalog: BootCatalog | None) -> Iterator[
         yield option, f"{text}; write firmware = {others[0]}"
     else:
         yield "base", f"{text}, as {hardware.os.title} asks; name another medium"
+
+
+def _wrong_image(recipe: Recipe, path: Path, images: Sequence[WindowsImage]) -> Iterator[tuple[str, str]]:
+    """The same for the images that the medium holds. images: none where that is not known."""
+    hardware = recipe.hardware
+    listed = ", ".join(f"{image.name} ({image.number})" for image in images[:SHOWN])
+    chosen = [image for image in images if _is_meant(image, hardware.edition)]
+    if not images:
+        return
+    if not chosen:
+        yield "edition", f"{path.name} has no image '{hardware.edition}'; it has {listed}"
+    elif len(chosen) > 1 and recipe.config.product_key is None:
+        yield "base", f"{path.name} has several images, and Setup asks which; write edition as well: {listed}"
+    elif not any(image.arch in ("", hardware.os.arch) for image in chosen):
+        yield "os", f"what {path.name} installs is for {chosen[0].arch}; write {hardware.os.name}-{chosen[0].arch}"
+    elif not any(image.nt in (None, hardware.os.nt) for image in chosen):
+        yield (
+            "os",
+            f"what {path.name} installs is {chosen[0].name}, and no {hardware.os.title}; write the os that it is",
+        )
+
+
+def _is_meant(image: WindowsImage, edition: str | None) -> bool:
+    return edition is None or edition == str(image.number) or edition.casefold() == image.name.casefold()
 
 
 def _refused(recipe: Recipe, option: str, text: str) -> RecipeError:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tests.unit.artifacts.media.test_wim import medium as udf_medium
+from tests.unit.artifacts.media.test_wim import wim
 from tests.unit.build.test_media import iso
+from vmgen_build.artifacts.media import WindowsImage
 from vmgen_build.artifacts.media.eltorito import SECTOR
 from vmgen_build.backends.registry import backend_named
 from vmgen_build.build.engine import _plan
@@ -193,3 +197,46 @@ def test_a_medium_of_another_maker_is_asked_about(tmp_path: Path) -> None:
     assert choose_media(recipe, Facts()).note == ""
     medium(tmp_path / "setup.iso", 0, maker=b"Somebody")
     assert "is it a medium of Windows?" in choose_media(recipe, Facts()).note
+
+
+HOME, PRO = WindowsImage(1, "Windows 10 Home", "amd64", (10, 0)), WindowsImage(6, "Windows 10 Pro", "amd64", (10, 0))
+SEVEN = WindowsImage(1, "Windows 7 Ultimate", "amd64", (6, 1))
+NARROW = WindowsImage(1, "Windows 10 Pro", "i386", (10, 0))
+
+
+@pytest.mark.skipif(not shutil.which("genisoimage"), reason="needs genisoimage")
+@pytest.mark.parametrize(
+    ("images", "more", "line", "text"),
+    [
+        ((HOME, PRO), "edition = windows 10 pro", 0, ""),
+        ((HOME, PRO), "edition = 6", 0, ""),
+        ((PRO,), "", 0, ""),
+        ((HOME, PRO), "[config]\nproduct_key = AAAAA-BBBBB-CCCCC-DDDDD-EEEEE", 0, ""),
+        (
+            (HOME, PRO),
+            "edition = Enterprise",
+            6,
+            "no image 'Enterprise'; it has Windows 10 Home (1), Windows 10 Pro (6)",
+        ),
+        ((HOME, PRO), "", 4, "has several images, and Setup asks which; write edition as well: Windows 10 Home (1)"),
+        ((SEVEN,), "", 3, "installs is Windows 7 Ultimate, and no Windows 10; write the os that it is"),
+        ((NARROW,), "", 3, "installs is for i386; write win10-i386"),
+    ],
+)
+def test_the_images_of_the_medium_are_looked_at(
+    tmp_path: Path, images: tuple[WindowsImage, ...], more: str, line: int, text: str
+) -> None:
+    """One with UDF, that a BIOS starts."""
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree/boot.img").write_bytes(bytes(2048))
+    boot = ("-b", "boot.img", "-no-emul-boot", "-boot-load-size", "4")
+    udf_medium(tmp_path, "-udf", *boot, content=wim(*images)).rename(tmp_path / "setup.iso")
+    hardware, _, config = more.partition("[config]\n")
+    recipe = read(tmp_path, hardware=f"tools = tools.iso\n{hardware}", config=config)
+    if not text:
+        assert choose_media(recipe, Facts()).facts.media.keys() == {"base", "tools"}
+        return
+    with pytest.raises(RecipeError) as caught:
+        choose_media(recipe, Facts())
+    (problem,) = caught.value.problems
+    assert (problem.where.line, text in problem.text) == (line, True), problem
