@@ -17,7 +17,7 @@ from vmgen_build.errors import BuildError, Problem
 from vmgen_build.guests.communicators.windows import WindowsFacts
 from vmgen_build.guests.machines.windows import wrong_windows
 from vmgen_build.guests.qemu.machines import QemuMachines
-from vmgen_build.guests.qemu.setup import PATIENCE, Inserted, set_up
+from vmgen_build.guests.qemu.setup import Inserted, set_up
 from vmgen_build.host.programs import Requirement
 from vmgen_build.plan.bases import InstalledMachine
 from vmgen_build.plan.context import Facts, PlanContext, guest_renderer
@@ -69,9 +69,9 @@ def installed_problems(recipe: Recipe) -> Iterator[Problem]:
 
 
 @contextmanager
-def disks_set_up(build: Build, machines: QemuMachines, patience: float = PATIENCE) -> Iterator[Disks]:
+def disks_set_up(build: Build, machines: QemuMachines, patience: float | None = None) -> Iterator[Disks]:
     """What Setup makes. Its answers, which hold a password and the product key, lie in the build's lease, and only as
-    long as it runs. patience: seconds that it may take. Raises VmgenError."""
+    long as it runs. patience: as of set_up. Raises VmgenError."""
     base, folder = build.plan.base, build.leased / "setup"
     assert isinstance(base, InstalledMachine)
     folder.mkdir(mode=0o700)

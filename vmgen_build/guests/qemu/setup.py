@@ -31,8 +31,8 @@ from vmgen_build.plan.machine import CdDrive
 from vmgen_build.plan.setupmedia import SAYS
 from vmgen_build.text import duration
 
-PATIENCE = 4 * 3600.0
-"""Seconds that Setup may take: with hardware virtualisation it takes a quarter of an hour, emulated some hours."""
+PATIENCE = {"kvm": 4 * 3600.0, "tcg": 12 * 3600.0}
+"""Power.accel -> seconds that Setup may take: with hardware virtualisation it takes a quarter of an hour or more."""
 
 LOOK = 1.0
 """Seconds between two looks at it."""
@@ -62,18 +62,19 @@ class Inserted:
 
 
 def set_up(
-    machines: QemuMachines, inserted: Inserted, check: Callable[[WindowsFacts], None], patience: float = PATIENCE
+    machines: QemuMachines, inserted: Inserted, check: Callable[[WindowsFacts], None], patience: float | None = None
 ) -> Disks:
     """The machine's disks as Setup leaves them. check: called with what the installed system says of itself; raises
-    BuildError for another one than was meant. patience: seconds that Setup may take.
+    BuildError for another one than was meant. patience: seconds that Setup may take, in place of PATIENCE.
 
     Raises BuildError where Setup says that it failed, or does not come to its end; HostError.
     """
     folder = machines.new_folder()
     disks = Disks(tuple(empty_disk(drive, folder) for drive in machines.machine.drives))
-    for sentence in reduced(machines.machine, power()):
+    given = power()
+    for sentence in reduced(machines.machine, given):
         machines.note(sentence)
-    _Installation(machines, inserted, patience).run(disks)
+    _Installation(machines, inserted, patience or PATIENCE[given.accel]).run(disks)
     _start_once(machines, disks, check)
     return disks
 

@@ -19,8 +19,8 @@ def check(draft: Draft, problems: Problems) -> None:
         text = f"{system.name} can be checked and compiled, and is not built by this version"
         if system.kind == "windows":
             text = (
-                f"{system.name} is built from a machine that has it: write base = vm:NAME or a disk image; so it can be"
-                " compiled alone"
+                f"{system.name} is built from its medium, or a machine that has it: write base = iso:FILE, vm:NAME or a"
+                " disk image; so it can be compiled alone"
             )
         problems.warn(draft.hardware.at("os"), "[hardware] os", text, "not-built")
     _either(draft.config, problems)
