@@ -40,8 +40,11 @@ LOOK = 1.0
 SHOWN = 600.0
 """Seconds after which a user hears that it is still at work."""
 
-PRESSING = 15.0
-"""Seconds in which keys are pressed once EFI starts the medium, whose loader waits for one for 5."""
+LOADING, PRESSING = 120.0, 10.0
+"""Seconds in which keys are pressed once EFI starts the medium, and once its loader asks, which waits for 5."""
+
+ASKS = "Press any key to boot from"
+"""How it does (in English): the firmware shows it on the serial port too."""
 
 KEY = "tab"
 """One that starts nothing where it comes too late."""
@@ -158,21 +161,24 @@ class _Installation:
 
 
 class _Keys:
-    """What EFI's loader on a medium waits for."""
+    """What EFI's loader on a medium waits for: from when the firmware starts it until it has asked."""
 
     def __init__(self, qemu: Qemu) -> None:
         self._qemu = qemu
-        self._left = PRESSING if qemu.parts.machine.firmware == "efi" else 0.0
-        self._began = 0.0
+        self._end = 0.0 if qemu.parts.machine.firmware == "efi" else -1.0
+        self._asked = False
 
     def press(self) -> None:
-        if not self._left:
+        """As long as there is something to press for. An emulated processor takes long to load the loader."""
+        now = time.monotonic()
+        if self._end < 0 or (self._end and now > self._end):
             return
-        if not self._began and any(_FROM_CD.search(line) for line in self._qemu.console.lines()):
-            self._began = time.monotonic()
-        if self._began and time.monotonic() - self._began > self._left:
-            self._left = 0.0
-        elif self._began:
+        lines = self._qemu.console.lines()
+        if not self._asked and any(ASKS in line for line in lines):
+            self._asked, self._end = True, now + PRESSING
+        elif not self._end and any(_FROM_CD.search(line) for line in lines):
+            self._end = now + LOADING
+        if self._end:
             with suppress(QmpError):
                 self._qemu.control.execute("send-key", keys=[{"type": "qcode", "data": KEY}])
 
