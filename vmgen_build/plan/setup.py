@@ -13,8 +13,8 @@ from vmgen_build.plan.computername import computer_name
 from vmgen_build.plan.letters import letters_of
 from vmgen_build.plan.machine import Machine, machine_of
 from vmgen_build.recipe.recipe import Recipe
-from vmgen_build.systems.windows import DRIVER_FOLDERS, DRIVERS
 from vmgen_build.secret import Secret
+from vmgen_build.systems.windows import DRIVER_FOLDERS, DRIVERS
 
 LOCALE, KEYBOARD, TIME_ZONE = "en_US.UTF-8", "us", "Etc/UTC"
 """Where the recipe names none: Setup asks otherwise."""
