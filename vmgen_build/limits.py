@@ -126,6 +126,7 @@ GUEST_ADDRESSES = Limit(
 GUEST_LINKS = Limit("guest-links", "interfaces of a booted machine, and its default routes", 1024, "entries")
 GUEST_FILE = Limit("guest-file", "a file that is fetched from a machine in which a plan runs", 4 * GB)
 WINDOWS_OUTPUT = Limit("windows-output", "what a step prints in Windows and is brought home", 64 * MB)
+WINDOWS_ANSWERS = Limit("windows-answers", "what a Windows answers to all probes together", 16 * MB)
 IP_ANSWER = Limit("ip-answer", "what ip says of a booted machine's network", 4 * MB)
 GUEST_CONSOLE = Limit("guest-console", "what is kept of a booted container's console", MB)
 ANSWER = Limit("answer", "what a probe, or another question to a booted container, prints", MB)

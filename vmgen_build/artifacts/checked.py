@@ -101,7 +101,7 @@ def _probe(probe: Field) -> dict[str, Any]:
         "expected": probe.or_else("expected", "").text(PROBE_SCRIPT.amount),
         "retry": _retry(probe.or_else("retry", 0.0)),
     }
-    if kind != "guest" and not _is_goal(script):
+    if kind in ("tcp-open", "tcp-closed") and not _is_goal(script):
         raise probe["script"].wrong("an IP address and a port, as of a probe from outside")
     return found
 

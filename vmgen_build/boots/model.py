@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,3 +45,14 @@ class Booted(ABC):
     @abstractmethod
     def reach(self, address: str, port: int) -> str:
         """Ask from outside: "open" (connected or refused), or "closed" (no answer)."""
+
+
+class Elsewhere(ABC):
+    """A place other than this host, where a throwaway machine is booted that cannot be asked here."""
+
+    @abstractmethod
+    def booted(
+        self, artifact: Path, manifest: Mapping[str, object], scratch: Path, bus: Bus, timeout: float | None
+    ) -> AbstractContextManager[Booted]:
+        """A copy of the artifact, which is gone at the end. manifest: of the machine. scratch: an empty folder, as of
+        Boot. timeout: seconds, None for its own measure. Raises BuildError, HostError."""

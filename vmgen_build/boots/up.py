@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from vmgen_build.errors import HostError
 from vmgen_build.guests.model import Communicator
 from vmgen_build.plan.model import Probe
+from vmgen_build.systems.model import System
 from vmgen_build.systems.parse import parse_system
 
 BROKEN = ("maintenance", "stopping")
@@ -35,10 +36,10 @@ UP_WAIT = 20.0
 NO_ANSWER = State("no answer", False)
 
 
-def up_script(os: str) -> str:
-    """The script for an operating system, as "debian-12". Raises HostError where it is none that is known."""
+def system_of(os: str) -> System:
+    """The operating system that a manifest names, as "debian-12". Raises HostError where it is none that is known."""
     try:
-        return parse_system(os).up
+        return parse_system(os)
     except ValueError as error:
         raise HostError(f"the manifest names no system that this version knows: {error}") from error
 

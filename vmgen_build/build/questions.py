@@ -31,7 +31,7 @@ from vmgen_build.errors import HostError
 from vmgen_build.events import ProbeDone
 from vmgen_build.host.files import Written
 from vmgen_build.host.regular import open_regular
-from vmgen_build.plan.model import Plan, Probe
+from vmgen_build.plan.model import WINDOWS_KINDS, Plan, Probe
 from vmgen_build.recipe.recipe import Recipe
 
 OWN = "its own manifest"
@@ -131,7 +131,7 @@ def refuse_empty(questions: Questions) -> None:
 
 def asks_something(probe: Probe) -> bool:
     """Whether its answer could be no: not for a script of nothing but comments, `echo` and `exit 0`."""
-    if probe.kind == "guest":
+    if probe.kind in ("guest", *WINDOWS_KINDS):
         return any(_EMPTY.fullmatch(command.strip()) is None for command in re.split(r"[\n;]|&&", probe.script))
     return probe.kind in ("tcp-open", "tcp-closed")
 

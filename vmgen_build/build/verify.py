@@ -9,14 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vmgen_build.boots import up
-from vmgen_build.boots.model import SKIPPED, Boot, Booted
+from vmgen_build.boots.model import SKIPPED, Boot, Booted, Elsewhere
+from vmgen_build.boots.windows import Answers, ask_windows, until_settled
 from vmgen_build.build.questions import Asker, Questions, own_questions, refuse_empty
-from vmgen_build.errors import VmgenError
+from vmgen_build.errors import HostError, VmgenError
 from vmgen_build.events import Bus, ProbeDone, VerifyFinished, VerifyStarted
+from vmgen_build.guests.communicators.windows import WindowsCommunicator
 from vmgen_build.host.architectures import requirements_of
 from vmgen_build.host.programs import require_programs, require_root
 from vmgen_build.limits import GUEST_TIME
-from vmgen_build.plan.model import Probe
+from vmgen_build.plan.model import WINDOWS_KINDS, Probe
+from vmgen_build.plan.text.batchprobes import holds
+from vmgen_build.plan.windowsprobe import setup_probe
 from vmgen_build.store.lease import lease, reap
 
 if TYPE_CHECKING:
@@ -27,6 +31,14 @@ THE_FILE = "the file itself"
 PATIENCE = 30.0
 """Seconds that a single probe's script may take."""
 
+LONGEST = 500
+"""Characters of a Windows' answer that are shown."""
+
+NO_WINDOWS_HERE = (
+    "a Windows is asked by its VMware Tools, on a server: add --host vsphere://SERVER, and --recipe, which knows its"
+    " login; or look at the file alone by --no-boot"
+)
+
 PAUSE = 0.25
 """Seconds between two rounds of asking what does not hold yet."""
 
@@ -34,12 +46,13 @@ PAUSE = 0.25
 @dataclass(frozen=True, slots=True)
 class VerifyOptions:
     """timeout: seconds that a boot may take, None for the backend's own measure. boot: else the file alone is looked
-    at. trusted: as of boots.model.Boot."""
+    at. trusted: as of boots.model.Boot. there: where a Windows is booted; None for nowhere."""
 
     cache: Path
     timeout: float | None = None
     boot: bool = True
     trusted: bool = False
+    there: Elsewhere | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +125,11 @@ def _look_and_boot(artifact: Path, questions: Questions, options: VerifyOptions,
     if not options.boot:
         return done
     refuse_empty(questions)
+    system = up.system_of(str(questions.manifest.get("os")))
+    if system.kind == "windows":
+        return [*done, *_ask_elsewhere(artifact, questions, options, bus)]
     arch = str(questions.manifest.get("arch"))
     require_programs([*backend.boot_requirements, *requirements_of(arch)])
-    up_script = up.up_script(str(questions.manifest.get("os")))
     from vmgen_build.host.namespaces import run_isolated
 
     reap(options.cache)
@@ -124,21 +139,42 @@ def _look_and_boot(artifact: Path, questions: Questions, options: VerifyOptions,
 
         def work(worker_bus: WorkerBus) -> list[ProbeDone]:
             seconds = options.timeout or backend.boot_timeout
-            boot = Boot(worker_bus, scratch, seconds, up_script, options.trusted, arch)
+            boot = Boot(worker_bus, scratch, seconds, system.up, options.trusted, arch)
             return _in_worker(artifact, questions, boot)
 
         return [*done, *run_isolated(work, bus, net=True)]
+
+
+def _ask_elsewhere(artifact: Path, questions: Questions, options: VerifyOptions, bus: Bus) -> list[ProbeDone]:
+    """Of a Windows. Raises HostError where it is to be booted nowhere."""
+    if options.there is None:
+        raise HostError(NO_WINDOWS_HERE)
+    first = setup_probe(up.system_of(str(questions.manifest.get("os"))))
+    reap(options.cache)
+    with lease(options.cache) as folder:
+        scratch = folder.absolute() / "verify"
+        scratch.mkdir()
+        with options.there.booted(artifact, questions.manifest, scratch, bus, options.timeout) as machine:
+            if isinstance(machine.communicator, WindowsCommunicator):
+                until_settled(machine.communicator, first)
+            answers = ask_all(machine, (first, *questions.probes), bus, questions.asked)
+    return _with_silence(answers, questions, bus)
 
 
 def _in_worker(artifact: Path, questions: Questions, boot: Boot) -> list[ProbeDone]:
     asked = (up.probe(boot.up), *questions.probes)
     with questions.backend.boot(artifact, questions.manifest, boot) as machine:
         answers = ask_all(machine, asked, boot.bus, questions.asked)
+    return _with_silence(answers, questions, boot.bus)
+
+
+def _with_silence(answers: list[ProbeDone], questions: Questions, bus: Bus) -> list[ProbeDone]:
+    """A machine that answers none of another's questions fails. answers: that to whether it is up first."""
     if questions.own or any(answer.outcome != "skipped" for answer in answers[1:]):
         return answers
     found = f"none of the {len(questions.probes)} questions of {questions.whose} was answered"
     answers.append(_done(Probe("answers", "the answers", ""), "fails", found, questions.asked))
-    boot.bus.emit(answers[-1])
+    bus.emit(answers[-1])
     return answers
 
 
@@ -150,6 +186,7 @@ def ask_all(machine: Booted, probes: Sequence[Probe], bus: Bus, origin: str = ""
     start = time.monotonic()
     results: dict[int, ProbeDone] = {}
     while len(results) < len(probes):
+        told = _told(machine, [probe for index, probe in enumerate(probes) if index not in results])
         for index, probe in enumerate(probes):
             if index in results:
                 continue
@@ -159,7 +196,7 @@ def ask_all(machine: Booted, probes: Sequence[Probe], bus: Bus, origin: str = ""
             result = (
                 _done(probe, "fails", f"not asked: {GUEST_TIME.exceeded}", origin)
                 if late
-                else _ask(machine, probe, origin)
+                else _ask(machine, probe, origin, told)
             )
             if last or result.outcome != "fails":
                 results[index] = result
@@ -169,8 +206,22 @@ def ask_all(machine: Booted, probes: Sequence[Probe], bus: Bus, origin: str = ""
     return [results[index] for index in range(len(probes))]
 
 
-def _ask(machine: Booted, probe: Probe, origin: str) -> ProbeDone:
-    if probe.kind == "guest":
+def _told(machine: Booted, probes: Sequence[Probe]) -> Answers:
+    """What a Windows answers to those of the questions that are for one."""
+    asked = [probe for probe in probes if probe.kind in WINDOWS_KINDS]
+    there = machine.communicator if asked else None
+    return ask_windows(there, asked) if isinstance(there, WindowsCommunicator) else {}
+
+
+def _ask(machine: Booted, probe: Probe, origin: str, told: Answers) -> ProbeDone:
+    windows = isinstance(machine.communicator, WindowsCommunicator)
+    if windows != (probe.kind in WINDOWS_KINDS) and probe.kind in ("guest", *WINDOWS_KINDS):
+        outcome, found = "skipped", f"it is a question to {'no ' if windows else 'a '}Windows"
+    elif windows:
+        answer = told.get(probe, ())
+        outcome = "holds" if probe in told and holds(probe.expected, answer) else "fails"
+        found = ", ".join(answer if outcome == "fails" else probe.expected.split("\n"))[:LONGEST]
+    elif probe.kind == "guest":
         ran = machine.communicator.run(probe.script, PATIENCE)
         found = next(iter(ran.out.splitlines()), "")
         outcome = {0: "holds", SKIPPED: "skipped"}.get(ran.code, "fails")
@@ -194,7 +245,7 @@ def _asks_the_kernel(probe: Probe) -> bool:
 def _answer(probe: Probe, outcome: str, found: str) -> str:
     if outcome != "fails" or not probe.expected:
         return found
-    return f"{found or 'nothing'}, not {probe.expected}"
+    return f"{found or 'nothing'}, not {', '.join(probe.expected.splitlines())}"
 
 
 def _done(probe: Probe, outcome: str, found: str, origin: str) -> ProbeDone:

@@ -190,6 +190,18 @@ def kept_options(command: Command) -> Command:
     )
 
 
+def verify_options(command: Command) -> Command:
+    """--host, those of `trust_options` and of `placement_options`, for where a Windows is booted."""
+    return click.option(
+        "--host",
+        default="",
+        metavar="HOST",
+        callback=check_host,
+        help="Boot a Windows on this vSphere server, and ask it by VMware Tools: vsphere://[USER@]NAME[/DATACENTER];"
+        " takes --recipe.",
+    )(trust_options(placement_options(command)))
+
+
 def host_options(command: Command) -> Command:
     """--host, --accept-new-host-key and those of `trust_options`."""
     command = trust_options(command)

@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vmgen_build.cli import common
+from vmgen_build.cli import common, hosts
 from vmgen_build.errors import UsageError, VmgenError
 from vmgen_build.text import clean, table
 
 if TYPE_CHECKING:
+    from vmgen_build.boots.model import Elsewhere
     from vmgen_build.build.questions import Asker
     from vmgen_build.build.verify import Verified
     from vmgen_build.cli.plain import Plain
+    from vmgen_build.guests.vsphere.placement import Placement
+    from vmgen_build.host.tls import Trust
 
 _WIDEST = 200
 """Characters of a setting's name in the table."""
@@ -35,9 +38,19 @@ class Source:
     backend: str
     sets: tuple[str, ...]
     templates: Path | None
+    host: str
+    trust: Trust
+    placement: Placement
 
     def check(self, *, boot: bool) -> None:
         """Raises UsageError for options that mean nothing together."""
+        if self.host and not (boot and self.recipe):
+            raise UsageError(
+                "--host: the recipe knows the login of the machine that is booted there: name it by --recipe, without"
+                " --no-boot"
+            )
+        if (given := (*self.trust.given, *self.placement.given)) and not self.host:
+            raise UsageError(f"{given[0]}: only for a server, as --host vsphere://NAME; leave it out")
         if self.recipe and self.manifest:
             raise UsageError("--recipe and --manifest: both ask; name one of them")
         if self.recipe and self.keyring:
@@ -49,21 +62,37 @@ class Source:
             if value and not self.recipe:
                 raise UsageError(f"{option} is for a recipe's questions: name the recipe by --recipe")
 
-    def asker(self, cache: Path) -> Asker:
-        """Raises RecipeError, HostError where what is named cannot be asked by."""
+    def asker(self, cache: Path) -> tuple[Asker, Elsewhere | None]:
+        """And where a Windows is booted. Raises UsageError, RecipeError, HostError where what is named cannot be asked
+        by."""
         from vmgen_build.build import questions
 
         if self.manifest:
-            return questions.manifest_questions(self.manifest, self.keyring)
+            return questions.manifest_questions(self.manifest, self.keyring), None
         if self.recipe is None:
-            return questions.signed_questions(self.keyring) if self.keyring else questions.own_questions
+            return questions.signed_questions(self.keyring) if self.keyring else questions.own_questions, None
         from vmgen_build.build.options import BuildOptions
         from vmgen_build.recipe.load import load
 
         recipe = load(self.recipe, self.sets)
         common.show_problems(recipe.warnings)
-        options = BuildOptions(cache=cache, templates=self.templates, sets=self.sets, offline=True)
-        return questions.recipe_questions(recipe, options, self.backend)
+        options = BuildOptions(
+            cache=cache,
+            templates=self.templates,
+            sets=self.sets,
+            offline=True,
+            host=self.host,
+            trust=self.trust,
+            placement=self.placement,
+        )
+        there = None
+        if self.host:
+            from vmgen_build.build.places.registry import place_at
+
+            place = place_at(options)
+            place.check_options()
+            there = place.throwaway(recipe)
+        return questions.recipe_questions(recipe, options, self.backend), there
 
 
 def source_options(command: common.Command) -> common.Command:
@@ -127,6 +156,7 @@ def _check_backend(_context: click.Context, _option: click.Parameter, value: str
     is_flag=True,
     help="Boot a container as root of this host, not in a user namespace; for images of your own alone.",
 )
+@hosts.verify_options
 @common.cache_option
 @common.display_options
 def verify_command(
@@ -146,8 +176,8 @@ def verify_command(
     source.check(boot=not no_boot)
     screen, bus = common.open_display(**display)
     with screen:
-        ask = source.asker(cache)
-        options = VerifyOptions(cache, timeout, boot=not no_boot, trusted=trusted)
+        ask, there = source.asker(cache)
+        options = VerifyOptions(cache, timeout, boot=not no_boot, trusted=trusted, there=there)
         done = []
         for artifact in artifacts:
             screen.activity(f"verifying {artifact.name}")

@@ -48,7 +48,8 @@ class StepFile:
         return cls(name, hashlib.sha256(data).hexdigest(), mode, content=data)
 
 
-PROBE_KINDS = ("guest", "tcp-open", "tcp-closed")
+WINDOWS_KINDS = ("batch", "powershell")
+PROBE_KINDS = ("guest", "tcp-open", "tcp-closed", *WINDOWS_KINDS)
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,8 @@ class Probe:
     kind "guest": `script` runs as root in the guest under /bin/sh; exit 0 means that it holds, 77 that this host cannot
     tell; the first line of its output is what was found. Kinds "tcp-open" and "tcp-closed": asked from outside;
     `script` is "ADDRESS PORT"; open means that a connection is made or refused at once, closed that no answer comes.
+    Kinds "batch" and "powershell": lines of a script for Windows, as plan.windowsprobe has them; it holds where each
+    line of `expected` is among those that it prints.
     setting: the recipe's option as its user would look for it, e.g. "[config] hostname". Never holds a secret.
     retry: seconds for which a failing probe is asked again (services take time to come up).
     """

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from vmgen_build.boots.up import probe, state_of, up_script, waits_for
+from vmgen_build.boots.up import probe, state_of, system_of, waits_for
 from vmgen_build.errors import HostError
 from vmgen_build.guests.model import Communicator, Ran
 from vmgen_build.host.run import run
@@ -53,7 +53,7 @@ esac
     ],
 )
 def test_states(tmp_path: Path, word: str, up: bool, broken: bool) -> None:
-    state = state_of(Shell(tmp_path, word), up_script("debian-12"), 10)
+    state = state_of(Shell(tmp_path, word), system_of("debian-12").up, 10)
     assert (state.text, state.up, state.broken) == (word, up, broken)
 
 
@@ -74,7 +74,7 @@ def test_an_init_of_before_systemd_is_up_when_no_rc_is_about_to_start(tmp_path: 
 
 def test_what_failed_and_what_is_waited_for_is_named(tmp_path: Path) -> None:
     shell = Shell(tmp_path, "maintenance", "bad.service")
-    state = state_of(shell, probe(up_script("debian-12")).script, 10)
+    state = state_of(shell, probe(system_of("debian-12").up).script, 10)
     assert state.text.split() == ["maintenance,", "but", "these", "units", "failed:", "bad.service"]
     assert state.broken
     assert waits_for(shell, 10) == "it waits for:\n  12 stuck.service start running\n"
@@ -82,4 +82,4 @@ def test_what_failed_and_what_is_waited_for_is_named(tmp_path: Path) -> None:
 
 def test_a_manifest_of_no_known_system() -> None:
     with pytest.raises(HostError, match="names no system that this version knows: 'beos-5'"):
-        up_script("beos-5")
+        system_of("beos-5").up

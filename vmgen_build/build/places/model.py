@@ -20,6 +20,7 @@ from vmgen_build.recipe.recipe import Recipe
 from vmgen_build.store.layers import Entry, Sweep
 
 if TYPE_CHECKING:
+    from vmgen_build.boots.model import Elsewhere
     from vmgen_build.build.job import Build
 
 
@@ -90,6 +91,13 @@ class Place(ABC):
     @abstractmethod
     def workshop(self, build: Build) -> AbstractContextManager[Workshop]:
         """Where the build's guests are made; all of it is gone again at the end."""
+
+    def throwaway(self, recipe: Recipe) -> Elsewhere:
+        """Where images are booted that this host cannot ask. Raises UsageError where it boots none."""
+        raise UsageError(
+            f"--host {self.options.host}: no image is booted there to be verified; name a vSphere server, as --host"
+            " vsphere://NAME"
+        )
 
     def kept(self) -> list[Entry]:
         """What it keeps between builds, last used first. Raises UsageError where that is not known."""

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from vmgen_build.backends.base import Backend
+from vmgen_build.boots.model import Elsewhere
 from vmgen_build.build.choice import Emit, choose_base, choose_machine
 from vmgen_build.build.finding import Finding
 from vmgen_build.build.job import Build
@@ -149,6 +150,26 @@ class VspherePlace(Place):
             yield MachineWorkshop(build.plan, machines, _begin(build, machines, source), kept_for(build), undo)
             if machines.publisher is not None:
                 build.bus.note(machines.publisher.finish())
+
+    def throwaway(self, recipe: Recipe) -> Elsewhere:
+        if not is_windows(recipe):
+            raise UsageError(
+                f"--host {self.options.host}: only a Windows is asked there; {recipe.hardware.os.title} is booted on"
+                " this host: leave --host out"
+            )
+        from vmgen_build.build.places.servers.throwaway import ServerThrowaway
+
+        def networks(machine: Machine, session: Session, inventory: Inventory, site: ServerSite) -> list[Network]:
+            return self._networks_of(machine, recipe, session, inventory, site)
+
+        return ServerThrowaway(
+            options=self.options,
+            recipe=recipe,
+            opened=self._session,
+            reap=self._reap,
+            network=self._network(recipe),
+            networks=networks,
+        )
 
     def kept(self) -> list[Entry]:
         with self._session() as session:

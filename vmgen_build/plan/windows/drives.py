@@ -10,7 +10,8 @@ from vmgen_build.plan.batch import WindowsWork, carried, refused, step_of
 from vmgen_build.plan.context import PlanContext
 from vmgen_build.plan.letters import letters_of, named_letter
 from vmgen_build.plan.machine import Drive, Volume, machine_of
-from vmgen_build.plan.model import Step, StepFile
+from vmgen_build.plan.model import Probe, Step, StepFile
+from vmgen_build.plan.windowsprobe import WindowsQuestion, probe_of
 
 ORDER = 50
 
@@ -21,7 +22,8 @@ FORMATS = {"ntfs": "ntfs", "vfat": "fat32"}
 
 @dataclass(frozen=True)
 class _NewPartition:
-    """A partition to be made. kind: diskpart's word. size: MiB, 0 for what is left. letter: "" for an extended one."""
+    """A partition to be made. kind: diskpart's word. size: MiB, 0 for what is left. letter: "" for an extended one.
+    option: as an error names it."""
 
     disk: int
     kind: str
@@ -29,6 +31,7 @@ class _NewPartition:
     letter: str
     fs: str
     label: str
+    option: str
 
 
 def steps(ctx: PlanContext) -> Iterator[Step]:
@@ -39,7 +42,20 @@ def steps(ctx: PlanContext) -> Iterator[Step]:
     lines = list(_script(parts, fresh={part.disk for part in parts} - {0}, formats=not old))
     values = {"volumes": [part for part in parts if part.letter]}
     files = (StepFile.of("drives.txt", "".join(f"{line}\r\n" for line in lines)),)
-    yield step_of(ctx, WindowsWork(name="drives", title="partitions and drive letters", values=values, files=files))
+    probes = tuple(_probe(ctx, part) for part in parts if part.letter)
+    work = WindowsWork(name="drives", title="partitions and drive letters", values=values, files=files, probes=probes)
+    yield step_of(ctx, work)
+
+
+def _probe(ctx: PlanContext, part: _NewPartition) -> Probe:
+    question = WindowsQuestion(
+        name=f"volume-{part.letter}",
+        setting=part.option,
+        expected=tuple(filter(None, (part.fs.upper(), part.label))),
+        template="volume",
+        values={"letter": part.letter},
+    )
+    return probe_of(ctx, question)
 
 
 def _parts(ctx: PlanContext) -> list[_NewPartition]:
@@ -70,7 +86,7 @@ def _part(ctx: PlanContext, number: int, drive: Drive, volume: Volume, letter: s
         raise refused(partition.at("mount"), f"{option}: mount", text)
     label = carried(ctx, "drives", volume.label or "", partition.at("label"), f"{option}: label")
     size = -(-volume.size // MIB) if volume.size else 0
-    return _NewPartition(number, volume.kind, size, letter, FORMATS.get(volume.fs or "", ""), label)
+    return _NewPartition(number, volume.kind, size, letter, FORMATS.get(volume.fs or "", ""), label, option)
 
 
 def _script(parts: list[_NewPartition], fresh: set[int], formats: bool) -> Iterator[str]:

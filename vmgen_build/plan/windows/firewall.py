@@ -16,9 +16,15 @@ from vmgen_build.plan.batch import (
 )
 from vmgen_build.plan.context import LeftOut, PlanContext
 from vmgen_build.plan.firewall import Opening, openings
-from vmgen_build.plan.model import Step
+from vmgen_build.plan.model import Probe, Step
+from vmgen_build.plan.windowsprobe import MACHINE, WindowsQuestion, probe_of
 
 ORDER = 330
+
+POLICY = f"{MACHINE}SYSTEM\\CurrentControlSet\\Services\\SharedAccess\\Parameters\\FirewallPolicy"
+
+PROFILES = ("StandardProfile", "PublicProfile", "DomainProfile")
+"""Keys below POLICY; XP and 2003 outside a domain have the first alone."""
 
 NUMBERS = {"tcp": 6, "udp": 17}
 """Of protocols (IANA, Protocol Numbers)."""
@@ -29,14 +35,16 @@ MOST_PORTS = 200
 
 @dataclass(frozen=True)
 class _Rule:
-    """protocol: "TCP" or "UDP". ports: "22", "8000-8080"; each: the same one by one. line: of batch that makes it where
-    batch does not carry its name, "" else."""
+    """protocol: "TCP" or "UDP"; number: IP's of it. ports: "22", "8000-8080"; each: the same one by one. line: of batch
+    that makes it where batch does not carry its name, "" else. setting: as of Opening."""
 
     name: str
     protocol: str
     ports: str
     each: tuple[int, ...]
     line: str
+    number: int
+    setting: str
 
 
 def steps(ctx: PlanContext) -> Iterator[Step | LeftOut]:
@@ -47,7 +55,34 @@ def steps(ctx: PlanContext) -> Iterator[Step | LeftOut]:
     if not (network.open_ports or network.allowed_programs):
         return
     rules = [_rule(ctx, opening) for opening in found]
-    yield step_of(ctx, WindowsWork(name="firewall", title="firewall", values={"rules": rules}))
+    probes = (*_on_probes(ctx), *(_rule_probe(ctx, rule) for rule in rules))
+    yield step_of(ctx, WindowsWork(name="firewall", title="firewall", values={"rules": rules}, probes=probes))
+
+
+def _on_probes(ctx: PlanContext) -> Iterator[Probe]:
+    for profile in PROFILES if ctx.system.nt >= (6, 0) else PROFILES[:1]:
+        question = WindowsQuestion(
+            name=f"firewall-{profile}",
+            setting="[network] open_ports",
+            expected=("0x1",),
+            template="value",
+            values={"key": f"{POLICY}\\{profile}", "value": "EnableFirewall"},
+        )
+        yield probe_of(ctx, question)
+
+
+def _rule_probe(ctx: PlanContext, rule: _Rule) -> Probe:
+    old = ctx.system.nt < (6, 0)
+    each = tuple(f"{port}:{rule.protocol}:*:Enabled:{rule.name}" for port in rule.each)
+    key = f"{POLICY}\\{PROFILES[0]}\\GloballyOpenPorts\\List"
+    question = WindowsQuestion(
+        name=f"firewall-{rule.protocol.lower()}-{rule.ports}",
+        setting=rule.setting,
+        expected=each if old else ("open",),
+        template="values" if old else "rule",
+        values={"key": key} if old else {"rule": rule},
+    )
+    return probe_of(ctx, question)
 
 
 def _rule(ctx: PlanContext, opening: Opening) -> _Rule:
@@ -69,4 +104,6 @@ def _rule(ctx: PlanContext, opening: Opening) -> _Rule:
         ports=ports,
         each=tuple(range(opening.first, opening.last + 1)) if ctx.system.nt < (6, 0) else (),
         line=line,
+        number=NUMBERS[opening.proto],
+        setting=opening.setting,
     )

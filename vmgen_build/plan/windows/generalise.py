@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import PureWindowsPath
 
@@ -10,8 +10,9 @@ from vmgen_build.plan import setupmedia
 from vmgen_build.plan.answers import generalise_files
 from vmgen_build.plan.batch import WindowsWork, step_of
 from vmgen_build.plan.context import PlanContext
-from vmgen_build.plan.model import Step
+from vmgen_build.plan.model import Probe, Step
 from vmgen_build.plan.setup import answers_of
+from vmgen_build.plan.windowsprobe import MACHINE, SETTLING, WindowsQuestion, probe_of
 from vmgen_build.secret import Secret
 
 ORDER = 900
@@ -39,6 +40,13 @@ CHUNK = 512 << 20
 """Bytes of a file of zeros, where free space is filled with such; less than that stays as it is."""
 
 MOST_CHUNKS = 4096
+
+OLD_ANSWERS = r"C:\sysprep\sysprep.inf"
+ANSWERS = r"C:\Windows\System32\Sysprep\unattend.xml"
+"""Where the step puts the answers: sysprep, or the setup after it, takes them away."""
+
+STATE = f"{MACHINE}SOFTWARE\\Microsoft\\Windows\\CurrentVersion\\Setup\\State"
+"""Where Windows says how far it was set up ("Windows Setup States")."""
 
 
 def steps(ctx: PlanContext) -> Iterator[Step]:
@@ -71,4 +79,28 @@ def _sysprep(ctx: PlanContext) -> WindowsWork:
         title="sysprep",
         values={"answers": name, "logs": ("Application", "Security", "System")},
         secrets={name: Secret(text.reveal())},
+        probes=tuple(_probes(ctx)),
     )
+
+
+def _probes(ctx: PlanContext) -> Iterator[Probe]:
+    """That the first boot took the answers, and what is left of them."""
+    old = ctx.system.nt < (6, 0)
+    values = {"path": OLD_ANSWERS if old else ANSWERS}
+    yield _probe(ctx, "answers-gone", "gone", "gone", values)
+    if old:
+        return
+    yield _probe(ctx, "answers-kept", "no password", "answers", {})
+    yield _probe(ctx, "image-state", "IMAGE_STATE_COMPLETE", "value", {"key": STATE, "value": "ImageState"})
+
+
+def _probe(ctx: PlanContext, name: str, expected: str, template: str, values: Mapping[str, object]) -> Probe:
+    question = WindowsQuestion(
+        name=name,
+        setting="first boot: what sysprep leaves",
+        expected=(expected,),
+        template=template,
+        values=values,
+        retry=SETTLING,
+    )
+    return probe_of(ctx, question)

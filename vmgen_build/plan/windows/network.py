@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Interface
 
-from vmgen_build.plan.batch import WindowsWork, refused, step_of
+from vmgen_build.plan.batch import WindowsWork, by_powershell, refused, step_of
 from vmgen_build.plan.context import LeftOut, PlanContext
 from vmgen_build.plan.machine import machine_of
-from vmgen_build.plan.model import Step
+from vmgen_build.plan.model import Probe, Step
 from vmgen_build.plan.network import Link, Network, network_of, outer_link
+from vmgen_build.plan.windowsprobe import MACHINE, SERVICE_START, WindowsQuestion, probe_of
 from vmgen_build.recipe.sections.network import IPInterface
 
 ORDER = 320
+
+PARAMETERS = f"{MACHINE}SYSTEM\\CurrentControlSet\\Services\\Tcpip\\Parameters"
 
 FEATURES = {(6, 1): "NPAS-RRAS-Services", (6, 2): "Routing", (6, 3): "Routing"}
 """Version of a server -> the role service of routing, as its PowerShell calls it. 2008 has a program for roles, and
@@ -49,7 +52,11 @@ def steps(ctx: PlanContext) -> Iterator[Step | LeftOut]:
     macs = {nic.name: nic.hw_addr for nic in machine_of(ctx.recipe).nics}
     cards = [_card(ctx, network, link, macs[link.name]) for link in network.links]
     values = {"cards": cards, "forwards": network.forwards}
-    yield step_of(ctx, WindowsWork(name="network", title="network", values=values))
+    named = zip(cards, (link.name for link in network.links), strict=True)
+    probes = tuple(probe for card, name in named for probe in _card_probes(ctx, card, name))
+    if network.forwards:
+        probes += (_forwards_probe(ctx),)
+    yield step_of(ctx, WindowsWork(name="network", title="network", values=values, probes=probes))
     if ctx.recipe.network.nat:
         yield _translation(ctx, network, macs)
 
@@ -70,7 +77,69 @@ def _translation(ctx: PlanContext, network: Network, macs: dict[str, str]) -> St
         "networks": networks,
         "feature": FEATURES.get(ctx.system.nt, ""),
     }
-    return step_of(ctx, WindowsWork(name="nat", title="address translation", values=values, installs=True))
+    probes = tuple(_nat_probes(ctx, networks))
+    work = WindowsWork(name="nat", title="address translation", values=values, installs=True, probes=probes)
+    return step_of(ctx, work)
+
+
+def _nat_probes(ctx: PlanContext, networks: list[str]) -> Iterator[Probe]:
+    powershell = by_powershell(ctx, "nat")
+    values = {} if powershell else {"name": "RemoteAccess"}
+    expected = tuple(networks) if powershell else ("running",)
+    template, retry = ("nat", 0.0) if powershell else ("service", SERVICE_START)
+    question = WindowsQuestion(
+        name="nat", setting="[network] nat", expected=expected, template=template, values=values, retry=retry
+    )
+    yield probe_of(ctx, question)
+
+
+def _forwards_probe(ctx: PlanContext) -> Probe:
+    values = {"key": PARAMETERS, "value": "IPEnableRouter"}
+    question = WindowsQuestion(
+        name="ip-routing", setting="[network] ip_routing", expected=("0x1",), template="value", values=values
+    )
+    return probe_of(ctx, question)
+
+
+def _card_probes(ctx: PlanContext, card: _Card, name: str) -> Iterator[Probe]:
+    """What the card is set to, be its cable in or not."""
+    for asked in _questions(ctx, card, name):
+        yield probe_of(ctx, replace(asked, values={"mac": card.mac, **asked.values}))
+
+
+def _questions(ctx: PlanContext, card: _Card, name: str) -> Iterator[WindowsQuestion]:
+    """Without the card's own address."""
+    setting = f"[network] {name}"
+    if not card.connected:
+        yield _question(f"{name}-down", f"[hardware] {name}: connected", ("down",), "down")
+        return
+    if card.dhcp:
+        yield _question(f"{name}-dhcp", f"{setting}: dhcp", ("0x1",), "dhcp")
+    for address in () if card.dhcp else (*card.addresses4, *card.addresses6):
+        template = _template(ctx, "address", six=not address.mask)
+        yield _question(f"{name}-{address.ip}", f"{setting}: address", _expected(ctx, address), template)
+    for gateway in () if card.dhcp else (*card.gateways4, *card.gateways6):
+        template = _template(ctx, "gateway", six=":" in gateway)
+        yield _question(f"{name}-gateway-{gateway}", "[network] gateway", (gateway,), template)
+    for six, servers in ((False, card.dns4), (True, card.dns6)):
+        if servers:
+            asked = _question(f"{name}-dns{6 if six else 4}", f"{setting}: dns", servers, "servers")
+            yield replace(asked, values={"six": six})
+
+
+def _template(ctx: PlanContext, name: str, *, six: bool) -> str:
+    """PowerShell's questions are for both versions of IP."""
+    return f"{name}6" if six and not by_powershell(ctx, f"probes/{name}") else name
+
+
+def _expected(ctx: PlanContext, address: _Address) -> tuple[str, ...]:
+    if by_powershell(ctx, "probes/address"):
+        return (f"{address.ip}/{address.prefix}",)
+    return tuple(filter(None, (address.ip, address.mask)))
+
+
+def _question(name: str, setting: str, expected: tuple[str, ...], template: str) -> WindowsQuestion:
+    return WindowsQuestion(name=name, setting=setting, expected=expected, template=template)
 
 
 def _card(ctx: PlanContext, network: Network, link: Link, mac: str) -> _Card:

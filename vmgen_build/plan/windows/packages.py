@@ -11,15 +11,17 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from vmgen_build.catalogue.programs import Program
 from vmgen_build.installers.windows import SILENT, SINCE, WINGET, kind_of
 from vmgen_build.plan.batch import WindowsWork, refused, step_of
 from vmgen_build.plan.context import LeftOut, PlanContext
 from vmgen_build.plan.hostfiles import reading
-from vmgen_build.plan.model import Step, StepFile
+from vmgen_build.plan.model import Probe, Step, StepFile
 from vmgen_build.plan.setup import has_setup
 from vmgen_build.plan.steps.packages import TITLES, package_file
+from vmgen_build.plan.windowsprobe import WindowsQuestion, probe_of
 from vmgen_build.recipe.sections.programs import PROGRAM_SECTIONS
 
 ORDER = 200
@@ -198,7 +200,7 @@ def _no_chocolatey(ctx: PlanContext) -> str:
 
 def _install(ctx: PlanContext, name: str, title: str, wishes: _WindowsWishes, files: tuple[StepFile, ...] = ()) -> Step:
     names = sorted({word for word in wishes.words if not _is_own(word)})
-    values: dict[str, object] = {
+    values: dict[str, Any] = {
         **_parts(ctx, [word.removeprefix("feature:") for word in wishes.words if word.startswith("feature:")]),
         "capabilities": sorted({w.partition(":")[2] for w in wishes.words if w.startswith("capability:")}),
         "packages": [_package(ctx, word, wishes.parameters.get(word, ())) for word in names],
@@ -209,7 +211,14 @@ def _install(ctx: PlanContext, name: str, title: str, wishes: _WindowsWishes, fi
         "pinned": wishes.pinned,
     }
     work = WindowsWork(
-        name=name, title=title, template="packages", values=values, files=files, network=True, installs=True
+        name=name,
+        title=title,
+        template="packages",
+        values=values,
+        files=files,
+        network=True,
+        installs=True,
+        probes=tuple(_probes(ctx, name.removeprefix("packages-"), values)),
     )
     return step_of(ctx, work)
 
@@ -226,6 +235,29 @@ def _parts(ctx: PlanContext, features: Sequence[str]) -> dict[str, object]:
 
 def _package(ctx: PlanContext, word: str, parameters: tuple[str, ...]) -> _Package:
     return _Package(*_name_and_version(ctx, word, "Chocolatey"), parameters)
+
+
+def _probes(ctx: PlanContext, section: str, values: Mapping[str, Any]) -> Iterator[Probe]:
+    """Of what an installer beside the recipe has installed, nothing is known to ask for."""
+    at = f"[{section}]"
+    for package in values["packages"]:
+        asked = {"name": package.name, "version": package.version}
+        yield _probe(ctx, f"package-{package.name}", at, "installed", "package", asked)
+    for name in values["features"]:
+        yield _probe(ctx, f"feature-{name}", at, "enabled", "feature", {"name": name})
+    for name in values["capabilities"]:
+        yield _probe(ctx, f"capability-{name}", at, "installed", "capability", {"name": name})
+    for name in values["removed"]:
+        yield _probe(ctx, f"removed-{name}", f"{at} packages_remove", "not installed", "removed", {"name": name})
+    for name in values["pinned"]:
+        yield _probe(ctx, f"held-{name}", f"{at} packages_hold", name, "pinned", {})
+
+
+def _probe(
+    ctx: PlanContext, name: str, setting: str, expected: str, template: str, values: Mapping[str, object]
+) -> Probe:
+    question = WindowsQuestion(name=name, setting=setting, expected=(expected,), template=template, values=values)
+    return probe_of(ctx, question)
 
 
 def _installer(ctx: PlanContext, path: str) -> _Installer:

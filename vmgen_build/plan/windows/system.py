@@ -10,12 +10,16 @@ from vmgen_build.catalogue import windows as known
 from vmgen_build.plan.batch import WindowsWork, by_powershell, refused, step_of, template_names
 from vmgen_build.plan.computername import computer_name
 from vmgen_build.plan.context import PlanContext
-from vmgen_build.plan.model import Step, StepFile
+from vmgen_build.plan.model import Probe, Step, StepFile
 from vmgen_build.plan.text.inf import INF
 from vmgen_build.plan.text.render import Renderer
 from vmgen_build.plan.text.xml import XML
+from vmgen_build.plan.windowsprobe import MACHINE, WindowsQuestion, probe_of
 
 ORDER = 300
+
+NAME = f"{MACHINE}SYSTEM\\CurrentControlSet\\Control\\ComputerName\\ActiveComputerName"
+LANGUAGE = f"{MACHINE}SYSTEM\\CurrentControlSet\\Control\\Nls\\Language"
 
 Found = TypeVar("Found")
 
@@ -36,10 +40,42 @@ def steps(ctx: PlanContext) -> Iterator[Step]:
     region = _region(ctx)
     name = computer_name(ctx.recipe)
     values: dict[str, object] = {"name": name, "zone": zone or ""}
-    yield step_of(ctx, WindowsWork(name="system", title="computer name and time zone", values=values, reboot=True))
+    work = WindowsWork(
+        name="system",
+        title="computer name and time zone",
+        values=values,
+        reboot=True,
+        probes=tuple(_probes(ctx, name, zone or "")),
+    )
+    yield step_of(ctx, work)
     if region is not None:
         values, files = {"region": region}, _files(ctx, region)
-        yield step_of(ctx, WindowsWork(name="region", title="language and keyboard", values=values, files=files))
+        probes = tuple(_region_probes(ctx, region))
+        work = WindowsWork(name="region", title="language and keyboard", values=values, files=files, probes=probes)
+        yield step_of(ctx, work)
+
+
+def _probes(ctx: PlanContext, name: str, zone: str) -> Iterator[Probe]:
+    """That of the first boot is the name that counts. The folder of the build's steps is gone."""
+    values: dict[str, object] = {"key": NAME, "value": "ComputerName"}
+    yield _probe(ctx, "hostname", "[config] hostname", name, "value", values)
+    if zone:
+        yield _probe(ctx, "timezone", "[config] timezone", zone, "zone", {"zone": zone})
+    yield _probe(ctx, "step-folder", "what the build leaves", "gone", "gone", {"path": ctx.family.step_folder})
+
+
+def _region_probes(ctx: PlanContext, region: _Region) -> Iterator[Probe]:
+    if region.lcid:
+        yield _probe(ctx, "locale", "[config] locale", region.lcid, "value", {"key": LANGUAGE, "value": "Default"})
+    if region.input:
+        powershell = by_powershell(ctx, "probes/keyboard")
+        expected = region.input if powershell else region.input.partition(":")[2]
+        yield _probe(ctx, "keyboard", "[config] keyboard", expected, "keyboard", {})
+
+
+def _probe(ctx: PlanContext, name: str, setting: str, expected: str, template: str, values: dict[str, object]) -> Probe:
+    question = WindowsQuestion(name=name, setting=setting, expected=(expected,), template=template, values=values)
+    return probe_of(ctx, question)
 
 
 def _files(ctx: PlanContext, region: _Region) -> tuple[StepFile, ...]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from vmgen_build.plan.batch import WindowsWork, carried, refused, secret_text, step_of
 from vmgen_build.plan.context import LeftOut, PlanContext
-from vmgen_build.plan.model import Step
+from vmgen_build.plan.model import Probe, Step
+from vmgen_build.plan.windowsprobe import WindowsQuestion, probe_of
 from vmgen_build.recipe.sections.users import User
 from vmgen_build.secret import Secret
 
@@ -17,6 +18,15 @@ LONGEST_LOGIN = 20
 """Characters of a user's name (net user)."""
 
 ADMINISTRATOR = "Administrator"
+
+SIDS = {
+    "administrators": "S-1-5-32-544",
+    "users": "S-1-5-32-545",
+    "guests": "S-1-5-32-546",
+    "power users": "S-1-5-32-547",
+    "remote desktop users": "S-1-5-32-555",
+}
+"""Groups that every Windows has, by names that are others in other languages ("Well-known SIDs")."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +52,34 @@ def steps(ctx: PlanContext) -> Iterator[Step | LeftOut]:
     if not (groups or accounts or secrets):
         return
     values = {"groups": groups, "users": accounts, "administrator": ADMINISTRATOR if ADMINISTRATOR in secrets else ""}
-    yield step_of(ctx, WindowsWork(name="users", title="users and groups", values=values, secrets=secrets))
+    probes = tuple(_probes(ctx, groups, accounts))
+    work = WindowsWork(name="users", title="users and groups", values=values, secrets=secrets, probes=probes)
+    yield step_of(ctx, work)
+
+
+def _probes(ctx: PlanContext, groups: list[str], accounts: list[_WindowsUser]) -> Iterator[Probe]:
+    """Of a password it is asked whether its account is active: who has none cannot log in."""
+    for group in groups:
+        yield _probe(ctx, f"group-{group}", f"[users] group {group}", ("present",), "group", {"group": group})
+    for user in accounts:
+        setting, login = f"[users] {user.login}", user.login
+        known = tuple(filter(None, ("active" if user.secret else "inactive", user.full_name)))
+        yield _probe(ctx, f"user-{login}", setting, known, "account", {"login": login})
+        if user.profile:
+            values: dict[str, object] = {"login": login, "profile": user.profile}
+            yield _probe(ctx, f"user-{login}-home", f"{setting}: home_dir", (user.profile,), "profile", values)
+        for group in user.groups:
+            values = {"group": group, "sid": SIDS.get(group, "")}
+            yield _probe(ctx, f"user-{login}-{group}", f"{setting}: groups", (login,), "member", values)
+    if ctx.recipe.config.root_passwd is not None:
+        yield _probe(ctx, "user-Administrator", "[config] root_passwd", ("active",), "account", {"login": ""})
+
+
+def _probe(
+    ctx: PlanContext, name: str, setting: str, expected: tuple[str, ...], template: str, values: dict[str, object]
+) -> Probe:
+    question = WindowsQuestion(name=name, setting=setting, expected=expected, template=template, values=values)
+    return probe_of(ctx, question)
 
 
 _NO_HASH = "Windows takes no crypt(5) hash; write {} with the password, as env:NAME or file:PATH"
