@@ -186,7 +186,7 @@ def ask_all(machine: Booted, probes: Sequence[Probe], bus: Bus, origin: str = ""
     start = time.monotonic()
     results: dict[int, ProbeDone] = {}
     while len(results) < len(probes):
-        told = _told(machine, [probe for index, probe in enumerate(probes) if index not in results])
+        answers = _answers_of(machine, [probe for index, probe in enumerate(probes) if index not in results])
         for index, probe in enumerate(probes):
             if index in results:
                 continue
@@ -196,7 +196,7 @@ def ask_all(machine: Booted, probes: Sequence[Probe], bus: Bus, origin: str = ""
             result = (
                 _done(probe, "fails", f"not asked: {GUEST_TIME.exceeded}", origin)
                 if late
-                else _ask(machine, probe, origin, told)
+                else _ask(machine, probe, origin, answers)
             )
             if last or result.outcome != "fails":
                 results[index] = result
@@ -206,20 +206,20 @@ def ask_all(machine: Booted, probes: Sequence[Probe], bus: Bus, origin: str = ""
     return [results[index] for index in range(len(probes))]
 
 
-def _told(machine: Booted, probes: Sequence[Probe]) -> Answers:
+def _answers_of(machine: Booted, probes: Sequence[Probe]) -> Answers:
     """What a Windows answers to those of the questions that are for one."""
     asked = [probe for probe in probes if probe.kind in WINDOWS_KINDS]
     there = machine.communicator if asked else None
     return ask_windows(there, asked) if isinstance(there, WindowsCommunicator) else {}
 
 
-def _ask(machine: Booted, probe: Probe, origin: str, told: Answers) -> ProbeDone:
+def _ask(machine: Booted, probe: Probe, origin: str, answers: Answers) -> ProbeDone:
     windows = isinstance(machine.communicator, WindowsCommunicator)
     if windows != (probe.kind in WINDOWS_KINDS) and probe.kind in ("guest", *WINDOWS_KINDS):
         outcome, found = "skipped", f"it is a question to {'no ' if windows else 'a '}Windows"
     elif windows:
-        answer = told.get(probe, ())
-        outcome = "holds" if probe in told and holds(probe.expected, answer) else "fails"
+        answer = answers.get(probe, ())
+        outcome = "holds" if probe in answers and holds(probe.expected, answer) else "fails"
         found = ", ".join(answer if outcome == "fails" else probe.expected.split("\n"))[:LONGEST]
     elif probe.kind == "guest":
         ran = machine.communicator.run(probe.script, PATIENCE)

@@ -82,4 +82,4 @@ def test_what_failed_and_what_is_waited_for_is_named(tmp_path: Path) -> None:
 
 def test_a_manifest_of_no_known_system() -> None:
     with pytest.raises(HostError, match="names no system that this version knows: 'beos-5'"):
-        system_of("beos-5").up
+        str(system_of("beos-5").up)
