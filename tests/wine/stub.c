@@ -4,7 +4,7 @@
    library cuts it, argv as CommandLineToArgvW cuts it, standard input where that is a file or a pipe, and the value of
    %VMGEN_VALUE%.
    %VMGEN_STUB_RULES%: a UTF-8 file, one rule a line, fields between tabs: program, part of the command line, code,
-   output, path of a file, text that is added to it. \n, \t and \\ stand for themselves. The first rule that fits
+   output, path of a file, text that is added to it. \n, \r, \t and \\ stand for themselves. The first rule that fits
    counts; without one, the program prints nothing and ends with 0. */
 
 #include <windows.h>
@@ -69,7 +69,7 @@ static void unescape(char *text)
     for (; *text; text++) {
         if (*text == '\\' && text[1]) {
             text++;
-            *to++ = *text == 'n' ? '\n' : *text == 't' ? '\t' : *text;
+            *to++ = *text == 'n' ? '\n' : *text == 'r' ? '\r' : *text == 't' ? '\t' : *text;
         } else
             *to++ = *text;
     }

@@ -132,3 +132,42 @@ def test_issue_8_12_a_hostile_settings_name_does_not_widen_the_table(capsys: pyt
     """5,000 rows as wide as a name of 16 MB would be 80 GB."""
     show([HOLDS, ProbeDone(probe="b", setting="s" * 100_000, outcome="holds", found="x")])
     assert max(map(len, capsys.readouterr().out.splitlines())) < 250
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--host", "vsphere://esxi.lab"], "--host: the recipe knows the login of the machine that is booted there"),
+        (["--host", "vsphere://esxi.lab", "--recipe", "lab.ini", "--no-boot"], "--host: the recipe knows the login"),
+        (["--insecure"], "--insecure: only for a server, as --host vsphere://NAME; leave it out"),
+        (["--map", "nat=VM Network"], "--map: only for a server"),
+        (["--host", "vsphere://esxi.lab", "--recipe", "lab.ini"], "only a Windows is asked there"),
+        (["--host", "ssh://node", "--recipe", "lab.ini"], "--host ssh://node: no image is booted there to be verified"),
+        (["--host", "beos://node", "--recipe", "lab.ini"], "there is no place of the kind 'beos'"),
+    ],
+)
+def test_where_a_windows_is_booted(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    message: str,
+) -> None:
+    """No server is spoken to."""
+    monkeypatch.chdir(tmp_path)
+    Path("lab.ini").write_text("[hardware]\nvm_id = lab\nos = debian-12\n")
+    hand_in(Path(), "lab.ova")
+    assert run(["verify", "lab.ova", *words]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_windows_without_a_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("vmgen_build.build.verify.require_root", lambda *_: None)
+    manifest = manifest_path(hand_in(Path(), "lab.tar.zst"))
+    manifest.write_text(manifest.read_text().replace("debian-12", "win7"))
+    assert run(["verify", "lab.tar.zst"]) == 1
+    captured = capsys.readouterr()
+    assert "a Windows is asked by its VMware Tools, on a server: add --host vsphere://SERVER" in captured.err

@@ -154,7 +154,7 @@ class VspherePlace(Place):
     def throwaway(self, recipe: Recipe) -> Elsewhere:
         if not is_windows(recipe):
             raise UsageError(
-                f"--host {self.options.host}: only a Windows is asked there; {recipe.hardware.os.title} is booted on"
+                f"--host {self.options.host}: only a Windows is asked there, and what the recipe describes is booted on"
                 " this host: leave --host out"
             )
         from vmgen_build.build.places.servers.throwaway import ServerThrowaway

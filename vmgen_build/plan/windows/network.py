@@ -85,7 +85,7 @@ def _translation(ctx: PlanContext, network: Network, macs: dict[str, str]) -> St
 def _nat_probes(ctx: PlanContext, networks: list[str]) -> Iterator[Probe]:
     powershell = by_powershell(ctx, "nat")
     values = {} if powershell else {"name": "RemoteAccess"}
-    expected = tuple(networks) if powershell else ("running",)
+    expected = tuple(networks) if powershell else ("Started=True",)
     template, retry = ("nat", 0.0) if powershell else ("service", SERVICE_START)
     question = WindowsQuestion(
         name="nat", setting="[network] nat", expected=expected, template=template, values=values, retry=retry

@@ -63,7 +63,7 @@ def _probes(ctx: PlanContext, groups: list[str], accounts: list[_WindowsUser]) -
         yield _probe(ctx, f"group-{group}", f"[users] group {group}", ("present",), "group", {"group": group})
     for user in accounts:
         setting, login = f"[users] {user.login}", user.login
-        known = tuple(filter(None, ("active" if user.secret else "inactive", user.full_name)))
+        known = (f"Disabled={not user.secret}", *([f"FullName={user.full_name}"] if user.full_name else []))
         yield _probe(ctx, f"user-{login}", setting, known, "account", {"login": login})
         if user.profile:
             values: dict[str, object] = {"login": login, "profile": user.profile}
@@ -72,7 +72,7 @@ def _probes(ctx: PlanContext, groups: list[str], accounts: list[_WindowsUser]) -
             values = {"group": group, "sid": SIDS.get(group, "")}
             yield _probe(ctx, f"user-{login}-{group}", f"{setting}: groups", (login,), "member", values)
     if ctx.recipe.config.root_passwd is not None:
-        yield _probe(ctx, "user-Administrator", "[config] root_passwd", ("active",), "account", {"login": ""})
+        yield _probe(ctx, "user-Administrator", "[config] root_passwd", ("Disabled=False",), "account", {"login": ""})
 
 
 def _probe(

@@ -25,6 +25,39 @@ FILES = {
     "chocolatey.2.4.1.nupkg": b"PK",
 }
 
+MORE = """\
+[[eths]]
+[[[eth0]]]
+hw_addr = 00:16:3e:12:34:56
+[[[eth1]]]
+hw_addr = 00:16:3e:12:34:57
+[network]
+ip_routing = yes
+nat = 1
+telnet = yes
+[[eths]]
+[[[eth0]]]
+address = 10.0.0.2/24, fd00::2/64
+gateway = 10.0.0.1, fd00::1
+dns = 10.0.0.9, fd00::9
+[services]
+sshd = yes
+[config]
+hostname = lab-pc
+packages = git=2.40.0, vlc
+packages_remove = foo
+packages_hold = git
+generalise = no
+[[files]]
+[[[own]]]
+source = motd.txt
+dest = C:\\lab\\own.txt
+[[scripts]]
+[[[own]]]
+run = echo more >>C:\\lab\\own.txt
+"""
+"""Behind [hardware] vm_id and os: what stands beside the options of EVERY."""
+
 GENERATIONS = {"xp": "winxppro", "nt6": "win7", "nt10": "win10-pro"}
 
 WindowsPlanner = Callable[..., Plan]

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import base64
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.plan.windows.conftest import GENERATIONS, WindowsPlanner
+from tests.unit.plan.windows.conftest import GENERATIONS, MORE, WindowsPlanner
 from tests.unit.plan.windows.test_windows_powershell import errors
 from tests.unit.plan.windows.test_windows_steps import EVERY_OS, SECRETS
 from vmgen_build.artifacts.checked import checked_manifest
 from vmgen_build.artifacts.manifest import FORMAT
+from vmgen_build.plan import windowsprobe
 from vmgen_build.plan.model import Plan, Probe
 from vmgen_build.plan.text.batchlint import findings
 from vmgen_build.plan.text.batchprobes import answers_in, asking_scripts, can_be_asked, holds
 from vmgen_build.plan.windowsprobe import setup_probe
+from vmgen_build.resources import templates_dir
+from vmgen_build.systems.model import System
 
 NONCE = "0123456789abcdef"
 
@@ -55,6 +59,36 @@ def test_what_is_installed_is_asked_for(windows: WindowsPlanner, os: str) -> Non
     probes = probes_of(windows(os, text))
     assert {"package-git", "package-vlc", "removed-foo", "held-git"} <= probes.keys()
     assert "<version>2.40.0</version>" in probes["package-git"].script
+
+
+@pytest.mark.parametrize("os", ["win7", "winsrv2008r2", "win10-pro", "winsrv2022"])
+def test_so_is_what_stands_beside_that(windows: WindowsPlanner, os: str) -> None:
+    probes = probes_of(windows(os, MORE))
+    assert {"eth0-fd00::2", "eth0-gateway-fd00::1", "eth0-dns6", "eth1-dhcp"} <= probes.keys()
+    batch, powershell = asking_scripts(list(probes.values()), NONCE)
+    assert findings(batch.encode("ascii"), stamped=False) == []
+    assert not powershell or errors(powershell) == []
+
+
+def test_every_template_of_a_question_is_for_something(windows: WindowsPlanner) -> None:
+    """Each is the question of a plan, or a part of one."""
+    systems = [*GENERATIONS.values(), "winsrv2003", "winsrv2008r2"]
+    asked: set[str] = set()
+    before = windowsprobe.template_names
+
+    def noted(system: System, name: str) -> tuple[str, ...]:
+        found = before(system, name)
+        asked.add(next(one for one in found if (templates_dir() / one).exists()))
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(windowsprobe, "template_names", noted)
+        for os in systems:
+            windows(os, every=True)
+            windows(os, re.sub(", fd00::.*", "", MORE) if "xp" in os or "2003" in os else MORE)
+    parts = {f"windows/xp/probes/{name}.bat.j2" for name in ("card", "items")}
+    there = {str(path.relative_to(templates_dir())) for path in templates_dir().glob("windows/*/probes/*.j2")}
+    assert asked | parts == there
 
 
 @pytest.mark.parametrize("os", GENERATIONS.values())
