@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from vmgen_build.errors import BuildError, VmgenError
-from vmgen_build.guests.communicators.windows import CMD, WindowsCommunicator, batch_arguments, console_text
+from vmgen_build.guests.communicators.windows import WindowsCommunicator, console_text
 from vmgen_build.host.inmemory import in_memory
 from vmgen_build.limits import GUEST_TIME, WINDOWS_ANSWERS
 from vmgen_build.plan.model import Probe
@@ -35,7 +35,7 @@ def ask_windows(there: WindowsCommunicator, probes: Sequence[Probe]) -> Answers:
         if powershell:
             _send(there, as_file(powershell), rf"{folder}\{FILE}")
         output = rf"{folder}\out.txt"
-        number = there.start(CMD, batch_arguments(rf"{folder}\script.bat", "", output))
+        number = there.start_batch(rf"{folder}\script.bat", "", output)
         there.wait(number, min(ALL + EACH * len(asked), GUEST_TIME.amount))
         data = there.read(output, WINDOWS_ANSWERS) or b""
     finally:
