@@ -111,20 +111,25 @@ def run(
     argv: Sequence[Word],
     *,
     data: bytes = b"",
-    stdout: Stream = PIPE,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     timeout: float | None = None,
     fds: Sequence[int] = (),
 ) -> Finished:
-    """Run a program to its end, its output kept in memory, but for what goes to another `stdout`. data: its standard
-    input. fds: open in it under their numbers. Raises HostError as `start`.
+    """Run a program to its end, its output kept in memory. data: its standard input. fds: open in it under their
+    numbers. Raises HostError as `start`.
 
     It is killed with this thread, which waits for it: also one that somebody stopped outlives no killed build.
     """
-    streams = {"stdin": PIPE if data else NULL, "stdout": stdout, "stderr": PIPE}
+    streams = {"stdin": PIPE if data else NULL, "stdout": PIPE, "stderr": PIPE}
     options = {"cwd": cwd, "pass_fds": tuple(fds), "start_new_session": True, "preexec_fn": _die_with_us, **streams}
     return finish(_started(argv, env=environment(env), **options), data, timeout)
+
+
+def run_into(argv: Sequence[Word], out: int, env: Mapping[str, str] | None = None) -> Finished:
+    """The same for a program whose standard output is an open file."""
+    options = {"start_new_session": True, "preexec_fn": _die_with_us, "stdin": NULL, "stdout": out, "stderr": PIPE}
+    return finish(_started(argv, env=environment(env), **options))
 
 
 def _die_with_us() -> None:

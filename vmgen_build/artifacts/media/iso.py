@@ -12,7 +12,7 @@ from vmgen_build.artifacts.media.names import require_names
 from vmgen_build.errors import BuildError, HostError
 from vmgen_build.host.files import Written, private_files, whole_file, write_private
 from vmgen_build.host.programs import needed
-from vmgen_build.host.run import run
+from vmgen_build.host.run import run_into
 
 ISO_REQUIREMENTS = (needed("xorrisofs", "writes the CD that Windows Setup reads"),)
 
@@ -68,7 +68,7 @@ def _run(tree: Path, label: str, epoch: int, out: int) -> None:
     layout = ["-iso-level", "3", "--norock", "-J", "-f", "-V", label, "--set_all_file_dates", f"={epoch}"]
     command: list[str | Path] = ["xorrisofs", "--no_rc", "-quiet", *layout, tree]
     env = {"SOURCE_DATE_EPOCH": str(epoch), "TZ": "UTC", "HOME": "/nonexistent", "LC_ALL": "C.UTF-8"}
-    finished = run(command, stdout=out, env=env)
+    finished = run_into(command, out, env)
     if finished.code != 0:
         raise BuildError(f"the CD cannot be made: xorrisofs: {finished.reason}")
 
