@@ -172,7 +172,7 @@ def test_what_is_no_more_as_the_recipe_wants_it_is_named(vmgen: Run, lab: Lab, i
     fails = {name: probe["found"] for name, probe in probes_in(done).items() if probe["outcome"] == "fails"}
     assert fails == {
         "user-ana": "Disabled=TRUE, FullName=, not Disabled=False",
-        "eth1-10.1.0.3": "10.1.0.2, 255.255.255.0, not 10.1.0.3, 255.255.255.0",
+        "eth1-10.1.0.3": "10.1.0.2/255.255.255.0, not 10.1.0.3/255.255.255.0",
         "file-motd": f"{digest_of(MOTD)}, not {digest_of(CHANGED)}",
     }
     assert lab.machines() == before

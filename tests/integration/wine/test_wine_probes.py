@@ -224,8 +224,15 @@ WRONG: dict[str, list[Ground]] = {
         of_rule("wmic", "MACAddress='00:16:3E:12:34:56'", ""),
         of_rule("wmic", "MACAddress='00:16:3E:12:34:56'", "Index=8\n"),
     ],
-    "eth1-10.1.0.2": [of_key(rf"{CARDS}\{TWO}", "IPAddress", ["10.1.0.3"])],
-    "eth1-10.1.0.3": [of_key(rf"{CARDS}\{TWO}", "IPAddress", ["10.1.0.2"])],
+    "eth1-10.1.0.2": [
+        of_key(rf"{CARDS}\{TWO}", "IPAddress", ["10.1.0.3"]),
+        of_key(rf"{CARDS}\{TWO}", "SubnetMask", ["255.255.0.0", "255.255.255.0"]),
+    ],
+    "eth1-10.1.0.3": [
+        of_key(rf"{CARDS}\{TWO}", "IPAddress", ["10.1.0.2"]),
+        of_key(rf"{CARDS}\{TWO}", "SubnetMask", ["255.255.255.0", "255.255.0.0"]),
+        of_key(rf"{CARDS}\{TWO}", "SubnetMask", ["255.255.255.0"]),
+    ],
     "eth0-gateway-10.0.0.1": [
         Ground((Rule("route", output="0.0.0.0 0.0.0.0 10.0.0.254\n"),), {rf"{CARDS}\{ONE}": {"DefaultGateway": None}}),
         Ground((Rule("route", code=1),), {rf"{CARDS}\{ONE}": {"DefaultGateway": ["10.0.0.254"]}}),

@@ -117,7 +117,8 @@ def _questions(ctx: PlanContext, card: _Card, name: str) -> Iterator[WindowsQues
         yield _question(f"{name}-dhcp", f"{setting}: dhcp", ("0x1",), "dhcp")
     for address in () if card.dhcp else (*card.addresses4, *card.addresses6):
         template = _template(ctx, "address", six=not address.mask)
-        yield _question(f"{name}-{address.ip}", f"{setting}: address", _expected(ctx, address), template)
+        asked = _question(f"{name}-{address.ip}", f"{setting}: address", _expected(ctx, address), template)
+        yield replace(asked, values={"ip": address.ip})
     for gateway in () if card.dhcp else (*card.gateways4, *card.gateways6):
         template = _template(ctx, "gateway", six=":" in gateway)
         yield _question(f"{name}-gateway-{gateway}", "[network] gateway", (gateway,), template)
@@ -135,7 +136,7 @@ def _template(ctx: PlanContext, name: str, *, six: bool) -> str:
 def _expected(ctx: PlanContext, address: _Address) -> tuple[str, ...]:
     if by_powershell(ctx, "probes/address"):
         return (f"{address.ip}/{address.prefix}",)
-    return tuple(filter(None, (address.ip, address.mask)))
+    return (f"{address.ip}/{address.mask}" if address.mask else address.ip,)
 
 
 def _question(name: str, setting: str, expected: tuple[str, ...], template: str) -> WindowsQuestion:

@@ -65,7 +65,7 @@ class ServerThrowaway(Elsewhere):
         self, artifact: Path, manifest: Mapping[str, object], scratch: Path, bus: Bus, timeout: float | None
     ) -> Iterator[Booted]:
         machine = _unplugged(own_machine_of(self.recipe))
-        disks = _disks_of(artifact, manifest, machine, scratch)
+        disks = disks_of(artifact, manifest, machine, scratch)
         with self.opened() as session, Undo() as undo:
             inventory = inventory_of(session)
             if self.reap(session, inventory, bus):
@@ -105,22 +105,27 @@ def _unplugged(machine: Machine) -> Machine:
     return replace(plain, nics=tuple(replace(nic, connected=False) for nic in plain.nics))
 
 
-def _disks_of(artifact: Path, manifest: Mapping[str, object], machine: Machine, scratch: Path) -> Disks:
+def disks_of(artifact: Path, manifest: Mapping[str, object], machine: Machine, scratch: Path) -> Disks:
     """As stream-optimized VMDKs in `scratch`. Raises BuildError, HostError."""
     goals = [scratch / drive.file for drive in machine.drives]
     if artifact.suffix == ".ova":
         found = take_disks(artifact, scratch)
-        if len(found) != len(goals):
-            raise BuildError(
-                f"{artifact} has {len(found)} disks, and {machine.name} has {len(goals)}; ask by the recipe that it was"
-                " made by"
-            )
+        _check_count(artifact, len(found), machine)
         for path, goal in zip(found, goals, strict=True):
             path.rename(goal)
     else:
         raws = copies(artifact, manifest, scratch)
+        _check_count(artifact, len(raws), machine)
         for raw, drive, goal in zip(raws, machine.drives, goals, strict=True):
             write_vmdk(raw.path, goal, adapter=adapter_of(drive))
             raw.path.unlink()
     drives = zip(machine.drives, goals, strict=True)
     return Disks(tuple(Disk(drive.name, goal, "vmdk") for drive, goal in drives))
+
+
+def _check_count(artifact: Path, count: int, machine: Machine) -> None:
+    if count != len(machine.drives):
+        raise BuildError(
+            f"{artifact} has {count} disks, and {machine.name} has {len(machine.drives)}; ask by the recipe that it was"
+            " made by"
+        )
