@@ -9,10 +9,10 @@ is expected is among them, in letters of either case. All questions to a machine
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from vmgen_build.plan.batch import by_powershell, template_names
+from vmgen_build.plan.batch import by_powershell, needs_powershell, template_names
 from vmgen_build.plan.context import PlanContext
 from vmgen_build.plan.model import Probe
 from vmgen_build.plan.text.batch import BATCH
@@ -22,6 +22,9 @@ from vmgen_build.plan.text.render import Renderer
 from vmgen_build.systems.model import System
 
 MACHINE = "HKLM\\"
+
+LETTERS = "-letters"
+"""Ends the name of a template in PowerShell beside one in batch, for texts that batch does not carry."""
 
 SETTLING = 600.0
 """Seconds for which a Windows that was started is asked whether its setup, or that after sysprep, has ended."""
@@ -44,9 +47,11 @@ class WindowsQuestion:
 
 
 def probe_of(ctx: PlanContext, question: WindowsQuestion) -> Probe:
-    """Raises RecipeError as the Renderer."""
-    template = f"probes/{question.template}"
-    powershell = by_powershell(ctx, template)
+    """By PowerShell too where batch does not carry what it asks for. Raises RecipeError as the Renderer."""
+    powershell = by_powershell(ctx, f"probes/{question.template}")
+    texts = (*question.expected, *(value for value in question.values.values() if isinstance(value, str)))
+    if not powershell and any(needs_powershell(ctx, text) for text in texts):
+        question, powershell = replace(question, template=f"{question.template}{LETTERS}"), True
     return _probe(ctx.system, ctx.renderer.override, question, powershell)
 
 

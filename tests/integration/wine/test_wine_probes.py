@@ -146,6 +146,7 @@ KEYS: Keys = {
         "c": rule("=22", 6, "sshd"),
         "d": rule("=80|RPort=22", 6, "other"),
     },
+    rf"{SERVICES}\sshd": {"Start": 2},
     rf"{CONTROL}\Terminal Server": {"fDenyTSConnections": 0},
     UPDATES: {"NoAutoUpdate": 1},
     STATE: {"ImageState": "IMAGE_STATE_COMPLETE"},
@@ -273,6 +274,7 @@ WRONG: dict[str, list[Ground]] = {
     ],
     "package-vlc": [of_file(NUSPEC.format("vlc"), None)],
     "package-openssh": [of_file(NUSPEC.format("openssh"), None)],
+    "service-sshd": [of_key(rf"{SERVICES}\sshd", "Start", value) for value in (3, None)],
     "removed-foo": [of_file(NUSPEC.format("foo"), b"")],
     "held-git": [of_rule("choco", "pin list", text) for text in ("gitty|1\n", "")],
     "feature-TelnetClient": [

@@ -80,7 +80,7 @@ def _rule_probe(ctx: PlanContext, rule: _Rule) -> Probe:
         setting=rule.setting,
         expected=each if old else ("open",),
         template="values" if old else "rule",
-        values={"key": key} if old else {"rule": rule},
+        values={"key": key} if old else {"rule": rule, "name": rule.name},
     )
     return probe_of(ctx, question)
 

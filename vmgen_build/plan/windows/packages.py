@@ -21,7 +21,7 @@ from vmgen_build.plan.hostfiles import reading
 from vmgen_build.plan.model import Probe, Step, StepFile
 from vmgen_build.plan.setup import has_setup
 from vmgen_build.plan.steps.packages import TITLES, package_file
-from vmgen_build.plan.windowsprobe import WindowsQuestion, probe_of
+from vmgen_build.plan.windowsprobe import MACHINE, WindowsQuestion, probe_of
 from vmgen_build.recipe.sections.programs import PROGRAM_SECTIONS
 
 ORDER = 200
@@ -31,6 +31,10 @@ CHOCOLATEY: tuple[int, int] = (6, 1)
 
 FEATURES, DISM, DISM_ALL = (6, 0), (6, 1), (6, 2)
 """The first versions whose features a command adds, that have dism for it, and whose dism finds what they need."""
+
+SERVICES = f"{MACHINE}SYSTEM\\CurrentControlSet\\Services"
+AT_BOOT = "0x2"
+"""Of a service's value Start: SERVICE_AUTO_START (CreateServiceW)."""
 
 _WINGET, _SERVICE = "winget:", "service:"
 _OWN = re.compile(r"chocolatey\.\d[0-9A-Za-z.-]*\.nupkg", re.IGNORECASE)
@@ -238,15 +242,18 @@ def _package(ctx: PlanContext, word: str, parameters: tuple[str, ...]) -> _Packa
 
 
 def _probes(ctx: PlanContext, section: str, values: Mapping[str, Any]) -> Iterator[Probe]:
-    """Of what an installer beside the recipe has installed, nothing is known to ask for."""
+    """Of what an installer beside the recipe, or winget, has installed, nothing is known to ask for."""
     at = f"[{section}]"
     for package in values["packages"]:
         asked = {"name": package.name, "version": package.version}
         yield _probe(ctx, f"package-{package.name}", at, "installed", "package", asked)
-    for name in values["features"]:
+    for name in values["features"] if ctx.system.nt >= DISM else ():
         yield _probe(ctx, f"feature-{name}", at, "enabled", "feature", {"name": name})
     for name in values["capabilities"]:
         yield _probe(ctx, f"capability-{name}", at, "installed", "capability", {"name": name})
+    for name in values["services"]:
+        asked = {"key": f"{SERVICES}\\{name}", "value": "Start"}
+        yield _probe(ctx, f"service-{name}", at, AT_BOOT, "value", asked)
     for name in values["removed"]:
         yield _probe(ctx, f"removed-{name}", f"{at} packages_remove", "not installed", "removed", {"name": name})
     for name in values["pinned"]:

@@ -70,6 +70,43 @@ def test_so_is_what_stands_beside_that(windows: WindowsPlanner, os: str) -> None
     assert not powershell or errors(powershell) == []
 
 
+LETTERS = """\
+[network]
+[[open_ports]]
+[[[web]]]
+proto = tcp
+port = 80
+description = Größe
+[[[range]]]
+proto = tcp
+port = 90-91
+description = Größe
+[users]
+[[users]]
+[[[ana]]]
+name = ana
+passwd = x
+full_name = Ana Müller
+home_dir = /home/Größe
+"""
+
+
+@pytest.mark.parametrize("os", ["win7", "win8.1", "winsrv2012", "win10-pro"])
+def test_letters_that_batch_does_not_carry_are_asked_for_by_powershell(windows: WindowsPlanner, os: str) -> None:
+    probes = probes_of(windows(os, LETTERS))
+    asked = [probes[name] for name in ("firewall-tcp-80", "firewall-tcp-90-91", "user-ana", "user-ana-home")]
+    assert {probe.kind for probe in asked} == {"powershell"}
+    assert "FullName=Ana Müller" in probes["user-ana"].expected
+    assert all("Größe" in probe.script for probe in asked[:2])
+    batch, powershell = asking_scripts(asked, NONCE)
+    assert findings(batch.encode("ascii"), stamped=False) == []
+    assert errors(powershell) == []
+
+
+def test_vista_has_no_dism_to_ask(windows: WindowsPlanner) -> None:
+    assert not [name for name in probes_of(windows("winvista", MORE)) if name.startswith("feature-")]
+
+
 def test_every_template_of_a_question_is_for_something(windows: WindowsPlanner) -> None:
     """Each is the question of a plan, or a part of one."""
     systems = [*GENERATIONS.values(), "winsrv2003", "winsrv2008r2"]
@@ -86,6 +123,7 @@ def test_every_template_of_a_question_is_for_something(windows: WindowsPlanner) 
         for os in systems:
             windows(os, every=True)
             windows(os, re.sub(", fd00::.*", "", MORE) if "xp" in os or "2003" in os else MORE)
+        windows("win7", LETTERS)
     parts = {f"windows/xp/probes/{name}.bat.j2" for name in ("card", "items")}
     there = {str(path.relative_to(templates_dir())) for path in templates_dir().glob("windows/*/probes/*.j2")}
     assert asked | parts == there
