@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -163,16 +163,16 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     (windows.folder / "rules").write_text("".join(rule.line for rule in RULES))
     agent = WineAgent(windows, folder / "agent")
     try:
-        disk = make_disk(folder / "disk", kernel_in(folder / "kernel"), agent.port)
+        disk = make_disk(folder / "disk", kernel_in(folder / "kernel"), INIT.replace("PORT", str(agent.port)))
         disk.rename(folder / "recipe" / "windows.vmdk")
         yield Lab(windows, agent, written(folder / "recipe"))
     finally:
         agent.close()
 
 
-def make_disk(folder: Path, kernel: Path, port: int) -> Path:
-    """That of the tiny Linux."""
-    initramfs = make_initramfs(folder, kernel, INIT.replace("PORT", str(port)), DRIVERS, ["umount", "ip", "bash"])
+def make_disk(folder: Path, kernel: Path, script: str, drivers: Sequence[str] = DRIVERS) -> Path:
+    """That of the tiny Linux. script: its init."""
+    initramfs = make_initramfs(folder, kernel, script, drivers, ["umount", "ip", "bash", "sync"])
     tree = folder / "tree"
     (tree / "usr").mkdir(parents=True)
     for name, text in {"etc/fstab": "", "etc/os-release": "ID=tiny\n"}.items():
