@@ -84,7 +84,7 @@ def test_the_steps_follow_setup(tmp_path: Path, backend: str) -> None:
     made = plan(read(tmp_path, config="timezone = Europe/Bucharest"), backend)
     assert isinstance(made.base, InstalledMachine)
     assert (made.base.title, made.steps[0].parent) == ("Setup from setup.iso", made.base.id)
-    assert [step.name for step in made.steps] == ["system", "users", "network", "generalise"]
+    assert [step.name for step in made.steps] == ["system", "users", "network", "clean", "generalise"]
     assert made.base.origin()["sha256"] == made.base.media["base"].sha256
     assert "c4n4ry" not in str(made.as_dict())
 
