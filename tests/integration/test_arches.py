@@ -89,7 +89,7 @@ class Image:
 
     @property
     def manifest(self) -> dict[str, object]:
-        path = self.artifact.with_name(self.artifact.name.replace(".tar.zst", ".manifest.json"))
+        path = self.artifact.with_name(f"{self.artifact.name}.manifest.json")
         data: dict[str, object] = json.loads(path.read_text())
         return data
 

@@ -50,7 +50,7 @@ def everything(vmgen: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def manifest(everything: Path) -> dict[str, Any]:
-    data: dict[str, Any] = json.loads((everything / "everything-lxc-amd64.manifest.json").read_text())
+    data: dict[str, Any] = json.loads((everything / "everything-lxc-amd64.tar.zst.manifest.json").read_text())
     return data
 
 
@@ -175,7 +175,7 @@ def written(path: Path) -> tuple[int, int, int]:
 def test_an_edit_that_changes_no_step_changes_the_manifest_alone(vmgen: Run, tmp_path: Path) -> None:
     """A comment, a default, a warning, a probe: the artifact stays, and its manifest is that of the recipe at hand."""
     recipe, out = tmp_path / "edited.ini", tmp_path / "out"
-    artifact, path = out / "edited-lxc-amd64.tar.zst", out / "edited-lxc-amd64.manifest.json"
+    artifact, path = out / "edited-lxc-amd64.tar.zst", out / "edited-lxc-amd64.tar.zst.manifest.json"
     recipe.write_text("[hardware]\nvm_id = edited\nos = debian-12\n")
     assert vmgen(recipe, "-o", out).returncode == 0
     before, first = written(artifact), json.loads(path.read_text())

@@ -101,7 +101,7 @@ def test_the_image_shows_each_of_them(lab: Lab, image: Path) -> None:
     assert "./usr/bin/hello" in names, "the program"
     assert "./rootfs" not in names, "the backend"
     assert (lab.folder / "visits").read_text() == "tiny for plain\n", "the place"
-    manifest = json.loads((lab.folder / "out/tiny-plain-amd64.manifest.json").read_text())
+    manifest = json.loads((lab.folder / "out/tiny-plain-amd64.tar.manifest.json").read_text())
     assert (manifest["os"], manifest["backend"]) == ("tinydeb-1", "plain")
     assert "hello" in {package["name"] for package in manifest["packages"]}
 

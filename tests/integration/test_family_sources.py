@@ -29,6 +29,6 @@ def test_every_family_removes_what_nothing_needs(name: str, cache: Path, vmgen: 
         (tmp_path / "salve.ini").write_text(text)
         done = vmgen(tmp_path / "salve.ini", "-o", tmp_path, env=DIRECT)
     assert done.returncode == 0, done.stderr[-3000:]
-    made = json.loads((tmp_path / "salve-lxc-amd64.manifest.json").read_text())
+    made = json.loads((tmp_path / "salve-lxc-amd64.tar.zst.manifest.json").read_text())
     names = {package["name"] for package in made["packages"]}
     assert {"greeter", "greeter-common", "htop"} <= names and not names & {"git", "gcc"}

@@ -48,7 +48,7 @@ def bare(vmgen: Run, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     (folder / "plain.ini").write_text("[hardware]\nvm_id = plain\nos = debian-12-amd64\n")
     done = vmgen(folder / "plain.ini", "-o", folder)
     assert done.returncode == 0, done.stderr[-3000:]
-    manifest = json.loads((folder / "plain-lxc-amd64.manifest.json").read_text())
+    manifest = json.loads((folder / "plain-lxc-amd64.tar.zst.manifest.json").read_text())
     root = folder / "root"
     ran("cp", "-a", cache / "layers" / manifest["steps"][0]["id"][:32] / "data/fs", root)
     purge = f"export DEBIAN_FRONTEND=noninteractive PATH=/usr/sbin:/usr/bin; dpkg --purge --force-depends {LACKING}"
@@ -84,7 +84,7 @@ def test_a_machine_of_an_image_without_an_init(vmgen: Run, bare: Path, tmp_path:
     done = vmgen(recipe(tmp_path, "layout"), "-o", tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
     artifact = tmp_path / "founded-lxc-amd64.tar.zst"
-    manifest = json.loads((tmp_path / "founded-lxc-amd64.manifest.json").read_text())
+    manifest = json.loads((tmp_path / "founded-lxc-amd64.tar.zst.manifest.json").read_text())
     digest = json.loads((layout / "index.json").read_text())["manifests"][0]["digest"].partition(":")[2]
     assert manifest["base"] == {"method": "oci", "source": "layout", "sha256": digest}
     assert {"systemd-sysv", "ifupdown", "hello"} <= {package["name"] for package in manifest["packages"]}
@@ -122,7 +122,7 @@ def test_a_machine_from_an_image_server(vmgen: Run, streams: Tree, keys: Keys, t
     done = vmgen(path, "-o", tmp_path, *server, "--json")
     assert done.returncode == 0, (done.stdout[-2000:], done.stderr[-2000:])
     assert any('"unit": "bytes"' in line and "downloading" in line for line in done.stdout.splitlines())
-    manifest = json.loads((tmp_path / "founded-lxc-amd64.manifest.json").read_text())
+    manifest = json.loads((tmp_path / "founded-lxc-amd64.tar.zst.manifest.json").read_text())
     assert manifest["base"]["source"] == f"images:debian/12 of http://127.0.0.1:{streams.port}"
     streams.asked.clear()
     for extra in ([], ["--offline"]):
@@ -207,6 +207,6 @@ def test_an_os_template_serves_here_too(vmgen: Run, bare: Path, tmp_path: Path, 
         assert done.returncode == 0, done.stderr[-3000:]
         again = vmgen(path, "-o", tmp_path, *url, "--offline")
         assert again.returncode == 0 and "packing for lxc: cached" in again.stderr
-    manifest = json.loads((tmp_path / "founded-lxc-amd64.manifest.json").read_text())
+    manifest = json.loads((tmp_path / "founded-lxc-amd64.tar.zst.manifest.json").read_text())
     assert manifest["base"] == {"method": "tarball", "source": "template:plain-12-x86_64", "sha256": digest}
     (cache / "downloads/ostemplates/plain-12-x86_64.tar.gz").unlink()

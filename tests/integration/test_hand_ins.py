@@ -105,7 +105,7 @@ def test_issue_8_9_the_manifest_of_the_reference_image_is_asked(vmgen: Run, refe
     done = vmgen("verify", liar, "--manifest", manifest_path(reference))
     assert done.returncode == 1, done.stderr
     assert "other, not HAL-9000" in done.stdout
-    assert done.stdout.splitlines()[-1].endswith("; asked: proven-lxc-amd64.manifest.json")
+    assert done.stdout.splitlines()[-1].endswith("; asked: proven-lxc-amd64.tar.zst.manifest.json")
 
 
 def test_issue_8_9_a_build_signs_and_one_that_changes_nothing_keeps_the_signature(

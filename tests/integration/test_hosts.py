@@ -88,7 +88,7 @@ def test_the_list_of_locales_holds_those_of_this_release(root: FreshRoot) -> Non
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
-    data: dict[str, Any] = json.loads((folder / "lab-lxc-amd64.manifest.json").read_text())
+    data: dict[str, Any] = json.loads((folder / "lab-lxc-amd64.tar.zst.manifest.json").read_text())
     return data
 
 

@@ -27,7 +27,7 @@ def test_the_image_of_the_local_way_is_created_on_a_node_and_every_setting_holds
     line = command(cache, FULL, tmp_path, "-b", "openvz")
     done = subprocess.run(line, capture_output=True, text=True, stdin=subprocess.DEVNULL)
     assert done.returncode == 0, done.stderr[-4000:]
-    manifest = json.loads((tmp_path / "4101-openvz-amd64.manifest.json").read_text())
+    manifest = json.loads((tmp_path / "4101-openvz-amd64.tar.manifest.json").read_text())
     created_and_probed(node, tmp_path / "4101-openvz-amd64.tar", manifest)
 
 

@@ -204,7 +204,7 @@ def built(vmgen: Run, tmp_path_factory: pytest.TempPathFactory) -> Built:
     out = tmp_path_factory.mktemp("small")
     done = vmgen(RECIPES / "efi.ini", "-b", "kvm", "-o", out, "--set", "hardware.firmware=bios")
     assert done.returncode == 0, done.stderr[-4000:]
-    manifest = json.loads((out / "efitest-kvm-amd64.manifest.json").read_text())
+    manifest = json.loads((out / "efitest-kvm-amd64.qcow2.manifest.json").read_text())
     return Machine.from_json(manifest["build_recipe"]["machine.json"]), out / "efitest-kvm-amd64.qcow2", manifest
 
 

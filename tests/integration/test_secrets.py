@@ -147,7 +147,7 @@ def test_issue_8_11_modes_follow_content(seen: Seen) -> None:
     modes = {path.name: path.stat().st_mode & 0o777 for path in seen.out.iterdir()}
     assert modes == {
         "secrets-lxc-amd64.tar.zst": 0o600,
-        "secrets-lxc-amd64.manifest.json": 0o644,
+        "secrets-lxc-amd64.tar.zst.manifest.json": 0o644,
         "SHA256SUMS": 0o644,
     }
     for log in seen.cache.glob("logs/secrets-lxc-*.log"):

@@ -73,7 +73,7 @@ def listed(artifact: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def manifest(built: Path) -> dict[str, Any]:
-    data: dict[str, Any] = json.loads(built.with_name("sources-lxc-amd64.manifest.json").read_text())
+    data: dict[str, Any] = json.loads(built.with_name("sources-lxc-amd64.tar.zst.manifest.json").read_text())
     return data
 
 

@@ -72,7 +72,7 @@ def test_what_they_need_stays_and_what_they_are_built_with_goes(
     built: tuple[Path, list[dict[str, object]]],
 ) -> None:
     artifact, _ = built
-    manifest = json.loads(artifact.with_name("wanted-lxc-amd64.manifest.json").read_text())
+    manifest = json.loads(artifact.with_name("wanted-lxc-amd64.tar.zst.manifest.json").read_text())
     names = {package["name"] for package in manifest["packages"]}
     assert {"libgtk-3-0", "libxtst6", "libpcap0.8", "libhwloc15", "libdumbnet1"} <= names
     assert not names & {"cmake", "gcc", "libtool", "flex", "libpcap-dev", "libhwloc-dev", "libdumbnet-dev", "libfl-dev"}

@@ -201,7 +201,7 @@ def test_a_damaged_file_is_not_booted(vmgen: Run, image: Path, tmp_path: Path) -
     manifest_path(copy).write_text(manifest_path(image).read_text())
     done = vmgen("verify", copy)
     assert done.returncode == 1
-    assert "is not the file that proven-lxc-amd64.manifest.json describes" in done.stderr
+    assert "is not the file that proven-lxc-amd64.tar.zst.manifest.json describes" in done.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])

@@ -122,7 +122,7 @@ def test_a_cache_without_room_for_the_disks(cache: Path, packed: Path, tmp_path:
 
 def test_a_layer_whose_files_are_gone(cache: Path, packed: Path, tmp_path: Path) -> None:
     """A folder of the cache that cannot be read as it was written, as after a fault of its disk."""
-    steps = json.loads((packed / "vmtest.manifest.json").read_text())["steps"]
+    steps = json.loads((packed / "vmtest.ova.manifest.json").read_text())["steps"]
     layer = cache / "layers" / next(step["id"][:32] for step in steps if step["name"] == "machine")
     done = in_small_folder(layer / "data/fs", "1M", VM, "-b", "vmware", "-o", tmp_path, "--cache", cache)
     assert done.returncode == 1, done.stderr

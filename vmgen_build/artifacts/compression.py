@@ -18,6 +18,9 @@ LEVELS = {"zstd": (1, 19, 3), "gzip": (1, 9, 6), "xz": (0, 9, 6), "none": (0, 0,
 
 SUFFIXES = {"zstd": ".zst", "gzip": ".gz", "xz": ".xz", "none": ""}
 
+TAR_ENDINGS = tuple(f".tar{suffix}" for suffix in SUFFIXES.values())
+"""What the name of a tar may end in."""
+
 _XZ_BLOCK = "24MiB"
 
 _MAGIC = {

@@ -1,4 +1,4 @@
-"""NAME-BACKEND-ARCH.manifest.json: what an artifact is, beside it.
+"""ARTIFACT.manifest.json: what an artifact is, beside it.
 
 {
   "format": 1,                      raised when the meaning of a field changes
@@ -26,7 +26,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -43,8 +42,6 @@ from vmgen_build.limits import MANIFEST
 from vmgen_build.plan.model import Plan, Probe
 
 FORMAT = 1
-
-_SUFFIX = re.compile(r"(\.tar(\.(zst|gz|xz))?|\.ova|\.vmdk|\.qcow2|\.raw)$")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -66,8 +63,9 @@ class StepRecord:
 
 
 def manifest_path(artifact: Path) -> Path:
-    """Where the manifest of an artifact lies: out/lab-lxc-amd64.tar.zst -> out/lab-lxc-amd64.manifest.json."""
-    return artifact.with_name(_SUFFIX.sub("", artifact.name) + ".manifest.json")
+    """Where the manifest of an artifact lies: out/lab.ova -> out/lab.ova.manifest.json. Each has its own, so that one
+    recipe's images in several formats lie side by side."""
+    return artifact.with_name(f"{artifact.name}.manifest.json")
 
 
 def manifest_of(
@@ -116,12 +114,6 @@ def put_manifest(path: Path, data: Mapping[str, Any]) -> None:
     before = read_sums(path.parent)
     if sums.items() - before.items() or gone & before.keys():
         update_sums(path.parent, sums, gone)
-
-
-def form_of(artifact: Path) -> str:
-    """What the name says that it is, one of the backends' formats: "tar", "ova", "qcow2"; "" for none of them."""
-    match = _SUFFIX.search(artifact.name)
-    return match[0].split(".")[1] if match else ""
 
 
 def manifest_there(artifact: Path) -> Mapping[str, Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vmgen_build.errors import BuildError
@@ -39,6 +40,22 @@ class Disks:
     @property
     def scratch(self) -> Path:
         return self.disks[0].path.parent
+
+    def linked(self, folder: Path) -> Disks:
+        """The same files under other names, in a new folder beside them, so that these may be moved or removed. Raises
+        BuildError."""
+        try:
+            folder.mkdir(mode=0o700)
+            disks = tuple(replace(disk, path=_linked(disk.path, folder)) for disk in self.disks)
+            return Disks(disks, _linked(self.nvram, folder) if self.nvram else None)
+        except OSError as error:
+            raise BuildError(f"cannot write {folder}: {error.strerror}") from error
+
+
+def _linked(path: Path, folder: Path) -> Path:
+    goal = folder / path.name
+    os.link(path, goal)
+    return goal
 
 
 Result = Tree | Disks

@@ -80,9 +80,10 @@ def _programs() -> Iterator[Finding]:
 
 def requirements() -> list[Requirement]:
     """What running here, making bases and all backends need."""
-    from vmgen_build.backends.registry import all_backends
+    from vmgen_build.backends.registry import all_backends, formats_of
 
-    packing = [r for b in all_backends().values() for r in (*b.requirements, *b.boot_requirements)]
+    formats = [one for backend in all_backends().values() for one in formats_of(backend)]
+    packing = [r for one in formats for r in (*one.requirements, *one.boot_requirements)]
     return [*RUNNING, *all_base_requirements(), *packing]
 
 

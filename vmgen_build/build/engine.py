@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NoReturn
 
-from vmgen_build.artifacts.manifest import manifest_path
+from vmgen_build.artifacts.manifest import StepRecord, manifest_path
 from vmgen_build.backends.base import Backend
-from vmgen_build.backends.registry import backend_named
+from vmgen_build.backends.format import Format, PackOptions
+from vmgen_build.backends.registry import all_backends, backend_named, format_of, formats_of
 from vmgen_build.build.choice import Chosen, choose_base
 from vmgen_build.build.facts import archive_is_known, facts_at_hand, facts_for
 from vmgen_build.build.job import Build
@@ -18,11 +20,11 @@ from vmgen_build.build.logfile import open_log
 from vmgen_build.build.options import BuildOptions, BuildResult, StepState
 from vmgen_build.build.places.model import Look, Place
 from vmgen_build.build.places.registry import place_at
-from vmgen_build.build.results import publish, take_again, unchanged
+from vmgen_build.build.results import found_again, is_unchanged, publish, take_again
 from vmgen_build.build.room import require_room
 from vmgen_build.errors import HostError, Problem, RecipeError, UsageError, VmgenError
 from vmgen_build.events import ArtifactWritten, BuildFinished, BuildStarted, Bus, RecipeBus, StepFinished
-from vmgen_build.host.files import reap_parts, require_own_output
+from vmgen_build.host.files import Written, reap_parts, require_own_output
 from vmgen_build.host.gpg import require_signing_key
 from vmgen_build.host.programs import require_programs, require_root
 from vmgen_build.plan.bases import SetUp
@@ -74,7 +76,7 @@ def dry_run(recipe: Recipe, options: BuildOptions, bus: Bus) -> list[StepState]:
         if look.unknown:
             bus.note(f"{look.unknown}: {_ALL}", "warning")
         plan = _plan(recipe, name, options, look.facts)
-        if unchanged(plan, options) is None:
+        if not is_unchanged(plan, options):
             _refuse(_problems(place, recipe, plan, look))
         states += _states(plan, look, place)
     return states
@@ -96,7 +98,7 @@ def build(recipe: Recipe, options: BuildOptions, bus: Bus) -> tuple[BuildResult,
     _prepare(options, bus)
     facts = facts_for(recipe, options.cache, offline=options.offline)
     planned = [call.planned(name, facts) for name in options.backends]
-    new = [(plan, look) for plan, look in planned if unchanged(plan, options) is None]
+    new = [(plan, look) for plan, look in planned if not is_unchanged(plan, options)]
     call.require(new)
     require_room(recipe, call.place, new, bus)
     results: list[BuildResult] = []
@@ -140,7 +142,9 @@ class _Call:
         needed = []
         for plan, look in planned:
             _refuse(_problems(self.place, self.recipe, plan, look))
-            needed += [*backend_named(plan.backend).requirements, *backend_named(plan.backend).needs(plan)]
+            backend = backend_named(plan.backend)
+            formats = [format_of(backend, one.format) for one in self.options.packings(plan.backend)]
+            needed += [*backend.needs(plan), *(requirement for one in formats for requirement in one.requirements)]
             needed += self.place.requirements(plan, look)
         require_programs(needed)
 
@@ -159,6 +163,7 @@ class _Call:
                         log=log,
                         leased=leased,
                         fresh=fresh,
+                        packings=self.options.packings(plan.backend),
                     )
                 )
             self.bus.emit(self._finished(plan, "unchanged" if result.unchanged else "built", start))
@@ -188,30 +193,33 @@ class _Call:
 
 def _run(build: Build) -> BuildResult:
     start = time.monotonic()
-    record = unchanged(build.plan, build.options)
-    if record is None:
+    found = found_again(build.plan, build.options)
+    steps: tuple[StepRecord, ...] = ()
+    new: Mapping[PackOptions, tuple[Written, ...]] = {}
+    if missing := tuple(one for one in build.packings if one not in found):
         from vmgen_build.build.sources import with_sources
         from vmgen_build.build.steps import make
 
-        with with_sources(build) as whole:
+        with with_sources(replace(build, packings=missing)) as whole:
             made = make(whole)
         publish(build, made)
-        packed, steps = made.packed, made.steps
+        new, steps = made.packed, made.steps
     else:
         _emit_cached(build)
-        packed, steps = take_again(build, record), ()
-    for file in packed:
-        build.bus.emit(
-            ArtifactWritten(path=file.path, size=file.size, sha256=file.sha256, unchanged=record is not None)
-        )
+    packed = [new[one] if one in new else take_again(build, one, found[one]) for one in build.packings]
+    for packing, files in zip(build.packings, packed, strict=True):
+        for file in files:
+            build.bus.emit(
+                ArtifactWritten(path=file.path, size=file.size, sha256=file.sha256, unchanged=packing in found)
+            )
     return BuildResult(
         name=build.plan.name,
         backend=build.plan.backend,
-        artifacts=packed,
-        manifest=manifest_path(packed[0].path),
+        artifacts=tuple(file for files in packed for file in files),
+        manifests=tuple(manifest_path(files[0].path) for files in packed),
         seconds=time.monotonic() - start,
         steps=steps,
-        unchanged=record is not None,
+        unchanged=not missing,
         skipped=build.plan.skipped,
     )
 
@@ -227,7 +235,7 @@ def _emit_cached(build: Build) -> None:
 def _states(plan: Plan, look: Look, place: Place) -> list[StepState]:
     kept = place.kept_stages(plan, look) if place.options.use_cache else 0
     states = [StepState(plan.backend, s.name, s.title, s.id, i < kept) for i, s in enumerate(plan.stages)]
-    packed = kept == len(plan.stages) and unchanged(plan, place.options) is not None
+    packed = kept == len(plan.stages) and is_unchanged(plan, place.options)
     return [*states, StepState(plan.backend, "pack", f"packing for {plan.backend}", plan.id, packed)]
 
 
@@ -259,20 +267,45 @@ def _checked_place(options: BuildOptions) -> Place:
     place = place_at(options)
     place.check_options()
     place.check_building()
-    for backend in map(backend_named, options.backends):
-        _check_format(backend, options.format, place)
+    _check_formats([backend_named(name) for name in options.backends], options, place)
     return place
 
 
-def _check_format(backend: Backend, name: str, place: Place) -> None:
-    """Raises UsageError."""
-    if name and name not in backend.formats:
-        raise UsageError(f"--format {name}: backend {backend.name} makes {' or '.join(backend.formats)}")
-    if name in backend.as_exported and not place.exports:
-        raise UsageError(
-            f"--format {name}: it holds the disks as a server sent them, and none is named: take"
-            " --host vsphere://NAME, or --format ova"
-        )
+def _check_formats(backends: Sequence[Backend], options: BuildOptions, place: Place) -> None:
+    """Each named format is made by a backend, and each backend makes one. Raises UsageError."""
+    made = [(backend, one) for backend in backends for one in formats_of(backend)]
+    for name in options.formats:
+        if all(one.name != name for _, one in made):
+            _refuse_format(name, backends)
+    for backend in backends:
+        chosen = [format_of(backend, one.format) for one in options.packings(backend.name)]
+        if not chosen:
+            format_of(backend, options.formats[0])
+        for one in chosen:
+            if one.as_exported and not place.exports:
+                raise UsageError(
+                    f"--format {one.name}: it holds the disks as a server sent them, and none is named: take"
+                    " --host vsphere://NAME, or --format ova"
+                )
+        _refuse_one_name(backend, chosen)
+
+
+def _refuse_one_name(backend: Backend, chosen: Sequence[Format]) -> None:
+    """Raises UsageError for two formats whose files would bear one name."""
+    for ending in {ending for one in chosen for ending in one.endings}:
+        same = [one.name for one in chosen if ending in one.endings and one in backend.formats]
+        if len(same) > 1:
+            raise UsageError(f"--format {' and '.join(same)}: their files bear the same name; build them one by one")
+
+
+def _refuse_format(name: str, backends: Sequence[Backend]) -> NoReturn:
+    """Raises UsageError: says who makes it, else what the backends make."""
+    others = [one.name for one in all_backends().values() if any(form.name == name for form in formats_of(one))]
+    if others:
+        ours = " nor ".join(backend.name for backend in backends)
+        raise UsageError(f"--format {name}: it is made by -b {' or -b '.join(others)}, and not by {ours}")
+    format_of(backends[0], name)
+    raise AssertionError
 
 
 def _prepare(options: BuildOptions, bus: Bus) -> None:

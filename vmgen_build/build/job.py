@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from vmgen_build.artifacts.manifest import Package, StepRecord
-from vmgen_build.backends.base import Backend, PackOptions
+from vmgen_build.backends.base import Backend
+from vmgen_build.backends.format import PackOptions
 from vmgen_build.build.options import BuildOptions
 from vmgen_build.build.places.model import Look, Place
 from vmgen_build.events import Bus
@@ -27,9 +29,10 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What a build gives back: the files, what was done for each stage, and the image's packages."""
+    """What a build gives back: the files of each format, the main one first; what was done for each stage; and the
+    image's packages."""
 
-    packed: tuple[Written, ...]
+    packed: Mapping[PackOptions, tuple[Written, ...]]
     steps: tuple[StepRecord, ...]
     packages: tuple[Package, ...]
 
@@ -41,6 +44,7 @@ class Build:
     bus: of the process that is at work. log: the file that listens. leased: a scratch folder of the build's own
     (store.lease), whose name is the build's tag.
     fresh: ids of the layers that this call of the tool has made, which --no-cache may take too.
+    packings: what is to be packed.
     """
 
     recipe: Recipe
@@ -52,14 +56,11 @@ class Build:
     log: Path
     leased: Path
     fresh: frozenset[str] = frozenset()
+    packings: tuple[PackOptions, ...]
 
     @property
     def options(self) -> BuildOptions:
         return self.place.options
-
-    @property
-    def packing(self) -> PackOptions:
-        return self.options.packing(self.backend.name)
 
     @property
     def stages(self) -> tuple[Stage, ...]:

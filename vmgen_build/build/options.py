@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vmgen_build.artifacts.manifest import StepRecord
-from vmgen_build.backends.base import PackOptions
-from vmgen_build.backends.registry import backend_named
+from vmgen_build.backends.format import PackOptions
+from vmgen_build.backends.registry import backend_named, formats_of
 from vmgen_build.bases.imageserver import DEFAULT_URL
 from vmgen_build.bases.ostemplate import DEFAULT_CHOICE, OsTemplateChoice
 from vmgen_build.guests.vsphere.placement import ANYWHERE, Placement
@@ -18,7 +18,7 @@ from vmgen_build.store.layers import Store
 
 @dataclass(frozen=True, kw_only=True)
 class BuildOptions:
-    """format: one that every backend has; "" is each one's default.
+    """formats: each backend makes those of them that it has; without any, its default.
     on_error: "clean", "keep" (leave the container of the failed step) or "shell" (open one in it first).
     templates: the folder of Jinja templates that stand for the shipped ones.
     ostemplate: the OS template that a container starts from. image_server: address of the one that is asked for bases.
@@ -34,7 +34,7 @@ class BuildOptions:
     backends: tuple[str, ...] = ("lxc",)
     use_cache: bool = True
     compression: str = "zstd"
-    format: str = ""
+    formats: tuple[str, ...] = ()
     on_error: str = "clean"
     offline: bool = False
     templates: Path | None = None
@@ -54,19 +54,23 @@ class BuildOptions:
     def store(self) -> Store:
         return Store(self.cache, shared=self.shared_cache)
 
-    def packing(self, backend: str) -> PackOptions:
-        return PackOptions(self.compression, self.format or backend_named(backend).formats[0])
+    def packings(self, backend: str) -> tuple[PackOptions, ...]:
+        """In the order in which the formats were named."""
+        made = [one.name for one in formats_of(backend_named(backend))]
+        names = [name for name in dict.fromkeys(self.formats) if name in made] if self.formats else made[:1]
+        return tuple(PackOptions(self.compression, name) for name in names)
 
 
 @dataclass(frozen=True, slots=True)
 class BuildResult:
-    """One backend's result. name: of the machine. steps: what was done for each of the plan's stages. unchanged: all of
-    it was there already, and nothing is in `steps`. skipped: programs that were left out: section, name, why."""
+    """One backend's result. name: of the machine. artifacts: the files of all formats. manifests: one for each format.
+    steps: what was done for each of the plan's stages. unchanged: all of it was there already, and nothing is in
+    `steps`. skipped: programs that were left out: section, name, why."""
 
     name: str
     backend: str
     artifacts: tuple[Written, ...]
-    manifest: Path
+    manifests: tuple[Path, ...]
     seconds: float
     steps: tuple[StepRecord, ...] = ()
     unchanged: bool = False

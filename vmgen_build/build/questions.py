@@ -15,7 +15,6 @@ from typing import Any
 
 from vmgen_build.artifacts.manifest import (
     check_described,
-    form_of,
     manifest_bytes,
     manifest_in,
     manifest_path,
@@ -23,7 +22,8 @@ from vmgen_build.artifacts.manifest import (
     read_manifest,
 )
 from vmgen_build.backends.base import Backend
-from vmgen_build.backends.registry import all_backends, backend_named
+from vmgen_build.backends.format import Format
+from vmgen_build.backends.registry import all_backends, backend_named, format_by_name, formats_of
 from vmgen_build.build.engine import plan_for
 from vmgen_build.build.options import BuildOptions
 from vmgen_build.build.signed import signer_of
@@ -44,25 +44,21 @@ _EMPTY = re.compile(r"(#.*|set -.*|:|true|exit( 0)?|(echo|printf)\b.*)?")
 class Questions:
     """whose: for a person: "lab.ini", "its own manifest", "reference.manifest.json". own: whether the artifact's own
     manifest asks. manifest: the machine, in the keys of artifacts.manifest; its `files` are the artifact's. digest:
-    what came of comparing the file with its own manifest. signer: who signed the manifest that asks, where a keyring
-    asks for a signature; else ""."""
+    what came of comparing the file with its own manifest. format: what the artifact is. signer: who signed the manifest
+    that asks, where a keyring asks for a signature; else ""."""
 
     whose: str
     own: bool
     manifest: Mapping[str, Any]
     probes: tuple[Probe, ...]
     digest: ProbeDone
+    format: Format
     signer: str = ""
 
     @property
     def asked(self) -> str:
         """Whose, and who signed it."""
         return f"{self.whose}, signed by {self.signer}" if self.signer else self.whose
-
-    @property
-    def backend(self) -> Backend:
-        """Raises UsageError where this version has no such one."""
-        return backend_named(str(self.manifest.get("backend")))
 
 
 Asker = Callable[[Path], Questions]
@@ -71,8 +67,7 @@ Asker = Callable[[Path], Questions]
 
 def own_questions(artifact: Path) -> Questions:
     """Those of the manifest beside it. Raises HostError where there is none, or it describes another file."""
-    data = read_manifest(artifact)
-    return Questions(OWN, True, data, probes_of(data), _digest("holds", "the sha256 of its manifest"))
+    return _own(artifact, read_manifest(artifact))
 
 
 def signed_questions(keyring: Path) -> Asker:
@@ -82,7 +77,7 @@ def signed_questions(keyring: Path) -> Asker:
         path = manifest_path(artifact)
         data, signer = _signed_manifest(path, keyring)
         check_described(artifact, data, path)
-        return Questions(OWN, True, data, probes_of(data), _digest("holds", "the sha256 of its manifest"), signer)
+        return replace(_own(artifact, data), signer=signer)
 
     return ask
 
@@ -136,20 +131,38 @@ def asks_something(probe: Probe) -> bool:
     return probe.kind in ("tcp-open", "tcp-closed")
 
 
+def _own(artifact: Path, data: Mapping[str, Any]) -> Questions:
+    form = _format_of(artifact, data, "its manifest")
+    return Questions(OWN, True, data, probes_of(data), _digest("holds", "the sha256 of its manifest"), form)
+
+
+def _format_of(artifact: Path, data: Mapping[str, Any], whose: str) -> Format:
+    """data: what says which backend it is of. Raises UsageError where this version has no such one, HostError where the
+    artifact is none of its formats."""
+    backend = backend_named(str(data.get("backend")))
+    form = format_by_name(backend, artifact, str(data.get("packed_as", "")))
+    if form is None:
+        raise HostError(
+            f"{artifact} is no artifact of the backend {backend.name}, which {whose} asks for: {_endings(backend)}"
+        )
+    return form
+
+
+def _endings(backend: Backend) -> str:
+    return " or ".join(dict.fromkeys(one.endings[0] for one in formats_of(backend)))
+
+
 def _of_others(artifact: Path, whose: str, data: Mapping[str, Any], probes: tuple[Probe, ...]) -> Questions:
     """The questions of `whose` to a file that others made."""
     if not artifact.is_file():
         raise HostError(f"there is no file {artifact}; name an artifact that vmgen-build made")
-    backend = backend_named(str(data.get("backend")))
-    if form_of(artifact) not in backend.formats:
-        known = " or ".join(f".{form}" for form in backend.formats if form not in backend.as_exported)
-        raise HostError(f"{artifact} is no artifact of the backend {backend.name}, which {whose} asks for: {known}")
+    form = _format_of(artifact, data, whose)
     own = _own_manifest(artifact)
     digest = _digest("holds", "the sha256 of its own manifest")
     if own is None:
         digest = _digest("skipped", "it has no manifest of its own, so the file is compared with nothing")
-    files = [_file(artifact.with_name(name), own or {}) for name in backend.files_of(artifact, data)]
-    return Questions(whose, False, {**data, "files": files}, probes, digest)
+    files = [_file(artifact.with_name(name), own or {}) for name in form.files_of(artifact, data)]
+    return Questions(whose, False, {**data, "files": files}, probes, digest, form)
 
 
 def _signed_manifest(path: Path, keyring: Path | None) -> tuple[dict[str, Any], str]:
@@ -191,7 +204,7 @@ def _backend_of(artifact: Path) -> str:
     path = manifest_path(artifact)
     if path.is_file():
         return str(manifest_in(manifest_bytes(path), path).get("backend"))
-    able = [name for name, backend in all_backends().items() if form_of(artifact) in backend.formats]
+    able = [name for name, backend in all_backends().items() if format_by_name(backend, artifact)]
     named = [name for name in able if f"-{name}-" in artifact.name]
     found = named or able
     if len(found) == 1:

@@ -15,6 +15,7 @@ from vmgen_build.artifacts.manifest import (
 )
 from vmgen_build.artifacts.sums import NAME as SUMS
 from vmgen_build.artifacts.sums import locked
+from vmgen_build.backends.format import PackOptions
 from vmgen_build.build.job import Build, Made
 from vmgen_build.build.options import BuildOptions
 from vmgen_build.build.signed import drop_stale, sign
@@ -24,25 +25,34 @@ from vmgen_build.store.record import Record, RecordedFile, is_there, read_record
 from vmgen_build.text import without_passwords
 
 
-def unchanged(plan: Plan, options: BuildOptions) -> Record | None:
-    """The record of this plan's last build, if all that it made is still there and whole. A machine that is to be kept
-    elsewhere too is made anew."""
+def found_again(plan: Plan, options: BuildOptions) -> dict[PackOptions, Record]:
+    """The record of each of this plan's artifacts that was made before, if all of it is still there and whole. A
+    machine that is to be kept elsewhere too is made anew."""
     if not options.use_cache or options.keep_as:
-        return None
-    record = read_record(options.cache, plan.id, str(options.packing(plan.backend)))
-    whole = record is not None and all(is_there(options.output, made) for made in record.files)
-    return record if whole else None
+        return {}
+    records = {one: read_record(options.cache, plan.id, str(one)) for one in options.packings(plan.backend)}
+    return {
+        one: record
+        for one, record in records.items()
+        if record is not None and all(is_there(options.output, made) for made in record.files)
+    }
+
+
+def is_unchanged(plan: Plan, options: BuildOptions) -> bool:
+    """Whether all that is asked for is there."""
+    return len(found_again(plan, options)) == len(options.packings(plan.backend))
 
 
 def publish(build: Build, made: Made) -> None:
-    """Write the manifest, and remember what came out. Raises HostError."""
-    _describe(build, made.packed, made.steps, made.packages)
-    files = tuple(RecordedFile.of(f) for f in made.packed)
+    """Write each artifact's manifest, and remember what came out. Raises HostError."""
     packages = tuple((p.name, p.version, p.arch) for p in made.packages)
-    write_record(build.options.cache, build.plan.id, str(build.packing), Record(files, packages))
+    for packing, packed in made.packed.items():
+        _describe(build, packing, packed, made.steps, made.packages)
+        files = tuple(RecordedFile.of(f) for f in packed)
+        write_record(build.options.cache, build.plan.id, str(packing), Record(files, packages))
 
 
-def take_again(build: Build, record: Record) -> tuple[Written, ...]:
+def take_again(build: Build, packing: PackOptions, record: Record) -> tuple[Written, ...]:
     """The files of the last build, whose manifest becomes that of the recipe at hand where it is not. Raises HostError.
 
     What the manifest says of seconds and outcomes stays: it is about how the files were made.
@@ -50,15 +60,19 @@ def take_again(build: Build, record: Record) -> tuple[Written, ...]:
     packed = tuple(file.inside(build.options.output) for file in record.files)
     past = _outcomes(manifest_there(packed[0].path))
     steps = [StepRecord(s.name, s.title, s.id, *past.get(s.id, (0.0, "cached"))) for s in build.stages]
-    _describe(build, packed, steps, [Package(*package) for package in record.packages])
+    _describe(build, packing, packed, steps, [Package(*package) for package in record.packages])
     return packed
 
 
 def _describe(
-    build: Build, packed: Sequence[Written], steps: Sequence[StepRecord], packages: Sequence[Package]
+    build: Build,
+    packing: PackOptions,
+    packed: Sequence[Written],
+    steps: Sequence[StepRecord],
+    packages: Sequence[Package],
 ) -> None:
     warnings = [without_passwords(str(warning)) for warning in build.recipe.warnings]
-    data = manifest_of(build.plan, packed, steps, packages, warnings, build.packing.format)
+    data = manifest_of(build.plan, packed, steps, packages, warnings, packing.format)
     manifest, key = manifest_path(packed[0].path), build.options.sign
     sums = manifest.with_name(SUMS)
     before = {path: path.read_bytes() if path.is_file() else None for path in (manifest, sums)}

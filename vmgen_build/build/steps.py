@@ -10,7 +10,9 @@ from functools import partial
 from typing import TypeVar
 
 from vmgen_build.artifacts.manifest import Package, StepRecord
-from vmgen_build.artifacts.result import Result
+from vmgen_build.artifacts.result import Disks, Result
+from vmgen_build.backends.format import PackOptions
+from vmgen_build.backends.registry import format_of
 from vmgen_build.build.job import Build, Made, Stage
 from vmgen_build.build.scrubbing import Scrubber, scrubbed
 from vmgen_build.errors import BuildError, StepFailed
@@ -54,15 +56,28 @@ def _result(build: Build, use: Callable[[Result], T]) -> tuple[T, PlanRunner, tu
                 return use(result), runner, packages
 
 
-def _pack(build: Build, result: Result) -> tuple[tuple[Written, ...], StepRecord]:
+Packed = dict[PackOptions, tuple[Written, ...]]
+
+
+def _pack(build: Build, result: Result) -> tuple[Packed, StepRecord]:
     plan, stages = build.plan, build.stages
 
-    def work() -> tuple[tuple[Written, ...], str]:
+    def work() -> tuple[Packed, str]:
         announce(build.bus, stages[-1], len(stages))
         with private_files(plan.private):
-            return build.backend.pack(plan, result, build.options.output, build.packing, build.bus), "built"
+            return _each_packed(build, build.backend.prepared(plan, result, build.bus)), "built"
 
     return timed(build.bus, stages[-1], len(stages), work)
+
+
+def _each_packed(build: Build, result: Result) -> Packed:
+    """The last format may have the disks themselves."""
+    packed = {}
+    for left, packing in zip(reversed(range(len(build.packings))), build.packings, strict=True):
+        form = format_of(build.backend, packing.format)
+        given = result.linked(result.scratch / f"packed-{left}") if left and isinstance(result, Disks) else result
+        packed[packing] = form.pack(build.plan, given, build.options.output, packing, build.bus)
+    return packed
 
 
 def announce(bus: Bus, stage: Stage, total: int) -> None:

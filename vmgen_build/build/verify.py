@@ -117,8 +117,8 @@ def _finished(verified: Verified, start: float, error: str) -> VerifyFinished:
 
 
 def _look_and_boot(artifact: Path, questions: Questions, options: VerifyOptions, bus: Bus) -> list[ProbeDone]:
-    backend = questions.backend
-    inspected = backend.inspect(artifact, questions.manifest)
+    form = questions.format
+    inspected = form.inspect(artifact, questions.manifest)
     done = [questions.digest, *(replace(result, origin=THE_FILE) for result in inspected)]
     for result in done:
         bus.emit(result)
@@ -129,7 +129,7 @@ def _look_and_boot(artifact: Path, questions: Questions, options: VerifyOptions,
     if system.kind == "windows":
         return [*done, *_ask_elsewhere(artifact, questions, options, bus)]
     arch = str(questions.manifest.get("arch"))
-    require_programs([*backend.boot_requirements, *requirements_of(arch)])
+    require_programs([*form.boot_requirements, *requirements_of(arch)])
     from vmgen_build.host.namespaces import run_isolated
 
     reap(options.cache)
@@ -138,7 +138,7 @@ def _look_and_boot(artifact: Path, questions: Questions, options: VerifyOptions,
         scratch.mkdir()
 
         def work(worker_bus: WorkerBus) -> list[ProbeDone]:
-            seconds = options.timeout or backend.boot_timeout
+            seconds = options.timeout or form.boot_timeout
             boot = Boot(worker_bus, scratch, seconds, system.up, options.trusted, arch)
             return _in_worker(artifact, questions, boot)
 
@@ -163,7 +163,7 @@ def _ask_elsewhere(artifact: Path, questions: Questions, options: VerifyOptions,
 
 def _in_worker(artifact: Path, questions: Questions, boot: Boot) -> list[ProbeDone]:
     asked = (up.probe(boot.up), *questions.probes)
-    with questions.backend.boot(artifact, questions.manifest, boot) as machine:
+    with questions.format.boot(artifact, questions.manifest, boot) as machine:
         answers = ask_all(machine, asked, boot.bus, questions.asked)
     return _with_silence(answers, questions, boot.bus)
 

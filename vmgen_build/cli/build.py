@@ -63,10 +63,10 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--format",
-    default="",
+    "formats",
+    multiple=True,
     metavar="FORMAT",
-    help="tar (lxc); ova, vmdk, qcow2 or raw (vmware), or ova-as-exported: the disks as a vSphere server sent them;"
-    " qcow2 (kvm). By default each backend's first.",
+    help="What to pack it as; may be repeated. 'vmgen-build formats' lists them. By default each backend's first.",
 )
 @click.option(
     "--on-error",
@@ -233,7 +233,7 @@ def _show_result(result: BuildResult, quiet: bool) -> None:
     outcome = "unchanged since its last build, looked up" if result.unchanged else "built"
     common.show(f"{result.name} for {result.backend}: {outcome} in {duration(result.seconds)}", bold=True)
     files = [(str(packed.path), size(packed.size)) for packed in result.artifacts]
-    files.append((str(result.manifest), size(result.manifest.stat().st_size)))
+    files += [(str(manifest), size(manifest.stat().st_size)) for manifest in result.manifests]
     for line in table(files, right=(1,)):
         common.show(f"  {line}")
     for section, program, reason in result.skipped:

@@ -31,6 +31,7 @@ COMMANDS = {
     "options": "reference",
     "programs": "reference",
     "systems": "systems",
+    "formats": "formats",
     "doctor": "doctor",
 }
 """Each command and its module in this package; imported when it is asked for."""
@@ -47,6 +48,7 @@ Examples:
   vmgen-build options network                what can stand in [network]
   vmgen-build programs                       what can stand in [devel], [services], [gui]
   vmgen-build systems                        what `os` can name, and what was tried
+  vmgen-build formats                        what `--format` can name, and for whom it is
 
 \b
 Exit codes:

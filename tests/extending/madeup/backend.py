@@ -7,8 +7,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from madeup.names import write_names
-from vmgen_build.backends.base import Backend, PackOptions, progress_on
+from vmgen_build.backends.base import Backend
+from vmgen_build.backends.format import Format, PackOptions, progress_on
 from vmgen_build.boots.requirements import CONTAINER
 from vmgen_build.events import Bus
 from vmgen_build.host.programs import Requirement
@@ -30,14 +30,12 @@ ENTRIES = (
 )
 
 
-class PlainBackend(Backend):
-    name: ClassVar[str] = "plain"
-    formats: ClassVar[tuple[str, ...]] = ("tar", "names")
+class PlainTar(Format):
+    name: ClassVar[str] = "tar"
+    about: ClassVar[str] = "whoever wants a root file system"
+    endings: ClassVar[tuple[str, ...]] = (".tar",)
     requirements: ClassVar[tuple[Requirement, ...]] = (Requirement("tar", "tar", "packs the image"),)
     boot_requirements: ClassVar[tuple[Requirement, ...]] = CONTAINER
-
-    def part(self, recipe: Recipe, templates: Path | None, epoch: int = 0) -> Part:
-        return Part()
 
     def pack(self, plan: Plan, result: Result, out: Path, options: PackOptions, bus: Bus) -> tuple[Written, ...]:
         from vmgen_build.artifacts.compression import parse_compression
@@ -45,9 +43,7 @@ class PlainBackend(Backend):
         from vmgen_build.artifacts.tarball import TarContent, write_tarball
 
         tree = tree_of(result, "a plain tar")
-        goal = out / f"{plan.name}-plain-{plan.arch}.{options.format}"
-        if options.format == "names":
-            return (write_names(goal, tree.root),)
+        goal = out / f"{plan.name}-plain-{plan.arch}.tar"
         content = TarContent(tree.root, ".", plan.epoch, EMPTY)
         return (
             write_tarball(goal, content, parse_compression("none"), progress=progress_on(bus), scratch=tree.scratch),
@@ -61,6 +57,14 @@ class PlainBackend(Backend):
             return list(ENTRIES)
 
         return booted_from(content, boot)
+
+
+class PlainBackend(Backend):
+    name: ClassVar[str] = "plain"
+    formats: ClassVar[tuple[Format, ...]] = (PlainTar(),)
+
+    def part(self, recipe: Recipe, templates: Path | None, epoch: int = 0) -> Part:
+        return Part()
 
 
 BACKEND = PlainBackend()

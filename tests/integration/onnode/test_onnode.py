@@ -44,7 +44,7 @@ def test_the_image_of_a_node_is_created_there_again_and_every_setting_holds(
     node.begin()
 
     bundle = tmp_path / "out/4101-openvz-amd64.tar"
-    created_and_probed(node, bundle, json.loads(bundle.with_name("4101-openvz-amd64.manifest.json").read_text()))
+    created_and_probed(node, bundle, json.loads(bundle.with_name("4101-openvz-amd64.tar.manifest.json").read_text()))
 
 
 def test_the_node_has_no_template_and_none_is_named(node: Node, over_ssh: Build, aside: Path, tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_a_base_that_the_recipe_names_is_made_here_and_sent_there(node: Node, ov
     assert outcomes(done.stdout)["base"] == "built"
     assert any("/debian-12-x86_64-vmgen-" in name for name in node.left_over())
     node.begin()
-    manifest = json.loads((tmp_path / "out/4102-openvz-amd64.manifest.json").read_text())
+    manifest = json.loads((tmp_path / "out/4102-openvz-amd64.tar.manifest.json").read_text())
     digest = hashlib.sha256(root.read_bytes()).hexdigest()
     assert manifest["base"] == {"method": "tarball", "source": root.name, "sha256": digest}
     named = ["--set", "hardware.base=template:debian-12-x86_64", "--set", f"hardware.base_sha256={digest}"]

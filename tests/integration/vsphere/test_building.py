@@ -277,7 +277,7 @@ def test_disks_as_the_server_sent_them(vmgen: Run, as_exported: tuple[Path, Done
         digest = hashlib.sha256(disk.read()).hexdigest()
     newest = max(made.ground.folder.glob("export-*/hdd0.vmdk"), key=lambda file: file.stat().st_mtime_ns)
     assert digest == sha256_of(newest)
-    assert json.loads(ova.with_name("guest.manifest.json").read_text())["packed_as"] == "ova-as-exported"
+    assert json.loads(ova.with_name("guest.ova.manifest.json").read_text())["packed_as"] == "ova-as-exported"
     done = vmgen("verify", "--no-boot", ova)
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -176,7 +176,7 @@ def test_the_image_and_what_is_left(built: Built, lab: Lab, tmp_path: Path) -> N
     run_roots("unpack", disk, root)
     assert not list((root / "prefix/drive_c/windows/temp").glob("vmgen*"))
     assert (root / "prefix/drive_c/windows/regedit.exe").exists()
-    manifest = (built.out / "lab.manifest.json").read_text()
+    manifest = (built.out / "lab.ova.manifest.json").read_text()
     found = json.loads(manifest)
     assert found["packages"] == [] and found["base"]["method"] == "disk-machine"
     texts = [built.log, built.done.stdout, built.done.stderr, manifest, descriptor.read_text()]

@@ -129,7 +129,7 @@ def test_issue_8_12_brackets_in_strings_do_not_count() -> None:
 def test_issue_8_12_verify_refuses_it_by_a_message(tmp_path: Path, content: bytes) -> None:
     artifact = tmp_path / "lab.tar"
     artifact.write_bytes(b"an image")
-    artifact.with_name("lab.manifest.json").write_bytes(content)
+    artifact.with_name("lab.tar.manifest.json").write_bytes(content)
     assert manifest_there(artifact) == {}
     command = [sys.executable, "-m", "vmgen_build", "verify", "--no-boot", str(artifact)]
     ran = subprocess.run(command, capture_output=True, text=True)
@@ -139,7 +139,7 @@ def test_issue_8_12_verify_refuses_it_by_a_message(tmp_path: Path, content: byte
 def test_issue_8_12_a_manifest_that_is_no_file_is_not_read(tmp_path: Path) -> None:
     artifact = tmp_path / "lab.tar"
     artifact.write_bytes(b"an image")
-    manifest = artifact.with_name("lab.manifest.json")
+    manifest = artifact.with_name("lab.tar.manifest.json")
     os.mkfifo(manifest)
     with pytest.raises(HostError, match="it is a pipe, not a file"):
         read_manifest(artifact)

@@ -68,9 +68,9 @@ def write(artifact: Path, plan: Plan = PLAN, seconds: float = 1.23456) -> Path:
 @pytest.mark.parametrize(
     ("artifact", "manifest"),
     [
-        ("lab-lxc-amd64.tar.zst", "lab-lxc-amd64.manifest.json"),
-        ("a.b.tar-lxc-amd64.tar", "a.b.tar-lxc-amd64.manifest.json"),
-        ("lab.ova", "lab.manifest.json"),
+        ("lab-lxc-amd64.tar.zst", "lab-lxc-amd64.tar.zst.manifest.json"),
+        ("a.b.tar-lxc-amd64.tar", "a.b.tar-lxc-amd64.tar.manifest.json"),
+        ("lab.ova", "lab.ova.manifest.json"),
         ("plain", "plain.manifest.json"),
     ],
 )
@@ -121,7 +121,7 @@ def test_it_is_written_where_it_differs_alone(artifact: Path) -> None:
     assert read_sums(path.parent)[path.name] == sha256_of(path)
 
 
-@pytest.mark.parametrize("name", ["lab-lxc-amd64.tar.zst", "lab-lxc-amd64.manifest.json"])
+@pytest.mark.parametrize("name", ["lab-lxc-amd64.tar.zst", "lab-lxc-amd64.tar.zst.manifest.json"])
 def test_a_line_that_the_checksums_lack_is_written_again(artifact: Path, name: str) -> None:
     sums = write(artifact).with_name("SHA256SUMS")
     whole = sums.read_text()
@@ -168,10 +168,10 @@ def rewrite(text: str) -> Callable[[Path], None]:
 @pytest.mark.parametrize(
     ("act", "message"),
     [
-        (damage, "is not the file that lab-lxc-amd64.manifest.json describes"),
+        (damage, "is not the file that lab-lxc-amd64.tar.zst.manifest.json describes"),
         (cut, "is not the file that"),
         (remove_artifact, "there is no file"),
-        (remove_manifest, "there is no lab-lxc-amd64.manifest.json beside it"),
+        (remove_manifest, "there is no lab-lxc-amd64.tar.zst.manifest.json beside it"),
         (rewrite("{"), "is not a manifest to verify by"),
         (rewrite("[]"), "its format is none, and this version reads 1"),
         (rewrite('{"format": 2}'), "its format is 2, and this version reads 1"),
@@ -192,5 +192,8 @@ def test_another_compression_beside_it_is_not_described(artifact: Path) -> None:
     write(artifact, replace(PLAN, skipped=()))
     other = artifact.with_name("lab-lxc-amd64.tar.gz")
     other.write_bytes(b"an image")
+    with pytest.raises(HostError, match=r"there is no lab-lxc-amd64\.tar\.gz\.manifest\.json beside it"):
+        read_manifest(other)
+    manifest_path(other).write_bytes(manifest_path(artifact).read_bytes())
     with pytest.raises(HostError, match=r"does not describe lab-lxc-amd64\.tar\.gz"):
         read_manifest(other)

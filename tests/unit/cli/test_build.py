@@ -90,7 +90,7 @@ def test_the_makefile_installs_all_that_backends_need() -> None:
     """The lab machine's for both commands, the others' for the tests."""
     text = (ROOT / "Makefile").read_text().replace("\\\n", " ")
     lists = {name: set(words.split()) for name, words in re.findall(r"^(\w*PACKAGES) := (.*)$", text, re.MULTILINE)}
-    lab = backend_named("lxc")
+    lab = backend_named("lxc").formats[0]
     needs = text.split("define NEEDS\n")[1].split("endef")[0]
     packages = {line.split()[1] for line in needs.splitlines()}
     needed = (*RUNNING, *all_base_requirements(), *lab.requirements, *lab.boot_requirements)

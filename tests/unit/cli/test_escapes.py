@@ -94,7 +94,7 @@ def run(*words: str) -> subprocess.CompletedProcess[str]:
 def test_issue_8_15_a_manifest_and_names_of_files(tmp_path: Path) -> None:
     artifact = tmp_path / "a\x1b]0;x\x07\u202e.tar"
     artifact.write_bytes(b"x")
-    manifest = artifact.with_name("a\x1b]0;x\x07\u202e.manifest.json")
+    manifest = artifact.with_name("a\x1b]0;x\x07\u202e.tar.manifest.json")
     for text in (json.dumps({"format": EVIL}), json.dumps({"format": 1, EVIL: [EVIL]}), f'{{"{EVIL}'):
         manifest.write_text(text)
         ran = run("verify", "--no-boot", str(artifact))

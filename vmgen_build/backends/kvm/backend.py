@@ -7,10 +7,11 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from vmgen_build.backends.base import Backend, PackOptions
+from vmgen_build.backends.base import Backend
+from vmgen_build.backends.format import Format, PackOptions
 from vmgen_build.backends.machines import disks as vmdisks
+from vmgen_build.backends.machines.format import MachineFormat
 from vmgen_build.backends.room import Room
-from vmgen_build.boots.requirements import MACHINE
 from vmgen_build.events import Bus
 from vmgen_build.host.programs import Requirement, needed
 from vmgen_build.plan.context import guest_renderer
@@ -28,16 +29,41 @@ if TYPE_CHECKING:
 DOMAIN = "domain.xml"
 
 
-class KvmBackend(Backend):
-    name: ClassVar[str] = "kvm"
-    formats: ClassVar[tuple[str, ...]] = ("qcow2",)
+class Qcow2(MachineFormat):
+    name: ClassVar[str] = "qcow2"
+    about: ClassVar[str] = "libvirt, QEMU, Proxmox VE"
+    endings: ClassVar[tuple[str, ...]] = (".qcow2",)
     requirements: ClassVar[tuple[Requirement, ...]] = (
         *vmdisks.DISK_REQUIREMENTS,
         needed("qemu-img", "writes qcow2"),
     )
-    boot_requirements: ClassVar[tuple[Requirement, ...]] = MACHINE
+
+    def pack(self, plan: Plan, result: Result, out: Path, options: PackOptions, bus: Bus) -> tuple[Written, ...]:
+        from vmgen_build.host.files import Written, write_whole
+
+        stem = f"{plan.name}-kvm-{plan.arch}"
+        disks = vmdisks.pack_disks(plan, result, out / f"{stem}.{options.format}", bus)
+        cds = _cds(plan, out, stem)
+        domain = out / f"{stem}.xml"
+        write_whole(domain, plan.build_recipe[DOMAIN])
+        return (*disks, *cds, Written.of(domain))
+
+    def files_of(self, artifact: Path, manifest: Mapping[str, object]) -> tuple[str, ...]:
+        cds = range(len(vmdisks.machine_of_manifest(manifest).cds))
+        images = [vmdisks.cd_name(artifact.stem, number) for number in cds]
+        there = [name for name in images if artifact.with_name(name).is_file()]
+        return (*vmdisks.files_of(artifact, manifest), *there)
+
+    def boot(self, artifact: Path, manifest: Mapping[str, object], boot: Boot) -> AbstractContextManager[Booted]:
+        machine = vmdisks.machine_of_manifest(manifest)
+        disks = vmdisks.copies(artifact, manifest, boot.scratch)
+        return vmdisks.booted_disks(machine, disks, boot, vmdisks.listed_cds(artifact, manifest, boot.scratch))
+
+
+class KvmBackend(Backend):
+    name: ClassVar[str] = "kvm"
+    formats: ClassVar[tuple[Format, ...]] = (Qcow2(),)
     whole_machines: ClassVar[bool] = True
-    boot_timeout: ClassVar[float] = vmdisks.BOOT_TIMEOUT
 
     def part(self, recipe: Recipe, templates: Path | None, epoch: int = 0) -> Part:
         from vmgen_build.backends.machines.guest import vm_part
@@ -71,26 +97,8 @@ class KvmBackend(Backend):
     def needs(self, plan: Plan) -> tuple[Requirement, ...]:
         return vmdisks.needs(plan)
 
-    def pack(self, plan: Plan, result: Result, out: Path, options: PackOptions, bus: Bus) -> tuple[Written, ...]:
-        from vmgen_build.host.files import Written, write_whole
-
-        stem = f"{plan.name}-kvm-{plan.arch}"
-        disks = vmdisks.pack_disks(plan, result, out / f"{stem}.{options.format}", bus)
-        cds = _cds(plan, out, stem)
-        domain = out / f"{stem}.xml"
-        write_whole(domain, plan.build_recipe[DOMAIN])
-        return (*disks, *cds, Written.of(domain))
-
-    def files_of(self, artifact: Path, manifest: Mapping[str, object]) -> tuple[str, ...]:
-        cds = range(len(vmdisks.machine_of_manifest(manifest).cds))
-        images = [vmdisks.cd_name(artifact.stem, number) for number in cds]
-        there = [name for name in images if artifact.with_name(name).is_file()]
-        return (*vmdisks.files_of(artifact, manifest), *there)
-
-    def boot(self, artifact: Path, manifest: Mapping[str, object], boot: Boot) -> AbstractContextManager[Booted]:
-        machine = vmdisks.machine_of_manifest(manifest)
-        disks = vmdisks.copies(artifact, manifest, boot.scratch)
-        return vmdisks.booted_disks(machine, disks, boot, vmdisks.listed_cds(artifact, manifest, boot.scratch))
+    def prepared(self, plan: Plan, result: Result, bus: Bus) -> Result:
+        return vmdisks.prepared(plan, result, bus)
 
 
 def _build_recipe(recipe: Recipe, machine: Machine, templates: Path | None) -> dict[str, str]:

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from vmgen_build.artifacts.compression import TAR_ENDINGS
 from vmgen_build.artifacts.lxc import ARCHITECTURES, LXC, PAGE
-from vmgen_build.backends.base import Backend, PackOptions, progress_on
+from vmgen_build.backends.base import Backend
+from vmgen_build.backends.format import Format, PackOptions, progress_on
 from vmgen_build.boots.requirements import CONTAINER
 from vmgen_build.events import Bus
 from vmgen_build.host.programs import Requirement, needed
@@ -28,6 +30,11 @@ if TYPE_CHECKING:
     from vmgen_build.artifacts.result import Result
     from vmgen_build.boots.model import Boot, Booted
     from vmgen_build.host.files import Written
+
+PACKING = (
+    needed("tar", "packs the image"),
+    needed("zstd", "compresses the image"),
+)
 
 BRIDGES = {"nat": "lxcbr0", "veth": "lxcbr0", "venet": "lxcbr0", "bridged": "br0", "hostonly": ""}
 """Type of an adapter -> the bridge that it joins by default; "": none, the host's end stays free."""
@@ -56,13 +63,33 @@ def _yaml_text(text: str) -> str:
 YAML = Dialect("yaml", _yaml_text)
 
 
+class LxcTarball(Format):
+    name: ClassVar[str] = "tar"
+    about: ClassVar[str] = "lxc, Incus, LXD"
+    endings: ClassVar[tuple[str, ...]] = TAR_ENDINGS
+    requirements: ClassVar[tuple[Requirement, ...]] = PACKING
+    boot_requirements: ClassVar[tuple[Requirement, ...]] = CONTAINER
+
+    def pack(self, plan: Plan, result: Result, out: Path, options: PackOptions, bus: Bus) -> tuple[Written, ...]:
+        from vmgen_build.artifacts.compression import parse_compression
+        from vmgen_build.artifacts.result import tree_of
+        from vmgen_build.artifacts.tarball import TarContent, write_tarball
+
+        compression, tree = parse_compression(options.compression), tree_of(result, "an lxc image")
+        goal = out / f"{plan.name}-lxc-{plan.arch}.tar{compression.suffix}"
+        texts = {name: plan.build_recipe[name] for name in ("metadata.yaml", "config")}
+        content = TarContent(tree.root, "rootfs", plan.epoch, EMPTY, texts)
+        return (write_tarball(goal, content, compression, progress=progress_on(bus), scratch=tree.scratch),)
+
+    def boot(self, artifact: Path, manifest: Mapping[str, object], boot: Boot) -> AbstractContextManager[Booted]:
+        from vmgen_build.boots.lxc import booted
+
+        return booted(artifact, boot)
+
+
 class LxcBackend(Backend):
     name: ClassVar[str] = "lxc"
-    requirements: ClassVar[tuple[Requirement, ...]] = (
-        needed("tar", "packs the image"),
-        needed("zstd", "compresses the image"),
-    )
-    boot_requirements: ClassVar[tuple[Requirement, ...]] = CONTAINER
+    formats: ClassVar[tuple[Format, ...]] = (LxcTarball(),)
 
     def part(self, recipe: Recipe, templates: Path | None, epoch: int = 0) -> Part:
         override = override_folder(recipe.folder, templates)
@@ -81,22 +108,6 @@ class LxcBackend(Backend):
             build_recipe={"metadata.yaml": _metadata(recipe, Renderer(override, YAML), epoch), "config": config},
             probes=tuple(_probes(recipe, Renderer(override))),
         )
-
-    def pack(self, plan: Plan, result: Result, out: Path, options: PackOptions, bus: Bus) -> tuple[Written, ...]:
-        from vmgen_build.artifacts.compression import parse_compression
-        from vmgen_build.artifacts.result import tree_of
-        from vmgen_build.artifacts.tarball import TarContent, write_tarball
-
-        compression, tree = parse_compression(options.compression), tree_of(result, "an lxc image")
-        goal = out / f"{plan.name}-lxc-{plan.arch}.tar{compression.suffix}"
-        texts = {name: plan.build_recipe[name] for name in ("metadata.yaml", "config")}
-        content = TarContent(tree.root, "rootfs", plan.epoch, EMPTY, texts)
-        return (write_tarball(goal, content, compression, progress=progress_on(bus), scratch=tree.scratch),)
-
-    def boot(self, artifact: Path, manifest: Mapping[str, object], boot: Boot) -> AbstractContextManager[Booted]:
-        from vmgen_build.boots.lxc import booted
-
-        return booted(artifact, boot)
 
 
 def _links(recipe: Recipe) -> list[LxcDevice]:

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from vmgen_build.backends.base import progress_on
+from vmgen_build.backends.format import progress_on
 from vmgen_build.errors import BuildError, HostError
 from vmgen_build.events import Bus
 from vmgen_build.host.programs import Requirement, needed
@@ -70,6 +70,13 @@ def machine_disks(plan: Plan, result: Result, bus: Bus) -> tuple[Disk, ...]:
         return result.disks
     disks = write_disks(machine, result.root, result.scratch, epoch=plan.epoch, progress=progress_on(bus))
     return tuple(Disk(disk.name, disk.path) for disk in disks)
+
+
+def prepared(plan: Plan, result: Result, bus: Bus) -> Disks:
+    """What all formats of a machine are packed of. Raises BuildError as machine_disks."""
+    from vmgen_build.artifacts.result import Disks
+
+    return Disks(machine_disks(plan, result, bus), result.nvram if isinstance(result, Disks) else None)
 
 
 def _check_fit(machine: Machine, result: Disks) -> None:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from vmgen_build.artifacts.lxc import ARCHITECTURES
 from vmgen_build.artifacts.openvz import config as openvzconfig
-from vmgen_build.backends.base import Backend, PackOptions, progress_on
+from vmgen_build.backends.base import Backend
+from vmgen_build.backends.format import Format, PackOptions, progress_on
 from vmgen_build.backends.openvz import guest as openvzguest
 from vmgen_build.backends.openvz import text as openvztext
 from vmgen_build.backends.openvz.net import net_of
@@ -34,37 +35,12 @@ EMPTY = ("proc", "sys", "run")
 """Folders whose content stays out of the OS template. /dev keeps its few nodes: OpenVZ mounts nothing there."""
 
 
-class OpenvzBackend(Backend):
-    name: ClassVar[str] = "openvz"
+class OpenvzBundle(Format):
+    name: ClassVar[str] = "tar"
+    about: ClassVar[str] = "OpenVZ, Virtuozzo"
+    endings: ClassVar[tuple[str, ...]] = (".tar",)
     requirements: ClassVar[tuple[Requirement, ...]] = (needed("tar", "packs the OS template"),)
-    prefers: ClassVar[tuple[str, ...]] = ("vzctl",)
     boot_requirements: ClassVar[tuple[Requirement, ...]] = CONTAINER
-
-    def part(self, recipe: Recipe, templates: Path | None, epoch: int = 0) -> Part:
-        override = override_folder(recipe.folder, templates)
-        number = openvztext.number_of(recipe)
-        net, renderer = net_of(recipe, number), guest_renderer(recipe, templates)
-        ram, _ = openvztext.memory(recipe)
-        return Part(
-            packages=openvzguest.packages(recipe, renderer),
-            steps=openvzguest.steps(recipe, net, renderer),
-            build_recipe=openvztext.texts(recipe, net, number, override),
-            probes=tuple(openvzguest.probes(recipe, net, ram, renderer)),
-            without=openvzguest.without(net),
-        )
-
-    def room(self, recipe: Recipe) -> Room | None:
-        disk = next(iter(recipe.hardware.hdds.values()), None)
-        if disk is None or disk.size is None:
-            return None
-        return Room(
-            size=disk.size,
-            given=disk.size,
-            where=disk.at("size"),
-            option=place(("hardware", "hdds", disk.name), "size"),
-            usual=openvzconfig.default_size,
-            or_else=", or none",
-        )
 
     def pack(self, plan: Plan, result: Result, out: Path, options: PackOptions, bus: Bus) -> tuple[Written, ...]:
         from vmgen_build.artifacts.openvz.bundle import write_bundle
@@ -98,6 +74,38 @@ class OpenvzBackend(Backend):
 
         arch = str(manifest.get("arch"))
         return booted_bundle(artifact, ARCHITECTURES.get(arch, arch), boot)
+
+
+class OpenvzBackend(Backend):
+    name: ClassVar[str] = "openvz"
+    formats: ClassVar[tuple[Format, ...]] = (OpenvzBundle(),)
+    prefers: ClassVar[tuple[str, ...]] = ("vzctl",)
+
+    def part(self, recipe: Recipe, templates: Path | None, epoch: int = 0) -> Part:
+        override = override_folder(recipe.folder, templates)
+        number = openvztext.number_of(recipe)
+        net, renderer = net_of(recipe, number), guest_renderer(recipe, templates)
+        ram, _ = openvztext.memory(recipe)
+        return Part(
+            packages=openvzguest.packages(recipe, renderer),
+            steps=openvzguest.steps(recipe, net, renderer),
+            build_recipe=openvztext.texts(recipe, net, number, override),
+            probes=tuple(openvzguest.probes(recipe, net, ram, renderer)),
+            without=openvzguest.without(net),
+        )
+
+    def room(self, recipe: Recipe) -> Room | None:
+        disk = next(iter(recipe.hardware.hdds.values()), None)
+        if disk is None or disk.size is None:
+            return None
+        return Room(
+            size=disk.size,
+            given=disk.size,
+            where=disk.at("size"),
+            option=place(("hardware", "hdds", disk.name), "size"),
+            usual=openvzconfig.default_size,
+            or_else=", or none",
+        )
 
 
 def _checked(probe: str, setting: str, findings: list[str], sound: str = "") -> ProbeDone:

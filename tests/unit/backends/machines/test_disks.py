@@ -12,8 +12,8 @@ import pytest
 from vmgen_build.artifacts.ova import check_ova
 from vmgen_build.artifacts.result import Disk, Disks, Tree
 from vmgen_build.artifacts.vmdk import check_vmdk
-from vmgen_build.backends.base import PackOptions
-from vmgen_build.backends.registry import backend_named
+from vmgen_build.backends.format import PackOptions
+from vmgen_build.backends.registry import backend_named, format_of
 from vmgen_build.errors import BuildError
 from vmgen_build.events import Bus, Event, StepProgress
 from vmgen_build.host.files import Written, sha256_of
@@ -68,7 +68,7 @@ def home(folder: Path, *forms: str, names: tuple[str, ...] = ("first", "second")
 
 def pack(plan: Plan, disks: Disks, out: Path, form: str, bus: Bus | None = None) -> tuple[Written, ...]:
     options = PackOptions("zstd", form)
-    return backend_named(plan.backend).pack(plan, disks, out, options, bus or Bus())
+    return format_of(backend_named(plan.backend), form).pack(plan, disks, out, options, bus or Bus())
 
 
 def content_of(path: Path, form: str) -> str:

@@ -13,8 +13,8 @@ import pytest
 
 from vmgen_build.artifacts.listed import listed_files
 from vmgen_build.artifacts.result import Disk, Disks
-from vmgen_build.backends.base import PackOptions
-from vmgen_build.backends.registry import backend_named
+from vmgen_build.backends.format import PackOptions
+from vmgen_build.backends.registry import backend_named, format_of
 from vmgen_build.boots.model import Boot
 from vmgen_build.errors import BuildError, HostError, RecipeError
 from vmgen_build.events import Bus
@@ -42,7 +42,7 @@ def make(tmp_path: Path) -> Make:
         (tmp_path / "home").mkdir()
         disk = tmp_path / "home/hdd0.img"
         disk.write_bytes(b"disk" * 1024 + bytes(MIB - 4096))
-        files = backend_named(backend).pack(
+        files = format_of(backend_named(backend), form).pack(
             plan, Disks((Disk("hdd0", disk),)), tmp_path / "out", PackOptions("zstd", form), Bus()
         )
         listed = [{"name": file.path.name, "size": file.size, "sha256": file.sha256} for file in files]
@@ -68,7 +68,7 @@ def booted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Made], 
     def boot(made: Made) -> tuple[list[bytes], dict[int, bytes]]:
         artifact, manifest = made
         backend = backend_named("kvm" if artifact.suffix == ".qcow2" else "vmware")
-        with backend.boot(artifact, manifest, Boot(Bus(), scratch, 1.0, "")):
+        with format_of(backend, artifact.suffix[1:]).boot(artifact, manifest, Boot(Bus(), scratch, 1.0, "")):
             pass
         found: tuple[list[bytes], dict[int, bytes]] = seen[-1]
         return found

@@ -13,8 +13,8 @@ import pytest
 from vmgen_build.artifacts.ova import check_ova
 from vmgen_build.artifacts.result import Disk, Disks
 from vmgen_build.artifacts.vmdk import write_vmdk
-from vmgen_build.backends.base import PackOptions
-from vmgen_build.backends.registry import backend_named
+from vmgen_build.backends.format import PackOptions
+from vmgen_build.backends.registry import backend_named, format_of
 from vmgen_build.backends.vmware.nvram import nvram_beside
 from vmgen_build.build.engine import _checked_place
 from vmgen_build.build.options import BuildOptions
@@ -54,10 +54,10 @@ def pack(tmp_path: Path, disks: Disks, form: str, more: str = "size = 8G\nname =
     plan = make_plan(recipe, "vmware", backend.part(recipe, None))
     out = tmp_path / f"out-{len(list(tmp_path.iterdir()))}"
     out.mkdir()
-    made = backend.pack(plan, disks, out, PackOptions("zstd", form), Bus())
+    made = format_of(backend, form).pack(plan, disks, out, PackOptions("zstd", form), Bus())
     assert sorted(out.iterdir()) == sorted(one.path for one in made)
     manifest = {"build_recipe": plan.build_recipe}
-    assert backend.files_of(made[0].path, manifest) == tuple(one.path.name for one in made)
+    assert format_of(backend, form).files_of(made[0].path, manifest) == tuple(one.path.name for one in made)
     return made[0].path
 
 
@@ -127,10 +127,10 @@ def test_disks_that_are_not_taken_as_they_came(tmp_path: Path, home: Home, damag
 
 @pytest.mark.parametrize("host", ["", "qemu:"])
 def test_only_a_server_sends_disks(tmp_path: Path, host: str) -> None:
-    options = BuildOptions(cache=tmp_path, backends=("vmware",), host=host, format="ova-as-exported")
+    options = BuildOptions(cache=tmp_path, backends=("vmware",), host=host, formats=("ova-as-exported",))
     with pytest.raises(UsageError, match="take --host vsphere://NAME, or --format ova"):
         _checked_place(options)
-    with pytest.raises(UsageError, match="backend kvm makes qcow2"):
-        _checked_place(BuildOptions(cache=tmp_path, backends=("kvm",), host=host, format="ova-as-exported"))
-    there = BuildOptions(cache=tmp_path, backends=("vmware",), host="vsphere://a.b", format="ova-as-exported")
+    with pytest.raises(UsageError, match="it is made by -b vmware, and not by kvm"):
+        _checked_place(BuildOptions(cache=tmp_path, backends=("kvm",), host=host, formats=("ova-as-exported",)))
+    there = BuildOptions(cache=tmp_path, backends=("vmware",), host="vsphere://a.b", formats=("ova-as-exported",))
     assert _checked_place(there).exports

@@ -197,7 +197,7 @@ def test_the_options_of_tls_are_checked(tmp_path: Path, capsys: pytest.CaptureFi
 
 
 def commands(place: Place, plan: Plan, look: Look) -> set[str]:
-    packing = backend_named(plan.backend).requirements
+    packing = backend_named(plan.backend).formats[0].requirements
     return {requirement.command for requirement in (*packing, *place.requirements(plan, look))}
 
 
