@@ -77,6 +77,7 @@ def write_tarball(
     with tempfile.TemporaryDirectory(prefix="vmgen-pack-", dir=scratch) as name:
         folder = Path(name)
         for text_name, text in content.texts.items():
+            (folder / text_name).parent.mkdir(parents=True, exist_ok=True)
             (folder / text_name).write_text(text)
             (folder / text_name).chmod(0o644)
         try:

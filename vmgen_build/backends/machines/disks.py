@@ -111,6 +111,11 @@ def disk_names(stem: str, drives: Sequence[str], ending: str) -> list[str]:
     return [f"{stem}.{ending}" if not n else f"{stem}-{name}.{ending}" for n, name in enumerate(drives)]
 
 
+def stem_of(plan: Plan) -> str:
+    """What the names of its files begin with, where disks lie alone."""
+    return plan.name if plan.backend == "vmware" else f"{plan.name}-{plan.backend}-{plan.arch}"
+
+
 def cd_name(stem: str, number: int) -> str:
     """Of the image in a CD drive, where it lies beside the disks. number: of the drive, from 0."""
     return f"{stem}-cd{number}.iso"

@@ -1,0 +1,20 @@
+"""pct: the plain root under the name that Proxmox VE gives to templates of containers."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from vmgen_build.backends.lxc.root import PlainRoot
+from vmgen_build.plan.model import Plan
+
+
+class Pct(PlainRoot):
+    name: ClassVar[str] = "pct"
+    about: ClassVar[str] = "Proxmox VE: pct create"
+
+    def stem(self, plan: Plan) -> str:
+        """SYSTEM-VERSION-NAME_RELEASE_ARCH (pveam(1), PVE::APLInfo); the time of the build's sources is the release."""
+        return f"{plan.os}-{plan.name}_{plan.epoch}-pct-1_{plan.arch}"
+
+
+FORMAT = Pct()
