@@ -7,6 +7,7 @@ disk is virtio-blk, for libvirt makes no NVMe disk from a file. IDE disks take t
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -76,6 +77,7 @@ def domain(
     return (renderer or Renderer(None, XML)).render(
         TEMPLATE,
         machine=machine,
+        uuid=str(uuid.uuid5(uuid.NAMESPACE_URL, f"vmgen-build:{_stem(machine)}")),
         arch=_ARCHITECTURES[machine.arch],
         chipset="pc" if old else "q35",
         memory=-(-machine.ram // 1024),

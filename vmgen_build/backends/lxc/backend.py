@@ -74,10 +74,11 @@ class LxcTarball(Format):
         from vmgen_build.artifacts.compression import parse_compression
         from vmgen_build.artifacts.result import tree_of
         from vmgen_build.artifacts.tarball import TarContent, write_tarball
+        from vmgen_build.backends.lxc.instance import templates
 
         compression, tree = parse_compression(options.compression), tree_of(result, "an lxc image")
         goal = out / f"{plan.name}-lxc-{plan.arch}.tar{compression.suffix}"
-        texts = {name: plan.build_recipe[name] for name in ("metadata.yaml", "config")}
+        texts = {name: plan.build_recipe[name] for name in ("metadata.yaml", "config")} | templates(tree.root)
         content = TarContent(tree.root, "rootfs", plan.epoch, EMPTY, texts)
         return (write_tarball(goal, content, compression, progress=progress_on(bus), scratch=tree.scratch),)
 

@@ -12,6 +12,7 @@ import pytest
 
 from vmgen_build.artifacts.lxc import nics_of, parse_config
 from vmgen_build.backends.lxc.backend import LxcBackend
+from vmgen_build.backends.lxc.instance import LOCAL, NAME, templates
 from vmgen_build.errors import RecipeError
 from vmgen_build.plan.model import Part
 from vmgen_build.recipe.load import load
@@ -90,7 +91,8 @@ def test_the_metadata_is_what_incus_asks_for(part: Part) -> None:
     """YAML whose scalars are JSON's, so that a line at a time can be read without a YAML parser."""
     recipe = part(epoch=1700000000).build_recipe
     assert recipe is not None
-    values = dict(line.split(": ", 1) for line in recipe["metadata.yaml"].splitlines() if ": " in line)
+    text, rendered = recipe["metadata.yaml"].split("templates:\n")
+    values = dict(line.split(": ", 1) for line in text.splitlines() if ": " in line)
     assert json.loads(values["architecture"]) == "x86_64"
     assert values["creation_date"] == "1700000000"
     assert {k.strip(): json.loads(v) for k, v in values.items() if k.startswith("  ")} == {
@@ -101,7 +103,7 @@ def test_the_metadata_is_what_incus_asks_for(part: Part) -> None:
         "release": "bookworm",
         "variant": "default",
     }
-    assert values["templates"] == "{}"
+    assert rendered.startswith("  /etc/hostname:\n    when: [create, copy]\n    template: hostname.tpl\n")
     assert "creation_date: 1\n" in (part().build_recipe or {})["metadata.yaml"], "incus refuses 0"
 
 
@@ -125,3 +127,33 @@ def test_the_probes_are_sound_scripts(part: Part) -> None:
         subprocess.run(["dash", "-n"], input=probe.script, text=True, check=True)
         if shutil.which("shellcheck"):
             subprocess.run(["shellcheck", "-"], input=probe.script, text=True, check=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "hosts", "text"),
+    [
+        (
+            "hal",
+            "127.0.0.1 localhost\n127.0.1.1 hal # hal\n",
+            "127.0.0.1 localhost\n127.0.1.1 {{ instance.name }} # hal\n",
+        ),
+        ("hal.a.org", "127.0.1.1\thal.a.org hal\n10.0.0.1 shal hal9\n", "127.0.1.1\t{0} {0}\n10.0.0.1 shal hal9\n"),
+        ("hal", "127.0.1.1 hal\n# {% include '/etc/shadow' %}\n", LOCAL),
+        ("hal", "", LOCAL),
+    ],
+)
+def test_each_instance_bears_its_own_name(tmp_path: Path, name: str, hosts: str, text: str) -> None:
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/hostname").write_text(f"{name}\n")
+    (tmp_path / "etc/hosts").write_text(hosts)
+    found = templates(tmp_path)
+    assert found["templates/hostname.tpl"] == "{{ instance.name }}\n"
+    assert found["templates/hosts.tpl"] == text.replace("{0}", NAME)
+
+
+def test_what_the_metadata_names_is_there(tmp_path: Path) -> None:
+    (tmp_path / "r.ini").write_text(HEAD)
+    part = LxcBackend().part(load(tmp_path / "r.ini"), None)
+    lines = (part.build_recipe or {})["metadata.yaml"].splitlines()
+    named = [f"templates/{line.split()[-1]}" for line in lines if line.endswith(".tpl")]
+    assert sorted(named) == sorted(templates(tmp_path))
