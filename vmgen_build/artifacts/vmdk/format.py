@@ -19,6 +19,7 @@ from __future__ import annotations
 import hashlib
 import struct
 import sys
+import uuid
 from array import array
 from dataclasses import dataclass, replace
 
@@ -33,6 +34,9 @@ ENTRIES = 512
 TABLE_SECTORS = ENTRIES * 4 // SECTOR
 DESCRIPTOR_SECTORS = 20
 OVERHEAD = 128
+_NO_UUID = uuid.UUID(int=0)
+"""The four lines ddb.uuid are VirtualBox's, which attaches no VMDK without them (its source, VMDK.cpp)."""
+
 LARGEST_DISK = 62 << 40
 """Bytes; vSphere takes none larger."""
 
@@ -156,8 +160,9 @@ def table_bytes(entries: array[int]) -> bytes:
     return data + bytes(-len(data) % SECTOR)
 
 
-def descriptor(name: str, capacity: int, adapter: str) -> bytes:
-    """The embedded descriptor. name: the file's; capacity: sectors; adapter: "lsilogic" or "ide".
+def descriptor(name: str, capacity: int, adapter: str, ident: str = "") -> bytes:
+    """The embedded descriptor. name: the file's; capacity: sectors; adapter: "lsilogic" or "ide"; ident: what tells the
+    disk apart from others of its name, as the id of its plan.
 
     Its content id tells snapshots apart from what they were taken of: any value serves that is not all ones. It is made
     from what is known before the content is read, and the same each time. 2147483647 is the version that
@@ -165,6 +170,7 @@ def descriptor(name: str, capacity: int, adapter: str) -> bytes:
     """
     seed = hashlib.sha256(f"{name}\n{capacity}\n{adapter}".encode()).hexdigest()
     content_id = "0" + seed[1:8]
+    image = uuid.uuid5(uuid.NAMESPACE_URL, f"vmgen-build:{ident}/{name}/{capacity}/{adapter}")
     heads, sectors, most = (16, 63, 16383) if adapter == "ide" else (255, 63, 65535)
     cylinders = min(most, -(-capacity // (heads * sectors)))
     plain = "".join(c if " " <= c <= "~" and c not in '"\\' else "_" for c in name)
@@ -187,6 +193,10 @@ ddb.geometry.heads = "{heads}"
 ddb.geometry.sectors = "{sectors}"
 ddb.longContentID = "{seed[8:32]}{content_id}"
 ddb.toolsVersion = "2147483647"
+ddb.uuid.image = "{image}"
+ddb.uuid.modification = "{image}"
+ddb.uuid.parent = "{_NO_UUID}"
+ddb.uuid.parentmodification = "{_NO_UUID}"
 ddb.virtualHWVersion = "4"
 """
     return text.encode("ascii").ljust(DESCRIPTOR_SECTORS * SECTOR, b"\0")

@@ -32,13 +32,19 @@ _LAST_SECTOR = (1 << 32) - 1
 
 
 def write_vmdk(
-    raw: Path, goal: Path, *, adapter: str = "lsilogic", progress: Progress | None = None, workers: int | None = None
+    raw: Path,
+    goal: Path,
+    *,
+    adapter: str = "lsilogic",
+    ident: str = "",
+    progress: Progress | None = None,
+    workers: int | None = None,
 ) -> Written:
     """Write the disk image `raw` to `goal`. Holes and zeros take no room; the capacity stays as it is, to the sector.
 
-    adapter: "ide" for a disk of an IDE bus, else "lsilogic", which stands for every other one. The bytes depend on the
-    content, the goal's name, the adapter and libdeflate's version, not on `workers`, by default one per core. progress:
-    of the disk, whose size is the last call. Raises
+    adapter: "ide" for a disk of an IDE bus, else "lsilogic", which stands for every other one. ident: as of
+    vmdk.descriptor. The bytes depend on the content, the goal's name, adapter, ident and libdeflate's version, not on
+    `workers`, by default one per core. progress: of the disk, whose size is the last call. Raises
     HostError (unreadable source, disk full, folder not writable), BuildError (no whole number of sectors, too large);
     then there is no new file, and an old `goal` stands as it was.
     """
@@ -48,7 +54,7 @@ def write_vmdk(
         try:
             with whole_file(goal) as file:
                 stream = _VmdkFile(file, vmdk.Header(source.size // vmdk.SECTOR))
-                stream.begin(goal.name, adapter)
+                stream.begin(vmdk.descriptor(goal.name, stream.capacity, adapter, ident))
                 for batch in in_order(source.deflated, source.batches(), workers):
                     stream.add(batch)
                     if progress:
@@ -139,8 +145,13 @@ class _VmdkFile:
         self._directory = array("I", bytes(4 * header.tables))
         self._table, self._number = array("I"), -1
 
-    def begin(self, name: str, adapter: str) -> None:
-        text = vmdk.descriptor(name, self._header.capacity, adapter)
+    @property
+    def capacity(self) -> int:
+        """Sectors."""
+        return self._header.capacity
+
+    def begin(self, text: bytes) -> None:
+        """text: the descriptor."""
         self._put((self._header.packed() + text).ljust(vmdk.OVERHEAD * vmdk.SECTOR, b"\0"))
 
     def add(self, batch: _Batch) -> None:

@@ -138,19 +138,19 @@ def pack_disks(plan: Plan, result: Result, goal: Path, bus: Bus) -> tuple[Writte
     packed = []
     for drive, disk, name in zip(machine.drives, machine_disks(plan, result, bus), names, strict=True):
         if ending == "vmdk":
-            packed.append(pack_vmdk(drive, disk, goal.with_name(name), bus))
+            packed.append(pack_vmdk(plan, drive, disk, goal.with_name(name), bus))
         else:
             packed.append(convert(disk, goal.with_name(name), ending))
             disk.path.unlink()
     return tuple(packed)
 
 
-def pack_vmdk(drive: Drive, disk: Disk, goal: Path, bus: Bus) -> Written:
+def pack_vmdk(plan: Plan, drive: Drive, disk: Disk, goal: Path, bus: Bus) -> Written:
     """The disk as a stream-optimized VMDK; its own image is removed."""
     from vmgen_build.artifacts.vmdk import write_vmdk
 
     raw = as_raw(disk)
-    written = write_vmdk(raw.path, goal, adapter=adapter_of(drive), progress=progress_on(bus))
+    written = write_vmdk(raw.path, goal, adapter=adapter_of(drive), ident=plan.id, progress=progress_on(bus))
     raw.path.unlink()
     return written
 

@@ -27,7 +27,7 @@ Packed = tuple[Written, int]
 def pack_ova(plan: Plan, result: Result, goal: Path, bus: Bus) -> Written:
     """Raises BuildError, HostError."""
     disks, folder = _disks(plan, result, bus)
-    return _ova(plan, result, goal, [_packed(drive, disk, folder, bus) for drive, disk in disks])
+    return _ova(plan, result, goal, [_packed(plan, drive, disk, folder, bus) for drive, disk in disks])
 
 
 def pack_as_exported(plan: Plan, result: Result, goal: Path, bus: Bus) -> Written:
@@ -58,10 +58,10 @@ def _ova(plan: Plan, result: Result, goal: Path, disks: list[Packed], *, again: 
     return write_ova(goal, text, files, epoch=plan.epoch, again=again)
 
 
-def _packed(drive: Drive, disk: Disk, folder: Path, bus: Bus) -> Packed:
+def _packed(plan: Plan, drive: Drive, disk: Disk, folder: Path, bus: Bus) -> Packed:
     raw = vmdisks.as_raw(disk)
     capacity = raw.path.stat().st_size
-    return vmdisks.pack_vmdk(drive, raw, folder / drive.file, bus), capacity
+    return vmdisks.pack_vmdk(plan, drive, raw, folder / drive.file, bus), capacity
 
 
 def _as_it_came(drive: Drive, disk: Disk, folder: Path) -> Packed:

@@ -53,7 +53,7 @@ def bundle(tmp_path: Path) -> Path:
 
 
 def outcomes(path: Path) -> dict[str, tuple[str, str]]:
-    return {done.probe: (done.outcome, done.found) for done in OpenvzBackend().inspect(path, {})}
+    return {done.probe: (done.outcome, done.found) for done in OpenvzBackend().formats[0].inspect(path, {})}
 
 
 def test_gnu_tar_and_sha256sum_take_it(bundle: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import struct
@@ -166,6 +167,18 @@ def test_the_descriptor(tmp_path: Path, adapter: str, size: int, geometry: tuple
     assert f'\nddb.adapterType = "{adapter}"\n' in text
     assert f'\nddb.geometry.cylinders = "{geometry[0]}"\nddb.geometry.heads = "{geometry[1]}"\n' in text
     assert check_vmdk(goal).adapter == adapter
+
+
+def test_virtualbox_knows_a_disk_by_its_uuid(tmp_path: Path) -> None:
+    """The same for the same plan; another plan's disk of that name is another."""
+
+    def uuids(ident: str) -> set[str]:
+        data = write_vmdk(disk(tmp_path / "r", GIB), tmp_path / "x.vmdk", ident=ident).path.read_bytes()
+        assert data.count(b'ddb.uuid.parent = "00000000-0000-0000-0000-000000000000"\n') == 1
+        return set(re.findall(r'ddb\.uuid\.(?:image|modification) = "([0-9a-f-]{36})"', data[512 : 21 * 512].decode()))
+
+    first = uuids("plan one")
+    assert len(first) == 1 and uuids("plan one") == first and not uuids("plan two") & first
 
 
 def test_an_adapter_that_there_is_not(tmp_path: Path) -> None:
