@@ -19,6 +19,17 @@ vm_id = taken
 os = debian-12
 [config]
 hostname = hal
+    [[scripts]]
+        [[[takes away]]]
+            run = '''
+                rm -r /usr/share/doc /etc/issue /usr/share/common-licenses
+                mkdir /usr/share/doc
+                touch '/usr/share/doc/a * [b]' /etc/issue.d-new
+                '''
+[network]
+    [[open_ports]]
+        [[[ssh]]]
+            port = 22
 [users]
     [[users]]
         [[[ana]]]
@@ -26,7 +37,10 @@ hostname = hal
             passwd = correct horse
 """
 
-FORMATS = ("tar", "rootfs", "pct", "wsl")
+FORMATS = ("tar", "rootfs", "pct", "wsl", "oci")
+
+PARTS = ("-lxc-", "-rootfs-", "-pct-", ".wsl", ".oci")
+"""What stands in the name of each."""
 
 LIMITS = ("--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1000:1000")
 """Those of this host may be too low for podman's own, which then fails to set them."""
@@ -55,7 +69,7 @@ def the(out: Path, part: str) -> Path:
 
 def test_each_lies_there_with_its_own_manifest(out: Path) -> None:
     sums = dict(reversed(line.split("  ")) for line in (out / "SHA256SUMS").read_text().splitlines())
-    for part, name in (("-lxc-", "tar"), ("-rootfs-", "rootfs"), ("-pct-", "pct"), (".wsl", "wsl")):
+    for part, name in (("-lxc-", "tar"), ("-rootfs-", "rootfs"), ("-pct-", "pct"), (".wsl", "wsl"), (".oci", "oci")):
         path = the(out, part)
         manifest = json.loads(path.with_name(f"{path.name}.manifest.json").read_text())
         assert manifest["packed_as"] == name and [one["name"] for one in manifest["files"]] == [path.name]
@@ -64,8 +78,8 @@ def test_each_lies_there_with_its_own_manifest(out: Path) -> None:
 
 
 def test_each_boots_and_holds_what_was_asked(vmgen: Run, out: Path) -> None:
-    done = vmgen("verify", *(the(out, part) for part in ("-lxc-", "-rootfs-", "-pct-", ".wsl")))
-    assert done.returncode == 0 and "4 of 4 artifacts pass" in done.stdout, done.stdout + done.stderr
+    done = vmgen("verify", *(the(out, part) for part in PARTS))
+    assert done.returncode == 0 and "5 of 5 artifacts pass" in done.stdout, done.stdout + done.stderr
 
 
 def test_what_is_there_is_not_packed_again(vmgen: Run, out: Path) -> None:
@@ -75,7 +89,7 @@ def test_what_is_there_is_not_packed_again(vmgen: Run, out: Path) -> None:
     wsl.unlink()
     events = built(vmgen, out.parent)
     unchanged = {Path(e["path"]).name: e["unchanged"] for e in events if e["event"] == "artifact"}
-    assert unchanged == {the(out, part).name: part != ".wsl" for part in ("-lxc-", "-rootfs-", "-pct-", ".wsl")}
+    assert unchanged == {the(out, part).name: part != ".wsl" for part in PARTS}
     assert wsl.read_bytes() == before and the(out, "-rootfs-").stat().st_ctime_ns == stays
 
 
@@ -105,6 +119,53 @@ def test_podman_imports_the_plain_root_and_runs_it(out: Path, podman: list[str])
     run = [*podman, "run", "--rm", "--network=none", *LIMITS, "taken", "id", "-un", "1000"]
     done = subprocess.run(run, capture_output=True, text=True)
     assert done.stdout == "ana\n", done.stderr
+
+
+def test_podman_loads_the_layers_and_runs_the_image(out: Path, podman: list[str]) -> None:
+    loaded = subprocess.run([*podman, "load", "--quiet", "-i", the(out, ".oci")], capture_output=True, text=True)
+    assert "localhost/taken:latest" in loaded.stdout, loaded.stderr
+    script = "id -un 1000; test ! -e /etc/issue; ls /usr/share/doc"
+    run = [*podman, "run", "--rm", "--network=none", *LIMITS, "localhost/taken", "sh", "-euc", script]
+    done = subprocess.run(run, capture_output=True, text=True)
+    assert done.stdout == "ana\na * [b]\n", done.stderr
+
+
+def listed(root: Path) -> str:
+    """Each entry with its mode, owner, kind, size and goal."""
+    words = ["find", ".", "-mindepth", "1", "-printf", "%p %m %U:%G %y %l %s\\n"]
+    lines = subprocess.run(words, cwd=root, capture_output=True, text=True, check=True).stdout.splitlines()
+    return "\n".join(sorted(line if " d " not in line else line.rpartition(" ")[0] for line in lines))
+
+
+def test_the_layers_make_the_very_root(out: Path, tmp_path: Path) -> None:
+    """skopeo checks each digest, and umoci lays the layers over each other."""
+    (tmp_path / "tar").mkdir()
+    subprocess.run(["tar", "--numeric-owner", "-C", tmp_path / "tar", "-xf", the(out, "-lxc-")], check=True)
+    image = tmp_path / "layout"
+    copy = ["skopeo", "copy", "--quiet", f"oci-archive:{the(out, '.oci')}", f"oci:{image}:taken"]
+    subprocess.run(copy, check=True, capture_output=True)
+    umoci = ["umoci", "unpack", "--image", f"{image}:taken", tmp_path / "bundle"]
+    subprocess.run(umoci, check=True, capture_output=True)
+    assert listed(tmp_path / "bundle/rootfs") == listed(tmp_path / "tar/rootfs")
+    shown = json.loads(
+        subprocess.run(["skopeo", "inspect", "--config", f"oci:{image}:taken"], capture_output=True).stdout
+    )
+    assert shown["config"]["ExposedPorts"] == {"22/tcp": {}} and shown["config"]["Cmd"] == ["/sbin/init"]
+    assert len(shown["rootfs"]["diff_ids"]) == len(shown["history"]) > 3
+
+
+def test_layers_that_did_not_change_are_the_same_blobs(vmgen: Run, out: Path, tmp_path: Path) -> None:
+    """What a registry has already is not sent again: another host name is one new layer, and those behind it."""
+    words = ["-o", tmp_path, "--format", "oci", "--set", "config.hostname=other"]
+    assert vmgen(out.parent / "r.ini", *words).returncode == 0
+    first, second = (layers(path) for path in (the(out, ".oci"), the(tmp_path, ".oci")))
+    assert first[0] == second[0] and len(set(first) & set(second)) >= 2 and first != second
+
+
+def layers(archive: Path) -> list[str]:
+    shown = subprocess.run(["skopeo", "inspect", f"oci-archive:{archive}"], capture_output=True, check=True).stdout
+    found: list[str] = json.loads(shown)["Layers"]
+    return found
 
 
 def test_a_distribution_for_wsl_is_as_windows_wants_it(out: Path, tmp_path: Path) -> None:

@@ -11,9 +11,12 @@ from vmgen_build.errors import BuildError
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """A root file system, to be read only. The folder that holds `root` is scratch space on the cache's disk."""
+    """A root file system, to be read only. The folder that holds `root` is scratch space on the cache's disk. layers:
+    what it is made of, the base first, then what overlayfs has of each step (its upperdir); none where that is not
+    known."""
 
     root: Path
+    layers: tuple[Path, ...] = ()
 
     @property
     def scratch(self) -> Path:

@@ -28,6 +28,7 @@ Encode = Callable[[Iterable[bytes]], Iterable[bytes]]
 """Makes of the bytes of a tar what its file holds, as vmgen_build.artifacts.gzipped does."""
 
 _CHUNK = 1 << 20
+_WITHOUT = ".vmgen-without"
 _PAX = "exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime,delete=mtime"
 """Header names without the process id of tar; whole seconds of a modification time suffice, the header holds them."""
 
@@ -50,7 +51,7 @@ _COMMON = (
 class TarContent:
     """texts: name -> content of files at the tar's beginning, in this order, owned by root, 0644. folder: what follows,
     under the name `name` ("rootfs", or "." for the tar's top). empty: folders of it, as "dev", whose content stays out.
-    epoch: seconds; no entry is younger.
+    without: paths of it that stay out, of no folders. epoch: seconds; no entry is younger.
     """
 
     folder: Path
@@ -58,6 +59,7 @@ class TarContent:
     epoch: int
     empty: Sequence[str] = ()
     texts: Mapping[str, str] = field(default_factory=dict)
+    without: Sequence[str] = ()
 
 
 def write_tarball(
@@ -105,6 +107,7 @@ def tar_command(texts_folder: Path, content: TarContent) -> list[str]:
         f"--mtime=@{content.epoch}",
         "--anchored",
         *(f"--exclude=./{folder}/*" for folder in content.empty),
+        *(("--no-wildcards", f"--exclude-from={_list_of(content.without, texts_folder)}") if content.without else ()),
         *(() if content.name == "." else (f"--transform=s|^\\.|{name}|S",)),
         f"--directory={texts_folder}",
         *content.texts,
@@ -112,6 +115,13 @@ def tar_command(texts_folder: Path, content: TarContent) -> list[str]:
         ".",
     ]
     return nameless(command) if hidden else command
+
+
+def _list_of(names: Sequence[str], folder: Path) -> Path:
+    """A file for --exclude-from."""
+    path = folder / _WITHOUT
+    path.write_bytes(b"".join(os.fsencode(f"./{name}\n") for name in names))
+    return path
 
 
 def _write(goal: Path, tar: list[str], packing: Compression | Encode, progress: Progress | None) -> Written:

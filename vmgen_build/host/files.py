@@ -39,6 +39,18 @@ class Written:
         return cls(path, path.stat().st_size, sha256_of(path))
 
 
+class Hashed:
+    """Passes on what is written to a file, and knows its size and sha256."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self.size, self.digest = file, 0, hashlib.sha256()
+
+    def write(self, data: bytes) -> int:
+        self.size += len(data)
+        self.digest.update(data)
+        return self._file.write(data)
+
+
 def sha256_of(path: Path) -> str:
     """Raises OSError where the file cannot be read."""
     with open_regular(path) as file:

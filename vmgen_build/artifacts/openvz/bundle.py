@@ -14,13 +14,13 @@ from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, BinaryIO, cast
+from typing import IO, cast
 
 from vmgen_build.artifacts.gzipped import gzip_content
 from vmgen_build.artifacts.openvz.config import VEID, disk_size, parse_conf, parse_netif
 from vmgen_build.artifacts.tarstream import TarEntry, TarStream
 from vmgen_build.errors import BuildError, HostError
-from vmgen_build.host.files import Written, is_full, whole_file
+from vmgen_build.host.files import Hashed, Written, is_full, whole_file
 from vmgen_build.host.regular import open_regular
 from vmgen_build.limits import BUNDLE_TEXT
 
@@ -58,7 +58,7 @@ def write_bundle(goal: Path, texts: Mapping[str, str], os_template: Written, *, 
     small = {**texts, SUMS: "".join(f"{digest}  {name}\n" for name, digest in sums.items())}
     try:
         with whole_file(goal) as file:
-            counted = _Hashed(file)
+            counted = Hashed(file)
             with tarfile.open(fileobj=counted, mode="w|", format=tarfile.PAX_FORMAT) as tar:  # type: ignore[call-overload]
                 for name, text in small.items():
                     data = text.encode()
@@ -71,18 +71,6 @@ def write_bundle(goal: Path, texts: Mapping[str, str], os_template: Written, *, 
         what = f"the disk of {goal.parent} is full" if is_full(error) else f"cannot write {goal}: {error.strerror}"
         raise HostError(f"{what}; make room there, or choose another folder with --output") from error
     return Written(goal, counted.size, counted.digest.hexdigest())
-
-
-class _Hashed:
-    """Passes on what is written, and knows its size and sha256."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file, self.size, self.digest = file, 0, hashlib.sha256()
-
-    def write(self, data: bytes) -> int:
-        self.size += len(data)
-        self.digest.update(data)
-        return self._file.write(data)
 
 
 def _entry(name: str, size: int, epoch: int, mode: int = 0o644) -> tarfile.TarInfo:

@@ -16,6 +16,7 @@ from vmgen_build.artifacts.compression import TAR_ENDINGS
 from vmgen_build.artifacts.lxc import ARCHITECTURES, LXC, PAGE
 from vmgen_build.backends.base import Backend
 from vmgen_build.backends.format import Format, PackOptions, progress_on
+from vmgen_build.backends.lxc.image import FILE, image_config
 from vmgen_build.boots.requirements import CONTAINER
 from vmgen_build.events import Bus
 from vmgen_build.host.programs import Requirement, needed
@@ -106,7 +107,11 @@ class LxcBackend(Backend):
             cpus=hardware.num_cpu or 0,
         )
         return Part(
-            build_recipe={"metadata.yaml": _metadata(recipe, Renderer(override, YAML), epoch), "config": config},
+            build_recipe={
+                "metadata.yaml": _metadata(recipe, Renderer(override, YAML), epoch),
+                "config": config,
+                FILE: image_config(recipe),
+            },
             probes=tuple(_probes(recipe, Renderer(override))),
         )
 

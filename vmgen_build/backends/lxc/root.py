@@ -54,12 +54,12 @@ class PlainRoot(Format):
 
         def content(place: tree.Tree) -> list[ENTRY]:
             place.unpack(artifact, "rootfs")
-            return _entries(manifest)
+            return entries_of(manifest)
 
         return booted_from(content, boot)
 
 
-def _entries(manifest: Mapping[str, object]) -> list[ENTRY]:
+def entries_of(manifest: Mapping[str, object]) -> list[ENTRY]:
     """Of the container that the lxc image of the same plan is. Raises BuildError."""
     from vmgen_build.artifacts.lxc import parse_config
 

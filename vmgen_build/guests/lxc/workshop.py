@@ -94,4 +94,4 @@ class LxcWorkshop(Workshop):
         folder = self._site.new_folder("tree")
         names = [self.store.folder(i).name for i in layers]
         with self.store.in_use(layers), overlay.readable(self.store.layers, names, folder / "rootfs") as root:
-            yield Tree(root)
+            yield Tree(root, tuple(self.store.tree(i) for i in layers))
