@@ -271,7 +271,7 @@ def test_the_image_and_what_is_left(built: Built, lab: Lab, cache: Path, tmp_pat
     assert (root / "boots").read_text().splitlines() == ["boot"] * 4
     assert (root / "addresses").read_text().split() == ["00:50:56:12:34:56", "02:f9:8d:24:34:a3"]
     assert not list(lab.windows.path(r"C:\Windows\Temp").glob("vmgen*"))
-    texts = [built.log, built.done.stdout, built.done.stderr, (built.out / "lab-kvm-amd64.manifest.json").read_text()]
+    texts = [built.log, built.done.stdout, built.done.stderr, (built.out / "lab-kvm-amd64.qcow2.manifest.json").read_text()]
     texts.append("\n".join(built.lines))
     assert not [one for one in CANARIES for text in texts if one in text]
     assert_nothing_left(cache / "tmp", built.out)

@@ -174,7 +174,7 @@ def _no_secret_is_left(lab: Lab, done: subprocess.CompletedProcess[str], cache: 
     (value, *_) = re.findall(r"<AdministratorPassword>\s*<Value>([^<]+)<", lab.logon.answers)
     password = base64.b64decode(value).decode("utf-16-le").removesuffix("AdministratorPassword")
     assert re.fullmatch(r"Vm1-[0-9a-f]{10}", password) and NEW not in password
-    texts = [done.stdout, done.stderr, (out / "lab-kvm-amd64.manifest.json").read_text()]
+    texts = [done.stdout, done.stderr, (out / "lab-kvm-amd64.qcow2.manifest.json").read_text()]
     assert not [one for one in (NEW, KEY, password, value) for text in texts if one in text]
     found = subprocess.run(
         ["grep", "-rlaF", "-e", value, "-e", password, "-e", KEY, cache], capture_output=True, text=True
