@@ -15,17 +15,8 @@ from typing import Any
 import pytest
 
 from tests.integration.vsphere.standin.there import authority_of
-from tests.integration.vsphere.test_windows import (
-    CANARIES,
-    LINK,
-    RECIPE,
-    Lab,
-    lab,  # noqa: F401 - a fixture
-    password,
-    words,
-    written,
-)
-from tests.wine.prefix import WINE_FAULT, Rule
+from tests.integration.vsphere.windowslab import CANARIES, LINK, RECIPE, Lab, built, password, written
+from tests.wine.prefix import Rule
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -100,27 +91,23 @@ class Image:
 
 
 @pytest.fixture(scope="module")
-def image(vmgen: Run, lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Image:  # noqa: F811
+def image(vmgen: Run, lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Image:
     folder = tmp_path_factory.mktemp("v")
     for name in ("certutil", "route"):
         shutil.copy(lab.windows.folder / "stub.exe", lab.windows.folder / "bin" / f"{name}.exe")
     answered(lab)
     (folder / "motd.txt").write_bytes(MOTD)
     path = written(folder, RECIPE[: RECIPE.index("[config]")] + OPTIONS)
-    lab.forget()
-    done = vmgen(*words(lab.made, path, folder / "out"), env=password(lab.made), timeout=300)
-    if done.returncode != 0 and WINE_FAULT in done.stdout:
-        pytest.skip("Wine's cmd did not find itself, as it does once in some thousand starts on a busy machine")
-    assert done.returncode == 0, done.stderr[-4000:] + done.stdout[-4000:]
+    built(vmgen, lab, path, folder / "out")
     return Image(folder / "out" / "lab.ova", path)
 
 
-def answered(lab: Lab, *first: Rule) -> None:  # noqa: F811
+def answered(lab: Lab, *first: Rule) -> None:
     """What the stubs answer from now on."""
     (lab.windows.folder / "rules").write_text("".join(rule.line for rule in (*first, *RULES)))
 
 
-def verified(vmgen: Run, lab: Lab, image: Image, *more: str) -> subprocess.CompletedProcess[str]:  # noqa: F811
+def verified(vmgen: Run, lab: Lab, image: Image, *more: str) -> subprocess.CompletedProcess[str]:
     server = lab.made.server
     place = f"vsphere://{server.user}@{server.host}:{server.port}/DC0"
     options = ["--host", place, "--cafile", authority_of(lab.made), "--map", "nat=VM Network", "--json"]
@@ -132,7 +119,7 @@ def probes_in(done: subprocess.CompletedProcess[str]) -> dict[str, dict[str, Any
     return {event["probe"]: event for event in events if event["event"] == "probe"}
 
 
-def test_each_setting_holds(vmgen: Run, lab: Lab, image: Image) -> None:  # noqa: F811
+def test_each_setting_holds(vmgen: Run, lab: Lab, image: Image) -> None:
     """In a throwaway machine, which is gone then; no password is anywhere."""
     answered(lab)
     before, orders = lab.machines(), len(lab.made.ground.orders)
@@ -158,7 +145,7 @@ def test_each_setting_holds(vmgen: Run, lab: Lab, image: Image) -> None:  # noqa
     assert not [one for one in CANARIES if one in json.dumps(lab.made.ground.orders[orders:])]
 
 
-def test_what_is_no_more_as_the_recipe_wants_it_is_named(vmgen: Run, lab: Lab, image: Image) -> None:  # noqa: F811
+def test_what_is_no_more_as_the_recipe_wants_it_is_named(vmgen: Run, lab: Lab, image: Image) -> None:
     """An account that was locked, by a stub; an address and a file that are others than those of a changed recipe."""
     answered(lab, Rule("wmic", "Name='ana'", output=LOCKED))
     (image.recipe.parent / "motd.txt").write_bytes(CHANGED)
