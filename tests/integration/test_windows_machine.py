@@ -19,7 +19,7 @@ from tests.integration.leftovers import assert_nothing_left
 from tests.integration.tinymachine import boot_tree, kernel_in, make_initramfs
 from tests.integration.vsphere.standin.ground import run_roots
 from tests.integration.vsphere.windowsdisk import make_windows, packed_machine
-from tests.wine.prefix import WINE_FAULT, Call, Rule, Windows, _calls
+from tests.wine.prefix import Call, Rule, Windows, _calls, is_wines_fault
 from tests.wine.qemuga import WineAgent
 from vmgen_build.bases.diskimage import unpack_disk
 from vmgen_build.events import Bus
@@ -216,14 +216,19 @@ class Built:
         return [json.loads(line) for line in self.done.stdout.splitlines()]
 
 
+TRIES = 3
+"""Of a build that a fault of Wine's ends. It is none of the build's, but must not hide one: the last of them counts."""
+
+
 @pytest.fixture(scope="module")
 def built(vmgen: Run, lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Built:
     out = tmp_path_factory.mktemp("o") / "out"
-    boots, shutdowns, lines = lab.agent.boots, lab.agent.shutdowns, len(lab.agent.lines)
-    lab.forget()
-    done = vmgen(*words(lab, out), timeout=900)
-    if done.returncode != 0 and WINE_FAULT in done.stdout:
-        pytest.skip("Wine's cmd did not find itself, as it does once in some thousand starts on a busy machine")
+    for number in range(TRIES):
+        boots, shutdowns, lines = lab.agent.boots, lab.agent.shutdowns, len(lab.agent.lines)
+        lab.forget()
+        done = vmgen(*words(lab, out), *(["--no-cache"] if number else []), timeout=900)
+        if done.returncode == 0 or not is_wines_fault(done.stdout):
+            break
     assert done.returncode == 0, done.stderr[-4000:] + done.stdout[-4000:]
     log = next(json.loads(text)["log"] for text in done.stdout.splitlines() if '"build-started"' in text)
     agent = lab.agent
@@ -271,7 +276,12 @@ def test_the_image_and_what_is_left(built: Built, lab: Lab, cache: Path, tmp_pat
     assert (root / "boots").read_text().splitlines() == ["boot"] * 4
     assert (root / "addresses").read_text().split() == ["00:50:56:12:34:56", "02:f9:8d:24:34:a3"]
     assert not list(lab.windows.path(r"C:\Windows\Temp").glob("vmgen*"))
-    texts = [built.log, built.done.stdout, built.done.stderr, (built.out / "lab-kvm-amd64.qcow2.manifest.json").read_text()]
+    texts = [
+        built.log,
+        built.done.stdout,
+        built.done.stderr,
+        (built.out / "lab-kvm-amd64.qcow2.manifest.json").read_text(),
+    ]
     texts.append("\n".join(built.lines))
     assert not [one for one in CANARIES for text in texts if one in text]
     assert_nothing_left(cache / "tmp", built.out)
