@@ -33,7 +33,7 @@ GROUPS = {
     "machine": (
         *("test_disk.py", "test_machine_guest.py", "test_media_boot.py", "test_ova.py", "test_qemuboot.py"),
         *("test_vm.py", "test_vm_faults.py", "test_windows_machine.py"),
-        "test_windows_setup.py",
+        *("test_windows_setup.py", "test_windows_verify_here.py"),
     ),
     "node": (
         *("test_connections.py", "test_install.py", "test_moments.py", "test_node.py", "test_onnode.py"),

@@ -170,14 +170,21 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         agent.close()
 
 
-def make_disk(folder: Path, kernel: Path, script: str, drivers: Sequence[str] = DRIVERS) -> Path:
-    """That of the tiny Linux. script: its init."""
-    initramfs = make_initramfs(folder, kernel, script, drivers, ["umount", "ip", "bash", "sync"])
+def make_disk(
+    folder: Path,
+    kernel: Path,
+    script: str,
+    drivers: Sequence[str] = DRIVERS,
+    content: Callable[[Path], None] = lambda tree: None,
+) -> Path:
+    """That of the tiny Linux. script: its init. content: puts more into the root file system of the disk."""
+    initramfs = make_initramfs(folder, kernel, script, drivers, ["umount", "ip", "bash", "sync", "chroot"])
     tree = folder / "tree"
     (tree / "usr").mkdir(parents=True)
     for name, text in {"etc/fstab": "", "etc/os-release": "ID=tiny\n"}.items():
         (tree / name).parent.mkdir(exist_ok=True)
         (tree / name).write_text(text)
+    content(tree)
     for name in ("grub", "out"):
         (folder / name).mkdir()
     boot_tree(tree, kernel, initramfs, folder / "grub")

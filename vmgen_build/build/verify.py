@@ -12,7 +12,7 @@ from vmgen_build.boots import up
 from vmgen_build.boots.model import SKIPPED, Boot, Booted, Elsewhere
 from vmgen_build.boots.windows import Answers, ask_windows, until_settled
 from vmgen_build.build.questions import Asker, Questions, own_questions, refuse_empty
-from vmgen_build.errors import HostError, VmgenError
+from vmgen_build.errors import VmgenError
 from vmgen_build.events import Bus, ProbeDone, VerifyFinished, VerifyStarted
 from vmgen_build.guests.communicators.windows import WindowsCommunicator
 from vmgen_build.host.architectures import requirements_of
@@ -34,10 +34,8 @@ PATIENCE = 30.0
 LONGEST = 500
 """Characters of a Windows' answer that are shown."""
 
-NO_WINDOWS_HERE = (
-    "a Windows is asked by its VMware Tools, on a server: add --host vsphere://SERVER, and --recipe, which knows its"
-    " login; or look at the file alone by --no-boot"
-)
+WINDOWS_BOOT = 1800.0
+"""Seconds that a Windows may take to boot: its setup may go on, or set up updates, and a processor be emulated."""
 
 PAUSE = 0.25
 """Seconds between two rounds of asking what does not hold yet."""
@@ -46,7 +44,7 @@ PAUSE = 0.25
 @dataclass(frozen=True, slots=True)
 class VerifyOptions:
     """timeout: seconds that a boot may take, None for the backend's own measure. boot: else the file alone is looked
-    at. trusted: as of boots.model.Boot. there: where a Windows is booted; None for nowhere."""
+    at. trusted: as of boots.model.Boot. there: where a Windows is booted in place of here."""
 
     cache: Path
     timeout: float | None = None
@@ -126,7 +124,8 @@ def _look_and_boot(artifact: Path, questions: Questions, options: VerifyOptions,
         return done
     refuse_empty(questions)
     system = up.system_of(str(questions.manifest.get("os")))
-    if system.kind == "windows":
+    is_windows = system.kind == "windows"
+    if is_windows and options.there is not None:
         return [*done, *_ask_elsewhere(artifact, questions, options, bus)]
     arch = str(questions.manifest.get("arch"))
     require_programs([*form.boot_requirements, *requirements_of(arch)])
@@ -138,7 +137,7 @@ def _look_and_boot(artifact: Path, questions: Questions, options: VerifyOptions,
         scratch.mkdir()
 
         def work(worker_bus: WorkerBus) -> list[ProbeDone]:
-            seconds = options.timeout or form.boot_timeout
+            seconds = options.timeout or (WINDOWS_BOOT if is_windows else form.boot_timeout)
             boot = Boot(worker_bus, scratch, seconds, system.up, options.trusted, arch)
             return _in_worker(artifact, questions, boot)
 
@@ -146,30 +145,28 @@ def _look_and_boot(artifact: Path, questions: Questions, options: VerifyOptions,
 
 
 def _ask_elsewhere(artifact: Path, questions: Questions, options: VerifyOptions, bus: Bus) -> list[ProbeDone]:
-    """Of a Windows. Raises HostError where it is to be booted nowhere."""
-    if options.there is None:
-        raise HostError(NO_WINDOWS_HERE)
-    first = setup_probe(up.system_of(str(questions.manifest.get("os"))))
+    """Of a Windows."""
+    assert options.there is not None
     reap(options.cache)
     with lease(options.cache) as folder:
         scratch = folder.absolute() / "verify"
         scratch.mkdir()
         with options.there.booted(artifact, questions.manifest, scratch, bus, options.timeout) as machine:
-            if isinstance(machine.communicator, WindowsCommunicator):
-                until_settled(machine.communicator, first)
-            answers = ask_all(machine, (first, *questions.probes), bus, questions.asked)
-    return _with_silence(answers, questions, bus)
+            return _answers(machine, questions, bus)
 
 
 def _in_worker(artifact: Path, questions: Questions, boot: Boot) -> list[ProbeDone]:
-    asked = (up.probe(boot.up), *questions.probes)
     with questions.format.boot(artifact, questions.manifest, boot) as machine:
-        answers = ask_all(machine, asked, boot.bus, questions.asked)
-    return _with_silence(answers, questions, boot.bus)
+        return _answers(machine, questions, boot.bus)
 
 
-def _with_silence(answers: list[ProbeDone], questions: Questions, bus: Bus) -> list[ProbeDone]:
-    """A machine that answers none of another's questions fails. answers: that to whether it is up first."""
+def _answers(machine: Booted, questions: Questions, bus: Bus) -> list[ProbeDone]:
+    """Those to all questions, that to whether it is up first. A machine that answers none of another's fails."""
+    system = up.system_of(str(questions.manifest.get("os")))
+    first = setup_probe(system) if system.kind == "windows" else up.probe(system.up)
+    if isinstance(machine.communicator, WindowsCommunicator):
+        until_settled(machine.communicator, first)
+    answers = ask_all(machine, (first, *questions.probes), bus, questions.asked)
     if questions.own or any(answer.outcome != "skipped" for answer in answers[1:]):
         return answers
     found = f"none of the {len(questions.probes)} questions of {questions.whose} was answered"

@@ -165,8 +165,8 @@ def test_what_is_no_more_as_the_recipe_wants_it_is_named(vmgen: Run, lab: Lab, i
     assert lab.machines() == before
 
 
-def test_without_a_place_nothing_is_booted(vmgen: Run, image: Image) -> None:
+def test_without_a_place_its_disks_are_none_for_qemu(vmgen: Run, image: Image) -> None:
     done = vmgen("verify", image.path)
     assert done.returncode == 1
-    assert "a Windows is asked by its VMware Tools, on a server: add --host vsphere://SERVER" in done.stderr
+    assert "Windows does not find its disks hdd0 in QEMU" in done.stderr and "--host vsphere://NAME" in done.stderr
     assert vmgen("verify", image.path, "--no-boot").returncode == 0

@@ -159,15 +159,3 @@ def test_where_a_windows_is_booted(
     hand_in(Path(), "lab.ova")
     assert run(["verify", "lab.ova", *words]) == 2
     assert message in capsys.readouterr().err
-
-
-def test_a_windows_without_a_place(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("vmgen_build.build.verify.require_root", lambda *_: None)
-    manifest = manifest_path(hand_in(Path(), "lab.tar.zst"))
-    manifest.write_text(manifest.read_text().replace("debian-12", "win7"))
-    assert run(["verify", "lab.tar.zst"]) == 1
-    captured = capsys.readouterr()
-    assert "a Windows is asked by its VMware Tools, on a server: add --host vsphere://SERVER" in captured.err

@@ -160,7 +160,11 @@ def booted_disks(
 ) -> AbstractContextManager[Booted]:
     """cds: by the number of its drive, an image that is ours."""
     from vmgen_build.boots.qemu.boot import booted_vm
+    from vmgen_build.boots.qemu.windows import booted_windows
+    from vmgen_build.boots.up import system_of
 
+    if system_of(machine.os).kind == "windows":
+        return booted_windows(machine, disks, boot, cds)
     return booted_vm(machine, disks, boot, cds)
 
 

@@ -96,7 +96,7 @@ def booted_vm(
         undo.enter_context(dhcp_server(make_bridges(nics), boot.scratch))
         firmware = own_firmware(boot.scratch) if machine.firmware == "efi" else None
         taps = undo.enter_context(open_taps(nics))
-        qemu = undo.enter_context(_Booting(Parts(machine, copies, cds, firmware, taps, given), boot))
+        qemu = undo.enter_context(Booting(Parts(machine, copies, cds, firmware, taps, given), boot))
         undo.enter_context(watched(boot.scratch, qemu.console.file, qemu.errors, qemu.stop))
         seconds, state = qemu.wait_until_up(talks=not reason)
         bus.note(f"booted in {duration(seconds)} ({ACCELERATORS[given.accel]}): {state}")
@@ -117,14 +117,14 @@ def watched(scratch: Path, console: Path, errors: Path, end: Callable[[], None])
     return Watch("the booted machine", scratch, GUEST_TIME, end, KEPT_FREE, files)
 
 
-class _Booting(Qemu):
+class Booting(Qemu):
     """The machine on its way. The cables of interfaces that are not connected are out."""
 
     def __init__(self, parts: Parts, boot: Boot) -> None:
         super().__init__(parts, boot.scratch)
         self._boot = boot
 
-    def __enter__(self) -> _Booting:
+    def __enter__(self) -> Booting:
         super().__enter__()
         try:
             for number, nic in enumerate(self.parts.machine.nics):

@@ -38,6 +38,11 @@ NO_AGENT = (
 NO_RIGHTS = "the guest agent of the machine gives no orders as an administrator; let its service log on as LocalSystem"
 
 
+def local_time() -> str:
+    """As QEMU takes it for the clock of a PC, which shows Windows the time of its place."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S")
+
+
 def as_started_windows(machine: Machine) -> Machine:
     """The machine as it is while it is built: it has no CDs."""
     return replace(machine, cds=())
@@ -69,7 +74,7 @@ class WindowsInQemu(QemuMachines):
         return WindowsQemuMachine(self, states)
 
     def clock(self) -> str:
-        return time.strftime("%Y-%m-%dT%H:%M:%S")
+        return local_time()
 
 
 class WindowsQemuMachine(QemuMachine):
