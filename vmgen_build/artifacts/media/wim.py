@@ -4,6 +4,7 @@ File Format (WIM)", Microsoft; an .esd begins alike)."""
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from html import unescape
 from pathlib import Path
@@ -18,7 +19,9 @@ _MAGIC = b"MSWIM\0\0\0"
 _TEXT = 72
 """Where the header says where the text lies: 7 bytes of its size, flags, 8 bytes of its place."""
 
-_IMAGE = re.compile(r'<IMAGE INDEX="(\d{1,4})">(.*?)</IMAGE>', re.DOTALL)
+_IMAGE, _END = re.compile(r'(\d{1,4})">'), "</IMAGE>"
+"""What follows the last `<IMAGE INDEX="` before an end: with one expression for all, a text of mere beginnings would
+take a time that grows with its square."""
 
 ARCHES = {"0": "i386", "9": "amd64", "12": "arm64"}
 """PROCESSOR_ARCHITECTURE_… of winnt.h -> Debian's word."""
@@ -54,8 +57,14 @@ def windows_images(medium: Path) -> tuple[WindowsImage, ...] | None:
                 return None
     except ValueError:
         return None
-    text = data.decode("utf-16", "replace")
-    return tuple(_image(int(number), body) for number, body in _IMAGE.findall(text))
+    return tuple(_images(data.decode("utf-16", "replace")))
+
+
+def _images(text: str) -> Iterator[WindowsImage]:
+    for part in text.split(_END)[:-1]:
+        body = part.rpartition('<IMAGE INDEX="')[2]
+        if number := _IMAGE.match(body):
+            yield _image(int(number[1]), body[number.end() :])
 
 
 def _image(number: int, body: str) -> WindowsImage:

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from vmgen_build.artifacts.media import WindowsImage, windows_images
 from vmgen_build.artifacts.media.udf import Udf
+from vmgen_build.host.bounds import bounded
+from vmgen_build.limits import CHECK_MEMORY, Limit
 
 pytestmark = pytest.mark.skipif(not shutil.which("genisoimage"), reason="needs genisoimage")
 
@@ -71,6 +73,17 @@ def test_a_text_far_behind(tmp_path: Path) -> None:
 )
 def test_what_is_no_wim_says_nothing(tmp_path: Path, content: bytes) -> None:
     assert windows_images(medium(tmp_path, "-udf", content=content)) in (None, ())
+
+
+def test_a_text_of_mere_beginnings(tmp_path: Path) -> None:
+    """It is read once, and not once for each of them."""
+    text = b"\xff\xfe" + (
+        '<IMAGE INDEX="1">' * 400_000 + IMAGE.format(number=2, name="x", arch=9, major=10, minor=0)
+    ).encode("utf-16-le")
+    head = b"MSWIM\0\0\0" + bytes(64) + len(text).to_bytes(7, "little") + b"\2" + (208).to_bytes(8, "little")
+    path = medium(tmp_path, "-udf", content=head.ljust(208, b"\0") + text)
+    with bounded("a medium", Limit("medium-time", "time", 5, "s"), CHECK_MEMORY):
+        assert windows_images(path) == (WindowsImage(2, "x", "amd64", (10, 0)),)
 
 
 def test_without_udf_or_without_the_file_nothing_is_known(tmp_path: Path) -> None:
