@@ -105,15 +105,16 @@ RULES = (
     Rule("net", "start fails", code=7, output="the service fails\n"),
 )
 
+USERS = (
+    *("powershell", "-NoProfile", "-NonInteractive", "-ExecutionPolicy", "Bypass"),
+    *("-File", r"C:\Windows\Temp\vmgen\files\users.ps1"),
+)
+"""Makes accounts, since 7."""
+
 STEPS: dict[str, list[tuple[str, ...]]] = {
     "packages-config": [("msiexec", "/i", r"files\tool.msi", "/qn", "/norestart")],
     "system": [("wmic", "computersystem", "where", "name='LAB-PC'", "call", "rename", "name=lab-pc")],
-    "users": [
-        ("net", "user", "ana", ANAS, "/add", "/y"),
-        ("net", "user", "ana", "/expires:never"),
-        ("net", "localgroup", "administrators", "ana", "/add"),
-        ("net", "user", "Administrator", NEW, "/y"),
-    ],
+    "users": [USERS],
     "network": [
         ("wmic", "nic", "where", "MACAddress='00:50:56:12:34:56'", "get", "NetConnectionID", "/value"),
         (

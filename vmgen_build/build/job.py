@@ -56,7 +56,7 @@ class Build:
     log: Path
     leased: Path
     fresh: frozenset[str] = frozenset()
-    packings: tuple[PackOptions, ...]
+    packings: tuple[PackOptions, ...] = ()
 
     @property
     def options(self) -> BuildOptions:
