@@ -24,6 +24,7 @@ BLOCK = 4096
 """Bytes of a block of a map."""
 
 _CHUNK = 1 << 20
+_ZEROS = bytes(_CHUNK)
 
 _BMAP = """\
 <?xml version="1.0" ?>
@@ -138,12 +139,18 @@ def _copy(content: IO[bytes], file: IO[bytes], limit: int, goal: Path) -> None:
 
 def _written(image: BinaryIO, size: int) -> Iterator[int]:
     """Numbers of the blocks that are not all zero, growing."""
-    done = -1
+    number = 0
     for start, end in extents(image.fileno()):
-        for number in range(max(start // BLOCK, done + 1), -(-min(end, size) // BLOCK)):
-            done = number
-            if os.pread(image.fileno(), BLOCK, number * BLOCK).strip(b"\0"):
-                yield number
+        number, behind = max(start // BLOCK, number), -(-min(end, size) // BLOCK)
+        while number < behind:
+            chunk = os.pread(image.fileno(), min(_CHUNK, (behind - number) * BLOCK), number * BLOCK)
+            if not chunk:
+                return
+            blocks = -(-len(chunk) // BLOCK)
+            if chunk != _ZEROS[: len(chunk)]:
+                pieces = ((at, chunk[at * BLOCK : (at + 1) * BLOCK]) for at in range(blocks))
+                yield from (number + at for at, piece in pieces if piece != _ZEROS[: len(piece)])
+            number += blocks
 
 
 def _range(image: BinaryIO, first: int, last: int, size: int) -> str:
