@@ -5,11 +5,9 @@ manifest.md, config.md). The same layers give the same bytes.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 import stat
-import tarfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -17,13 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from vmgen_build.artifacts.gzipped import gzip_members
+from vmgen_build.artifacts.plaintar import write_files
 from vmgen_build.artifacts.progress import Progress
 from vmgen_build.artifacts.tarball import TarContent, write_tarball
-from vmgen_build.errors import BuildError, HostError
-from vmgen_build.host.files import Hashed, Written, is_full, whole_file
+from vmgen_build.errors import BuildError
+from vmgen_build.host.files import Written
 
 WHITEOUT, OPAQUE = ".wh.", ".wh..wh..opq"
-_OVERLAY_OPAQUE = "trusted.overlay.opaque"
+OVERLAY_OPAQUE = "trusted.overlay.opaque"
 
 _INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
 _MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
@@ -67,21 +66,11 @@ def write_oci(
         _blob(scratch / f"layer-{number}.tar.gz", layer, text, progress, scratch) for number, layer in enumerate(layers)
     ]
     try:
-        with whole_file(goal) as file:
-            counted = Hashed(file)
-            with tarfile.open(fileobj=counted, mode="w|", format=tarfile.PAX_FORMAT) as tar:  # type: ignore[call-overload]
-                for name, data in _texts(layers, blobs, text).items():
-                    tar.addfile(_entry(name, len(data), text.epoch), io.BytesIO(data))
-                for blob in {blob.written.sha256: blob for blob in blobs}.values():
-                    with blob.written.path.open("rb") as source:
-                        tar.addfile(_entry(_place(blob.written.sha256), blob.written.size, text.epoch), source)
-    except OSError as error:
-        what = f"the disk of {goal.parent} is full" if is_full(error) else f"cannot write {goal}: {error.strerror}"
-        raise HostError(f"{what}; make room there, or choose another folder with --output") from error
+        large = {_place(blob.written.sha256): blob.written for blob in blobs}
+        return write_files(goal, _texts(layers, blobs, text), large, epoch=text.epoch)
     finally:
         for blob in blobs:
             blob.written.path.unlink(missing_ok=True)
-    return Written(goal, counted.size, counted.digest.hexdigest())
 
 
 def whiteouts(folder: Path) -> tuple[list[Path], list[Path]]:
@@ -159,12 +148,6 @@ def _place(digest: str) -> str:
     return f"blobs/sha256/{digest}"
 
 
-def _entry(name: str, size: int, epoch: int) -> tarfile.TarInfo:
-    entry = tarfile.TarInfo(name)
-    entry.size, entry.mtime, entry.mode = size, epoch, 0o644
-    return entry
-
-
 def _named(path: Path) -> str:
     """Raises BuildError for a name that tar's list of names cannot hold."""
     if "\n" in str(path):
@@ -178,6 +161,6 @@ def _is_whiteout(info: os.stat_result) -> bool:
 
 def _is_opaque(path: Path) -> bool:
     try:
-        return os.getxattr(path, _OVERLAY_OPAQUE, follow_symlinks=False) == b"y"
+        return os.getxattr(path, OVERLAY_OPAQUE, follow_symlinks=False) == b"y"
     except OSError:
         return False

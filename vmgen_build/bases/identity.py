@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from vmgen_build.host.beneath import file_beneath, read_beneath
+from vmgen_build.host.beneath import file_beneath, text_beneath
 from vmgen_build.host.system import parse_os_release
 from vmgen_build.limits import TREE_FILE
 from vmgen_build.systems.model import System
@@ -63,17 +63,17 @@ def _other(found: Identity, system: System) -> str:
 def identity(root: Path) -> Identity | None:
     """None where the root does not say."""
     for name in _OS_RELEASE:
-        if text := _text(root, name):
-            return _of_os_release(text, _text(root, "etc/debian_version").strip())
-    if text := _text(root, "etc/lsb-release"):
+        if text := text_beneath(root, name, TREE_FILE):
+            return _of_os_release(text, text_beneath(root, "etc/debian_version", TREE_FILE).strip())
+    if text := text_beneath(root, "etc/lsb-release", TREE_FILE):
         fields = dict(line.partition("=")[::2] for line in text.splitlines())
         if "DISTRIB_ID" in fields:
             return _named(fields["DISTRIB_ID"].strip('"').lower(), fields.get("DISTRIB_RELEASE", "").strip('"'), "")
     for name in _RELEASES:
-        if match := _RELEASE.match(_text(root, name)):
+        if match := _RELEASE.match(text_beneath(root, name, TREE_FILE)):
             first = match["name"].split()[0].lower()
             return _named(_NAMES.get(first, first), match["version"], match[0])
-    if text := _text(root, "etc/debian_version").strip():
+    if text := text_beneath(root, "etc/debian_version", TREE_FILE).strip():
         return _debian(text, f"Debian {text}")
     return None
 
@@ -121,11 +121,3 @@ def _fits(found: Identity, system: System) -> bool:
         return False
     both = zip(found.version.split("."), system.version.split("."), strict=False)
     return not found.version or all(one == other for one, other in both)
-
-
-def _text(root: Path, name: str) -> str:
-    """Of a small file of the tree, "" where it has none."""
-    try:
-        return read_beneath(root, name, TREE_FILE).decode(errors="replace")
-    except OSError:
-        return ""

@@ -66,6 +66,14 @@ def read_beneath(root: Path, name: str, limit: Limit) -> bytes:
     return data
 
 
+def text_beneath(root: Path, name: str, limit: Limit) -> str:
+    """A file's text; "" where there is none that can be read. What is no UTF-8 becomes U+FFFD."""
+    try:
+        return read_beneath(root, name, limit).decode(errors="replace")
+    except OSError:
+        return ""
+
+
 def is_beneath(root: Path, name: str) -> bool:
     """Whether the tree has something of that name, which its own links may lead to."""
     try:

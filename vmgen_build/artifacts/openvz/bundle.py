@@ -6,10 +6,8 @@ INSTALL, CTID.conf, CTID.mount (where there is a veth), SHA256SUMS over all othe
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import stat
-import tarfile
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,9 +16,10 @@ from typing import IO, cast
 
 from vmgen_build.artifacts.gzipped import gzip_content
 from vmgen_build.artifacts.openvz.config import VEID, disk_size, parse_conf, parse_netif
+from vmgen_build.artifacts.plaintar import write_files
 from vmgen_build.artifacts.tarstream import TarEntry, TarStream
-from vmgen_build.errors import BuildError, HostError
-from vmgen_build.host.files import Hashed, Written, is_full, whole_file
+from vmgen_build.errors import BuildError
+from vmgen_build.host.files import Written
 from vmgen_build.host.regular import open_regular
 from vmgen_build.limits import BUNDLE_TEXT
 
@@ -56,27 +55,9 @@ def write_bundle(goal: Path, texts: Mapping[str, str], os_template: Written, *, 
     sums = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
     sums[os_template.path.name] = os_template.sha256
     small = {**texts, SUMS: "".join(f"{digest}  {name}\n" for name, digest in sums.items())}
-    try:
-        with whole_file(goal) as file:
-            counted = Hashed(file)
-            with tarfile.open(fileobj=counted, mode="w|", format=tarfile.PAX_FORMAT) as tar:  # type: ignore[call-overload]
-                for name, text in small.items():
-                    data = text.encode()
-                    tar.addfile(
-                        _entry(name, len(data), epoch, 0o755 if name.endswith(".mount") else 0o644), io.BytesIO(data)
-                    )
-                with os_template.path.open("rb") as source:
-                    tar.addfile(_entry(os_template.path.name, os_template.size, epoch), source)
-    except OSError as error:
-        what = f"the disk of {goal.parent} is full" if is_full(error) else f"cannot write {goal}: {error.strerror}"
-        raise HostError(f"{what}; make room there, or choose another folder with --output") from error
-    return Written(goal, counted.size, counted.digest.hexdigest())
-
-
-def _entry(name: str, size: int, epoch: int, mode: int = 0o644) -> tarfile.TarInfo:
-    entry = tarfile.TarInfo(name)
-    entry.size, entry.mtime, entry.mode = size, epoch, mode
-    return entry
+    data = {name: text.encode() for name, text in small.items()}
+    programs = [name for name in small if name.endswith(".mount")]
+    return write_files(goal, data, {os_template.path.name: os_template}, epoch=epoch, programs=programs)
 
 
 def read_bundle(artifact: Path, os_template_to: Path | None = None) -> Bundle:

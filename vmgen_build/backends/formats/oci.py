@@ -12,7 +12,7 @@ from vmgen_build.backends.format import PackOptions, progress_on
 from vmgen_build.backends.lxc.backend import EMPTY
 from vmgen_build.backends.lxc.image import FILE
 from vmgen_build.backends.lxc.root import PlainRoot, entries_of
-from vmgen_build.events import Bus, ProbeDone
+from vmgen_build.events import Bus
 from vmgen_build.host.programs import Requirement, needed
 from vmgen_build.plan.bases import OciImage
 from vmgen_build.plan.model import Plan
@@ -40,10 +40,6 @@ class Oci(PlainRoot):
         text = ImageText(plan.name, json.loads(plan.build_recipe[FILE]), EMPTY, plan.epoch)
         goal = out / f"{plan.name}-{plan.arch}.oci.tar"
         return (write_oci(goal, _layers(plan, found), text, found.scratch, progress_on(bus)),)
-
-    def inspect(self, artifact: Path, manifest: Mapping[str, object]) -> list[ProbeDone]:
-        """The image's own digests are checked by its boot, which unpacks it."""
-        return []
 
     def boot(self, artifact: Path, manifest: Mapping[str, object], boot: Boot) -> AbstractContextManager[Booted]:
         from vmgen_build.artifacts.compression import Compression

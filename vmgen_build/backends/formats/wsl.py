@@ -10,17 +10,16 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from vmgen_build.backends.format import PackOptions, progress_on
-from vmgen_build.backends.lxc.backend import EMPTY
+from vmgen_build.backends.format import PackOptions
 from vmgen_build.backends.lxc.root import PlainRoot
-from vmgen_build.events import Bus
+from vmgen_build.host.beneath import text_beneath
 from vmgen_build.host.programs import Requirement, needed
 from vmgen_build.limits import TREE_FILE
 from vmgen_build.plan.model import Plan
 
 if TYPE_CHECKING:
-    from vmgen_build.artifacts.result import Result, Tree
-    from vmgen_build.host.files import Written
+    from vmgen_build.artifacts.result import Tree
+    from vmgen_build.artifacts.tarball import Encode
 
 FIRST_UID = 1000
 """Of the first account that is a person's (login.defs(5), UID_MIN)."""
@@ -39,22 +38,21 @@ class Wsl(PlainRoot):
     endings: ClassVar[tuple[str, ...]] = (".wsl",)
     requirements: ClassVar[tuple[Requirement, ...]] = (needed("tar", "packs the image"),)
 
-    def pack(self, plan: Plan, result: Result, out: Path, options: PackOptions, bus: Bus) -> tuple[Written, ...]:
+    def packing(self, options: PackOptions) -> tuple[str, Encode]:
+        """Windows reads gzip alone, whatever --compression says."""
         from vmgen_build.artifacts.gzipped import gzip_members
-        from vmgen_build.artifacts.result import tree_of
-        from vmgen_build.artifacts.tarball import TarContent, write_tarball
 
-        found = tree_of(result, "a distribution for WSL")
-        content = TarContent(found.root, ".", plan.epoch, EMPTY, self.texts(plan, found))
-        goal = out / f"{plan.name}.wsl"
-        return (write_tarball(goal, content, gzip_members, progress=progress_on(bus), scratch=found.scratch),)
+        return "wsl", gzip_members
+
+    def stem(self, plan: Plan) -> str:
+        return plan.name
 
     def texts(self, plan: Plan, content: Tree) -> dict[str, str]:
         user, root = _person(content.root), content.root
-        has_systemd = bool(_text(root, "etc/systemd/system.conf"))
+        has_systemd = bool(text_beneath(root, "etc/systemd/system.conf", TREE_FILE))
         boot = "[boot]\nsystemd=true\n" if has_systemd else ""
         default = f"[user]\ndefault={user}\n" if user else ""
-        host = _text(root, "etc/hostname").strip()
+        host = text_beneath(root, "etc/hostname", TREE_FILE).strip()
         network = f"[network]\nhostname={host}\n" if _HOST.fullmatch(host) else ""
         uid = f"defaultUid = {FIRST_UID if user else 0}\n"
         found = {
@@ -67,18 +65,8 @@ class Wsl(PlainRoot):
 
 def _person(root: Path) -> str:
     """The name of the account with the number FIRST_UID; "" where there is none."""
-    accounts = filter(None, map(_ACCOUNT.match, _text(root, "etc/passwd").splitlines()))
+    accounts = filter(None, map(_ACCOUNT.match, text_beneath(root, "etc/passwd", TREE_FILE).splitlines()))
     return next((match["name"] for match in accounts if int(match["uid"]) == FIRST_UID), "")
-
-
-def _text(root: Path, name: str) -> str:
-    """Of a file of the root; "" where there is none."""
-    from vmgen_build.host.beneath import read_beneath
-
-    try:
-        return read_beneath(root, name, TREE_FILE).decode(errors="replace")
-    except (OSError, ValueError):
-        return ""
 
 
 FORMAT = Wsl()

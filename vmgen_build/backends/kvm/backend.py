@@ -41,7 +41,7 @@ class Qcow2(MachineFormat):
     def pack(self, plan: Plan, result: Result, out: Path, options: PackOptions, bus: Bus) -> tuple[Written, ...]:
         from vmgen_build.host.files import Written, write_whole
 
-        stem = f"{plan.name}-kvm-{plan.arch}"
+        stem = vmdisks.stem_of(plan)
         disks = vmdisks.pack_disks(plan, result, out / f"{stem}.{options.format}", bus)
         cds = _cds(plan, out, stem)
         domain = out / f"{stem}.xml"

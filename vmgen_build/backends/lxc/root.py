@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from vmgen_build.artifacts.compression import TAR_ENDINGS, parse_compression
+from vmgen_build.artifacts.compression import TAR_ENDINGS, Compression, parse_compression
 from vmgen_build.backends.format import Format, PackOptions, progress_on
 from vmgen_build.backends.lxc.backend import EMPTY, PACKING
 from vmgen_build.boots.requirements import CONTAINER
@@ -19,6 +19,7 @@ from vmgen_build.plan.model import Plan
 if TYPE_CHECKING:
     from vmgen_build.artifacts.lxc import ENTRY
     from vmgen_build.artifacts.result import Result, Tree
+    from vmgen_build.artifacts.tarball import Encode
     from vmgen_build.boots import tree
     from vmgen_build.boots.model import Boot, Booted
     from vmgen_build.host.files import Written
@@ -36,10 +37,15 @@ class PlainRoot(Format):
         from vmgen_build.artifacts.result import tree_of
         from vmgen_build.artifacts.tarball import TarContent, write_tarball
 
-        found, compression = tree_of(result, f"a {self.name}"), parse_compression(options.compression)
+        found, (ending, packing) = tree_of(result, f"a {self.name}"), self.packing(options)
         content = TarContent(found.root, ".", plan.epoch, EMPTY, self.texts(plan, found))
-        goal = out / f"{self.stem(plan)}.tar{compression.suffix}"
-        return (write_tarball(goal, content, compression, progress=progress_on(bus), scratch=found.scratch),)
+        goal = out / f"{self.stem(plan)}.{ending}"
+        return (write_tarball(goal, content, packing, progress=progress_on(bus), scratch=found.scratch),)
+
+    def packing(self, options: PackOptions) -> tuple[str, Compression | Encode]:
+        """What the file's name ends in, and what compresses it."""
+        compression = parse_compression(options.compression)
+        return f"tar{compression.suffix}", compression
 
     def stem(self, plan: Plan) -> str:
         """The file's name without its endings."""

@@ -171,17 +171,26 @@ def booted_disks(
 def copies(artifact: Path, manifest: Mapping[str, object], scratch: Path) -> list[Disk]:
     """The disks of a --format vmdk, qcow2 or raw artifact as raw images that may be written to: the files that the
     manifest lists, beside the artifact. Raises BuildError, HostError."""
-    from vmgen_build.artifacts.listed import listed_files
     from vmgen_build.artifacts.result import Disk
 
     machine = machine_of_manifest(manifest)
-    files = [file for file in listed_files(artifact, manifest) if file.name.endswith((".vmdk", ".qcow2", ".raw"))]
-    if len(files) != len(machine.drives):
-        raise BuildError(f"the manifest has {len(files)} disks, and its machine {len(machine.drives)}; build it anew")
+    files = listed_disks(artifact, manifest, machine, (".vmdk", ".qcow2", ".raw"))
     raws = [Disk(drive.name, scratch / f"{drive.name}.raw") for drive in machine.drives]
     for raw, file in zip(raws, files, strict=True):
         _to_raw(file, raw.path)
     return raws
+
+
+def listed_disks(
+    artifact: Path, manifest: Mapping[str, object], machine: Machine, endings: tuple[str, ...]
+) -> list[ListedFile]:
+    """One for each drive. Raises BuildError for another number of them, HostError."""
+    from vmgen_build.artifacts.listed import listed_files
+
+    files = [file for file in listed_files(artifact, manifest) if file.name.endswith(endings)]
+    if len(files) != len(machine.drives):
+        raise BuildError(f"the manifest has {len(files)} disks, and its machine {len(machine.drives)}; build it anew")
+    return files
 
 
 def listed_cds(artifact: Path, manifest: Mapping[str, object], scratch: Path) -> dict[int, Path]:

@@ -11,7 +11,6 @@ from vmgen_build.artifacts.compression import SUFFIXES, Compression, parse_compr
 from vmgen_build.backends.format import PackOptions, progress_on
 from vmgen_build.backends.machines import disks as vmdisks
 from vmgen_build.backends.machines.format import MachineFormat
-from vmgen_build.errors import BuildError
 from vmgen_build.events import Bus
 from vmgen_build.limits import UNPACKED
 from vmgen_build.plan.model import Plan
@@ -49,15 +48,10 @@ class PackedRaw(MachineFormat):
 
     def boot(self, artifact: Path, manifest: Mapping[str, object], boot: Boot) -> AbstractContextManager[Booted]:
         from vmgen_build.artifacts.disk.packed import extract_image
-        from vmgen_build.artifacts.listed import listed_files
         from vmgen_build.artifacts.result import Disk
 
         machine = vmdisks.machine_of_manifest(manifest)
-        files = [file for file in listed_files(artifact, manifest) if file.name.endswith(f".{self._ending}")]
-        if len(files) != len(machine.drives):
-            raise BuildError(
-                f"the manifest has {len(files)} disks, and its machine {len(machine.drives)}; build it anew"
-            )
+        files = vmdisks.listed_disks(artifact, manifest, machine, (f".{self._ending}",))
         disks = []
         for drive, file in zip(machine.drives, files, strict=True):
             raw = boot.scratch / f"{drive.name}.raw"

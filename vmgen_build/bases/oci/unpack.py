@@ -17,6 +17,7 @@ from tempfile import TemporaryFile
 from typing import IO
 
 from vmgen_build.artifacts.compression import decompressor
+from vmgen_build.artifacts.oci import OPAQUE, OVERLAY_OPAQUE, WHITEOUT
 from vmgen_build.artifacts.tarstream import TarStream
 from vmgen_build.bases.copy import copy_tree
 from vmgen_build.bases.oci.layout import Layer, layers_of, open_layer
@@ -29,8 +30,6 @@ from vmgen_build.host.confined import check_reserve, filtering
 from vmgen_build.host.remove import remove_tree
 from vmgen_build.plan.bases import OciImage
 
-_WHITEOUT, _OPAQUE = ".wh.", ".wh..wh..opq"
-_OVERLAY_OPAQUE = "trusted.overlay.opaque"
 _OPTIONS = "redirect_dir=nofollow,metacopy=off,index=off"
 _CHUNK = 1 << 20
 
@@ -100,9 +99,9 @@ def _marks(layout: Path, layer: Layer, goal: Path) -> list[Path]:
     found: list[Path] = []
     for path, folders, files in os.walk(goal):
         for one in (*folders, *files):
-            if one.startswith(_WHITEOUT) and (mark := _take_away(Path(path), one)) is not None:
+            if one.startswith(WHITEOUT) and (mark := _take_away(Path(path), one)) is not None:
                 found.append(mark)
-        folders[:] = [one for one in folders if not one.startswith(_WHITEOUT)]
+        folders[:] = [one for one in folders if not one.startswith(WHITEOUT)]
     return found
 
 
@@ -117,17 +116,17 @@ def _check_unpacked(file: IO[bytes], layer: Layer) -> None:
 def _take_away(folder: Path, mark: str) -> Path | None:
     """mark: the file that says what this layer takes away of those below. The whiteout, where it becomes one."""
     remove_tree(folder / mark)
-    name = mark.removeprefix(_WHITEOUT)
+    name = mark.removeprefix(WHITEOUT)
     hidden = folder / name
-    if mark == _OPAQUE:
-        os.setxattr(folder, _OVERLAY_OPAQUE, b"y")
-    elif name in ("", ".", "..") or name.startswith(_WHITEOUT):
+    if mark == OPAQUE:
+        os.setxattr(folder, OVERLAY_OPAQUE, b"y")
+    elif name in ("", ".", "..") or name.startswith(WHITEOUT):
         return None
     elif not os.path.lexists(hidden):
         os.mknod(hidden, stat.S_IFCHR, os.makedev(0, 0))
         return hidden
     elif hidden.is_dir() and not hidden.is_symlink():
-        os.setxattr(hidden, _OVERLAY_OPAQUE, b"y")
+        os.setxattr(hidden, OVERLAY_OPAQUE, b"y")
     return None
 
 
@@ -188,5 +187,5 @@ def _forget_marks(root: Path, marks: Sequence[Path]) -> None:
     for mark in marks:
         mark.unlink()
     for path, _, _ in os.walk(root):
-        if _OVERLAY_OPAQUE in os.listxattr(path, follow_symlinks=False):
-            os.removexattr(path, _OVERLAY_OPAQUE, follow_symlinks=False)
+        if OVERLAY_OPAQUE in os.listxattr(path, follow_symlinks=False):
+            os.removexattr(path, OVERLAY_OPAQUE, follow_symlinks=False)
