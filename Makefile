@@ -119,13 +119,15 @@ base: | setup test-packages
 	    $(BIN)/vmgen-build -q --cache .testcache/base --compression none -o "$$out" tests/integration/recipes/plain.ini >/dev/null
 
 # Run side by side, each with a cache of its own: many of these tests wait for something to boot. The longest goes first,
-# and is given more than the others, so that none is alone in the end.
+# and is given more than the others, so that none is alone in the end. On a busy machine a boot can come too late for
+# its test: what fails is run once more, and named at the end (RERUN); what fails twice has failed.
+TWICE := -raR --reruns 1 --rerun-show-tracebacks
 GROUPS_OF_TESTS := machines distros hosts builds nodes containers
 $(GROUPS_OF_TESTS): GROUP = integration and $(@:s=)
 containers: GROUP = integration and not (machine or distro or host or build or node)
 distros hosts builds nodes containers: NICE := nice -n 5
 $(GROUPS_OF_TESTS): | setup test-packages
-	VMGEN_TEST_CACHE=.testcache/$@ $(NICE) $(BIN)/pytest -q --durations=10 -m '$(GROUP)' tests/integration
+	VMGEN_TEST_CACHE=.testcache/$@ $(NICE) $(BIN)/pytest -q $(TWICE) --durations=10 -m '$(GROUP)' tests/integration
 
 FUZZ_SECONDS := 3600
 

@@ -164,11 +164,11 @@ class WindowsGuest(WholeGuest):
             self._clear(items)
 
     def _remove(self, folder: str) -> None:
-        """What the step has started may use a file in it for a moment."""
-        began = time.monotonic()
+        """What the step has started may use a file in it for a moment; a machine that does not start is no such case."""
+        there, began = self._windows, time.monotonic()
         while True:
             try:
-                self._windows.delete(folder)
+                there.delete(folder)
                 return
             except BuildError as error:
                 if time.monotonic() - began > BUSY:

@@ -155,6 +155,21 @@ def test_a_folder_that_is_in_use_for_a_moment(monkeypatch: pytest.MonkeyPatch) -
         guest(there).run_step(STEP, print)
 
 
+def test_a_machine_that_does_not_start_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Dead:
+        asked = 0
+
+        @property
+        def communicator(self) -> FakeWindows:
+            self.asked += 1
+            raise BuildError("no administrator" if self.asked == 1 else "the machine runs no more")
+
+    made = guest(FakeWindows(0))
+    monkeypatch.setattr(made, "machine", Dead())
+    with pytest.raises(BuildError, match=r"^no administrator$"):
+        made.run_step(STEP, print)
+
+
 def test_output_beyond_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "WINDOWS_OUTPUT", Limit("windows-output", "", 10))
     lines = list[str]()
