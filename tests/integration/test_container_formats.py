@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.integration.leftovers import assert_nothing_left
+from tests.integration.scripted import start
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -93,6 +98,21 @@ def test_what_is_there_is_not_packed_again(vmgen: Run, out: Path) -> None:
     unchanged = {Path(e["path"]).name: e["unchanged"] for e in events if e["event"] == "artifact"}
     assert unchanged == {the(out, part).name: part != ".wsl" for part in PARTS}
     assert wsl.read_bytes() == before and the(out, "-rootfs-").stat().st_ctime_ns == stays
+
+
+def test_an_interrupt_amid_the_packing_leaves_no_file_without_a_manifest(
+    cache: Path, out: Path, tmp_path: Path
+) -> None:
+    words = [word for name in ("rootfs", "tar", "oci") for word in ("--format", name)]
+    process = start(cache, out.parent / "r.ini", "-o", tmp_path / "out", *words)
+    while not list((tmp_path / "out").glob("taken-rootfs-*")):
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, output
+    assert list((tmp_path / "out").iterdir()) == []
+    assert_nothing_left(cache, tmp_path)
 
 
 NSPAWN = ("systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--pipe", "-D")

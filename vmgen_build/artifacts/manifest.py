@@ -116,6 +116,21 @@ def put_manifest(path: Path, data: Mapping[str, Any]) -> None:
         update_sums(path.parent, sums, gone)
 
 
+def withdraw(files: Sequence[Written]) -> None:
+    """Remove an artifact whose manifest was not written, and what an earlier one says of files by these names. One that
+    its manifest describes, as the same build has made it before, stays. Raises HostError.
+    """
+    path = manifest_path(files[0].path)
+    listed = {file["name"]: file["sha256"] for file in _there(path).get("files", ())}
+    if all(listed.get(file.path.name) == file.sha256 for file in files):
+        return
+    gone = (*(file.path for file in files), path)
+    for one in gone:
+        one.unlink(missing_ok=True)
+    if read_sums(path.parent).keys() & {one.name for one in gone}:
+        update_sums(path.parent, {}, [one.name for one in gone])
+
+
 def manifest_there(artifact: Path) -> Mapping[str, Any]:
     """The manifest beside an artifact, whatever file it describes; empty where there is none that can be read."""
     return _there(manifest_path(artifact))

@@ -6,12 +6,15 @@ makes them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from vmgen_build.artifacts.manifest import manifest_path, withdraw
+from vmgen_build.artifacts.sums import NAME as SUMS
 from vmgen_build.bases import signature
 from vmgen_build.errors import HostError
 from vmgen_build.host import gpg
-from vmgen_build.host.files import write_whole
+from vmgen_build.host.files import Written, write_whole
 from vmgen_build.host.inmemory import in_memory
 from vmgen_build.host.regular import read_regular
 from vmgen_build.limits import SIGNATURE
@@ -55,3 +58,14 @@ def drop_stale(path: Path, before: bytes | None) -> None:
     """Remove the signature of a file that is not what it was `before`, and that nobody signs anew."""
     if before is not None and path.read_bytes() != before:
         signature_path(path).unlink(missing_ok=True)
+
+
+def withdraw_signed(files: Sequence[Written]) -> None:
+    """As artifacts.manifest.withdraw; signatures of what is no more go too. Raises HostError."""
+    manifest = manifest_path(files[0].path)
+    sums = manifest.with_name(SUMS)
+    before = sums.read_bytes() if sums.is_file() else None
+    withdraw(files)
+    drop_stale(sums, before)
+    if not manifest.exists():
+        signature_path(manifest).unlink(missing_ok=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from typing import TypeVar
@@ -15,7 +15,8 @@ from vmgen_build.backends.format import PackOptions
 from vmgen_build.backends.registry import format_of
 from vmgen_build.build.job import Build, Made, Stage
 from vmgen_build.build.scrubbing import Scrubber, scrubbed
-from vmgen_build.errors import BuildError, StepFailed
+from vmgen_build.build.signed import withdraw_signed
+from vmgen_build.errors import BuildError, StepFailed, VmgenError
 from vmgen_build.events import Bus, StepFinished, StepOutput, StepStarted
 from vmgen_build.guests.model import Guest, Output, StepResult, Workshop
 from vmgen_build.host.files import Written, private_files
@@ -71,12 +72,18 @@ def _pack(build: Build, result: Result) -> tuple[Packed, StepRecord]:
 
 
 def _each_packed(build: Build, result: Result) -> Packed:
-    """The last format may have the disks themselves."""
-    packed = {}
-    for left, packing in zip(reversed(range(len(build.packings))), build.packings, strict=True):
-        form = format_of(build.backend, packing.format)
-        given = result.linked(result.scratch / f"packed-{left}") if left and isinstance(result, Disks) else result
-        packed[packing] = form.pack(build.plan, given, build.options.output, packing, build.bus)
+    """The last format may have the disks themselves. Where one fails, none of the others stays without a manifest."""
+    packed: Packed = {}
+    try:
+        for left, packing in zip(reversed(range(len(build.packings))), build.packings, strict=True):
+            form = format_of(build.backend, packing.format)
+            given = result.linked(result.scratch / f"packed-{left}") if left and isinstance(result, Disks) else result
+            packed[packing] = form.pack(build.plan, given, build.options.output, packing, build.bus)
+    except BaseException:
+        for files in packed.values():
+            with suppress(VmgenError):
+                withdraw_signed(files)
+        raise
     return packed
 
 

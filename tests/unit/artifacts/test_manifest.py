@@ -19,6 +19,7 @@ from vmgen_build.artifacts.manifest import (
     probes_of,
     put_manifest,
     read_manifest,
+    withdraw,
 )
 from vmgen_build.artifacts.sums import read_sums
 from vmgen_build.errors import HostError
@@ -197,3 +198,17 @@ def test_another_compression_beside_it_is_not_described(artifact: Path) -> None:
     manifest_path(other).write_bytes(manifest_path(artifact).read_bytes())
     with pytest.raises(HostError, match=r"does not describe lab-lxc-amd64\.tar\.gz"):
         read_manifest(other)
+
+
+def test_an_artifact_without_its_manifest_goes(artifact: Path) -> None:
+    """With what an earlier manifest says of a file by this name; other lines of SHA256SUMS stay."""
+    other = artifact.with_name("other.tar")
+    other.write_bytes(b"another")
+    write(other)
+    manifest = write(artifact)
+    withdraw([Written.of(artifact)])
+    assert artifact.exists() and manifest.exists(), "it is as its manifest says"
+    artifact.write_bytes(b"a new image")
+    withdraw([Written.of(artifact)])
+    assert not artifact.exists() and not manifest.exists()
+    assert read_sums(artifact.parent).keys() == {"other.tar", "other.tar.manifest.json"}

@@ -164,7 +164,7 @@ class WindowsGuest(WholeGuest):
             self._clear(items)
 
     def _remove(self, folder: str) -> None:
-        """What the step has started may use a file in it for a moment; a machine that does not start is no such case."""
+        """What the step has started may use a file in it for a moment; a machine is started once."""
         there, began = self._windows, time.monotonic()
         while True:
             try:
