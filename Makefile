@@ -73,7 +73,7 @@ missing=; while read -r what package why; do \
 endef
 
 .PHONY: help setup image check lint unit integration base containers machines nodes hosts distros builds fuzz test
-.PHONY: chaos limits clean distclean
+.PHONY: chaos consumers limits clean distclean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -143,6 +143,10 @@ SEED :=
 ONLY :=
 chaos: setup test-packages ## RUNS builds that are killed, starved or lied to, and what they leave; SEED and ONLY repeat one; root
 	$(BIN)/python -m tests.chaos --runs $(RUNS) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY))
+
+CONSUMERS :=
+consumers: setup test-packages base ## give the images to VirtualBox and others; docs/formats.md gets what came of it; root
+	$(BIN)/python -m tests.consumers $(CONSUMERS) --write docs/formats.md
 
 limits: setup ## write the table of limits into docs/security.md
 	$(BIN)/python -c 'import pathlib, re; from vmgen_build import limits; page = pathlib.Path("docs/security.md"); \
