@@ -51,7 +51,7 @@ def _ova(plan: Plan, result: Result, goal: Path, disks: list[Packed], *, again: 
     for image in (unchanged(plan, image) for image in images_of(plan.build_recipe)):
         files.append(image)
         described.append(OvfFile(image.path.name, image.size))
-    text = completed(plan.build_recipe[f"{plan.name}.ovf"], described)
+    text = completed(plan.build_recipe[f"{plan.name}.ovf"], described, plan.id)
     for nvram in _nvram(plan, result):
         files.append(nvram)
         text = with_nvram(text, OvfFile(nvram.path.name, nvram.size), len(files))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,6 +22,7 @@ Make = Callable[[str], Machine]
 RASD = "{http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_ResourceAllocationSettingData}"
 VSSD = "{http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_VirtualSystemSettingData}"
 OVF = "{http://schemas.dmtf.org/ovf/envelope/1}"
+VBOX = "{http://www.virtualbox.org/ovf/machine}"
 VMW = "{http://www.vmware.com/schema/ovf}"
 GB = 1 << 30
 
@@ -67,6 +69,7 @@ def test_a_bare_machine(machine: Make) -> None:
             f"{OVF}diskId": "vmdisk1",
             f"{OVF}fileRef": "file1",
             f"{OVF}format": "http://www.vmware.com/interfaces/specifications/vmdk.html#streamOptimized",
+            f"{VBOX}uuid": str(uuid.uuid5(uuid.NAMESPACE_URL, "vmgen-build:/1")),
         }
     ]
     assert [item["ResourceType"] for item in items(root)] == ["3", "4", "6", "17", "10"]
