@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.integration.freshroot import CA_FILE, ENTER
+from tests.integration.freshroot import CA_FILE, CGROUP_ROOTS, ENTER, remove_cgroup
 from vmgen_build.bases.apt.archive import host_apt_settings, host_mirrors
 from vmgen_build.host.system import DEBIAN_KEYS
 
@@ -81,15 +81,10 @@ def _bootstrap(root: Path, suite: str, packages: Sequence[str], components: str)
 def entered(root: Path, binds: Sequence[tuple[Path, str]] = (), *, network: bool = False) -> Iterator[Inside]:
     """The root with its own mounts, processes and cgroups; all of it ends here, or with this process.
 
-    binds: files and folders of this host -> where they are inside. network: this host's network, else one of its own
+    binds: folders of this host -> where they are inside. network: this host's network, else one of its own
     with a loopback alone.
     """
-    words = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--cgroup", "--ipc", "--uts", "--fork"]
-    words += ["--kill-child", "--propagation=private", *(() if network else ("--net",))]
-    words += ["sh", "-euc", ENTER, "sh", str(root), *(f"{here}:{there}" for here, there in binds), "--"]
-    words += ["sh", "-c", "ip link set lo up 2>/dev/null; echo ready; sleep infinity & wait"]
-    environ = {"PATH": PATH, "HOME": "/root"}
-    with subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, env=environ) as outer:
+    with _cgroup(f"vmgen-consumers-{root.name}") as cgroup, _started(root, binds, cgroup, network) as outer:
         try:
             assert outer.stdout is not None
             if outer.stdout.readline() != "ready\n":
@@ -97,6 +92,34 @@ def entered(root: Path, binds: Sequence[tuple[Path, str]] = (), *, network: bool
             yield Inside(_child(outer.pid))
         finally:
             outer.kill()
+
+
+def _started(
+    root: Path, binds: Sequence[tuple[Path, str]], cgroup: Path | None, network: bool
+) -> subprocess.Popen[str]:
+    join = 'echo 0 >"$1/cgroup.procs"; shift; exec "$@"' if cgroup else 'shift; exec "$@"'
+    words = ["setpriv", "--pdeathsig", "KILL", "sh", "-euc", join, "sh", str(cgroup)]
+    words += ["unshare", "--mount", "--pid", "--cgroup", "--ipc", "--uts", "--fork"]
+    words += ["--kill-child", "--propagation=private", *(() if network else ("--net",))]
+    words += ["sh", "-euc", ENTER, "sh", str(root), *(f"{here}:{there}" for here, there in binds), "--"]
+    words += ["sh", "-c", "ip link set lo up 2>/dev/null; echo ready; sleep infinity & wait"]
+    environ = {"PATH": PATH, "HOME": "/root"}
+    return subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, env=environ)
+
+
+@contextmanager
+def _cgroup(name: str) -> Iterator[Path | None]:
+    """One of its own, below which what is entered makes its own; None where the host has no version 2 of them."""
+    above = next((root for root in CGROUP_ROOTS if (root / "cgroup.controllers").exists()), None)
+    if above is None:
+        yield None
+        return
+    folder = above / name
+    folder.mkdir(exist_ok=True)
+    try:
+        yield folder
+    finally:
+        remove_cgroup(folder)
 
 
 def _child(pid: int) -> int:

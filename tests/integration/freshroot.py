@@ -118,7 +118,7 @@ def fresh_root(suite: str, source: Path, cache: Path) -> Iterator[FreshRoot]:
         yield FreshRoot(folder, cgroup, binds)
     finally:
         if cgroup:
-            _remove_cgroup(cgroup)
+            remove_cgroup(cgroup)
         shutil.rmtree(folder)
 
 
@@ -154,7 +154,7 @@ def _clone(source: Path, goal: Path) -> None:
         subprocess.run([*git, "-C", goal, "apply", "-"], check=True, input=changes)
 
 
-def _remove_cgroup(cgroup: Path) -> None:
+def remove_cgroup(cgroup: Path) -> None:
     """Its processes were killed a moment ago: it is empty as soon as the last of them is gone."""
     deadline = time.monotonic() + 10
     while True:
