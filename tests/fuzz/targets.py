@@ -17,6 +17,8 @@ from unittest import mock
 
 from vmgen_build.artifacts.disk.qcow2 import check_qcow2
 from vmgen_build.artifacts.manifest import parse_manifest
+from vmgen_build.artifacts.media import boot_catalog, windows_images
+from vmgen_build.artifacts.media.wim import _images as images_of_text
 from vmgen_build.artifacts.openvz.bundle import conf_findings, os_template_findings, read_bundle
 from vmgen_build.artifacts.openvz.config import parse_conf
 from vmgen_build.artifacts.ova import check_ova
@@ -155,6 +157,28 @@ def _qcow2(data: bytes, folder: Path) -> None:
         check_qcow2(file)
 
 
+def _medium(data: bytes, folder: Path) -> None:
+    """A CD of 300 sectors. data: some of them, each with its number, its length, and its bytes without the zeros at
+    their end."""
+    image, at = bytearray(300 * 2048), 0
+    while at + 4 <= len(data):
+        sector, length = (int.from_bytes(data[at + i : at + i + 2], "little") for i in (0, 2))
+        piece = data[at + 4 : at + 4 + min(length, 2048)]
+        begin = sector % 300 * 2048
+        image[begin : begin + len(piece)] = piece
+        at += 4 + len(piece)
+    (folder / "medium.iso").write_bytes(image)
+    for found in windows_images(folder / "medium.iso") or ():
+        assert clean(found.name) == found.name
+    boots = boot_catalog(folder / "medium.iso")
+    assert boots is None or boots.firmware <= {"bios", "efi"}
+
+
+def _wim(data: bytes, _: Path) -> None:
+    for found in images_of_text(data.decode("utf-16", "replace")):
+        assert clean(found.name) == found.name and len(found.name) <= 200
+
+
 def _export(data: bytes, folder: Path) -> None:
     """Nothing is removed but what is a step's."""
     out = folder / "out"
@@ -231,6 +255,21 @@ XML = (
     b"\xff\xfe",
     b"<?xml encoding='utf-16'?>",
 )
+WIM = tuple(
+    text.encode("utf-16-le")
+    for text in (
+        '<IMAGE INDEX="',
+        '1">',
+        "</IMAGE>",
+        "<NAME>",
+        "</NAME>",
+        "<MAJOR>",
+        "\u0665",
+        "&#27;",
+        "&#xD800;",
+        "9" * 99,
+    )
+)
 INI = (b"[", b"]", b"[[", b"'''", b'"', b"=", b"#", b",", b"\r", b"\0", b"\x1b[2J", b"file:/dev/zero", b"-1", b"9" * 30)
 
 TARGETS: dict[str, Target] = {
@@ -248,6 +287,10 @@ TARGETS: dict[str, Target] = {
     "known-hosts": Target(_known_hosts, (VmgenError,), (b"@revoked ", b"|1|", b"*", b"!", b"[", b"]:22", b"=", b"\0")),
     "machine": Target(lambda data, _: machine_read_back(data.decode("utf-8", "replace")), (ValueError,), JSON),
     "qcow2": Target(_qcow2, (ValueError,), (b"\0" * 8, b"\xff" * 8, b"\xe2\x79\x2a\xca", b"\x02")),
+    "medium": Target(
+        _medium, (), (b"\0" * 4, b"\xff" * 4, b"\xff" * 8, b"\xff\xff\xff\x3f", b"\0\x01", b"\x05\x01", b"\x10")
+    ),
+    "wim": Target(_wim, (), WIM, bombs=(WIM[0] * 200_000 + WIM[2], (WIM[0] + WIM[1] + WIM[3] + WIM[2]) * 40_000)),
     "release": Target(
         _release, (VmgenError,), (b"Date:", b"Date: Thu, 99 Xxx 99999", b"\n ", b"\n\n", b"SHA256:", b"-----BEGIN PGP ")
     ),
