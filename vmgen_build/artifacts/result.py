@@ -25,7 +25,8 @@ class Tree:
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """A disk's image in one file, that may be moved or removed. name: the drive's; format: "raw", "qcow2" or "vmdk"."""
+    """A disk's image in one file, that may be moved or removed. name: the drive's; format: as QEMU has it, "raw",
+    "qcow2", "vmdk", "vpc" (VHD) or "vhdx"."""
 
     name: str
     path: Path

@@ -7,7 +7,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -15,6 +15,8 @@ from typing import IO, BinaryIO
 
 from vmgen_build.artifacts.disk.qcow2 import check_qcow2
 from vmgen_build.artifacts.disk.tools import copy_data
+from vmgen_build.artifacts.disk.vhd import check_vhd
+from vmgen_build.artifacts.disk.vhdx import check_vhdx
 from vmgen_build.artifacts.result import Disk
 from vmgen_build.artifacts.vmdk.alone import check_alone
 from vmgen_build.errors import BuildError, HostError
@@ -22,18 +24,38 @@ from vmgen_build.host.confined import lent, output_confined, user
 from vmgen_build.host.files import Written, whole_file
 from vmgen_build.host.inmemory import name_of
 
-_CHECKS: Mapping[str, Callable[[IO[bytes]], int]] = {"qcow2": check_qcow2, "vmdk": check_alone}
+_CHECKS: Mapping[str, Callable[[IO[bytes]], int]] = {
+    "qcow2": check_qcow2,
+    "vmdk": check_alone,
+    "vpc": check_vhd,
+    "vhdx": check_vhdx,
+}
 
 
-def convert(disk: Disk, goal: Path, form: str) -> Written:
+def convert(
+    disk: Disk, goal: Path, form: str, *, options: str = "", settle: Callable[[int], None] | None = None
+) -> Written:
     """The disk, which is ours, as a new file of the format `form`, in which what is empty takes no room.
+
+    options: of the format, as qemu-img's -o takes them. settle: sets in the new file, which is open to read and write,
+    what qemu-img makes up anew each time; raises ValueError.
 
     Raises BuildError (the image is damaged, or not one file alone), HostError (no qemu-img, folder not writable); then
     there is no new file.
     """
+    output = [form, *(["-o", options] if options else [])]
     with opened(disk.path) as source, whole_file(goal) as file, lent(source.fileno()):
-        _convert(source, disk, file, form, goal.parent)
+        _convert(source, disk, file, output, goal.parent)
+        if settle is not None:
+            _settle(settle, file.fileno(), goal)
     return Written.of(goal)
+
+
+def _settle(settle: Callable[[int], None], fd: int, goal: Path) -> None:
+    try:
+        settle(fd)
+    except ValueError as error:
+        raise BuildError(f"what qemu-img made of {goal.name} is unusable: {error}") from error
 
 
 def to_raw(disk: Disk, raw: Path) -> None:
@@ -49,7 +71,7 @@ def raw_of(source: BinaryIO, disk: Disk, raw: Path) -> None:
             _copy(source, file, raw)
         else:
             with readable(source, raw.parent) as image:
-                _convert(image, disk, file, "raw", raw.parent)
+                _convert(image, disk, file, ["raw"], raw.parent)
 
 
 def taken_in(disk: Disk, goal: Path, form: str) -> None:
@@ -58,7 +80,7 @@ def taken_in(disk: Disk, goal: Path, form: str) -> None:
     Raises BuildError as `convert`, HostError.
     """
     with opened(disk.path) as source, readable(source, goal.parent) as image, new_image(goal) as file:
-        _convert(image, disk, file, form, goal.parent)
+        _convert(image, disk, file, [form], goal.parent)
 
 
 @contextmanager
@@ -89,12 +111,13 @@ def opened(path: Path) -> Iterator[BinaryIO]:
         raise BuildError(f"cannot read {path}: {error.strerror}; check the file and its permissions") from error
 
 
-def _convert(source: BinaryIO, disk: Disk, goal: IO[bytes], form: str, folder: Path) -> None:
-    """source: one that the confined program may open. folder: that of the goal."""
+def _convert(source: BinaryIO, disk: Disk, goal: IO[bytes], output: Sequence[str], folder: Path) -> None:
+    """source: one that the confined program may open. output: the new format, and its options. folder: that of the
+    goal."""
     check_form(disk, source)
     fds = source.fileno(), goal.fileno()
     with lent(goal.fileno()):
-        command = ["qemu-img", "convert", "-f", disk.format, "-O", form, "-S", "4k"]
+        command = ["qemu-img", "convert", "-f", disk.format, "-S", "4k", "-O", *output]
         output_confined([*command, *map(name_of, fds)], f"cannot read {disk.path}", fds, folder)
 
 

@@ -39,20 +39,18 @@ class Qcow2(MachineFormat):
     )
 
     def pack(self, plan: Plan, result: Result, out: Path, options: PackOptions, bus: Bus) -> tuple[Written, ...]:
+        from vmgen_build.backends.machines.cds import copied_cds
         from vmgen_build.host.files import Written, write_whole
 
         stem = vmdisks.stem_of(plan)
         disks = vmdisks.pack_disks(plan, result, out / f"{stem}.{options.format}", bus)
-        cds = _cds(plan, out, stem)
+        cds = copied_cds(plan, out, stem)
         domain = out / f"{stem}.xml"
         write_whole(domain, plan.build_recipe[DOMAIN])
         return (*disks, *cds, Written.of(domain))
 
     def files_of(self, artifact: Path, manifest: Mapping[str, object]) -> tuple[str, ...]:
-        cds = range(len(vmdisks.machine_of_manifest(manifest).cds))
-        images = [vmdisks.cd_name(artifact.stem, number) for number in cds]
-        there = [name for name in images if artifact.with_name(name).is_file()]
-        return (*vmdisks.files_of(artifact, manifest), *there)
+        return (*vmdisks.files_of(artifact, manifest), *vmdisks.cds_beside(artifact, manifest))
 
     def boot(self, artifact: Path, manifest: Mapping[str, object], boot: Boot) -> AbstractContextManager[Booted]:
         machine = vmdisks.machine_of_manifest(manifest)
@@ -108,15 +106,6 @@ def _build_recipe(recipe: Recipe, machine: Machine, templates: Path | None) -> d
 
     renderer = Renderer(override_folder(recipe.folder, templates), XML)
     return {FILE: machine.to_json(), **images_part(recipe), DOMAIN: domain(machine, renderer)}
-
-
-def _cds(plan: Plan, out: Path, stem: str) -> tuple[Written, ...]:
-    """Copies of the CD images, under the names that the domain gives them."""
-    from vmgen_build.backends.machines.cds import copied, images_of
-
-    drives = vmdisks.machine_in(plan.build_recipe).cds
-    images = [image for image in images_of(plan.build_recipe) if drives[image.drive].connected]
-    return tuple(copied(plan, image, out / vmdisks.cd_name(stem, image.drive)) for image in images)
 
 
 BACKEND = KvmBackend()

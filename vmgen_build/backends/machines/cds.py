@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from vmgen_build.backends.machines.disks import cd_name, machine_in
 from vmgen_build.errors import BuildError, HostError, Problem, RecipeError
 from vmgen_build.host.files import Written, sha256_of, whole_file
 from vmgen_build.host.regular import open_regular
@@ -87,6 +88,13 @@ def copied(plan: Plan, image: CdImage, goal: Path) -> Written:
     except OSError as error:
         raise HostError(f"cannot write {goal}: {error.strerror}; make room there, or choose another folder") from error
     return Written(goal, image.size, image.sha256)
+
+
+def copied_cds(plan: Plan, out: Path, stem: str) -> tuple[Written, ...]:
+    """Copies of all images that are in a connected drive, by their names beside disks. Raises as `copied`."""
+    drives = machine_in(plan.build_recipe).cds
+    images = [image for image in images_of(plan.build_recipe) if drives[image.drive].connected]
+    return tuple(copied(plan, image, out / cd_name(stem, image.drive)) for image in images)
 
 
 def _path(plan: Plan, image: CdImage) -> Path:

@@ -128,6 +128,12 @@ def files_of(artifact: Path, manifest: Mapping[str, object]) -> tuple[str, ...]:
     return tuple(disk_names(artifact.stem, drives, artifact.suffix.removeprefix(".")))
 
 
+def cds_beside(artifact: Path, manifest: Mapping[str, object]) -> tuple[str, ...]:
+    """Names of the CD images that lie beside the first disk."""
+    names = [cd_name(artifact.stem, number) for number in range(len(machine_of_manifest(manifest).cds))]
+    return tuple(name for name in names if artifact.with_name(name).is_file())
+
+
 def pack_disks(plan: Plan, result: Result, goal: Path, bus: Bus) -> tuple[Written, ...]:
     """Each of the machine's disks as a file of its own. goal: of the first; it ends in ".vmdk", ".qcow2" or ".raw", as
     all others then do."""
