@@ -102,10 +102,16 @@ class KvmBackend(Backend):
 def _build_recipe(recipe: Recipe, machine: Machine, templates: Path | None) -> dict[str, str]:
     from vmgen_build.backends.kvm.domain import domain
     from vmgen_build.backends.machines.cds import images_part
+    from vmgen_build.backends.vagrant.texts import vagrantfile_part
     from vmgen_build.plan.text.xml import XML
 
     renderer = Renderer(override_folder(recipe.folder, templates), XML)
-    return {FILE: machine.to_json(), **images_part(recipe), DOMAIN: domain(machine, renderer)}
+    return {
+        FILE: machine.to_json(),
+        **images_part(recipe),
+        DOMAIN: domain(machine, renderer),
+        **vagrantfile_part(recipe, "libvirt", templates, machine),
+    }
 
 
 BACKEND = KvmBackend()

@@ -17,6 +17,7 @@ from vmgen_build.artifacts.lxc import ARCHITECTURES, LXC, PAGE
 from vmgen_build.backends.base import Backend
 from vmgen_build.backends.format import Format, PackOptions, progress_on
 from vmgen_build.backends.lxc.image import FILE, image_config
+from vmgen_build.backends.vagrant.texts import vagrantfile_part
 from vmgen_build.boots.requirements import CONTAINER
 from vmgen_build.events import Bus
 from vmgen_build.host.programs import Requirement, needed
@@ -111,6 +112,7 @@ class LxcBackend(Backend):
                 "metadata.yaml": _metadata(recipe, Renderer(override, YAML), epoch),
                 "config": config,
                 FILE: image_config(recipe),
+                **vagrantfile_part(recipe, "lxc", templates),
             },
             probes=tuple(_probes(recipe, Renderer(override))),
         )

@@ -71,6 +71,7 @@ class VmwareBackend(Backend):
 def _build_recipe(recipe: Recipe, machine: Machine, templates: Path | None) -> dict[str, str]:
     from vmgen_build.artifacts.ovf.write import draft
     from vmgen_build.backends.machines.cds import images_part
+    from vmgen_build.backends.vagrant.texts import vagrantfile_part
     from vmgen_build.backends.vmware.version import refuse_newer
     from vmgen_build.plan.text.xml import XML
 
@@ -79,6 +80,7 @@ def _build_recipe(recipe: Recipe, machine: Machine, templates: Path | None) -> d
         FILE: machine.to_json(),
         **images_part(recipe, [drive.file for drive in machine.drives]),
         f"{recipe.name}.ovf": draft(machine, Renderer(override_folder(recipe.folder, templates), XML)),
+        **vagrantfile_part(recipe, "virtualbox", templates, machine),
     }
 
 

@@ -37,6 +37,13 @@ def pack_as_exported(plan: Plan, result: Result, goal: Path, bus: Bus) -> Writte
     return _ova(plan, result, goal, [_as_it_came(drive, disk, folder) for drive, disk in disks], again=True)
 
 
+def packed_parts(plan: Plan, result: Result, bus: Bus) -> tuple[str, list[Written]]:
+    """The descriptor of such an OVA without NVRAM, and the files that it refers to, in scratch space, in order. Raises
+    BuildError, HostError."""
+    disks, folder = _disks(plan, result, bus)
+    return _described(plan, [_packed(plan, drive, disk, folder, bus) for drive, disk in disks])
+
+
 def _disks(plan: Plan, result: Result, bus: Bus) -> tuple[list[tuple[Drive, Disk]], Path]:
     """Each drive with its disk, and a new folder for their files, of which one may have the name of another's image."""
     disks = vmdisks.machine_disks(plan, result, bus)
@@ -46,16 +53,20 @@ def _disks(plan: Plan, result: Result, bus: Bus) -> tuple[list[tuple[Drive, Disk
 
 
 def _ova(plan: Plan, result: Result, goal: Path, disks: list[Packed], *, again: bool = False) -> Written:
+    text, files = _described(plan, disks)
+    for nvram in _nvram(plan, result):
+        files.append(nvram)
+        text = with_nvram(text, OvfFile(nvram.path.name, nvram.size), len(files))
+    return write_ova(goal, text, files, epoch=plan.epoch, again=again)
+
+
+def _described(plan: Plan, disks: list[Packed]) -> tuple[str, list[Written]]:
     files = [written for written, _ in disks]
     described = [OvfFile(written.path.name, written.size, capacity) for written, capacity in disks]
     for image in (unchanged(plan, image) for image in images_of(plan.build_recipe)):
         files.append(image)
         described.append(OvfFile(image.path.name, image.size))
-    text = completed(plan.build_recipe[f"{plan.name}.ovf"], described, plan.id)
-    for nvram in _nvram(plan, result):
-        files.append(nvram)
-        text = with_nvram(text, OvfFile(nvram.path.name, nvram.size), len(files))
-    return write_ova(goal, text, files, epoch=plan.epoch, again=again)
+    return completed(plan.build_recipe[f"{plan.name}.ovf"], described, plan.id), files
 
 
 def _packed(plan: Plan, drive: Drive, disk: Disk, folder: Path, bus: Bus) -> Packed:
