@@ -27,7 +27,7 @@ _ARCHITECTURES = {"amd64": "x86_64", "i386": "i686"}
 BRIDGE = "br0"
 """What a bridged adapter joins, where the recipe names no bridge."""
 
-_MODELS = {"e1000": "e1000", "e1000e": "e1000e", "vmxnet3": "virtio", "pcnet32": "pcnet"}
+MODELS = {"e1000": "e1000", "e1000e": "e1000e", "vmxnet3": "virtio", "pcnet32": "pcnet"}
 _PREFIXES = {"ide": "hd", "sata": "sd", "scsi": "sd", "virtio": "vd"}
 
 
@@ -144,4 +144,4 @@ def _letters(number: int) -> str:
 def _interface(nic: Nic) -> _Interface:
     bridge = nic.bridge or (BRIDGE if nic.type == "bridged" else "")
     network = "hostonly" if nic.type == "hostonly" else "default"
-    return _Interface("" if bridge else network, bridge, nic.hw_addr, _MODELS[nic.adapter], nic.connected)
+    return _Interface("" if bridge else network, bridge, nic.hw_addr, MODELS[nic.adapter], nic.connected)

@@ -1,0 +1,124 @@
+"""The disks of an archive of a virtual machine, which is foreign: every number of it is looked at before it is used."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO
+
+from vmgen_build.artifacts.disk.convert import new_image
+from vmgen_build.artifacts.vma import format as form
+from vmgen_build.errors import BuildError, HostError
+from vmgen_build.limits import VMA_HEADER
+
+_BLOCKS = form.CLUSTER // form.BLOCK
+
+
+def extract_vma(source: IO[bytes], goals: Mapping[str, tuple[Path, int]]) -> None:
+    """Make new sparse raw images of the archive's disks. source: the archive, not compressed. goals: name of a disk ->
+    its image, and the most bytes that it may have; other disks are left out.
+
+    Raises BuildError where the archive is damaged, lacks one of them or has a larger one, HostError.
+    """
+    try:
+        with ExitStack() as files:
+            _Extraction(source, goals, files).run()
+    except ValueError as error:
+        raise BuildError(f"the archive is damaged: {error}") from error
+    except OSError as error:
+        raise HostError(f"cannot write the disks of the archive: {error.strerror}; make room there") from error
+
+
+class _Extraction:
+    """Where the clusters of each device go; None for a device that is left out."""
+
+    def __init__(self, source: IO[bytes], goals: Mapping[str, tuple[Path, int]], files: ExitStack) -> None:
+        self._source, self._goals, self._files = source, goals, files
+        self._sizes: dict[int, int] = {}
+        self._images: dict[int, int] = {}
+        self._next: dict[int, int] = {}
+
+    def run(self) -> None:
+        ident = self._header()
+        while head := self._read(form.EXTENT.size, "an extent", may_end=True):
+            magic, _, count, mark, _, *clusters = form.EXTENT.unpack(head)
+            if magic != form.EXTENT_MAGIC or mark != ident or not form.holds(head, form.EXTENT_MD5):
+                raise ValueError("an extent begins otherwise than one does")
+            if count > form.CLUSTERS * _BLOCKS:
+                raise ValueError("an extent is too long")
+            self._extent(clusters, self._read(count * form.BLOCK, "an extent"))
+        for device, number in self._next.items():
+            if number * form.CLUSTER < self._sizes[device]:
+                raise ValueError("it ends before all clusters of its disks were there")
+
+    def _header(self) -> bytes:
+        """The mark of the archive."""
+        head = self._read(form.HEAD, "its header")
+        magic, version, ident, _, _, offset, size, whole = form.START.unpack_from(head)
+        if magic != form.MAGIC or version != 1:
+            raise ValueError("it is no archive of Proxmox VE")
+        if not form.HEAD <= offset <= offset + size <= whole <= VMA_HEADER.amount:
+            raise ValueError("its header has values that no archive has")
+        head += self._read(whole - form.HEAD, "its header")
+        if not form.holds(head, form.HEADER_MD5):
+            raise ValueError("the checksum of its header is another")
+        names = {}
+        for number in range(1, form.TABLE):
+            name, _, length, _, _ = form.DEVICE.unpack_from(head, form.DEVICES + number * form.DEVICE.size)
+            if length:
+                names[form.piece(head, offset, size, name).rstrip(b"\0").decode("ascii", "replace")] = number, length
+        if absent := self._goals.keys() - names.keys():
+            raise ValueError(f"it has no disk '{min(absent)}'")
+        for name, (number, length) in names.items():
+            self._open(name, number, length)
+        return bytes(ident)
+
+    def _open(self, name: str, number: int, size: int) -> None:
+        self._sizes[number] = size
+        if name not in self._goals:
+            return
+        path, limit = self._goals[name]
+        if size > limit:
+            raise ValueError(f"its disk '{name}' is larger than the {limit} bytes of the machine's")
+        image = self._files.enter_context(new_image(path))
+        os.ftruncate(image.fileno(), size)
+        self._images[number] = image.fileno()
+        self._next[number] = 0
+
+    def _extent(self, clusters: list[int], blocks: bytes) -> None:
+        at = 0
+        for cluster in filter(None, clusters):
+            device, number, mask = cluster >> 32 & 0xFF, cluster & 0xFFFFFFFF, cluster >> 48
+            if device not in self._sizes or number * form.CLUSTER >= self._sizes[device]:
+                raise ValueError("a cluster lies beyond its disk")
+            if device in self._next:
+                if number != self._next[device]:
+                    raise ValueError("the clusters of a disk are not in order")
+                self._next[device] += 1
+            for bit in range(_BLOCKS):
+                if mask >> bit & 1:
+                    self._put(device, number * form.CLUSTER + bit * form.BLOCK, blocks[at : at + form.BLOCK])
+                    at += form.BLOCK
+        if at != len(blocks):
+            raise ValueError("an extent has other blocks than it says")
+
+    def _put(self, device: int, offset: int, block: bytes) -> None:
+        room = self._sizes[device] - offset
+        if room <= 0 or len(block) < form.BLOCK:
+            raise ValueError("a block lies beyond its disk, or is cut off")
+        if device in self._images:
+            os.pwrite(self._images[device], block[:room], offset)
+
+    def _read(self, size: int, what: str, may_end: bool = False) -> bytes:
+        """Exactly so many bytes."""
+        data = bytearray()
+        while len(data) < size:
+            chunk = self._source.read(size - len(data))
+            if not chunk:
+                break
+            data += chunk
+        if len(data) < size and not (may_end and not data):
+            raise ValueError(f"it ends within {what}")
+        return bytes(data)
