@@ -35,8 +35,9 @@ from vmgen_build.build.places.qemu import QemuPlace
 from vmgen_build.errors import BuildError
 from vmgen_build.events import Bus
 from vmgen_build.guests.machines.imported import empty_disk
+from vmgen_build.guests.machines.inserted import Inserted
 from vmgen_build.guests.qemu.machines import QemuMachines
-from vmgen_build.guests.qemu.setup import Inserted, _Installation
+from vmgen_build.guests.qemu.setup import _Installation
 from vmgen_build.host.namespaces import run_isolated
 from vmgen_build.recipe.load import load
 from vmgen_build.store.lease import lease

@@ -45,7 +45,8 @@ NOT_STARTED = (
 NOT_HERE = "a machine with this system is started in QEMU or on a server; add --host qemu:, or vsphere://SERVER"
 
 NO_SETUP = (
-    "Setup of Windows runs in a whole machine: add --host qemu:; 'vmgen-build compile' writes what makes one by hand"
+    "Setup of Windows runs in a whole machine: add --host qemu:, or vsphere://SERVER; 'vmgen-build compile' writes what"
+    " makes one by hand"
 )
 
 

@@ -349,7 +349,7 @@ class InstalledMachine(_Identified):
 
     os, arch: as in Plan. media: the recipe's option ("base", "drivers", "tools") -> the file that it names.
     answers: digest of all that Setup is answered, and of what runs at the first logon. machine: as of MinimalMachine.
-    source: the medium, for people.
+    source: the medium, for people. key: as Facts.setup_key.
     """
 
     os: str
@@ -358,6 +358,7 @@ class InstalledMachine(_Identified):
     answers: str
     machine: str
     source: str = field(default="", compare=False)
+    key: str = ""
 
     @property
     def title(self) -> str:
@@ -375,6 +376,7 @@ class InstalledMachine(_Identified):
             "answers": self.answers,
             "disks": [{name: drive[name] for name in names} for drive in data["drives"]],
             "firmware": data["firmware"],
+            **({"key": self.key} if self.key else {}),
         }
 
     def origin(self) -> Mapping[str, str]:

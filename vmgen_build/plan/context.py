@@ -34,6 +34,8 @@ class Facts:
     started: whether that is a whole machine, which is started as it is; communicator: how it is spoken to, where the
     recipe leaves that open.
     media: what Setup of Windows is run from in a build, as InstalledMachine has it; {} where it is not run.
+    setup_key: where that machine is spoken to by a login, the name of the key that its password is made of; "" where it
+    needs none.
     vendors: repositories of vendors that programs of the recipe come from, by name, with their keys in the cache.
     repository_keys: name of such a repository, or of a vendor's -> its keys as a guest may have them (bases.soundkeys);
     where it stands not here, the file is taken as it is: a plan that is only looked at.
@@ -54,6 +56,7 @@ class Facts:
     started: bool = False
     communicator: str = "ssh"
     media: Mapping[str, Medium] = field(default_factory=dict)
+    setup_key: str = ""
     vendors: Mapping[str, Repository] = field(default_factory=dict)
     repository_keys: Mapping[str, bytes] = field(default_factory=dict)
     keys: Path | None = None

@@ -14,14 +14,14 @@ from vmgen_build.plan.setupmedia import SetupMedia, media_of_build
 from vmgen_build.secret import Secret
 
 SOME_PASSWORD = Secret("Some-Passw0rd")
-"""For what is only looked at: a build makes one up, and what comes of Setup does not depend on it."""
+"""For what is only looked at: a build has another, and what comes of Setup does not depend on it but by its key."""
 
 
 def installed_machine(ctx: PlanContext, part: Part) -> InstalledMachine:
     """part: the backend's, with the machine. Raises RecipeError for what no answer file can say, and for tools that
     nobody can install silently."""
     machine = part.build_recipe[FILE]
-    media = media_of_build(ctx, SOME_PASSWORD, vmware=False)
+    media = media_of_build(ctx, SOME_PASSWORD, vmware=bool(ctx.facts.setup_key))
     return InstalledMachine(
         os=ctx.system.name,
         arch=ctx.system.arch,
@@ -29,6 +29,7 @@ def installed_machine(ctx: PlanContext, part: Part) -> InstalledMachine:
         answers=_digest(media),
         machine=machine,
         source=ctx.facts.source,
+        key=ctx.facts.setup_key,
     )
 
 

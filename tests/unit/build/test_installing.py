@@ -15,7 +15,7 @@ from vmgen_build.artifacts.media import WindowsImage
 from vmgen_build.artifacts.media.eltorito import SECTOR
 from vmgen_build.backends.registry import backend_named
 from vmgen_build.build.engine import _plan
-from vmgen_build.build.installing import _cds, _check_same, installed_problems, installed_requirements
+from vmgen_build.build.installing import _check_same, cds_of, installed_problems, installed_requirements
 from vmgen_build.build.medium import choose_media
 from vmgen_build.build.options import BuildOptions
 from vmgen_build.errors import BuildError, RecipeError
@@ -132,10 +132,10 @@ def test_another_medium_is_another_one_and_one_that_changes_is_refused(tmp_path:
 
 def test_each_image_is_put_in_once_the_medium_first(tmp_path: Path) -> None:
     made = base(read(tmp_path, hardware="tools = tools.iso\ndrivers = tools.iso"))
-    names = [path.name for path in _cds(made, Path("answers.iso"))]
+    names = [path.name for path in cds_of(made, Path("answers.iso"))]
     assert names == ["setup.iso", "answers.iso", "tools.iso"]
     made = base(read(tmp_path, hardware="tools = tools.msi"))
-    assert [path.name for path in _cds(made, Path("answers.iso"))] == ["setup.iso", "answers.iso"]
+    assert [path.name for path in cds_of(made, Path("answers.iso"))] == ["setup.iso", "answers.iso"]
 
 
 def test_only_xp_needs_a_floppy(tmp_path: Path) -> None:

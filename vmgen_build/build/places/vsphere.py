@@ -12,9 +12,11 @@ from vmgen_build.backends.base import Backend
 from vmgen_build.boots.model import Elsewhere
 from vmgen_build.build.choice import Emit, choose_base, choose_machine
 from vmgen_build.build.finding import Finding
+from vmgen_build.build.installing import installed_requirements
 from vmgen_build.build.job import Build
 from vmgen_build.build.places.here import kept_for, look_of, minimal_requirements, note_waiting
 from vmgen_build.build.places.model import Look, Place
+from vmgen_build.build.places.servers.installed import access_by_key, look_at_media, made_by_setup
 from vmgen_build.build.places.servers.own import (
     NEEDED,
     access_to,
@@ -50,7 +52,7 @@ from vmgen_build.guests.vsphere.windows import NO_SHELL as NO_WINDOWS_SHELL
 from vmgen_build.guests.vsphere.windows import WindowsMachines, as_started_windows
 from vmgen_build.host.programs import Requirement
 from vmgen_build.host.undo import Undo
-from vmgen_build.plan.bases import DiskMachine, PlacedMachine
+from vmgen_build.plan.bases import DiskMachine, InstalledMachine, PlacedMachine
 from vmgen_build.plan.context import Facts
 from vmgen_build.plan.machine import FILE, Machine
 from vmgen_build.plan.model import Plan
@@ -112,15 +114,16 @@ class VspherePlace(Place):
             source = source_of(session, inventory, recipe)
             there = self._there(session, inventory)
             if session.about.kind == "ESXi":
-                bus.note(
-                    "an ESXi cannot clone machines: each build sends its minimal machine, and keeps no steps there"
-                )
+                begins = "has Setup make its machine" if recipe.hardware.is_installed else "sends its minimal machine"
+                bus.note(f"an ESXi cannot clone machines: each build {begins}, and keeps no steps there")
         return self._looked(recipe, facts, source, there, bus.emit)
 
     def kept_stages(self, plan: Plan, look: Look) -> int:
         return stages_there(plan, lambda state: layer_name(state) in look.there)
 
     def problems(self, recipe: Recipe, plan: Plan, look: Look) -> list[Problem]:
+        if isinstance(plan.base, InstalledMachine):
+            return []
         if not isinstance(plan.base, DiskMachine):
             return minimal_problems(recipe)
         found = own_problems(recipe)
@@ -136,6 +139,8 @@ class VspherePlace(Place):
             return ()
         if isinstance(plan.base, DiskMachine):
             return () if isinstance(plan.base.image, PlacedMachine) else NEEDED
+        if isinstance(plan.base, InstalledMachine):
+            return installed_requirements(plan)
         return minimal_requirements(plan)
 
     @contextmanager
@@ -238,9 +243,12 @@ class VspherePlace(Place):
             "picture": build.log.with_suffix(".png"),
             "publisher": self._publisher(build, maker, inventory),
         }
-        if not isinstance(base, DiskMachine):
+        if isinstance(base, InstalledMachine):
+            values |= {"access": access_by_key(build, base), "discs": discs_of(build.plan)}
+        elif isinstance(base, DiskMachine):
+            values |= {"access": access_to(base, build.recipe), "discs": discs_of(build.plan)}
+        else:
             return VsphereMachines(**values, machine=as_built(machine), access=BuildLogin(machine.name))
-        values |= {"access": access_to(base, build.recipe), "discs": discs_of(build.plan)}
         if not is_windows(build.recipe):
             return VsphereMachines(**values, machine=as_started(machine))
         networks = self._networks_of(machine, build.recipe, maker.session, inventory, maker.site)
@@ -288,6 +296,9 @@ class VspherePlace(Place):
         emit: Emit | None = None,
     ) -> Look:
         hardware = recipe.hardware
+        if hardware.is_installed:
+            look = look_at_media(recipe, facts, self.options, prepares=emit is not None)
+            return replace(look, there=there)
         if not hardware.is_started:
             look = look_of(choose_base(recipe, facts, self.options, emit))
             return replace(look, facts=replace(look.facts, agent=login_script(), login=ACCOUNT), there=there)
@@ -316,6 +327,11 @@ def _begin(build: Build, machines: VsphereMachines, source: Source | None) -> Be
     from vmgen_build.build.places.servers.minimal import disks_made_here
 
     base = build.plan.base
+    if isinstance(base, InstalledMachine):
+        installed = base
+        assert isinstance(machines, WindowsMachines)
+        windows = machines
+        return lambda _begun, _output: made_by_setup(build, windows, installed)
     if not isinstance(base, DiskMachine):
         return from_disks(machines, lambda _output: disks_made_here(build, machines.machine))
     if not isinstance(base.image, PlacedMachine):

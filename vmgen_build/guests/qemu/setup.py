@@ -13,13 +13,13 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from vmgen_build.artifacts.result import Disks
 from vmgen_build.errors import BuildError
 from vmgen_build.guests.communicators.windows import WindowsFacts
 from vmgen_build.guests.communicators.windowsagent import WindowsAgent
 from vmgen_build.guests.machines.imported import empty_disk
+from vmgen_build.guests.machines.inserted import Inserted
 from vmgen_build.guests.machines.windows import ENDING, NOT_ENDED
 from vmgen_build.guests.qemu.access import Startup
 from vmgen_build.guests.qemu.args import reduced
@@ -53,15 +53,6 @@ _FROM_CD = re.compile(r'BdsDxe: starting Boot[0-9A-F]{4} "[^"]*(?:CD|DVD)')
 """What OVMF writes when it starts a CD (edk2, BdsDxe)."""
 
 _FAILED = re.compile(rf"{re.escape(SAYS)}.*")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Inserted:
-    """What lies in the drives. cds: images, the medium's first. floppy: None for none. title: of Setup, for people."""
-
-    title: str
-    cds: tuple[Path, ...]
-    floppy: Path | None = None
 
 
 def set_up(

@@ -1,4 +1,4 @@
-"""ISO images of this host in the CD drives of a build's machine: files in the machine's own folder, which go with it.
+"""Images of this host in the drives of a build's machine: files in the machine's own folder, which go with it.
 
 The mark of a machine says how many there may be, before the first is sent: so none stays behind whatever happens.
 """
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from vmgen_build.artifacts.vimspec import SIO_CONTROLLER
 from vmgen_build.errors import BuildError, VmgenError
 from vmgen_build.guests.vsphere.faults import has_kind
 from vmgen_build.guests.vsphere.properties import devices_of, values_of
@@ -42,7 +43,7 @@ def insert_discs(session: Session, machine: Any, discs: Sequence[Disc], datacent
     names, drives = names_of(session, machine, len(discs)), _drives(session, machine)
     changes = []
     for disc, name in zip(discs, names, strict=True):
-        _send(session, disc, name, datacenter)
+        _send(session, disc.path, name, datacenter)
         change = next(drives, None)
         if change is None:
             raise BuildError(f"{disc.path.name}: the machine has no place for another CD drive")
@@ -52,6 +53,34 @@ def insert_discs(session: Session, machine: Any, discs: Sequence[Disc], datacent
         )
         changes.append(change)
     return changes
+
+
+def insert_floppy(session: Session, machine: Any, image: Path, datacenter: str) -> Any:
+    """The same for the image of a floppy; vim.vm.device.VirtualDeviceSpec of its drive, which is a new one."""
+    from pyVmomi import vim
+
+    name = _floppy_of(session, machine)
+    _send(session, image, name, datacenter)
+    drive = vim.vm.device.VirtualFloppy(
+        key=-300,
+        controllerKey=SIO_CONTROLLER,
+        unitNumber=0,
+        backing=vim.vm.device.VirtualFloppy.ImageBackingInfo(fileName=name),
+        connectable=vim.vm.device.VirtualDevice.ConnectInfo(
+            startConnected=True, connected=False, allowGuestControl=True
+        ),
+    )
+    spec = vim.vm.device.VirtualDeviceSpec
+    return spec(operation=spec.Operation.add, device=drive)
+
+
+def taken_out(devices: Sequence[Any]) -> list[Any]:
+    """vim.vm.device.VirtualDeviceSpec of each drive for CDs and floppies: it is there no more."""
+    from pyVmomi import vim
+
+    device, spec = vim.vm.device, vim.vm.device.VirtualDeviceSpec
+    drives = (device.VirtualCdrom, device.VirtualFloppy)
+    return [spec(operation=spec.Operation.remove, device=one) for one in devices if isinstance(one, drives)]
 
 
 def emptied(devices: Sequence[Any]) -> list[Any]:
@@ -74,10 +103,11 @@ def remove_discs(session: Session, machine: Any, datacenter: Any) -> None:
     """Those of a machine that is off and ours. datacenter: vim.Datacenter. Raises HostError, BuildError."""
     path = "config.annotation"
     mark = mark_of(values_of(session, "looking at the machine", machine, [path]).get(path))
-    if mark is None or not mark.discs:
+    if mark is None or not (mark.discs or mark.floppy):
         return
     files: Any = session.content.fileManager
-    for name in names_of(session, machine, mark.discs):
+    floppies = [_floppy_of(session, machine)] if mark.floppy else []
+    for name in (*names_of(session, machine, mark.discs), *floppies):
         what, order = f"removing {name}", partial(files.DeleteDatastoreFile_Task, name, datacenter)
         try:
             wait_for(session, session.order(what, order), what)
@@ -88,20 +118,29 @@ def remove_discs(session: Session, machine: Any, datacenter: Any) -> None:
 
 def names_of(session: Session, machine: Any, count: int) -> list[str]:
     """Of the files on the machine's datastore, as the API has them: [datastore] folder/cd0.iso."""
+    folder = _folder_of(session, machine)
+    return [f"{folder}/cd{number}.iso" for number in range(count)]
+
+
+def _floppy_of(session: Session, machine: Any) -> str:
+    return f"{_folder_of(session, machine)}/floppy.flp"
+
+
+def _folder_of(session: Session, machine: Any) -> str:
     path = "config.files.vmPathName"
     place = str(values_of(session, "looking at the machine", machine, [path]).get(path, ""))
     folder = place.rpartition("/")[0]
     if not folder.startswith("["):
         raise BuildError(f"{session.where}: the machine's files have no folder: {place!r}")
-    return [f"{folder}/cd{number}.iso" for number in range(count)]
+    return folder
 
 
-def _send(session: Session, disc: Disc, name: str, datacenter: str) -> None:
+def _send(session: Session, image: Path, name: str, datacenter: str) -> None:
     store, _, path = name.removeprefix("[").partition("] ")
     query = f"dcPath={quote(datacenter, safe='')}&dsName={quote(store, safe='')}"
-    upload = Upload(f"https://*/folder/{quote(path)}?{query}", disc.path.stat().st_size)
-    with disc.path.open("rb") as file:
-        Transfers(session).send(file, upload, f"sending {disc.path.name}")
+    upload = Upload(f"https://*/folder/{quote(path)}?{query}", image.stat().st_size)
+    with image.open("rb") as file:
+        Transfers(session).send(file, upload, f"sending {image.name}")
 
 
 def _drives(session: Session, machine: Any) -> Iterator[Any]:

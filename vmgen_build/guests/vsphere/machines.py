@@ -108,10 +108,15 @@ class VsphereMachines(Hypervisor):
         made = import_machine(maker.session, maker.site, wanted)
         for disk in disks.disks:
             disk.path.unlink()
-        if clones:
-            self.layers.add(made, state)
+        self.begin_with(made, state)
+
+    def begin_with(self, machine: Any, state: str) -> None:
+        """Make the first state of a machine of the build's own, which is off, and marked as a layer where there are
+        such ones."""
+        if self.maker.clones:
+            self.layers.add(machine, state)
         else:
-            self._taken_in = state, made
+            self._taken_in = state, machine
 
     def clone_in(self, state: str, source: Source, linked: bool, title: str) -> None:
         """Make the first state of a machine that the server has."""

@@ -43,6 +43,12 @@ class Waiting:
         """Raises BuildError where the machine waits for an answer."""
         _refuse_question(self._values(), self.session.where)
 
+    def look(self) -> tuple[bool, bool]:
+        """Whether it is on, and whether its Tools run. Raises BuildError where it waits for an answer."""
+        values = self._values()
+        _refuse_question(values, self.session.where)
+        return str(values.get("runtime.powerState")) == "poweredOn", _tools_run(values)
+
     def until_up(self, there: GuestOperations) -> None:
         """Raises BuildError that says what did not come."""
         began = time.monotonic()

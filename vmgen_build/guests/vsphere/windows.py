@@ -17,8 +17,8 @@ from vmgen_build.guests.vsphere.access import ServerAccess
 from vmgen_build.guests.vsphere.inventory import Network
 from vmgen_build.guests.vsphere.machines import VsphereMachine, VsphereMachines
 from vmgen_build.guests.vsphere.properties import values_of
-from vmgen_build.guests.vsphere.specs import own_adapters
-from vmgen_build.guests.vsphere.tags import short_id
+from vmgen_build.guests.vsphere.specs import build_config, own_adapters
+from vmgen_build.guests.vsphere.tags import Mark, short_id
 from vmgen_build.guests.vsphere.waiting import Waiting
 from vmgen_build.guests.vsphere.windowstools import WindowsTools
 from vmgen_build.plan.machine import Machine
@@ -69,6 +69,13 @@ class WindowsMachines(VsphereMachines):
     """networks: of the machine's adapters, in their order."""
 
     networks: Sequence[Network]
+
+    def setup_config(self, machine: Any, mark: Mark) -> Any:
+        """vim.vm.ConfigSpec of one that Setup begins in: with its cables out, so that a Windows without its updates is
+        on no network, and nothing of one comes into what is kept."""
+        nics = [replace(nic, connected=False) for nic in self.machine.nics]
+        adapters = own_adapters(self.maker.session, machine, nics, self.networks)
+        return build_config(self.machine, mark, self._settings(), adapters)
 
     def _machine_on(self, states: Sequence[str]) -> VsphereMachine:
         return WindowsMachine(self, states)

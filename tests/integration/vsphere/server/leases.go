@@ -279,8 +279,12 @@ func (s *StandIn) busy(ref reference) fault {
 
 var efi = regexp.MustCompile(`vmw:key="firmware" vmw:value="efi"`)
 
-// specOf is what the simulator makes of a descriptor, which does not look for the firmware there.
+var sata = regexp.MustCompile(`(ResourceSubType>)vmware\.sata\.ahci(<[^>]*>\s*<[^>]*ResourceType>)20<`)
+
+// specOf is what the simulator makes of a descriptor, which does not look for the firmware there, and knows no SATA.
 func (s *StandIn) specOf(req *types.CreateImportSpec) (interface{}, fault) {
+	hasSATA := sata.MatchString(req.OvfDescriptor)
+	req.OvfDescriptor = sata.ReplaceAllString(req.OvfDescriptor, "${1}lsilogic${2}6<")
 	res, err := methods.CreateImportSpec(nowhere, s.service, req)
 	if err != nil {
 		return nil, asFault(err)
@@ -288,6 +292,14 @@ func (s *StandIn) specOf(req *types.CreateImportSpec) (interface{}, fault) {
 	spec, ok := res.Returnval.ImportSpec.(*types.VirtualMachineImportSpec)
 	if ok && efi.MatchString(req.OvfDescriptor) {
 		spec.ConfigSpec.Firmware = string(types.GuestOsDescriptorFirmwareTypeEfi)
+	}
+	for _, change := range spec.ConfigSpec.DeviceChange {
+		one := change.GetVirtualDeviceConfigSpec()
+		if scsi, ok := one.Device.(*types.VirtualLsiLogicController); ok && hasSATA {
+			one.Device = &types.VirtualAHCIController{VirtualSATAController: types.VirtualSATAController{
+				VirtualController: scsi.VirtualController,
+			}}
+		}
 	}
 	return res, nil
 }

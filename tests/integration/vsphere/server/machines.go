@@ -326,16 +326,13 @@ func screenshot(ref reference) (types.AnyType, fault) {
 	var file object.DatastorePath
 	file.FromString(vm.Config.Files.VmPathName)
 	file.Path = path.Join(path.Dir(file.Path), fmt.Sprintf("%s-%d.png", vm.Name, time.Now().UnixNano()))
-	for _, each := range vm.Datastore {
-		store := simulator.Map.Get(each).(*simulator.Datastore)
-		if store.Name != file.Datastore {
-			continue
-		}
-		if err := os.WriteFile(path.Join(store.Info.GetDatastoreInfo().Url, file.Path), made.Bytes(), 0600); err != nil {
-			log.Print(err)
-			return nil, &types.FileFault{File: file.String()}
-		}
-		return file.String(), nil
+	goal := fileOf(vm, file.String())
+	if goal == "" {
+		return nil, &types.InvalidDatastore{Name: file.Datastore}
 	}
-	return nil, &types.InvalidDatastore{Name: file.Datastore}
+	if err := os.WriteFile(goal, made.Bytes(), 0600); err != nil {
+		log.Print(err)
+		return nil, &types.FileFault{File: file.String()}
+	}
+	return file.String(), nil
 }

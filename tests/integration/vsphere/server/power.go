@@ -1,8 +1,12 @@
 package main
 
 import (
+	"path"
+	"reflect"
+	"strings"
 	"time"
 
+	"github.com/vmware/govmomi/object"
 	"github.com/vmware/govmomi/simulator"
 	"github.com/vmware/govmomi/vim25/methods"
 	"github.com/vmware/govmomi/vim25/types"
@@ -45,6 +49,19 @@ func (s *StandIn) powerCalls() {
 	s.calls["RebootGuest"] = func(body interface{}) (interface{}, fault) {
 		ref := body.(*types.RebootGuest).This
 		return &types.RebootGuestResponse{}, s.ends(ref, true)
+	}
+	s.calls["PutUsbScanCodes"] = func(body interface{}) (interface{}, fault) {
+		req := body.(*types.PutUsbScanCodes)
+		vm := machine(req.This)
+		if vm.Runtime.PowerState != types.VirtualMachinePowerStatePoweredOn {
+			return nil, &types.InvalidPowerState{RequestedState: "poweredOn", ExistingState: vm.Runtime.PowerState}
+		}
+		codes := []int32{}
+		for _, event := range req.Spec.KeyEvents {
+			codes = append(codes, event.UsbHidCode)
+		}
+		wrong := s.ground.order("keys", words{"vm": req.This.Value, "codes": codes}, nil)
+		return &types.PutUsbScanCodesResponse{Returnval: int32(len(codes))}, wrong
 	}
 	s.calls["AnswerVM"] = func(body interface{}) (interface{}, fault) {
 		req := body.(*types.AnswerVM)
@@ -91,12 +108,17 @@ func (s *StandIn) bootsUp(vm *simulator.VirtualMachine, boot int) {
 	if s.powered(vm.Self, 0) != boot {
 		return
 	}
-	var found struct{ Tools bool }
-	wrong := s.ground.order("boot", words{"vm": vm.Self.Value, "name": vm.Name, "extra": extra}, &found)
+	var found struct{ Tools, Watch bool }
+	asked := words{"vm": vm.Self.Value, "name": vm.Name, "extra": extra, "firmware": vm.Config.Firmware,
+		"order": bootOrder(vm), "cds": inDrives(vm, "VirtualCdrom"), "floppies": inDrives(vm, "VirtualFloppy")}
+	wrong := s.ground.order("boot", asked, &found)
 	after := s.settings().ToolsAfter
 	if s.powered(vm.Self, 0) != boot {
 		_ = s.ground.order("stop", words{"vm": vm.Self.Value}, nil) // it was switched off meanwhile
 		return
+	}
+	if wrong == nil && found.Watch {
+		s.watch(vm, boot) // no Tools are in it yet, and it goes off by itself
 	}
 	if wrong != nil || !found.Tools || after < 0 {
 		return
@@ -106,6 +128,45 @@ func (s *StandIn) bootsUp(vm *simulator.VirtualMachine, boot int) {
 		report(vm.Self, true, s.settings().Address)
 		s.watch(vm, boot)
 	}
+}
+
+// bootOrder are the kinds of devices that the firmware is told to start from, first to last (BootOptions.bootOrder).
+func bootOrder(vm *simulator.VirtualMachine) []string {
+	made := []string{}
+	if vm.Config.BootOptions == nil {
+		return made
+	}
+	for _, one := range vm.Config.BootOptions.BootOrder {
+		name := strings.TrimPrefix(reflect.TypeOf(one).Elem().Name(), "VirtualMachineBootOptionsBootable")
+		made = append(made, strings.TrimSuffix(name, "Device"))
+	}
+	return made
+}
+
+// inDrives are the images that drives of this kind are connected to when the machine starts, as files of this host.
+func inDrives(vm *simulator.VirtualMachine, kind string) []string {
+	made := []string{}
+	for _, device := range vm.Config.Hardware.Device {
+		own := device.GetVirtualDevice()
+		backing, ok := own.Backing.(types.BaseVirtualDeviceFileBackingInfo)
+		if reflect.TypeOf(device).Elem().Name() != kind || !ok || own.Connectable == nil || !own.Connectable.StartConnected {
+			continue
+		}
+		made = append(made, fileOf(vm, backing.GetVirtualDeviceFileBackingInfo().FileName))
+	}
+	return made
+}
+
+// fileOf is where a file of the machine's datastores lies on this host; "" for none of them.
+func fileOf(vm *simulator.VirtualMachine, name string) string {
+	var file object.DatastorePath
+	file.FromString(name)
+	for _, each := range vm.Datastore {
+		if store := simulator.Map.Get(each).(*simulator.Datastore); store.Name == file.Datastore {
+			return path.Join(store.Info.GetDatastoreInfo().Url, file.Path)
+		}
+	}
+	return ""
 }
 
 // watch passes on what the guest sets as guestinfo, and switches it off where it does so itself.

@@ -23,6 +23,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from tests.integration.vsphere.standin.guest import CGROUP, Guest
 from tests.integration.vsphere.standin.guestfiles import GuestFault, GuestFiles, login
+from tests.integration.vsphere.standin.setup import StandInSetup, starts_from_cd
 from tests.integration.vsphere.standin.wineguest import WineFiles, WineGuest
 from tests.wine.prefix import Windows
 from vmgen_build.host.files import sha256_of
@@ -33,12 +34,14 @@ ROOT = Path(__file__).resolve().parents[4]
 
 @dataclass
 class Storage:
-    """What a machine or a snapshot stands on: a disk, and layers above it, the lowest first. guest: while it runs."""
+    """What a machine or a snapshot stands on: a disk, and layers above it, the lowest first. guest: while it runs.
+    setup: while that does."""
 
     disk: Path
     layers: tuple[Path, ...]
     upper: Path
     guest: Guest | None = None
+    setup: StandInSetup | None = None
 
 
 class Ground:
@@ -129,15 +132,40 @@ class Ground:
         storage = self._storages.get(words["vm"])
         if storage is None or self.machine is None:
             return {"Tools": False}
+        if self.windows is not None and starts_from_cd(storage.disk, storage.upper, words):
+            storage.setup = StandInSetup(self._new("setup"), words, self._installing(words, storage))
+            return {"Tools": False, "Watch": True}
         guest = self._new_guest(storage)
+        if not self._booted(words, storage, guest):
+            return {"Tools": False}
+        has_tools = isinstance(guest, WineGuest) or guest.run(["test", "-x", "/usr/bin/vmtoolsd"]).returncode == 0
+        return {"Tools": has_tools}
+
+    def _booted(self, words: dict[str, Any], storage: Storage, guest: Guest) -> bool:
+        """Whether the machine is still there then."""
         with self._lock:
             guest.boot(words["name"], words["extra"])
             storage.guest = guest
-            if self._storages.get(words["vm"]) is not storage:
-                guest.stop()
-                return {"Tools": False}
-        has_tools = isinstance(guest, WineGuest) or guest.run(["test", "-x", "/usr/bin/vmtoolsd"]).returncode == 0
-        return {"Tools": has_tools}
+            if self._storages.get(words["vm"]) is storage:
+                return True
+            guest.stop()
+            return False
+
+    def _installing(self, words: dict[str, Any], storage: Storage) -> Callable[[Path], WineGuest | None]:
+        """What gives the machine a disk, and starts it."""
+
+        def installed(disk: Path) -> WineGuest | None:
+            storage.disk = disk
+            guest = self._new_guest(storage)
+            assert isinstance(guest, WineGuest)
+            return guest if self._booted(words, storage, guest) else None
+
+        return installed
+
+    def _do_keys(self, words: dict[str, Any]) -> None:
+        storage = self._storages.get(words["vm"])
+        if storage is not None and storage.setup is not None:
+            storage.setup.pressed.set()
 
     def _new_guest(self, storage: Storage) -> Guest:
         folder, stack = self._new("guest"), self._stack(storage)
@@ -154,6 +182,9 @@ class Ground:
     def _do_stop(self, words: dict[str, Any]) -> None:
         storage = self._storages.get(words["vm"])
         with self._lock:
+            if storage is not None and storage.setup is not None:
+                storage.setup.stopped.set()
+                storage.setup = None
             if storage is not None and storage.guest is not None:
                 storage.guest.stop()
                 storage.guest = None

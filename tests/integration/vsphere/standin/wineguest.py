@@ -44,12 +44,14 @@ while read -r _; do :; done
 
 
 class WineGuest(Guest):
-    """windows: with the stubs and the programs that start others; its own prefix is none of this guest's."""
+    """windows: with the stubs and the programs that start others; its own prefix is none of this guest's. has_ended:
+    whether it has switched itself off."""
 
     def __init__(self, folder: Path, layers: Sequence[Path], upper: Path, windows: Windows) -> None:
         super().__init__(folder, layers, upper)
         self._windows, self._numbers = windows, itertools.count(1000, 4)
         self._root = folder / "root"
+        self.has_ended = False
 
     def boot(self, name: str, extra: Mapping[str, str]) -> None:
         work = self.folder / "work"
@@ -72,7 +74,7 @@ class WineGuest(Guest):
         subprocess.run(self.inside(command), stdin=null, stdout=null, stderr=null, timeout=TIMEOUT)
 
     def is_off(self) -> bool:
-        return False
+        return self.has_ended
 
     def guestinfo(self) -> dict[str, str]:
         return {}
@@ -99,9 +101,16 @@ class WineGuest(Guest):
         if user != known["name"] or hashlib.sha256(password.encode()).hexdigest() != wanted:
             raise GuestFault("InvalidGuestLogin")
 
-    def _set_passwords(self, name: str) -> Iterator[str]:
+    def count(self, program: str) -> int:
+        """How often a stub was started by now."""
+        return sum(entry["program"] == program for entry in self._calls())
+
+    def _calls(self) -> Iterator[dict[str, Any]]:
         log = self._windows.folder / "calls.jsonl"
-        for entry in map(json.loads, log.read_text().splitlines() if log.exists() else []):
+        yield from map(json.loads, log.read_text().splitlines() if log.exists() else [])
+
+    def _set_passwords(self, name: str) -> Iterator[str]:
+        for entry in self._calls():
             words = entry["argv"][1:]
             if entry["program"] == "net" and words[:2] == ["user", name] and not words[2].startswith("/"):
                 yield words[2]

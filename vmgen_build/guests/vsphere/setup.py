@@ -1,0 +1,209 @@
+"""Setup of Windows on a server, by itself: from the medium and our answers, over restarts, until the machine is off.
+Then it is started once more without them, and must take orders.
+
+The disk comes before the medium in the order that the firmware starts from: an empty one starts nothing, and after its
+first restart Setup goes on from the disk. EFI's loader on a medium of Windows asks for a key in its first seconds, and
+nothing there tells when: one is pressed from the start on.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from vmgen_build.artifacts.result import Disks
+from vmgen_build.errors import BuildError, VmgenError
+from vmgen_build.guests.communicators.windows import WindowsFacts
+from vmgen_build.guests.machines.inserted import Inserted
+from vmgen_build.guests.machines.windows import ENDING, NOT_ENDED
+from vmgen_build.guests.vsphere.discs import Disc, insert_discs, insert_floppy, remove_discs, taken_out
+from vmgen_build.guests.vsphere.importing import Wanted, import_machine
+from vmgen_build.guests.vsphere.properties import devices_of
+from vmgen_build.guests.vsphere.screen import save_screen
+from vmgen_build.guests.vsphere.source import disks_of
+from vmgen_build.guests.vsphere.specs import changed, marked
+from vmgen_build.guests.vsphere.tags import BUILD, LAYER
+from vmgen_build.guests.vsphere.waiting import Waiting
+from vmgen_build.guests.vsphere.windows import WindowsMachines
+from vmgen_build.guests.vsphere.windowstools import WindowsTools
+from vmgen_build.text import duration, size
+
+PATIENCE = 4 * 3600.0
+"""Seconds that Setup may take; it takes a quarter of an hour or more."""
+
+LOOK = 1.0
+"""Seconds between two looks at it."""
+
+SHOWN = 600.0
+"""Seconds after which a user hears that it is still at work."""
+
+PRESSING = 120.0
+"""Seconds from its start in which keys are pressed: the loader asks once, for 5."""
+
+KEY = 0x2B << 16 | 0x07
+"""Tab, which starts nothing where it comes too late, as UsbScanCodeSpecKeyEvent has it: the usage above its page (HID
+Usage Tables, Keyboard/Keypad Page)."""
+
+LEAST = (6, 5)
+"""The API that can press one (PutUsbScanCodes)."""
+
+NO_KEYS = (
+    "Setup by EFI waits for a key, and this server cannot press one: vSphere 6.5 is the least; write firmware = bios"
+)
+
+AWAITED = {
+    False: "it waits for VMware Tools, which the first logon puts in: Setup may ask a person, or the Tools have failed",
+    True: "VMware Tools run, and it waits for the first logon to switch the machine off",
+}
+"""Whether Tools have run -> what it waits for."""
+
+
+def set_up(
+    machines: WindowsMachines,
+    state: str,
+    disks: Disks,
+    inserted: Inserted,
+    check: Callable[[WindowsFacts], None],
+    patience: float | None = None,
+) -> None:
+    """Make the first state of what Setup puts on the disks. disks: empty ones, as of importing.Wanted. check: called
+    with what the installed system says of itself; raises BuildError for another one than was meant. patience: seconds
+    that Setup may take, in place of PATIENCE.
+
+    Raises BuildError where Setup does not come to its end; HostError. The machine of one that failed is left to
+    Maker.clear.
+    """
+    maker = machines.maker
+    if machines.machine.firmware == "efi" and maker.session.about.api_numbers < LEAST:
+        raise BuildError(f"{maker.session.where}: {NO_KEYS}")
+    made = _made(machines, disks, inserted)
+    _SetupRun(machines, made, inserted.title, patience or PATIENCE).run()
+    maker.configure(made, changed(taken_out(devices_of(maker.session, made))))
+    remove_discs(maker.session, made, maker.site.datacenter.ref)
+    _start_once(machines, made, check)
+    kind = LAYER if maker.clones else BUILD
+    maker.configure(made, marked(maker.mark(kind, state=state, title=inserted.title)))
+    machines.begin_with(made, state)
+
+
+def _made(machines: WindowsMachines, disks: Disks, inserted: Inserted) -> Any:
+    """vim.VirtualMachine with the media in its drives, off. Its mark names them before the first is sent."""
+    from pyVmomi import vim
+
+    maker = machines.maker
+    session, datacenter = maker.session, maker.site.path
+    floppy = inserted.floppy
+    images = [*inserted.cds, *([floppy] if floppy is not None else [])]
+    machines.note(f"sending what Setup runs from to {session.where} ({size(sum(i.stat().st_size for i in images))})")
+    mark = maker.mark(BUILD, discs=len(inserted.cds), floppy=floppy is not None)
+    wanted = Wanted(maker.name("base" if maker.clones else ""), mark, machines.machine, disks)
+    made = import_machine(session, maker.site, wanted)
+    config = machines.setup_config(made, mark)
+    options = vim.vm.BootOptions
+    first = options.BootableDiskDevice(deviceKey=disks_of(devices_of(session, made))[0].key)
+    config.bootOptions = options(bootOrder=[first, options.BootableCdromDevice()])
+    maker.configure(made, config)
+    drives = insert_discs(session, made, [Disc(path, True) for path in inserted.cds], datacenter)
+    if floppy is not None:
+        drives.append(insert_floppy(session, made, floppy, datacenter))
+    maker.configure(made, changed(drives))
+    return made
+
+
+@dataclass(frozen=True)
+class _SetupRun:
+    """machine: vim.VirtualMachine."""
+
+    machines: WindowsMachines
+    machine: Any
+    title: str
+    patience: float
+
+    def run(self) -> None:
+        waiting = _switched_on(self.machines, self.machine)
+        note, title = self.machines.note, self.title
+        note(f"{title} begins; it may take up to {duration(self.patience)}")
+        began = shown = time.monotonic()
+        keys = _BootKeys(self.machines, self.machine)
+        has_tools = False
+        while (looked := waiting.look())[0]:
+            passed = time.monotonic() - began
+            if looked[1] and not has_tools:
+                note(f"VMware Tools run after {duration(passed)}")
+            has_tools |= looked[1]
+            if passed > self.patience:
+                text = f"{title} did not end within {duration(self.patience)}: {AWAITED[has_tools]}"
+                raise BuildError(text + _screen(self.machines, self.machine))
+            keys.press(passed)
+            if time.monotonic() - shown > SHOWN:
+                shown = time.monotonic()
+                note(f"{title} is at work since {duration(passed)}")
+            time.sleep(LOOK)
+        note(f"{title} is done after {duration(time.monotonic() - began)}")
+
+
+@dataclass
+class _BootKeys:
+    """What EFI's loader on a medium waits for. A machine that has just been switched on may refuse some."""
+
+    machines: WindowsMachines
+    machine: Any
+    _refused: VmgenError | None = None
+    _pressed: bool = False
+    _over: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._over = self.machines.machine.firmware != "efi"
+
+    def press(self, passed: float) -> None:
+        """passed: seconds since the machine was switched on. Raises HostError, BuildError where none was taken."""
+        from pyVmomi import vim
+
+        if self._over:
+            return
+        if passed > PRESSING:
+            self._over = True
+            if not self._pressed and self._refused is not None:
+                raise self._refused
+            return
+        spec = vim.vm.UsbScanCodeSpec
+        keys = spec(keyEvents=[spec.KeyEvent(usbHidCode=KEY)])
+        try:
+            self.machines.maker.session.order("pressing a key", lambda: self.machine.PutUsbScanCodes(keys))
+            self._pressed = True
+        except VmgenError as error:
+            self._refused = error
+
+
+def _start_once(machines: WindowsMachines, machine: Any, check: Callable[[WindowsFacts], None]) -> None:
+    """Without the media, from the disk alone: a state that nobody can speak to is none to begin with."""
+    access = machines.access
+    try:
+        communicator = access.opened(_switched_on(machines, machine))
+        assert isinstance(communicator, WindowsTools)
+        check(communicator.facts)
+    except BuildError as error:
+        raise BuildError(f"{error}{_screen(machines, machine)}") from error
+    finally:
+        access.close()
+    if not machines.maker.went_off(machine, ENDING):
+        raise BuildError(NOT_ENDED)
+
+
+def _switched_on(machines: WindowsMachines, machine: Any) -> Waiting:
+    maker = machines.maker
+    waiting = Waiting(maker.session, machine, machines.note)
+    host = maker.site.host.ref if maker.site.host is not None else None
+    maker.done("switching the machine on", lambda: machine.PowerOnVM_Task(host), waiting.check_question)
+    return waiting
+
+
+def _screen(machines: WindowsMachines, machine: Any) -> str:
+    """Where a picture of it lies, as a further line; nothing where none can be had."""
+    with suppress(VmgenError):
+        save_screen(machines.maker, machine, machines.picture)
+        return f"\nits screen: {machines.picture}"
+    return ""
