@@ -19,6 +19,7 @@ GROUPS = {
         "test_machines.py",
         *("test_own.py", "test_publishing.py", "test_session.py", "test_sites.py", "test_standin.py"),
         *("test_vsphere.py", "test_waiting.py", "test_windows.py", "test_windows_verify.py", "test_windows_ways.py"),
+        "test_windows_setup_there.py",
         *("test_wine_probes.py", "test_wine_recipes.py", "test_wine_registry.py", "test_wine_run.py"),
         "test_wine_sif.py",
         *("test_wine_steps.py", "test_wine_values.py"),

@@ -21,7 +21,7 @@ from tests.integration.vsphere.simulator import Simulator, started
 from vmgen_build.errors import BuildError, HostError
 from vmgen_build.guests.vsphere import wire
 from vmgen_build.guests.vsphere.inventory import inventory_of
-from vmgen_build.guests.vsphere.privileges import KEEPING, OPERATIONS, rights
+from vmgen_build.guests.vsphere.privileges import KEEPING, OPERATIONS, SETTING_UP, rights
 from vmgen_build.guests.vsphere.session import Session
 from vmgen_build.guests.vsphere.tasks import wait_for
 from vmgen_build.host.tls import Trust
@@ -132,10 +132,11 @@ def test_the_privileges_that_are_asked_for_are_known_there(session: Session) -> 
     manager: Any = session.content.authorizationManager
     known = {name for role in manager.roleList for name in role.privilege}
     assert len(known) > 200
-    assert [n for operation in (*OPERATIONS, *KEEPING) for n in operation.privileges if n not in known] == []
+    operations = [*OPERATIONS, *SETTING_UP, *KEEPING]
+    assert [n for operation in operations for n in operation.privileges if n not in known] == []
     found = rights(session, inventory_of(session))
     assert all(right.known and not right.lacking for right in found)
-    assert [right.operation for right in found] == [*OPERATIONS, *KEEPING]
+    assert [right.operation for right in found] == operations
 
 
 def doctor(vmgen: Run, server: Simulator, *words: object, password: str = "", user: str = "") -> Any:
@@ -177,6 +178,7 @@ def test_the_doctor_knows_what_keep_as_needs(
 ) -> None:
     """An account may lack what its builds do not do."""
     refused = "VirtualMachine.Provisioning.MarkAsTemplate,ContentLibrary.AddLibraryItem"
+    refused += ",VirtualMachine.Interact.PutUsbScanCodes"
     options = ("-listen", "127.0.0.2", "-certificate", str(certificate), "-refused", refused)
     with started(program, tmp_path / "log", *options) as server:
         without, template, library = (
@@ -187,6 +189,8 @@ def test_the_doctor_knows_what_keep_as_needs(
     lines = [[" ".join(line.split()) for line in done.stdout.splitlines()] for done in (without, template, library)]
     template_may, library_may = f"ok {TEMPLATE.format('no: ')}{ALONE}", f"ok {LIBRARY.format('no: ')}{ALONE}"
     assert {template_may, library_may} <= set(lines[0])
+    keys = "lacks VirtualMachine.Interact.PutUsbScanCodes on DC0; [hardware] base = iso:FILE alone needs it"
+    assert f"ok may have Setup make a machine from its medium no: {keys}" in lines[0]
     assert {f"MISSING {TEMPLATE.format('')}", library_may} <= set(lines[1])
     assert {template_may, f"MISSING {LIBRARY.format('')}"} <= set(lines[2])
 

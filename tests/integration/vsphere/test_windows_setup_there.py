@@ -16,8 +16,10 @@ from typing import Any
 import pytest
 
 from tests.integration.leftovers import assert_nothing_left
+from tests.integration.test_windows_machine import USERS
 from tests.integration.vsphere.standin.there import session_on
 from tests.integration.vsphere.windowslab import CANARIES, Done, Lab, Run, built, password, words, written
+from tests.wine.prefix import Rule
 from vmgen_build.guests.vsphere.setupkey import known_setup_key
 
 KEY = "CANAR-12345-YCANA-67890-RYCAN"
@@ -42,6 +44,8 @@ RECIPE = """\
         [[[one]]]
             run = net start one
 """
+
+PVSCSI = "[[hdds]]\n[[[hdd0]]]\ntype = scsi\ncontroller = pvscsi"
 
 SHORT = """\
 import sys
@@ -122,7 +126,7 @@ def images_there(lab: Lab) -> list[str]:
     with session_on(lab.made) as session:
         content: Any = session.content
         stores = [one.info.url for one in content.rootFolder.childEntity[0].datastore]
-    return [path.name for store in stores for end in ("iso", "flp") for path in Path(store).rglob(f"*.{end}")]
+    return [path.name for store in stores for end in ("iso", "flp", "txt") for path in Path(store).rglob(f"*.{end}")]
 
 
 def boots(lab: Lab, since: int) -> list[dict[str, Any]]:
@@ -142,7 +146,7 @@ def test_setup_then_steps_then_setup_no_more(vmgen: Run, media: Media, cache: Pa
     found = calls(lab)
     [off] = [number for number, call in enumerate(found) if call[0] == "shutdown"]
     assert ("msiexec", "/i", r"files\guest-tools.msi", "/qn", "/norestart") in found[:off]
-    assert any(call[:3] == ("net", "user", "Administrator") for call in found[off:])
+    assert USERS in found[off:]
     assert found[-1] == ("net", "start", "one")
     with tarfile.open(tmp_path / "out/fresh.ova") as ova:
         assert [name for name in ova.getnames() if name.endswith(".vmdk")]
@@ -193,6 +197,23 @@ def test_the_loader_of_efi_gets_its_key(vmgen: Run, media: Media, tmp_path: Path
     assert keys and set(map(tuple, keys)) == {(0x2B0007,)}
 
 
+def test_tools_that_fail_end_the_build(vmgen: Run, media: Media, cache: Path, tmp_path: Path) -> None:
+    """At once: their code comes by the serial port."""
+    rules = media.lab.windows.folder / "rules"
+    usual = rules.read_text()
+    rules.write_text(Rule("msiexec", "guest-tools", code=1603).line + usual)
+    path = media.named(
+        "failing.ini", ("vm_id = fresh", "vm_id = failing"), ("file:key", "AAAAA-BBBBB-CCCCC-DDDDD-EEEEE")
+    )
+    try:
+        done = built(vmgen, media.lab, path, tmp_path / "out", code=1)
+    finally:
+        rules.write_text(usual)
+    assert "Setup from setup.iso says: vmgen-build: step 00-tools ended with code 1603" in done.stderr, done.stderr
+    assert (of_builds(media.lab), images_there(media.lab)) == ([], [])
+    assert_nothing_left(cache / "tmp", tmp_path)
+
+
 def test_setup_that_never_ends(media: Media, cache: Path, tmp_path: Path) -> None:
     """Its time is made short here."""
     path = media.named("endless.ini", ("setup.iso", "endless.iso"))
@@ -228,9 +249,13 @@ def test_an_interrupt_leaves_nothing(media: Media, cache: Path, tmp_path: Path) 
     [
         ((("    tools = guest-tools.msi\n", ""),), 4, "no tools are named; write tools = windows.iso"),
         ((("    root_passwd = file:new\n", ""),), 4, "write root_passwd in [config]"),
-        ((("setup.iso", "tool.msi"),), 4, "tool.msi starts no machine: it is no medium of Windows"),
+        ((("setup.iso", "nothing.iso"),), 4, "nothing.iso starts no machine: it is no medium of Windows"),
         ((("os = win7", "os = win11"), ("ram = 2G", "ram = 4G")), 3, "--host vsphere: gives neither"),
-        ((("ram = 2G", "ram = 2G\n[[hdds]]\n[[[hdd0]]]\ncontroller = pvscsi"),), 8, "no driver for pvscsi"),
+        (
+            (("ram = 2G", "ram = 2G\n[[hdds]]\n[[[hdd0]]]\ntype = scsi\ncontroller = pvscsi"),),
+            9,
+            "no driver for pvscsi",
+        ),
         ((("ram = 2G", "ram = 2G\ncommunicator = agent"),), 7, "by VMware Tools alone"),
         ((("ram = 2G", f"ram = 2G\nbase_sha256 = {'0' * 64}"),), 7, "setup.iso has the sha256 "),
     ],
@@ -238,6 +263,7 @@ def test_an_interrupt_leaves_nothing(media: Media, cache: Path, tmp_path: Path) 
 def test_what_cannot_be(
     vmgen: Run, media: Media, tmp_path: Path, changes: tuple[tuple[str, str], ...], where: int, message: str
 ) -> None:
+    media.recipe.with_name("nothing.iso").write_bytes(bytes(32769) + b"CD001\1\0" + bytes(4096))
     path = media.named("other.ini", *changes)
     made = media.lab.made
     done = vmgen(*words(made, path, tmp_path / "out"), "--dry-run", env=password(made), timeout=100)

@@ -6,6 +6,7 @@ The mark of a machine says how many there may be, before the first is sent: so n
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,10 @@ from vmgen_build.guests.vsphere.session import Session
 from vmgen_build.guests.vsphere.tags import mark_of
 from vmgen_build.guests.vsphere.tasks import wait_for
 from vmgen_build.guests.vsphere.transfer import Transfers, Upload
+from vmgen_build.limits import MACHINE_LINE
+
+FLOPPY, SERIAL = "floppy.flp", "com1.txt"
+"""Names of the files of a floppy drive, and of what came out of a serial port."""
 
 PLACES = 2
 """Of an IDE controller."""
@@ -59,7 +64,7 @@ def insert_floppy(session: Session, machine: Any, image: Path, datacenter: str) 
     """The same for the image of a floppy; vim.vm.device.VirtualDeviceSpec of its drive, which is a new one."""
     from pyVmomi import vim
 
-    name = _floppy_of(session, machine)
+    name = f"{folder_of(session, machine)}/{FLOPPY}"
     _send(session, image, name, datacenter)
     drive = vim.vm.device.VirtualFloppy(
         key=-300,
@@ -74,12 +79,38 @@ def insert_floppy(session: Session, machine: Any, image: Path, datacenter: str) 
     return spec(operation=spec.Operation.add, device=drive)
 
 
+def serial_port(session: Session, machine: Any) -> Any:
+    """vim.vm.device.VirtualDeviceSpec of a new one, whose output goes to a file that `printed` reads."""
+    from pyVmomi import vim
+
+    port = vim.vm.device.VirtualSerialPort(
+        key=-301,
+        controllerKey=SIO_CONTROLLER,
+        yieldOnPoll=True,
+        backing=vim.vm.device.VirtualSerialPort.FileBackingInfo(fileName=f"{folder_of(session, machine)}/{SERIAL}"),
+        connectable=vim.vm.device.VirtualDevice.ConnectInfo(
+            startConnected=True, connected=False, allowGuestControl=True
+        ),
+    )
+    spec = vim.vm.device.VirtualDeviceSpec
+    return spec(operation=spec.Operation.add, device=port)
+
+
+def printed(session: Session, machine: Any, datacenter: str) -> list[str]:
+    """Lines that came out of its serial port, the last ones where there are many; none where a server does not give
+    them. datacenter: its path."""
+    url = _url_of(f"{folder_of(session, machine)}/{SERIAL}", datacenter)
+    with suppress(VmgenError), Transfers(session).receive(url, "reading the machine's serial port") as answer:
+        return answer.read(MACHINE_LINE.amount).decode("latin-1").splitlines()
+    return []
+
+
 def taken_out(devices: Sequence[Any]) -> list[Any]:
-    """vim.vm.device.VirtualDeviceSpec of each drive for CDs and floppies: it is there no more."""
+    """vim.vm.device.VirtualDeviceSpec of each drive for CDs and floppies, and serial port: it is there no more."""
     from pyVmomi import vim
 
     device, spec = vim.vm.device, vim.vm.device.VirtualDeviceSpec
-    drives = (device.VirtualCdrom, device.VirtualFloppy)
+    drives = (device.VirtualCdrom, device.VirtualFloppy, device.VirtualSerialPort)
     return [spec(operation=spec.Operation.remove, device=one) for one in devices if isinstance(one, drives)]
 
 
@@ -103,11 +134,11 @@ def remove_discs(session: Session, machine: Any, datacenter: Any) -> None:
     """Those of a machine that is off and ours. datacenter: vim.Datacenter. Raises HostError, BuildError."""
     path = "config.annotation"
     mark = mark_of(values_of(session, "looking at the machine", machine, [path]).get(path))
-    if mark is None or not (mark.discs or mark.floppy):
+    if mark is None or not (mark.discs or mark.setup):
         return
     files: Any = session.content.fileManager
-    floppies = [_floppy_of(session, machine)] if mark.floppy else []
-    for name in (*names_of(session, machine, mark.discs), *floppies):
+    others = [f"{folder_of(session, machine)}/{name}" for name in (FLOPPY, SERIAL)] if mark.setup else []
+    for name in (*names_of(session, machine, mark.discs), *others):
         what, order = f"removing {name}", partial(files.DeleteDatastoreFile_Task, name, datacenter)
         try:
             wait_for(session, session.order(what, order), what)
@@ -118,15 +149,12 @@ def remove_discs(session: Session, machine: Any, datacenter: Any) -> None:
 
 def names_of(session: Session, machine: Any, count: int) -> list[str]:
     """Of the files on the machine's datastore, as the API has them: [datastore] folder/cd0.iso."""
-    folder = _folder_of(session, machine)
+    folder = folder_of(session, machine)
     return [f"{folder}/cd{number}.iso" for number in range(count)]
 
 
-def _floppy_of(session: Session, machine: Any) -> str:
-    return f"{_folder_of(session, machine)}/floppy.flp"
-
-
-def _folder_of(session: Session, machine: Any) -> str:
+def folder_of(session: Session, machine: Any) -> str:
+    """The machine's own, as the API has it: [datastore] folder. Raises BuildError."""
     path = "config.files.vmPathName"
     place = str(values_of(session, "looking at the machine", machine, [path]).get(path, ""))
     folder = place.rpartition("/")[0]
@@ -136,11 +164,15 @@ def _folder_of(session: Session, machine: Any) -> str:
 
 
 def _send(session: Session, image: Path, name: str, datacenter: str) -> None:
-    store, _, path = name.removeprefix("[").partition("] ")
-    query = f"dcPath={quote(datacenter, safe='')}&dsName={quote(store, safe='')}"
-    upload = Upload(f"https://*/folder/{quote(path)}?{query}", image.stat().st_size)
+    upload = Upload(_url_of(name, datacenter), image.stat().st_size)
     with image.open("rb") as file:
         Transfers(session).send(file, upload, f"sending {image.name}")
+
+
+def _url_of(name: str, datacenter: str) -> str:
+    """name: as of `names_of`."""
+    store, _, path = name.removeprefix("[").partition("] ")
+    return f"https://*/folder/{quote(path)}?dcPath={quote(datacenter, safe='')}&dsName={quote(store, safe='')}"
 
 
 def _drives(session: Session, machine: Any) -> Iterator[Any]:

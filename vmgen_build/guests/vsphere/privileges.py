@@ -15,6 +15,9 @@ from vmgen_build.guests.vsphere.inventory import Entity, Inventory
 from vmgen_build.guests.vsphere.properties import id_of
 from vmgen_build.guests.vsphere.session import Session
 
+KEYS_SINCE = (6, 5)
+"""The API from which on a server presses keys of a machine (VirtualMachine.PutUsbScanCodes)."""
+
 ASKED = 100
 """Objects of a kind that are asked about at most."""
 
@@ -23,12 +26,14 @@ ASKED = 100
 class Operation:
     """title: for people. where: the kind of object on which the privileges must be granted: folder (of machines, or
     above them), pool, datastore, network, or root. One object where all are granted is enough. keeps: what it is
-    done for alone, where that is --keep-as: template or library, as Goal.kind has it."""
+    done for alone, where that is --keep-as: template or library, as Goal.kind has it. alone: the recipe's option that
+    alone needs it, "" for none."""
 
     title: str
     where: str
     privileges: tuple[str, ...]
     keeps: str = ""
+    alone: str = ""
 
 
 def _of(group: str, *names: str) -> tuple[str, ...]:
@@ -77,6 +82,16 @@ OPERATIONS = (
     Operation("connect it to a network", "network", _of("Network", "Assign")),
 )
 
+SETTING_UP = (
+    Operation(
+        "have Setup make a machine from its medium",
+        "folder",
+        _of(_INTERACT, "SetFloppyMedia", "PutUsbScanCodes"),
+        alone="[hardware] base = iso:FILE",
+    ),
+)
+"""Of servers that can press keys."""
+
 KEEPING = (
     Operation(
         "keep it as a template",
@@ -115,8 +130,11 @@ class Right:
 
 
 def rights(session: Session, inventory: Inventory) -> tuple[Right, ...]:
-    """Of OPERATIONS, and of KEEPING where the server keeps anything. inventory: of the datacenter."""
-    operations = OPERATIONS if session.about.kind == "ESXi" else (*OPERATIONS, *KEEPING)
+    """Of OPERATIONS, of SETTING_UP where the server knows its privileges, and of KEEPING where it keeps anything.
+    inventory: of the datacenter."""
+    setting_up = SETTING_UP if session.about.api_numbers >= KEYS_SINCE else ()
+    keeping = KEEPING if session.about.kind != "ESXi" else ()
+    operations = (*OPERATIONS, *setting_up, *keeping)
     objects = _objects(session, inventory)
     names = sorted({name for operation in operations for name in operation.privileges})
     granted = _granted(session, [item for items in objects.values() for item in items], names)

@@ -8,6 +8,7 @@ nothing there tells when: one is pressed from the start on.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,8 +20,18 @@ from vmgen_build.errors import BuildError, VmgenError
 from vmgen_build.guests.communicators.windows import WindowsFacts
 from vmgen_build.guests.machines.inserted import Inserted
 from vmgen_build.guests.machines.windows import ENDING, NOT_ENDED
-from vmgen_build.guests.vsphere.discs import Disc, insert_discs, insert_floppy, remove_discs, taken_out
+from vmgen_build.guests.runners.answers import shown
+from vmgen_build.guests.vsphere.discs import (
+    Disc,
+    insert_discs,
+    insert_floppy,
+    printed,
+    remove_discs,
+    serial_port,
+    taken_out,
+)
 from vmgen_build.guests.vsphere.importing import Wanted, import_machine
+from vmgen_build.guests.vsphere.privileges import KEYS_SINCE
 from vmgen_build.guests.vsphere.properties import devices_of
 from vmgen_build.guests.vsphere.screen import save_screen
 from vmgen_build.guests.vsphere.source import disks_of
@@ -29,6 +40,7 @@ from vmgen_build.guests.vsphere.tags import BUILD, LAYER
 from vmgen_build.guests.vsphere.waiting import Waiting
 from vmgen_build.guests.vsphere.windows import WindowsMachines
 from vmgen_build.guests.vsphere.windowstools import WindowsTools
+from vmgen_build.plan.setupmedia import SAYS
 from vmgen_build.text import duration, size
 
 PATIENCE = 4 * 3600.0
@@ -36,6 +48,11 @@ PATIENCE = 4 * 3600.0
 
 LOOK = 1.0
 """Seconds between two looks at it."""
+
+LISTEN = 10
+"""Looks, of which one asks what came out of the machine's serial port too."""
+
+_FAILED = re.compile(rf"{re.escape(SAYS)}.*")
 
 SHOWN = 600.0
 """Seconds after which a user hears that it is still at work."""
@@ -46,9 +63,6 @@ PRESSING = 120.0
 KEY = 0x2B << 16 | 0x07
 """Tab, which starts nothing where it comes too late, as UsbScanCodeSpecKeyEvent has it: the usage above its page (HID
 Usage Tables, Keyboard/Keypad Page)."""
-
-LEAST = (6, 5)
-"""The API that can press one (PutUsbScanCodes)."""
 
 NO_KEYS = (
     "Setup by EFI waits for a key, and this server cannot press one: vSphere 6.5 is the least; write firmware = bios"
@@ -77,7 +91,7 @@ def set_up(
     Maker.clear.
     """
     maker = machines.maker
-    if machines.machine.firmware == "efi" and maker.session.about.api_numbers < LEAST:
+    if machines.machine.firmware == "efi" and maker.session.about.api_numbers < KEYS_SINCE:
         raise BuildError(f"{maker.session.where}: {NO_KEYS}")
     made = _made(machines, disks, inserted)
     _SetupRun(machines, made, inserted.title, patience or PATIENCE).run()
@@ -98,7 +112,7 @@ def _made(machines: WindowsMachines, disks: Disks, inserted: Inserted) -> Any:
     floppy = inserted.floppy
     images = [*inserted.cds, *([floppy] if floppy is not None else [])]
     machines.note(f"sending what Setup runs from to {session.where} ({size(sum(i.stat().st_size for i in images))})")
-    mark = maker.mark(BUILD, discs=len(inserted.cds), floppy=floppy is not None)
+    mark = maker.mark(BUILD, discs=len(inserted.cds), setup=True)
     wanted = Wanted(maker.name("base" if maker.clones else ""), mark, machines.machine, disks)
     made = import_machine(session, maker.site, wanted)
     config = machines.setup_config(made, mark)
@@ -107,6 +121,7 @@ def _made(machines: WindowsMachines, disks: Disks, inserted: Inserted) -> Any:
     config.bootOptions = options(bootOrder=[first, options.BootableCdromDevice()])
     maker.configure(made, config)
     drives = insert_discs(session, made, [Disc(path, True) for path in inserted.cds], datacenter)
+    drives.append(serial_port(session, made))
     if floppy is not None:
         drives.append(insert_floppy(session, made, floppy, datacenter))
     maker.configure(made, changed(drives))
@@ -126,7 +141,7 @@ class _SetupRun:
         waiting = _switched_on(self.machines, self.machine)
         note, title = self.machines.note, self.title
         note(f"{title} begins; it may take up to {duration(self.patience)}")
-        began = shown = time.monotonic()
+        began = told = time.monotonic()
         keys = _BootKeys(self.machines, self.machine)
         has_tools = False
         while (looked := waiting.look())[0]:
@@ -138,11 +153,22 @@ class _SetupRun:
                 text = f"{title} did not end within {duration(self.patience)}: {AWAITED[has_tools]}"
                 raise BuildError(text + _screen(self.machines, self.machine))
             keys.press(passed)
-            if time.monotonic() - shown > SHOWN:
-                shown = time.monotonic()
+            self._check(passed)
+            if time.monotonic() - told > SHOWN:
+                told = time.monotonic()
                 note(f"{title} is at work since {duration(passed)}")
             time.sleep(LOOK)
         note(f"{title} is done after {duration(time.monotonic() - began)}")
+
+    def _check(self, passed: float) -> None:
+        """Raises BuildError where its first logon says that it failed."""
+        if int(passed / LOOK) % LISTEN:
+            return
+        maker = self.machines.maker
+        for line in printed(maker.session, self.machine, maker.site.path):
+            if match := _FAILED.search(line):
+                text = f"{self.title} says: {shown(match[0])}"
+                raise BuildError(text + _screen(self.machines, self.machine))
 
 
 @dataclass

@@ -45,7 +45,7 @@ class Mark:
     """kind: one of those above. owner: as `owner_of`. host: name of the one that builds. started: seconds since the
     epoch. tag: of the build. state: id of the layer, "" where it is none. title: of the layer, for people. below:
     those that it stands on, by `short_id`. discs: how many files of CD drives are in its folder at most;
-    floppy: whether one of a floppy drive is."""
+    setup: whether those of a floppy drive and of a serial port may be."""
 
     kind: str
     owner: str
@@ -56,7 +56,7 @@ class Mark:
     title: str = ""
     below: tuple[str, ...] = field(default=())
     discs: int = 0
-    floppy: bool = False
+    setup: bool = False
 
     def to_text(self) -> str:
         return json.dumps({"vmgen-build": asdict(self)}, sort_keys=True)
@@ -71,8 +71,8 @@ def mark_of(text: object) -> Mark | None:
         below = tuple(map(str, data.pop("below", ())))
         words = {name: str(data[name]) for name in ("kind", "owner", "host", "tag", "state", "title")}
         discs = min(DISCS, max(0, int(data.get("discs", 0))))
-        floppy = data.get("floppy") is True
-        return Mark(**words, started=int(data.get("started", 0)), below=below, discs=discs, floppy=floppy)
+        setup = data.get("setup") is True
+        return Mark(**words, started=int(data.get("started", 0)), below=below, discs=discs, setup=setup)
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
 

@@ -50,7 +50,10 @@ def wait_for(
         if state == "success":
             return values.get("info.result")
         if state == "error":
-            raise session.failure(what, values.get("info.error") or HostError(f"{what}: failed, with no reason told"))
+            fault = values.get("info.error")
+            if fault is None:
+                raise HostError(f"{what}: failed, with no reason told")
+            raise session.failure(what, fault) from fault
         new = {name: str(value) for name, value in values.items()}
         if new != seen:
             _report(seen, new, progress)

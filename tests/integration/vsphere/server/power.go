@@ -110,7 +110,8 @@ func (s *StandIn) bootsUp(vm *simulator.VirtualMachine, boot int) {
 	}
 	var found struct{ Tools, Watch bool }
 	asked := words{"vm": vm.Self.Value, "name": vm.Name, "extra": extra, "firmware": vm.Config.Firmware,
-		"order": bootOrder(vm), "cds": inDrives(vm, "VirtualCdrom"), "floppies": inDrives(vm, "VirtualFloppy")}
+		"order": bootOrder(vm), "cds": inDrives(vm, "VirtualCdrom"), "floppies": inDrives(vm, "VirtualFloppy"),
+		"serials": inDrives(vm, "VirtualSerialPort")}
 	wrong := s.ground.order("boot", asked, &found)
 	after := s.settings().ToolsAfter
 	if s.powered(vm.Self, 0) != boot {

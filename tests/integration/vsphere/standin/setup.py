@@ -101,6 +101,8 @@ class StandInSetup:
         with ExitStack() as stack:
             for letter, tree in trees.items():
                 stack.enter_context(_drive(guest.seen / "prefix/dosdevices" / letter, tree))
+            for file in self._words["serials"]:
+                stack.enter_context(guest.serial_port(Path(file)))
             program = guest.programs[guest.started(answers.command, r"C:\windows")]
             while program.ended is None and not self.stopped.is_set():
                 time.sleep(0.1)

@@ -15,6 +15,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
@@ -30,6 +31,8 @@ ACCOUNT = "account.json"
 
 FOR_ADMINISTRATORS = r"HKU\S-1-5-19"
 """A key that only administrators can read. Wine has none, and keeps none of its kind beyond a boot."""
+
+PORTS = r"HKLM\Software\Wine\Ports"
 
 INIT = """\
 set -eu
@@ -87,6 +90,16 @@ class WineGuest(Guest):
         words = [f"{name}={value}" for name, value in own.items()]
         namespaces = ["--mount", "--pid", "--uts", "--ipc", "--cgroup"]
         return self._joined(["nsenter", "--target", self._first, *namespaces, "env", "-i", *words, *command])
+
+    @contextmanager
+    def serial_port(self, goal: Path) -> Iterator[None]:
+        """What is written to COM1 goes to a file of this host. Wine looks for that when its server starts."""
+        goal.touch()
+        for words in (["add", PORTS, "/v", "COM1", "/d", str(goal), "/f"], ["delete", PORTS, "/f"]):
+            self._done("wine", "reg", *words)
+            self.end_all()
+            if words[0] == "add":
+                yield
 
     @property
     def seen(self) -> Path:

@@ -161,6 +161,8 @@ def _right(right: Right, keeps: str) -> Finding:
     where = f"on {right.on}" if right.on else f"on any {right.operation.where}, and sees none"
     if right.operation.keeps not in ("", keeps):
         return Finding(what, True, f"no: lacks {names} {where}; --keep-as alone needs it")
+    if right.operation.alone:
+        return Finding(what, True, f"no: lacks {names} {where}; {right.operation.alone} alone needs it")
     advice = f"Give the account a role there with: {names} ({right.operation.title})."
     return Finding(what, False, f"lacks {names} {where}", advice=advice)
 
