@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import tarfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,10 @@ import pytest
 
 from tests.integration.leftovers import assert_nothing_left
 from tests.integration.test_windows_machine import USERS
-from tests.integration.vsphere.standin.there import session_on
-from tests.integration.vsphere.windowslab import CANARIES, Done, Lab, Run, built, password, words, written
-from tests.wine.prefix import Rule
+from tests.integration.vsphere.standin.there import authority_of, session_on, trusted_stand_in
+from tests.integration.vsphere.windowsdisk import packed_machine
+from tests.integration.vsphere.windowslab import CANARIES, Done, Lab, Run, built, password, removed, words, written
+from tests.wine.prefix import Rule, is_wines_fault
 from vmgen_build.guests.vsphere.setupkey import known_setup_key
 
 KEY = "CANAR-12345-YCANA-67890-RYCAN"
@@ -44,6 +45,7 @@ RECIPE = """\
         [[[one]]]
             run = net start one
 """
+
 
 PVSCSI = "[[hdds]]\n[[[hdd0]]]\ntype = scsi\ncontroller = pvscsi"
 
@@ -228,20 +230,64 @@ def test_setup_that_never_ends(media: Media, cache: Path, tmp_path: Path) -> Non
     assert_nothing_left(cache / "tmp", tmp_path)
 
 
-def test_an_interrupt_leaves_nothing(media: Media, cache: Path, tmp_path: Path) -> None:
+def begun(media: Media, cache: Path, out: Path) -> subprocess.Popen[str]:
+    """A build in the midst of Setup."""
     path = media.named("endless.ini", ("setup.iso", "endless.iso"))
-    command = [sys.executable, "-m", "vmgen_build", *words(media.lab.made, path, tmp_path / "out")]
+    command = [sys.executable, "-m", "vmgen_build", *words(media.lab.made, path, out)]
     own = os.environ | {"VMGEN_CACHE": str(cache)} | password(media.lab.made)
     process = subprocess.Popen(command, env=own, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert any("Setup from endless.iso begins" in line for line in process.stdout)
     assert len(images_there(media.lab)) == 2
+    return process
+
+
+def test_an_interrupt_leaves_nothing(media: Media, cache: Path, tmp_path: Path) -> None:
+    process = begun(media, cache, tmp_path / "out")
     process.send_signal(signal.SIGINT)
     error = process.communicate(timeout=120)[1]
     assert process.returncode == 130 and "Traceback" not in error, error
     assert (of_builds(media.lab), images_there(media.lab)) == ([], [])
     assert not list(cache.rglob("answers.*"))
     assert_nothing_left(cache / "tmp", tmp_path)
+
+
+def test_what_a_killed_build_left_goes_with_the_next(vmgen: Run, media: Media, cache: Path, tmp_path: Path) -> None:
+    process = begun(media, cache, tmp_path / "out")
+    process.kill()
+    process.communicate()
+    assert len(of_builds(media.lab)) == 1
+    done = built(vmgen, media.lab, media.recipe, tmp_path / "out", "--set", "config.hostname=next")
+    assert any("removed from " in text and "what a build that was killed left" in text for text in notes(done))
+    assert (of_builds(media.lab), images_there(media.lab)) == ([], [])
+
+
+def test_it_is_kept_as_a_template(vmgen: Run, media: Media, tmp_path: Path) -> None:
+    """Without what Setup has brought."""
+    built(vmgen, media.lab, media.recipe, tmp_path / "out", "--keep-as", "a fresh one")
+    found, devices = removed(media.lab, "a fresh one")
+    assert found.template and found.power == "poweredOff" and "VirtualE1000" in devices
+    assert not {"VirtualCdrom", "VirtualFloppy", "VirtualSerialPort"} & set(devices)
+
+
+def test_an_esxi_runs_setup_in_each_build(
+    vmgen: Run, media: Media, program: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """It keeps nothing."""
+    folder = tmp_path_factory.mktemp("x")
+    with trusted_stand_in(program, folder, folder, packed_machine(folder), "-esx") as server:
+        server.ground.windows = media.lab.windows
+        lab = replace(media.lab, made=server)
+        lab.forget()
+        place = f"vsphere://{server.server.user}@{server.server.host}:{server.server.port}"
+        options = ("-b", "vmware", "--host", place, "--cafile", authority_of(server), "--map", "nat=VM Network")
+        done = vmgen(media.recipe, *options, "-o", folder / "out", "--json", env=password(server), timeout=150)
+        if is_wines_fault(done.stdout):
+            pytest.skip("Wine's cmd did not start a program that is there, as it does once in some thousand starts")
+        assert done.returncode == 0, done.stderr[-4000:] + done.stdout[-4000:]
+        assert any("each build has Setup make its machine" in text for text in notes(done))
+        assert (folder / "out/fresh.ova").is_file() and calls(lab)[-1] == ("net", "start", "one")
+        assert (lab.machines(), images_there(lab)) == ([], [])
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,11 @@ MARK = Mark("build", OWNER, "host", TAG, 1700000000, "s" * 64, "a title", ("belo
 
 def test_a_mark_comes_back_as_it_was() -> None:
     assert mark_of(MARK.to_text()) == MARK
+    of_setup = replace(MARK, discs=3, setup=True)
+    assert mark_of(of_setup.to_text()) == of_setup
+    earlier = json.loads(MARK.to_text())
+    del earlier["vmgen-build"]["setup"]
+    assert mark_of(json.dumps(earlier)) == MARK
 
 
 @pytest.mark.parametrize(
