@@ -16,7 +16,8 @@ UNIT_PACKAGES := shellcheck dash iptables fdisk e2fsprogs qemu-utils btrfs-progs
     xorriso genisoimage bmap-tools
 TEST_PACKAGES := $(UNIT_PACKAGES) qemu-system-x86 ovmf seabios ipxe-qemu virt-v2v libvirt-clients \
     golang-go golang-github-vmware-govmomi-dev skopeo umoci wine wine64 gcc-mingw-w64-x86-64-win32 cpio kmod \
-    dnf zypper pacman-package-manager arch-install-scripts makepkg systemd-container podman runc
+    dnf zypper pacman-package-manager arch-install-scripts makepkg systemd-container podman runc \
+    vagrant vagrant-lxc vagrant-libvirt
 
 # What a build needs: a program or file (- for none to be looked for), Debian's package that brings it, and why.
 define NEEDS

@@ -20,11 +20,17 @@ from pathlib import Path
 from vmdk import file_system, make_root, run, settle
 
 OURS = """
-import pathlib, sys
+import pathlib, sys, uuid
+from functools import partial
 from vmgen_build.artifacts.compression import Compression
+from vmgen_build.artifacts.disk.convert import convert
 from vmgen_build.artifacts.disk.packed import compress_image, write_block_map
 from vmgen_build.artifacts.gzipped import gzip_members
+from vmgen_build.artifacts.disk.vhd import settle_vhd
+from vmgen_build.artifacts.disk.vhdx import settle_vhdx
 from vmgen_build.artifacts.oci import ImageLayer, ImageText, write_oci
+from vmgen_build.artifacts.plaintar import write_files
+from vmgen_build.artifacts.result import Disk
 from vmgen_build.artifacts.tarball import TarContent, write_tarball
 form, root, raw, goal = sys.argv[1], *map(pathlib.Path, sys.argv[2:5])
 content = TarContent(root, ".", 0, ("dev", "proc", "sys", "run"))
@@ -35,6 +41,18 @@ elif form == "wsl":
 elif form == "oci":
     text = ImageText("bench", {"architecture": "amd64", "os": "linux", "config": {}}, content.empty, 0)
     write_oci(goal, [ImageLayer(root, "bench")], text, goal.parent)
+elif form == "box":
+    image = convert(Disk("d", raw), goal.with_name("box.img"), "qcow2")
+    small = {"metadata.json": b"{}", "Vagrantfile": b""}
+    write_files(goal, small, {"box.img": image}, epoch=0, encode=gzip_members)
+    image.path.unlink()
+elif form == "vhdx":
+    settle = partial(settle_vhdx, ident=uuid.NAMESPACE_URL)
+    convert(Disk("d", raw), goal, "vhdx", options="subformat=dynamic,block_size=1M", settle=settle)
+elif form in ("vhd", "vhd-fixed"):
+    settle = partial(settle_vhd, ident=uuid.NAMESPACE_URL, epoch=0)
+    kind = {"vhd": "dynamic", "vhd-fixed": "fixed"}[form]
+    convert(Disk("d", raw), goal, "vpc", options=f"subformat={kind},force_size=on", settle=settle)
 else:
     method = {"raw.zst": ("zstd", 3), "raw.xz": ("xz", 1)}[form]
     compress_image(raw, goal, Compression(*method))
@@ -46,6 +64,8 @@ TAR = (
     " --exclude=./dev/* --exclude=./proc/* --exclude=./sys/* --exclude=./run/* -C $1 ."
 )
 
+CONVERT = "qemu-img convert -f raw"
+
 THEIRS = {
     "rootfs": f"{TAR} | zstd -q -T0 -3 >$3; sha256sum $3",
     "wsl": f"{TAR} | gzip -n >$3; sha256sum $3",
@@ -53,8 +73,14 @@ THEIRS = {
     " rm -r $3.d; sha256sum $3",
     "raw.zst": "zstd -q -T0 -3 -c $2 >$3; bmaptool -q create $2 >$3.bmap; sha256sum $3",
     "raw.xz": "xz -T0 -1 -c $2 >$3; bmaptool -q create $2 >$3.bmap; sha256sum $3",
+    "vhdx": f"{CONVERT} -O vhdx -o subformat=dynamic,block_size=1M $2 $3; sha256sum $3",
+    "vhd": f"{CONVERT} -O vpc -o subformat=dynamic,force_size=on $2 $3; sha256sum $3",
+    "vhd-fixed": f"{CONVERT} -O vpc -o subformat=fixed,force_size=on $2 $3; sha256sum $3",
+    "box": f"mkdir $3.d; {CONVERT} -O qcow2 $2 $3.d/box.img; touch $3.d/metadata.json $3.d/Vagrantfile;"
+    " tar -c -S -C $3.d ./metadata.json ./Vagrantfile ./box.img | gzip -c >$3; rm -r $3.d; sha256sum $3",
 }
-"""Scripts: root, disk, what they make. xz at its quickest level: the ratio is asked for, not the size."""
+"""Scripts: root, disk, what they make. xz at its quickest level: the ratio is asked for, not the size. A box is what
+vagrant-libvirt's tools/create_box.sh makes."""
 
 
 def ours(form: str, root: Path, raw: Path, goal: Path) -> None:
