@@ -28,14 +28,12 @@ from vmgen_build.systems.model import System, WholeMachine
 
 __all__ = ["vm_packages", "vm_part", "vm_probes", "vm_steps"]
 
-HYPER_V = ("hv_vmbus", "hv_storvsc", "hv_netvsc")
-"""Kernel modules of Hyper-V's disks and adapters."""
-
 DRIVERS = (
-    *("ahci", "ata_piix", *HYPER_V, "mptsas", "mptspi", "nvme", "sd_mod", "virtio_blk", "virtio_scsi", "vmw_pvscsi"),
+    *("ahci", "ata_piix", "hv_storvsc", "hv_vmbus", "mptsas", "mptspi", "nvme", "sd_mod", "virtio_blk", "virtio_scsi"),
+    "vmw_pvscsi",
 )
 """Kernel modules that the initramfs must hold: each disk controller that VMware, VirtualBox, QEMU or Hyper-V may
-offer."""
+offer. Adapters need none there: theirs come from the root file system."""
 
 CONTROLLERS = {
     "ide": ("ata_piix", "v00008086d00007111"),
