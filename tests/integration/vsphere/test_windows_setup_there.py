@@ -21,6 +21,7 @@ from tests.integration.vsphere.standin.there import authority_of, session_on, tr
 from tests.integration.vsphere.windowsdisk import packed_machine
 from tests.integration.vsphere.windowslab import CANARIES, Done, Lab, Run, built, password, removed, words, written
 from tests.wine.prefix import Rule, is_wines_fault
+from vmgen_build.guests.vsphere.inventory import inventory_of
 from vmgen_build.guests.vsphere.setupkey import known_setup_key
 
 KEY = "CANAR-12345-YCANA-67890-RYCAN"
@@ -126,8 +127,8 @@ def of_builds(lab: Lab) -> list[str]:
 def images_there(lab: Lab) -> list[str]:
     """Images of drives on the server's datastores, which are folders of this host."""
     with session_on(lab.made) as session:
-        content: Any = session.content
-        stores = [one.info.url for one in content.rootFolder.childEntity[0].datastore]
+        refs: list[Any] = [one.ref for one in inventory_of(session).datastores]
+        stores = [ref.info.url for ref in refs]
     return [path.name for store in stores for end in ("iso", "flp", "txt") for path in Path(store).rglob(f"*.{end}")]
 
 
@@ -257,7 +258,7 @@ def test_what_a_killed_build_left_goes_with_the_next(vmgen: Run, media: Media, c
     process.kill()
     process.communicate()
     assert len(of_builds(media.lab)) == 1
-    done = built(vmgen, media.lab, media.recipe, tmp_path / "out", "--set", "config.hostname=next")
+    done = built(vmgen, media.lab, media.recipe, tmp_path / "out", "--set", "config.scripts.one.run=net start next")
     assert any("removed from " in text and "what a build that was killed left" in text for text in notes(done))
     assert (of_builds(media.lab), images_there(media.lab)) == ([], [])
 

@@ -141,7 +141,7 @@ class _SetupRun:
         waiting = _switched_on(self.machines, self.machine)
         note, title = self.machines.note, self.title
         note(f"{title} begins; it may take up to {duration(self.patience)}")
-        began = told = time.monotonic()
+        began = noted = time.monotonic()
         keys = _BootKeys(self.machines, self.machine)
         has_tools = False
         while (looked := waiting.look())[0]:
@@ -154,8 +154,8 @@ class _SetupRun:
                 raise BuildError(text + _screen(self.machines, self.machine))
             keys.press(passed)
             self._check(passed)
-            if time.monotonic() - told > SHOWN:
-                told = time.monotonic()
+            if time.monotonic() - noted > SHOWN:
+                noted = time.monotonic()
                 note(f"{title} is at work since {duration(passed)}")
             time.sleep(LOOK)
         note(f"{title} is done after {duration(time.monotonic() - began)}")
