@@ -20,6 +20,8 @@ EXT = ("ext2", "ext3", "ext4")
 GRUB_MODULES = {**dict.fromkeys(EXT, "ext2"), "btrfs": "btrfs", "xfs": "xfs"}
 """File system -> the module by which GRUB reads it."""
 
+POINTER = "pointer.cfg"
+
 GROW_UNIT = """\
 [Unit]
 Description=Grow the root file system onto an enlarged disk
@@ -151,6 +153,14 @@ def _link_text(nic: Nic) -> str:
         "# Written by vmgen-build; systemd.link(5) says more.\n"
         f"[Match]\nPermanentMACAddress={nic.hw_addr}\n\n[Link]\nNamePolicy=\nName={nic.name}\n"
     )
+
+
+def loader_files(machine: Machine, whole: WholeMachine) -> dict[str, str]:
+    """What lies beside GRUB's image on the system partition of EFI, as grub-install(8) leaves it: GRUB's image does not
+    read it, but virt-v2v converts no EFI machine without it (its linux_bootloaders.ml, detect_bootloader)."""
+    if machine.firmware != "efi":
+        return {}
+    return {POINTER: f"{early_config(machine, whole)}configfile $prefix/grub.cfg\n"}
 
 
 def early_config(machine: Machine, whole: WholeMachine) -> str:

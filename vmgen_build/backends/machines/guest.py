@@ -184,6 +184,7 @@ def _machine_step(recipe: Recipe, machine: Machine, renderer: Renderer, whole: W
         links=list(links),
         grow=vmfiles.grows(machine),
         loader=loader,
+        pointer=vmfiles.POINTER if machine.firmware == "efi" else None,
         modules=[*loader.modules, *MODULES, vmfiles.GRUB_MODULES[vmfiles.holder(machine, whole.grub)[0].fs or ""]],
         drivers=[*DRIVERS, "ext4" if root.fs in vmfiles.EXT else root.fs],
         needed=_own_drivers(machine),
@@ -198,6 +199,7 @@ def _machine_step(recipe: Recipe, machine: Machine, renderer: Renderer, whole: W
         **vmfiles.boot_files(machine, whole),
         "early.cfg": vmfiles.early_config(machine, whole),
         "grub.cfg": _grub_config(machine, renderer, whole),
+        **vmfiles.loader_files(machine, whole),
         **links,
         **dict(_scripts(machine, renderer, whole)),
     }

@@ -100,8 +100,17 @@ def test_grub_looks_for_the_volume_that_holds_boot(recipe: Recipes) -> None:
 @pytest.mark.skipif(not shutil.which("grub-script-check"), reason="needs grub-script-check (grub-common)")
 def test_grubs_own_parser_takes_its_files(recipe: Recipes) -> None:
     for hardware in ("", DISKS, "firmware = efi"):
-        for name in ("early.cfg", "grub.cfg"):
-            subprocess.run(["grub-script-check"], input=files_of(recipe(hardware))[name], text=True, check=True)
+        files = files_of(recipe(hardware))
+        for name in {"early.cfg", "grub.cfg", "pointer.cfg"} & set(files):
+            subprocess.run(["grub-script-check"], input=files[name], text=True, check=True)
+
+
+def test_a_menu_is_found_beside_grubs_image_of_efi(recipe: Recipes) -> None:
+    """virt-v2v looks for one there, and converts no EFI machine without it."""
+    efi, bios = recipe("firmware = efi"), recipe()
+    assert files_of(efi)["pointer.cfg"] == files_of(efi)["early.cfg"] + "configfile $prefix/grub.cfg\n"
+    assert '\nput 0644 pointer.cfg "${image%/*}/grub.cfg"\n' in steps_of(efi)["machine"].script
+    assert "pointer.cfg" not in files_of(bios) and "pointer" not in steps_of(bios)["machine"].script
 
 
 @pytest.mark.parametrize(
