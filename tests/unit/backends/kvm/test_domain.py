@@ -161,6 +161,12 @@ def test_libvirt_takes_it_again_after_a_rebuild(machine: Make, tmp_path: Path) -
     assert done.returncode == 0 and "Max memory:     2097152 KiB" in done.stdout, done.stderr
 
 
+def test_nothing_stands_before_the_domain(machine: Make) -> None:
+    """virt-xml takes no file whose first node is a comment; and the docs' line changes the type where it stands."""
+    lines = domain(machine("")).splitlines()
+    assert lines[1] == '<domain type="kvm">' and sum('type="kvm"' in line for line in lines) == 1
+
+
 def test_hostile_names_stay_data(machine: Make, tmp_path: Path) -> None:
     hostile = replace(machine(""), name="""a"b'<&> --><x/>""")
     text = domain(hostile, files=["""x"y'<&>.qcow2"""])
