@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from vmgen_build.errors import BuildError
+from vmgen_build.errors import BuildError, Problem
 from vmgen_build.events import Bus, ProbeDone, StepProgress
 from vmgen_build.host.programs import Requirement
 from vmgen_build.plan.model import Plan
+from vmgen_build.recipe.recipe import Recipe
 
 if TYPE_CHECKING:
     from vmgen_build.artifacts.progress import Progress
@@ -59,10 +60,17 @@ class Format(ABC):
     as_exported: ClassVar[bool] = False
     """Whether it holds disks as a server sent them, and so is made of what comes from one alone."""
 
+    of_root: ClassVar[bool] = False
+    """Whether it is made of the root file system itself, and not of the machine's disks."""
+
     @abstractmethod
     def pack(self, plan: Plan, result: Result, out: Path, options: PackOptions, bus: Bus) -> tuple[Written, ...]:
         """Make the artifact's files, the main one first. Disks may be moved or removed. Raises BuildError where such a
         result cannot be packed so."""
+
+    def problems(self, recipe: Recipe, plan: Plan) -> list[Problem]:
+        """What of the recipe keeps it from being packed so. Pure."""
+        return []
 
     def files_of(self, artifact: Path, manifest: Mapping[str, object]) -> tuple[str, ...]:
         """Names of the files, beside each other, of which an artifact of the described machine consists: its own

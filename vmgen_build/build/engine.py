@@ -245,7 +245,10 @@ def _problems(place: Place, recipe: Recipe, plan: Plan, look: Look) -> list[Prob
     if isinstance(plan.base, SetUp):
         text = NO_SETUP if recipe.hardware.is_installed else NOT_HERE
         return [Problem(recipe.hardware.at("base"), "[hardware] base", text, code="base")]
-    return place.problems(recipe, plan, look)
+    backend = backend_named(plan.backend)
+    formats = [format_of(backend, one.format) for one in place.options.packings(plan.backend)]
+    found = [problem for one in formats for problem in one.problems(recipe, plan)]
+    return [*place.problems(recipe, plan, look), *found]
 
 
 def _refuse(problems: list[Problem]) -> None:

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from vmgen_build.artifacts.manifest import Package, StepRecord
 from vmgen_build.artifacts.result import Disks, Result
-from vmgen_build.backends.format import PackOptions
+from vmgen_build.backends.format import Format, PackOptions
 from vmgen_build.backends.registry import format_of
 from vmgen_build.build.job import Build, Made, Stage
 from vmgen_build.build.scrubbing import Scrubber, scrubbed
@@ -66,18 +66,16 @@ def _pack(build: Build, result: Result) -> tuple[Packed, StepRecord]:
     def work() -> tuple[Packed, str]:
         announce(build.bus, stages[-1], len(stages))
         with private_files(plan.private):
-            return _each_packed(build, build.backend.prepared(plan, result, build.bus)), "built"
+            return _each_packed(build, result), "built"
 
     return timed(build.bus, stages[-1], len(stages), work)
 
 
 def _each_packed(build: Build, result: Result) -> Packed:
-    """The last format may have the disks themselves. Where one fails, none of the others stays without a manifest."""
+    """Where one fails, none of the others stays without a manifest."""
     packed: Packed = {}
     try:
-        for left, packing in zip(reversed(range(len(build.packings))), build.packings, strict=True):
-            form = format_of(build.backend, packing.format)
-            given = result.linked(result.scratch / f"packed-{left}") if left and isinstance(result, Disks) else result
+        for packing, form, given in _given(build, result):
             packed[packing] = form.pack(build.plan, given, build.options.output, packing, build.bus)
     except BaseException:
         for files in packed.values():
@@ -85,6 +83,21 @@ def _each_packed(build: Build, result: Result) -> Packed:
                 withdraw_signed(files)
         raise
     return packed
+
+
+def _given(build: Build, result: Result) -> Iterator[tuple[PackOptions, Format, Result]]:
+    """Each format with what it is made of. Those of the root alone come first: disks may take its place. The last may
+    have the disks themselves."""
+    chosen = [(packing, format_of(build.backend, packing.format)) for packing in build.packings]
+    yield from ((packing, form, result) for packing, form in chosen if form.of_root)
+    others = [(packing, form) for packing, form in chosen if not form.of_root]
+    if others:
+        result = build.backend.prepared(build.plan, result, build.bus)
+    for left, (packing, form) in zip(reversed(range(len(others))), others, strict=True):
+        if left and isinstance(result, Disks):
+            yield packing, form, result.linked(result.scratch / f"packed-{left}")
+        else:
+            yield packing, form, result
 
 
 def announce(bus: Bus, stage: Stage, total: int) -> None:

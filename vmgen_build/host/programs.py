@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from vmgen_build.errors import HostError
 from vmgen_build.host.system import how_to_get
@@ -26,6 +27,10 @@ PACKAGES = {
     "mformat": "mtools",
     "mmd": "mtools",
     "xorrisofs": "xorriso",
+    "mksquashfs": "squashfs-tools",
+    "grub-mkimage": "grub-common",
+    "/usr/lib/grub/i386-pc/boot_hybrid.img": "grub-pc-bin",
+    "/usr/lib/grub/x86_64-efi/moddep.lst": "grub-efi-amd64-bin",
     "mkntfs": "ntfs-3g",
     "ntfslabel": "ntfs-3g",
     "qemu-img": "qemu-utils",
@@ -40,12 +45,13 @@ PACKAGES = {
     "xz": "xz-utils",
     "pacman-key": "pacman-package-manager",
 }
-"""Program -> the Debian package that brings it, where their names differ."""
+"""Program, or file that a program reads -> the Debian package that brings it, where their names differ."""
 
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
-    """A program of the host that some work needs; package: Debian's name of what brings it; why: "packs the image"."""
+    """A program of the host that some work needs, or the whole path of a file; package: Debian's name of what brings
+    it; why: "packs the image"."""
 
     command: str
     package: str
@@ -58,7 +64,9 @@ def search_path() -> str:
 
 
 def find_program(command: str) -> str | None:
-    """Where a program is."""
+    """Where a program is; a file by its whole path is there as it stands."""
+    if command.startswith("/"):
+        return command if Path(command).exists() else None
     return shutil.which(command, path=search_path())
 
 

@@ -272,3 +272,54 @@ def test_formats_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert ["wsl", "lxc", ".wsl"] in [line[:3] for line in lines]
     assert main.run(["formats", "--json"]) == 0
     assert '{"format": "ova", "backend": "vmware", "ending": ".ova"' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("form", "text", "messages"),
+    [
+        ("cloud", "[config]\npackages = htop\n", [("packages", "write packages = htop, cloud-init")]),
+        ("cloud", "[config]\npackages = cloud-init\n", []),
+        ("cloud", "[config]\npackages = cloud-init=22.4\n", []),
+        ("cloud", "", [("packages", "write packages = cloud-init")]),
+        (
+            "cloud",
+            "[[hdds]]\n[[[a]]]\n[[[b]]]\nsize = 1G\n[config]\npackages = cloud-init\n",
+            [("b", "an image for clouds is one disk")],
+        ),
+        ("iso", "[config]\npackages = htop\n", [("packages", "write packages = htop, live-boot")]),
+        ("iso", "[config]\npackages = live-boot\n", []),
+        ("qcow2", "", []),
+    ],
+)
+def test_what_a_format_wants_of_the_recipe(
+    tmp_path: Path, form: str, text: str, messages: list[tuple[str, str]]
+) -> None:
+    plan = planned(tmp_path, "kvm", f"[hardware]\nvm_id = lab\nos = debian-12\n{text}")
+    found = format_of(backend_named("kvm"), form).problems(load(tmp_path / "r.ini"), plan)
+    assert [problem.path.split(" ")[-1] for problem in found] == [where for where, _ in messages]
+    assert all(end in problem.text for problem, (_, end) in zip(found, messages, strict=True))
+
+
+@pytest.mark.parametrize("form", ["cloud", "iso"])
+def test_a_format_that_a_system_cannot_be(tmp_path: Path, form: str) -> None:
+    plan = planned(tmp_path, "kvm", "[hardware]\nvm_id = lab\nos = win10\n")
+    (problem,) = format_of(backend_named("kvm"), form).problems(load(tmp_path / "r.ini"), plan)
+    assert f"--format {form} is not made of win10; write debian-12" in problem.text
+
+
+def test_an_image_for_clouds_is_one_compressed_disk(tmp_path: Path) -> None:
+    plan = planned(tmp_path, "kvm", "[hardware]\nvm_id = lab\nos = debian-12\n")
+    sums = []
+    for number in range(2):
+        raw = tmp_path / "hdd0.raw"
+        raw.write_bytes(b"text " * MB)
+        (made,) = packed(plan, Disks((Disk("hdd0", raw),)), "cloud", tmp_path / f"{number}")
+        sums.append(made.sha256)
+    assert made.path.name == "lab-cloud-amd64.qcow2" and made.size < MB
+    assert sums[0] == sums[1] == sha256_of(made.path) and not raw.exists()
+    subprocess.run(["qemu-img", "check", "-q", "-f", "qcow2", made.path], check=True)
+
+
+def test_a_live_image_is_made_of_a_root(tmp_path: Path, home: Home) -> None:
+    with pytest.raises(BuildError, match="build it without --host"):
+        packed(planned(tmp_path, "kvm", MACHINE), home(), "iso", tmp_path / "out")

@@ -33,9 +33,16 @@ _CHECKS: Mapping[str, Callable[[IO[bytes]], int]] = {
 
 
 def convert(
-    disk: Disk, goal: Path, form: str, *, options: str = "", settle: Callable[[int], None] | None = None
+    disk: Disk,
+    goal: Path,
+    form: str,
+    *,
+    options: str = "",
+    compressed: bool = False,
+    settle: Callable[[int], None] | None = None,
 ) -> Written:
-    """The disk, which is ours, as a new file of the format `form`, in which what is empty takes no room.
+    """The disk, which is ours, as a new file of the format `form`, in which what is empty takes no room. compressed: of
+    clusters, for qcow2 alone.
 
     options: of the format, as qemu-img's -o takes them. settle: sets in the new file, which is open to read and write,
     what qemu-img makes up anew each time; raises ValueError.
@@ -43,7 +50,7 @@ def convert(
     Raises BuildError (the image is damaged, or not one file alone), HostError (no qemu-img, folder not writable); then
     there is no new file.
     """
-    output = [form, *(["-o", options] if options else [])]
+    output = [form, *(["-o", options] if options else []), *(["-c"] if compressed else [])]
     with opened(disk.path) as source, whole_file(goal) as file, lent(source.fileno()):
         _convert(source, disk, file, output, goal.parent)
         if settle is not None:

@@ -29,7 +29,7 @@ class Tools:
     def run(self, command: Sequence[Word], *, text: str = "", env: Mapping[str, str] | None = None) -> None:
         """text: its standard input. Raises HostError (program missing, disk full), ToolFailed with what it wrote."""
         process = start(
-            command, stdin=PIPE, stderr=TOGETHER, cwd=self.folder, env={**self._environment(), **(env or {})}
+            command, stdin=PIPE, stderr=TOGETHER, cwd=self.folder, env={**self.environment(), **(env or {})}
         )
         ended = finish(process, text.encode(), tick=self.report)
         if ended.code != 0:
@@ -46,7 +46,7 @@ class Tools:
         if free < _SCARCE:
             raise full(self.folder, free) from cause
 
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
         """Without the user's settings, and with the time that all file systems bear."""
         return {
             "HOME": str(self.folder),

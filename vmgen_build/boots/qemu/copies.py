@@ -46,7 +46,7 @@ def throwaway(machine: Machine, disks: Sequence[Disk], scratch: Path) -> tuple[P
 def give_agent(machine: Machine, copies: Sequence[Path]) -> str:
     """Put the agent into the copy's root file system; "", or why that cannot be done. Raises BuildError."""
     if not any(drive.volumes for drive in machine.drives):
-        return "its disks are a machine's of the user's own, and where its root file system lies is not known"
+        return "where its root file system lies is not known: it is a machine of the user's own, or a live image"
     number, volume = _root(machine)
     if volume.fs not in WRITABLE:
         return f"nothing on this host writes to a {volume.fs} file system without mounting it"
