@@ -3,7 +3,8 @@ their ratios. Both sides make a checksum of what they wrote, as people publish o
 
     .venv/bin/python bench/formats.py [--runs 3] [--work DIR]
 
-Run as root on an otherwise idle machine; it needs bmap-tools, umoci, xz-utils, zstd.
+Run as root on an otherwise idle machine; it needs bmap-tools, grub-pc-bin, grub-efi-amd64-bin, squashfs-tools,
+qemu-utils, umoci, xorriso, xz-utils, zstd.
 """
 
 from __future__ import annotations
@@ -28,10 +29,12 @@ from vmgen_build.artifacts.disk.packed import compress_image, write_block_map
 from vmgen_build.artifacts.gzipped import gzip_members
 from vmgen_build.artifacts.disk.vhd import settle_vhd
 from vmgen_build.artifacts.disk.vhdx import settle_vhdx
+from vmgen_build.artifacts.live import LiveContent, write_live
 from vmgen_build.artifacts.oci import ImageLayer, ImageText, write_oci
 from vmgen_build.artifacts.plaintar import write_files
 from vmgen_build.artifacts.result import Disk
 from vmgen_build.artifacts.tarball import TarContent, write_tarball
+from vmgen_build.artifacts.vma import VmaContent, VmaDisk, write_vma
 form, root, raw, goal = sys.argv[1], *map(pathlib.Path, sys.argv[2:5])
 content = TarContent(root, ".", 0, ("dev", "proc", "sys", "run"))
 if form == "rootfs":
@@ -53,6 +56,16 @@ elif form in ("vhd", "vhd-fixed"):
     settle = partial(settle_vhd, ident=uuid.NAMESPACE_URL, epoch=0)
     kind = {"vhd": "dynamic", "vhd-fixed": "fixed"}[form]
     convert(Disk("d", raw), goal, "vpc", options=f"subformat={kind},force_size=on", settle=settle)
+elif form == "iso":
+    (root / "boot/live").touch()
+    both = ("bios", "efi")
+    live = LiveContent(root, "bench", "boot/live", "boot/live", "boot=live", content.empty, "bench", both, 0)
+    write_live(goal, live, Compression("zstd", 3), goal.parent)
+elif form == "cloud":
+    convert(Disk("bench", raw), goal, "qcow2", compressed=True)
+elif form == "vma":
+    archive = VmaContent("", [VmaDisk("drive-scsi0", raw.stat().st_size, raw)], bytes(16), 0)
+    write_vma(goal, archive, Compression("zstd", 3))
 else:
     method = {"raw.zst": ("zstd", 3), "raw.xz": ("xz", 1)}[form]
     compress_image(raw, goal, Compression(*method))
@@ -78,9 +91,15 @@ THEIRS = {
     "vhd-fixed": f"{CONVERT} -O vpc -o subformat=fixed,force_size=on $2 $3; sha256sum $3",
     "box": f"mkdir $3.d; {CONVERT} -O qcow2 $2 $3.d/box.img; touch $3.d/metadata.json $3.d/Vagrantfile;"
     " tar -c -S -C $3.d ./metadata.json ./Vagrantfile ./box.img | gzip -c >$3; rm -r $3.d; sha256sum $3",
+    "iso": "mkdir -p $3.d/live; mksquashfs $1 $3.d/live/filesystem.squashfs -quiet -no-progress -comp zstd"
+    " -Xcompression-level 3 -wildcards -e 'dev/*' 'proc/*' 'sys/*' 'run/*'; grub-mkrescue -o $3 $3.d 2>/dev/null;"
+    " rm -r $3.d; sha256sum $3",
+    "cloud": "qemu-img convert -c -O qcow2 $2 $3; sha256sum $3",
+    "vma": "zstd -q -T0 -3 -c $2 >$3; sha256sum $3",
 }
 """Scripts: root, disk, what they make. xz at its quickest level: the ratio is asked for, not the size. A box is what
-vagrant-libvirt's tools/create_box.sh makes."""
+vagrant-libvirt's tools/create_box.sh makes. Nothing of Debian's writes vma: beside it stands the compression of the
+disk alone."""
 
 
 def ours(form: str, root: Path, raw: Path, goal: Path) -> None:

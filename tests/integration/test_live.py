@@ -1,4 +1,4 @@
-"""A live image: booted as a stick and as a CD, by BIOS and by EFI; it says itself what it runs on."""
+"""A live image of a machine whose second disk is not there: as a stick and a CD, by BIOS and EFI."""
 
 from __future__ import annotations
 
@@ -26,6 +26,14 @@ RECIPE = """\
 vm_id = alive
 os = debian-12
 ram = 1024
+    [[hdds]]
+        [[[hdd0]]]
+        [[[hdd1]]]
+            size = 256M
+            [[[[partitions]]]]
+                [[[[[data]]]]]
+                    size = rest
+                    mount = /srv/data
 [config]
 hostname = alive
 packages = live-boot

@@ -106,6 +106,18 @@ def test_a_domain_for_kvm(vmgen: Run, tmp_path: Path) -> None:
     assert verified.returncode == 0, verified.stdout[-4000:] + verified.stderr[-2000:]
 
 
+@pytest.mark.slow
+def test_an_archive_for_proxmox_is_the_same_each_time_and_boots(vmgen: Run, tmp_path: Path) -> None:
+    """No program of Debian's reads it: test_vma.py does so by its specification."""
+    archives = [tmp_path / name / "vzdump-qemu-efitest-amd64.vma.zst" for name in ("0", "1")]
+    for archive in archives:
+        done = vmgen(RECIPES / "efi.ini", "-b", "kvm", "--format", "vma", "-o", archive.parent)
+        assert done.returncode == 0, done.stderr[-4000:]
+    assert sha256_of(archives[0]) == sha256_of(archives[1])
+    verified = vmgen("verify", archives[0])
+    assert verified.returncode == 0, verified.stdout[-4000:] + verified.stderr[-2000:]
+
+
 def test_an_efi_machine_boots_and_is_built_to_the_same_bytes(vmgen: Run, cache: Path, tmp_path: Path) -> None:
     """Twice, with layers that were made apart: what was downloaded is shared, and the base (test_build.py)."""
     own = cache.parent / f"{cache.name}-again-{os.getpid()}"

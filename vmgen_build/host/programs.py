@@ -6,7 +6,6 @@ import os
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 from vmgen_build.errors import HostError
 from vmgen_build.host.system import how_to_get
@@ -64,10 +63,9 @@ def search_path() -> str:
 
 
 def find_program(command: str) -> str | None:
-    """Where a program is; a file by its whole path is there as it stands."""
-    if command.startswith("/"):
-        return command if Path(command).exists() else None
-    return shutil.which(command, path=search_path())
+    """Where a program is; a file by its whole path need not be one."""
+    mode = os.F_OK if command.startswith("/") else os.F_OK | os.X_OK
+    return shutil.which(command, mode=mode, path=search_path())
 
 
 def needed(command: str, why: str = "") -> Requirement:

@@ -30,6 +30,7 @@ def root(tmp_path: Path) -> Path:
     (folder / "etc/hostname").write_text("hal\n")
     (folder / "dev/null").write_text("")
     (folder / "dev/.udev").write_text("")
+    (folder / "etc/fstab").write_text("UUID=1 / ext4 errors=remount-ro 0 1\nUUID=2 /srv ext4 defaults 0 2\n")
     os.utime(folder / "etc/hostname", (5, 5))
     return folder
 
@@ -72,6 +73,14 @@ def test_what_is_on_the_medium(root: Path, tmp_path: Path) -> None:
     assert "dev/" not in listed and "proc/1" not in listed
     assert "1970-01-01" in listed, "an old file keeps its time"
     assert "2023-11-14" in listed, "a new one has that of the build"
+
+
+def test_partitions_of_the_recipe_are_not_waited_for(root: Path, tmp_path: Path) -> None:
+    found = taken(made(root, tmp_path / "a.iso"), tmp_path / "found") / "live/filesystem.squashfs"
+    shown = subprocess.run(
+        ["unsquashfs", "-cat", found, "etc/fstab"], capture_output=True, text=True, check=True
+    ).stdout
+    assert shown.startswith("# A live system") and "UUID" not in shown
 
 
 def test_firmware_finds_what_to_start(root: Path, tmp_path: Path) -> None:

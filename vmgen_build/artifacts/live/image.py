@@ -24,6 +24,8 @@ from vmgen_build.host.files import Written, is_full, no_room, whole_file
 from vmgen_build.host.pipeline import pipeline
 
 SQUASHFS = "live/filesystem.squashfs"
+FSTAB = "etc/fstab"
+_FSTAB = "# A live system, by vmgen-build: live-boot(7) mounts what it needs.\n"
 _CHUNK = 1 << 20
 
 _GPT_ESP = "28732ac11ff8d211ba4b00a0c93ec93b"
@@ -109,7 +111,11 @@ def _fill(tree: Path, content: LiveContent) -> None:
 
 
 def _squash(goal: Path, content: LiveContent, compression: Compression, tools: Tools) -> None:
-    """mksquashfs(1): SOURCE_DATE_EPOCH is the time of the file system, and bounds those of files."""
+    """mksquashfs(1): SOURCE_DATE_EPOCH is the time of the file system, and bounds those of files. "F" is a file of a
+    given time that a command writes: it stands in place of the root's fstab, whose partitions are not there. live-boot
+    adds lines of its own to it."""
+    (tools.folder / "fstab").write_text(_FSTAB)
+    fstab = ["-p", f"{FSTAB} F {tools.epoch} 644 0 0 cat fstab"]
     if compression.method == "none":
         how = ["-noI", "-noD", "-noF", "-noX"]
     else:
@@ -119,7 +125,7 @@ def _squash(goal: Path, content: LiveContent, compression: Compression, tools: T
     tools.images.append(goal)
     goal.touch()
     command: list[str | Path] = ["mksquashfs", content.root.absolute(), goal, "-noappend", "-quiet", "-no-progress"]
-    tools.run([*command, "-xattrs", *how, "-wildcards", "-e", *empty])
+    tools.run([*command, "-xattrs", *how, *fstab, "-wildcards", "-e", FSTAB, *empty])
 
 
 def _master(goal: Path, tree: Path, content: LiveContent, boot: loader.Boot, tools: Tools) -> Written:

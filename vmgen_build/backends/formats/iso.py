@@ -37,7 +37,7 @@ _MADE_BY = "makes a live image"
 class LiveIso(MachineFormat):
     name: ClassVar[str] = "iso"
     about: ClassVar[str] = "CDs and sticks: a live system"
-    backends: ClassVar[tuple[str, ...]] = ("kvm", "vmware")
+    backends: ClassVar[tuple[str, ...]] = ("kvm",)
     endings: ClassVar[tuple[str, ...]] = (".iso",)
     of_root: ClassVar[bool] = True
     requirements: ClassVar[tuple[Requirement, ...]] = (
