@@ -49,6 +49,9 @@ FORMATS = ("tar", "rootfs", "pct", "wsl", "oci")
 PARTS = ("-lxc-", "-rootfs-", "-pct-", ".wsl", ".oci")
 """What stands in the name of each."""
 
+BESIDE = {"tar": ["taken-lxc-amd64.yaml"]}
+"""What else belongs to an image."""
+
 RUN = ("run", "--rm", "--network=none", "--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1000:1000")
 """The limits of this host may be too low for podman's own, which then fails to set them."""
 
@@ -65,12 +68,12 @@ def built(vmgen: Run, folder: Path, *more: object) -> list[dict[str, Any]]:
 def out(vmgen: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("formats")
     events = built(vmgen, folder)
-    assert sum(e["event"] == "artifact" for e in events) == len(FORMATS)
+    assert sum(e["event"] == "artifact" for e in events) == len(FORMATS) + len(BESIDE)
     return folder / "out"
 
 
 def the(out: Path, part: str) -> Path:
-    (found,) = (path for path in out.iterdir() if part in path.name and not path.name.endswith(".json"))
+    (found,) = (path for path in out.iterdir() if part in path.name and path.suffix not in (".json", ".yaml"))
     return found
 
 
@@ -79,8 +82,9 @@ def test_each_lies_there_with_its_own_manifest(out: Path) -> None:
     for part, name in (("-lxc-", "tar"), ("-rootfs-", "rootfs"), ("-pct-", "pct"), (".wsl", "wsl"), (".oci", "oci")):
         path = the(out, part)
         manifest = json.loads(path.with_name(f"{path.name}.manifest.json").read_text())
-        assert manifest["packed_as"] == name and [one["name"] for one in manifest["files"]] == [path.name]
-        assert {path.name, f"{path.name}.manifest.json"} <= sums.keys()
+        files = [path.name, *BESIDE.get(name, [])]
+        assert manifest["packed_as"] == name and [one["name"] for one in manifest["files"]] == files
+        assert {*files, f"{path.name}.manifest.json"} <= sums.keys()
     subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=out, check=True)
 
 
@@ -96,7 +100,8 @@ def test_what_is_there_is_not_packed_again(vmgen: Run, out: Path) -> None:
     wsl.unlink()
     events = built(vmgen, out.parent)
     unchanged = {Path(e["path"]).name: e["unchanged"] for e in events if e["event"] == "artifact"}
-    assert unchanged == {the(out, part).name: part != ".wsl" for part in PARTS}
+    names = [*(the(out, part).name for part in PARTS), *BESIDE["tar"]]
+    assert unchanged == {name: not name.endswith(".wsl") for name in names}
     assert wsl.read_bytes() == before and the(out, "-rootfs-").stat().st_ctime_ns == stays
 
 

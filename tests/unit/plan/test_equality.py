@@ -51,6 +51,8 @@ _EARLY = (
 )
 
 CHANGED: dict[str, str] = {
+    "lxc": "its build recipe has an instance's configuration for Incus, and more properties of the image; the steps are"
+    " what they were (issue 13)",
     "openvz": "the packages for OpenVZ's network scripts stand before what is edited daily; INSTALL asks the node where"
     " things lie, and limits a container on an old kernel in two calls (issue 9)",
     "vmware": _EARLY,

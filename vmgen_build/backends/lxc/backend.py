@@ -1,11 +1,11 @@
 """The lxc backend: a tarball that lxc, incus and LXD take.
 
-It holds metadata.yaml (incus's image format, "unified tarball"), config (lxc.container.conf(5)) and rootfs/.
+It holds metadata.yaml and templates/ (incus's image format, "unified tarball"), lxc.conf (lxc.container.conf(5)) and
+rootfs/. An instance's configuration for Incus lies beside it.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from vmgen_build.artifacts.compression import TAR_ENDINGS
-from vmgen_build.artifacts.lxc import ARCHITECTURES, LXC, PAGE
+from vmgen_build.artifacts.lxc import ARCHITECTURES, IN_IMAGE, LXC, PAGE
 from vmgen_build.backends.base import Backend
 from vmgen_build.backends.format import Format, PackOptions, progress_on
 from vmgen_build.backends.lxc.image import FILE, image_config
+from vmgen_build.backends.lxc.incus import INSTANCE, YAML, Described, instance, limits_of, metadata
+from vmgen_build.backends.lxc.instance import instance_beside
 from vmgen_build.backends.vagrant.texts import vagrantfile_part
 from vmgen_build.boots.requirements import CONTAINER
 from vmgen_build.events import Bus
@@ -24,7 +26,6 @@ from vmgen_build.host.programs import Requirement, needed
 from vmgen_build.plan.context import host_name
 from vmgen_build.plan.model import Part, Plan, Probe
 from vmgen_build.plan.network import links
-from vmgen_build.plan.text.quote import Dialect, Trusted, refuse_unsayable
 from vmgen_build.plan.text.render import Renderer, override_folder
 from vmgen_build.recipe.recipe import Recipe
 
@@ -56,15 +57,6 @@ class LxcDevice:
     connected: bool
 
 
-def _yaml_text(text: str) -> str:
-    """A YAML double-quoted scalar: JSON's strings are among them (YAML 1.2, chapter 7.3.1)."""
-    refuse_unsayable(text)
-    return json.dumps(text)
-
-
-YAML = Dialect("yaml", _yaml_text)
-
-
 class LxcTarball(Format):
     name: ClassVar[str] = "tar"
     about: ClassVar[str] = "lxc, Incus, LXD"
@@ -76,13 +68,18 @@ class LxcTarball(Format):
         from vmgen_build.artifacts.compression import parse_compression
         from vmgen_build.artifacts.result import tree_of
         from vmgen_build.artifacts.tarball import TarContent, write_tarball
-        from vmgen_build.backends.lxc.instance import templates
+        from vmgen_build.backends.lxc.instance import root_templates, write_instance
 
         compression, tree = parse_compression(options.compression), tree_of(result, "an lxc image")
         goal = out / f"{plan.name}-lxc-{plan.arch}.tar{compression.suffix}"
-        texts = {name: plan.build_recipe[name] for name in ("metadata.yaml", "config")} | templates(tree.root)
+        found = plan.build_recipe
+        texts = {"metadata.yaml": found["metadata.yaml"], IN_IMAGE: found["config"], **root_templates(tree.root)}
         content = TarContent(tree.root, "rootfs", plan.epoch, EMPTY, texts)
-        return (write_tarball(goal, content, compression, progress=progress_on(bus), scratch=tree.scratch),)
+        packed = write_tarball(goal, content, compression, progress=progress_on(bus), scratch=tree.scratch)
+        return packed, write_instance(goal, found[INSTANCE])
+
+    def files_of(self, artifact: Path, manifest: Mapping[str, object]) -> tuple[str, ...]:
+        return (artifact.name, *instance_beside(artifact))
 
     def boot(self, artifact: Path, manifest: Mapping[str, object], boot: Boot) -> AbstractContextManager[Booted]:
         from vmgen_build.boots.lxc import booted
@@ -107,10 +104,13 @@ class LxcBackend(Backend):
             ram=hardware.ram or 0,
             cpus=hardware.num_cpu or 0,
         )
+        limits = limits_of(hardware.num_cpu, hardware.ram)
+        described = Described(name=recipe.name, system=hardware.os, epoch=epoch, limits=limits)
         return Part(
             build_recipe={
-                "metadata.yaml": _metadata(recipe, Renderer(override, YAML), epoch),
+                "metadata.yaml": metadata(described, Renderer(override, YAML)),
                 "config": config,
+                INSTANCE: instance(described.limits, Renderer(override, YAML)),
                 FILE: image_config(recipe),
                 **vagrantfile_part(recipe, "lxc", templates),
             },
@@ -126,22 +126,6 @@ def _links(recipe: Recipe) -> list[LxcDevice]:
         bridge = (adapter.bridge or BRIDGES[adapter.type]) if adapter else BRIDGES["nat"]
         found.append(LxcDevice(link.name, bridge, (adapter.hw_addr if adapter else None) or "", link.connected))
     return found
-
-
-def _metadata(recipe: Recipe, renderer: Renderer, epoch: int) -> str:
-    """incus refuses an image whose creation date is 0."""
-    system = recipe.hardware.os
-    arch = ARCHITECTURES.get(system.arch, system.arch)
-    return renderer.render(
-        "lxc/metadata.yaml.j2",
-        arch=arch,
-        created=Trusted(str(max(epoch, 1))),
-        description=f"{recipe.name}: {system.distribution} {system.version} ({arch}) by vmgen-build",
-        name=recipe.name,
-        os=system.distribution.capitalize(),
-        release=system.codename or system.version,
-        variant="default",
-    )
 
 
 def _probes(recipe: Recipe, renderer: Renderer) -> list[Probe]:

@@ -12,7 +12,8 @@ import pytest
 
 from vmgen_build.artifacts.lxc import nics_of, parse_config
 from vmgen_build.backends.lxc.backend import LxcBackend
-from vmgen_build.backends.lxc.instance import LOCAL, NAME, templates
+from vmgen_build.backends.lxc.incus import limits_of
+from vmgen_build.backends.lxc.instance import LOCAL, NAME, instance_beside, root_templates
 from vmgen_build.errors import RecipeError
 from vmgen_build.plan.model import Part
 from vmgen_build.recipe.load import load
@@ -101,6 +102,7 @@ def test_the_metadata_is_what_incus_asks_for(part: Part) -> None:
         "name": "lab",
         "os": "Debian",
         "release": "bookworm",
+        "serial": "20231114_2213",
         "variant": "default",
     }
     assert rendered.startswith("  /etc/hostname:\n    when: [create, copy]\n    template: hostname.tpl\n")
@@ -138,6 +140,8 @@ def test_the_probes_are_sound_scripts(part: Part) -> None:
             "127.0.0.1 localhost\n127.0.1.1 {{ instance.name }} # hal\n",
         ),
         ("hal.a.org", "127.0.1.1\thal.a.org hal\n10.0.0.1 shal hal9\n", "127.0.1.1\t{0} {0}\n10.0.0.1 shal hal9\n"),
+        ("hal", "127.0.1.1 hal.a.org hal\n", "127.0.1.1 {0}.a.org {0}\n"),
+        ("hal", "10.0.0.9 hal.other.net\n127.0.1.1 hal\n", "10.0.0.9 hal.other.net\n127.0.1.1 {0}\n"),
         ("hal", "127.0.1.1 hal\n# {% include '/etc/shadow' %}\n", LOCAL),
         ("hal", "", LOCAL),
     ],
@@ -146,7 +150,7 @@ def test_each_instance_bears_its_own_name(tmp_path: Path, name: str, hosts: str,
     (tmp_path / "etc").mkdir()
     (tmp_path / "etc/hostname").write_text(f"{name}\n")
     (tmp_path / "etc/hosts").write_text(hosts)
-    found = templates(tmp_path)
+    found = root_templates(tmp_path)
     assert found["templates/hostname.tpl"] == "{{ instance.name }}\n"
     assert found["templates/hosts.tpl"] == text.replace("{0}", NAME)
 
@@ -156,4 +160,35 @@ def test_what_the_metadata_names_is_there(tmp_path: Path) -> None:
     part = LxcBackend().part(load(tmp_path / "r.ini"), None)
     lines = (part.build_recipe or {})["metadata.yaml"].splitlines()
     named = [f"templates/{line.split()[-1]}" for line in lines if line.endswith(".tpl")]
-    assert sorted(named) == sorted(templates(tmp_path))
+    assert sorted(named) == sorted(root_templates(tmp_path))
+
+
+def test_cpus_and_memory_reach_an_instance(part: Part) -> None:
+    """As its configuration beside the image, and for people among the image's properties."""
+    recipe = part(FULL).build_recipe or {}
+    assert recipe["instance.yaml"].splitlines()[1:] == ["config:", '  limits.cpu: "2"', '  limits.memory: "512MiB"']
+    assert '\n  limits.cpu: "2"\n  limits.memory: "512MiB"\ntemplates:\n' in recipe["metadata.yaml"]
+    bare = part().build_recipe or {}
+    assert bare["instance.yaml"].endswith("\nconfig: {}\n") and "limits" not in bare["metadata.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("ram", "text"), [(512 << 20, "512MiB"), (3 << 30, "3072MiB"), (1_000_000_000, "1000000000B"), (None, None)]
+)
+def test_memory_is_given_to_the_byte(ram: int | None, text: str | None) -> None:
+    assert limits_of(None, ram) == ({"limits.memory": text} if text else {})
+
+
+@pytest.mark.parametrize("image", ["lab-lxc-amd64.tar.zst", "lab-lxc-amd64.tar"])
+def test_the_configuration_lies_beside_the_image(tmp_path: Path, image: str) -> None:
+    assert instance_beside(tmp_path / image) == ()
+    (tmp_path / "lab-lxc-amd64.yaml").touch()
+    assert instance_beside(tmp_path / image) == ("lab-lxc-amd64.yaml",)
+
+
+def test_a_link_out_of_the_root_gives_no_hosts(tmp_path: Path) -> None:
+    (tmp_path / "root/etc").mkdir(parents=True)
+    (tmp_path / "secret").write_text("10.0.0.1 hal\n")
+    (tmp_path / "root/etc/hostname").write_text("hal\n")
+    (tmp_path / "root/etc/hosts").symlink_to(tmp_path / "secret")
+    assert root_templates(tmp_path / "root")["templates/hosts.tpl"] == LOCAL
