@@ -31,7 +31,7 @@ hostname = hal.example.org
             name = ana
             passwd = correct horse
 """
-IMAGE, OPTIONS, VM = "lab-lxc-amd64.tar.zst", "lab-lxc-amd64.yaml", "lab-incus-vm-amd64.tar.zst"
+IMAGE, OPTIONS, VM = "lab-lxc-amd64.tar.zst", "lab-lxc-amd64.yaml", "lab-amd64.incus-vm.tar.zst"
 
 
 def tries(images: Images) -> Iterator[Try]:

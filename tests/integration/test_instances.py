@@ -100,6 +100,6 @@ def test_a_virtual_machine_s_image_is_taken_as_one(lxd: Daemon, images: Path, tm
     """It is started nowhere here: LXD wants vhost_vsock."""
     for one in packed(tmp_path, planned(tmp_path), "xz"):
         (images / one.path.name).write_bytes(one.path.read_bytes())
-    found = lxd.take("lab-incus-vm-amd64.tar.xz", "machine")
+    found = lxd.take("lab-amd64.incus-vm.tar.xz", "machine")
     assert (found["type"], found["architecture"]) == ("virtual-machine", "x86_64")
     assert found["properties"]["requirements.secureboot"] == "false"

@@ -186,6 +186,7 @@ def test_two_formats_of_one_name_are_refused(tmp_path: Path) -> None:
         ("lxc", "mine.tar", "rootfs", "rootfs"),
         ("lxc", "mine.wsl", "tar", "wsl"),
         ("vmware", "lab.raw.xz", "", "raw.xz"),
+        ("kvm", "lab-amd64.incus-vm.tar.xz", "", "incus-vm"),
         ("vmware", "lab.raw", "raw.xz", "raw"),
     ],
 )
@@ -196,6 +197,7 @@ def test_a_name_and_a_manifest_say_what_it_is(backend: str, name: str, packed_as
 
 def test_a_name_that_is_none() -> None:
     assert format_by_name(backend_named("lxc"), Path("lab.ova"), "tar") is None
+    assert format_by_name(backend_named("kvm"), Path("mine.tar.zst")) is None, "a container's alone"
 
 
 def test_every_format_has_a_name_of_its_own_and_says_for_whom_it_is() -> None:

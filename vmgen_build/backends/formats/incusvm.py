@@ -39,7 +39,7 @@ class IncusVm(MachineFormat):
 
     name: ClassVar[str] = "incus-vm"
     about: ClassVar[str] = "Incus, LXD: a virtual machine"
-    endings: ClassVar[tuple[str, ...]] = TAR_ENDINGS
+    endings: ClassVar[tuple[str, ...]] = tuple(f".incus-vm{ending}" for ending in TAR_ENDINGS)
     backends: ClassVar[tuple[str, ...]] = ("kvm",)
     requirements: ClassVar[tuple[Requirement, ...]] = (
         *vmdisks.DISK_REQUIREMENTS,
@@ -56,7 +56,7 @@ class IncusVm(MachineFormat):
 
         compression, machine = parse_compression(options.compression), vmdisks.machine_in(plan.build_recipe)
         (disk,) = vmdisks.machine_disks(plan, result, bus)
-        goal = out / f"{plan.name}-{self.name}-{plan.arch}.tar{compression.suffix}"
+        goal = out / f"{plan.name}-{plan.arch}.{self.name}.tar{compression.suffix}"
         folder = disk.path.with_name(self.name)
         folder.mkdir(mode=0o755)
         convert(disk, folder / DISK, "qcow2").path.chmod(0o644)
@@ -121,7 +121,7 @@ def _taken_out(artifact: Path, manifest: Mapping[str, object], machine: Machine,
     from vmgen_build.artifacts.diskinatar import take_disk
     from vmgen_build.artifacts.result import Disk
 
-    (file,) = vmdisks.listed_disks(artifact, manifest, machine, TAR_ENDINGS)
+    (file,) = vmdisks.listed_disks(artifact, manifest, machine, FORMAT.endings)
     name, image = machine.drives[0].name, boot.scratch / "rootfs.qcow2"
     with file.opened() as source:
         take_disk(source, DISK, image)
