@@ -31,11 +31,11 @@ hostname = hal.example.org
             name = ana
             passwd = correct horse
 """
-IMAGE, OPTIONS, VM = "lab-lxc-amd64.tar.zst", "lab-lxc-amd64.yaml", "lab-amd64.incus-vm.tar.zst"
+IMAGE, OPTIONS, VM = "lab-lxd-amd64.tar.zst", "lab-lxd-amd64.yaml", "lab-amd64.incus-vm.tar.zst"
 
 
 def tries(images: Images) -> Iterator[Try]:
-    out = images.build(RECIPE, "-b", "lxc", "-b", "kvm", "--format", "tar", "--format", "incus-vm")
+    out = images.build(RECIPE, "-b", "lxc", "-b", "kvm", "--format", "lxd", "--format", "incus-vm")
     manifest = json.loads((out / f"{IMAGE}.manifest.json").read_text())
     with (
         tempfile.TemporaryDirectory(prefix="vmgen-incus-") as state,
@@ -47,13 +47,13 @@ def tries(images: Images) -> Iterator[Try]:
 
 
 def _asked(incus: Daemon, manifest: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
-    yield "tar: import", _answer(lambda: _imported(incus, IMAGE, "container"))
-    yield "tar: launch with the YAML beside it", _answer(lambda: _launched(incus))
+    yield "lxd: import", _answer(lambda: _imported(incus, IMAGE, "container"))
+    yield "lxd: launch with the YAML beside it", _answer(lambda: _launched(incus))
     yield (
-        "tar: host name, limits, the recipe's probes",
+        "lxd: host name, limits, the recipe's probes",
         _answer(lambda: [*_named(incus, "one"), *_limited(incus, "one"), *incus.failing("one", manifest)]),
     )
-    yield "tar: copy under another name", _answer(lambda: _copied(incus))
+    yield "lxd: copy under another name", _answer(lambda: _copied(incus))
     yield "incus-vm: import", _answer(lambda: _imported(incus, VM, "virtual-machine"))
 
 

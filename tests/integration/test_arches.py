@@ -174,7 +174,7 @@ def test_i386_says_its_own_name(images: dict[str, Future[Image]]) -> None:
         pytest.skip(why_not("i386"))
     image = images["i386"].result()
     check_whole(image, *PROGRAMS)
-    config = subprocess.run(["tar", "--zstd", "-xOf", image.artifact, "lxc.conf"], capture_output=True, text=True)
+    config = subprocess.run(["tar", "--zstd", "-xOf", image.artifact, "config"], capture_output=True, text=True)
     assert "lxc.arch = i686\n" in config.stdout
     packages = image.manifest["packages"]
     assert isinstance(packages, list)

@@ -227,7 +227,6 @@ def test_lxc_start_runs_the_unpacked_container(everything: Path, tmp_path: Path)
         mkdir /var/lib/lxc/everything
         tar --zstd --numeric-owner --xattrs --xattrs-include='*' -C /var/lib/lxc/everything \\
             -xf {everything}/everything-lxc-amd64.tar.zst
-        mv /var/lib/lxc/everything/lxc.conf /var/lib/lxc/everything/config
         ip link add lxcbr0 type bridge
         ip link set lxcbr0 up
         grep -qw memory /sys/fs/cgroup/cgroup.controllers || sed -i '/^lxc.cgroup/d' /var/lib/lxc/everything/config
@@ -282,7 +281,7 @@ def test_the_tarball_has_the_form_and_the_metadata_that_incus_demands(everything
         assert metadata is not None and next(iter(members)) == "metadata.yaml"
         text, mark, rendered = metadata.read().decode().partition("templates:\n")
         data = scalars_of(text)
-    assert {name.partition("/")[0] for name in members} == {"metadata.yaml", "lxc.conf", "templates", "rootfs"}
+    assert {name.partition("/")[0] for name in members} == {"metadata.yaml", "config", "templates", "rootfs"}
     named = [line.split(": ")[1] for line in rendered.splitlines() if line.startswith("    template: ")]
     assert mark and named and all(f"templates/{name}" in members for name in named)
     assert members["rootfs"].isdir() and members["rootfs/sbin"].name in members

@@ -44,12 +44,12 @@ hostname = hal
             passwd = correct horse
 """
 
-FORMATS = ("tar", "rootfs", "pct", "wsl", "oci")
+FORMATS = ("tar", "lxd", "rootfs", "pct", "wsl", "oci")
 
-PARTS = ("-lxc-", "-rootfs-", "-pct-", ".wsl", ".oci")
+PARTS = ("-lxc-", "-lxd-", "-rootfs-", "-pct-", ".wsl", ".oci")
 """What stands in the name of each."""
 
-BESIDE = {"tar": ["taken-lxc-amd64.yaml"]}
+BESIDE = {"lxd": ["taken-lxd-amd64.yaml"]}
 """What else belongs to an image."""
 
 RUN = ("run", "--rm", "--network=none", "--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1000:1000")
@@ -79,7 +79,7 @@ def the(out: Path, part: str) -> Path:
 
 def test_each_lies_there_with_its_own_manifest(out: Path) -> None:
     sums = dict(reversed(line.split("  ")) for line in (out / "SHA256SUMS").read_text().splitlines())
-    for part, name in (("-lxc-", "tar"), ("-rootfs-", "rootfs"), ("-pct-", "pct"), (".wsl", "wsl"), (".oci", "oci")):
+    for part, name in zip(PARTS, FORMATS, strict=True):
         path = the(out, part)
         manifest = json.loads(path.with_name(f"{path.name}.manifest.json").read_text())
         files = [path.name, *BESIDE.get(name, [])]
@@ -90,7 +90,7 @@ def test_each_lies_there_with_its_own_manifest(out: Path) -> None:
 
 def test_each_boots_and_holds_what_was_asked(vmgen: Run, out: Path) -> None:
     done = vmgen("verify", *(the(out, part) for part in PARTS))
-    assert done.returncode == 0 and "5 of 5 artifacts pass" in done.stdout, done.stdout + done.stderr
+    assert done.returncode == 0 and "6 of 6 artifacts pass" in done.stdout, done.stdout + done.stderr
 
 
 def test_what_is_there_is_not_packed_again(vmgen: Run, out: Path) -> None:
@@ -100,7 +100,7 @@ def test_what_is_there_is_not_packed_again(vmgen: Run, out: Path) -> None:
     wsl.unlink()
     events = built(vmgen, out.parent)
     unchanged = {Path(e["path"]).name: e["unchanged"] for e in events if e["event"] == "artifact"}
-    names = [*(the(out, part).name for part in PARTS), *BESIDE["tar"]]
+    names = [*(the(out, part).name for part in PARTS), *BESIDE["lxd"]]
     assert unchanged == {name: not name.endswith(".wsl") for name in names}
     assert wsl.read_bytes() == before and the(out, "-rootfs-").stat().st_ctime_ns == stays
 

@@ -54,7 +54,7 @@ def liar(reference: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "".join(":".join([f[0], HASH if f[0] == "caesar" else f[1], *f[2:]]) + "\n" for f in lines),
     )
     (folder / "out").mkdir()
-    texts = {name: (folder / name).read_text() for name in ("metadata.yaml", "lxc.conf")}
+    texts = {name: (folder / name).read_text() for name in ("metadata.yaml", "config")}
     content = TarContent(folder / "rootfs", "rootfs", 2**31, texts=texts)
     written = write_tarball(folder / "out" / NAME, content, Compression("zstd", 1))
     manifest: dict[str, Any] = json.loads(manifest_path(reference).read_text())

@@ -27,14 +27,14 @@ hostname = hal.example.org
             name = ana
             passwd = correct horse
 """
-IMAGE, OPTIONS = "lab-lxc-amd64.tar.zst", "lab-lxc-amd64.yaml"
+IMAGE, OPTIONS = "lab-lxd-amd64.tar.zst", "lab-lxd-amd64.yaml"
 
 
 @pytest.fixture(scope="module")
 def images(vmgen: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("images")
     (folder / "r.ini").write_text(RECIPE)
-    done = vmgen(folder / "r.ini", "-o", folder / "out")
+    done = vmgen(folder / "r.ini", "-o", folder / "out", "--format", "lxd")
     assert done.returncode == 0, done.stderr[-3000:]
     return folder / "out"
 
@@ -93,7 +93,7 @@ def test_the_machines_are_two(lxd: Daemon) -> None:
 def test_none_of_lxc_s_own_configuration_gets_into_an_instance(lxd: Daemon) -> None:
     """A file `config` beside the root would be loaded by liblxc: its limits beside LXD's own, its network too."""
     there = lxd.inside.ask("ls", f"{LXD.state}/containers/one/").split()
-    assert "rootfs" in there and "lxc.conf" in there and "config" not in there
+    assert "rootfs" in there and "config" not in there
 
 
 def test_a_virtual_machine_s_image_is_taken_as_one(lxd: Daemon, images: Path, tmp_path: Path) -> None:

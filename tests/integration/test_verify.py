@@ -127,7 +127,7 @@ def repack(opened: Path, original: Path) -> Path:
     """The altered content under the manifest of the original, whose digest is made to fit."""
     out = opened / "out"
     out.mkdir()
-    texts = {name: (opened / name).read_text() for name in ("metadata.yaml", "lxc.conf")}
+    texts = {name: (opened / name).read_text() for name in ("metadata.yaml", "config")}
     content = TarContent(opened / "rootfs", "rootfs", 2**31, texts=texts)
     written: Written = write_tarball(out / NAME, content, Compression("zstd", 1))
     manifest: dict[str, Any] = json.loads(manifest_path(original).read_text())
@@ -156,7 +156,7 @@ def test_each_damage_is_found(image: Path, opened: Path, verdict: Verdict) -> No
     )
     interfaces = root / "etc/network/interfaces"
     interfaces.write_text(interfaces.read_text().replace("192.0.2.254", "192.0.2.253"))
-    config = opened / "lxc.conf"
+    config = opened / "config"
     config.write_text(config.read_text().replace("00:16:3e:00:00:07", "00:16:3e:00:00:08"))
     found = verdict(repack(opened, image))
     failed = {name for name, (outcome, _) in found.items() if outcome == "fails"}

@@ -27,11 +27,6 @@ def lxc_value(text: str) -> str:
 
 LXC = Dialect("lxc", lxc_value)
 
-IN_IMAGE = "lxc.conf"
-"""Its name in an image, where it is none's own yet. Under the name that lxc looks for, "config", Incus and LXD would
-load it into each instance, by liblxc, and stop where one of their own limits stands in it too, or where a file that it
-includes is not there."""
-
 ARCHITECTURES = {
     "amd64": "x86_64",
     "i386": "i686",

@@ -10,16 +10,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
-from vmgen_build.artifacts.lxc import (
-    ENTRY,
-    IN_IMAGE,
-    BridgedNic,
-    config_text,
-    for_this_host,
-    nics_of,
-    parse_config,
-    taken_over,
-)
+from vmgen_build.artifacts.lxc import ENTRY, BridgedNic, config_text, for_this_host, nics_of, parse_config, taken_over
 from vmgen_build.boots import jail
 from vmgen_build.boots.groups import CGROUP_ROOT, Limits, limited
 from vmgen_build.boots.model import Boot, Booted
@@ -185,17 +176,9 @@ def _emulated(entries: list[ENTRY], emulation: Emulation | None, boot: Boot) -> 
 
 def _entries(artifact: Path) -> list[ENTRY]:
     try:
-        return parse_config(_configuration().decode())
+        return parse_config(read_beneath(PLACE, "config", TREE_FILE).decode())
     except (OSError, ValueError) as error:
         raise BuildError(f"{artifact}: its lxc configuration is unusable: {error}; build the image anew") from error
-
-
-def _configuration() -> bytes:
-    """Images of before have it under lxc's own name. Raises OSError."""
-    try:
-        return read_beneath(PLACE, IN_IMAGE, TREE_FILE)
-    except FileNotFoundError:
-        return read_beneath(PLACE, "config", TREE_FILE)
 
 
 def _taken_over(entries: list[ENTRY], boot: Boot) -> list[ENTRY]:

@@ -1,7 +1,7 @@
 """The lxc backend: a tarball that lxc, incus and LXD take.
 
-It holds metadata.yaml and templates/ (incus's image format, "unified tarball"), lxc.conf (lxc.container.conf(5)) and
-rootfs/. An instance's configuration for Incus lies beside it.
+It holds metadata.yaml and templates/ (incus's image format, "unified tarball"), config (lxc.container.conf(5)) and
+rootfs/. formats/lxd.py makes the image without LXC's configuration.
 """
 
 from __future__ import annotations
@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from vmgen_build.artifacts.compression import TAR_ENDINGS
-from vmgen_build.artifacts.lxc import ARCHITECTURES, IN_IMAGE, LXC, PAGE
+from vmgen_build.artifacts.lxc import ARCHITECTURES, LXC, PAGE
 from vmgen_build.backends.base import Backend
 from vmgen_build.backends.format import Format, PackOptions, progress_on
 from vmgen_build.backends.lxc.image import FILE, image_config
 from vmgen_build.backends.lxc.incus import INSTANCE, YAML, Described, instance, limits_of, metadata
-from vmgen_build.backends.lxc.instance import instance_beside
 from vmgen_build.backends.vagrant.texts import vagrantfile_part
 from vmgen_build.boots.requirements import CONTAINER
 from vmgen_build.events import Bus
@@ -68,18 +67,13 @@ class LxcTarball(Format):
         from vmgen_build.artifacts.compression import parse_compression
         from vmgen_build.artifacts.result import tree_of
         from vmgen_build.artifacts.tarball import TarContent, write_tarball
-        from vmgen_build.backends.lxc.instance import root_templates, write_instance
+        from vmgen_build.backends.lxc.instance import root_templates
 
         compression, tree = parse_compression(options.compression), tree_of(result, "an lxc image")
         goal = out / f"{plan.name}-lxc-{plan.arch}.tar{compression.suffix}"
-        found = plan.build_recipe
-        texts = {"metadata.yaml": found["metadata.yaml"], IN_IMAGE: found["config"], **root_templates(tree.root)}
+        texts = {name: plan.build_recipe[name] for name in ("metadata.yaml", "config")} | root_templates(tree.root)
         content = TarContent(tree.root, "rootfs", plan.epoch, EMPTY, texts)
-        packed = write_tarball(goal, content, compression, progress=progress_on(bus), scratch=tree.scratch)
-        return packed, write_instance(goal, found[INSTANCE])
-
-    def files_of(self, artifact: Path, manifest: Mapping[str, object]) -> tuple[str, ...]:
-        return (artifact.name, *instance_beside(artifact))
+        return (write_tarball(goal, content, compression, progress=progress_on(bus), scratch=tree.scratch),)
 
     def boot(self, artifact: Path, manifest: Mapping[str, object], boot: Boot) -> AbstractContextManager[Booted]:
         from vmgen_build.boots.lxc import booted

@@ -37,7 +37,7 @@ def templates(hostname: str, hosts: str) -> dict[str, str]:
 
 
 def write_instance(image: Path, text: str) -> Written:
-    """The configuration beside an image: lab-lxc-amd64.yaml beside lab-lxc-amd64.tar.zst. Raises HostError."""
+    """The configuration beside an image: lab-lxd-amd64.yaml beside lab-lxd-amd64.tar.zst. Raises HostError."""
     from vmgen_build.host.files import Written, write_whole
 
     goal = _beside(image)

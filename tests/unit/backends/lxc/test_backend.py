@@ -179,11 +179,11 @@ def test_memory_is_given_to_the_byte(ram: int | None, text: str | None) -> None:
     assert limits_of(None, ram) == ({"limits.memory": text} if text else {})
 
 
-@pytest.mark.parametrize("image", ["lab-lxc-amd64.tar.zst", "lab-lxc-amd64.tar"])
+@pytest.mark.parametrize("image", ["lab-lxd-amd64.tar.zst", "lab-lxd-amd64.tar"])
 def test_the_configuration_lies_beside_the_image(tmp_path: Path, image: str) -> None:
     assert instance_beside(tmp_path / image) == ()
-    (tmp_path / "lab-lxc-amd64.yaml").touch()
-    assert instance_beside(tmp_path / image) == ("lab-lxc-amd64.yaml",)
+    (tmp_path / "lab-lxd-amd64.yaml").touch()
+    assert instance_beside(tmp_path / image) == ("lab-lxd-amd64.yaml",)
 
 
 def test_a_link_out_of_the_root_gives_no_hosts(tmp_path: Path) -> None:
