@@ -159,7 +159,7 @@ def test_each_backend_makes_those_that_it_has(
     [
         (("lxc",), ("ova",), r"--format ova: it is made by -b vmware, and not by lxc"),
         (("lxc", "openvz"), ("raw.xz",), r"it is made by -b kvm or -b vmware, and not by lxc nor openvz"),
-        (("lxc",), ("zip",), r"--format zip: backend lxc makes tar or box or oci or pct or rootfs or wsl"),
+        (("lxc",), ("zip",), r"--format zip: backend lxc makes tar or box or lxd or oci or pct or rootfs or wsl"),
         (("lxc", "vmware"), ("ova",), r"--format ova: backend lxc makes tar or"),
     ],
 )
