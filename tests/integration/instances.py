@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.consumers.chroot import Inside, entered, made
+from tests.consumers.chroot import Inside, Refused, entered, made
 from tests.integration.freshroot import remove_cgroup
 
 COMMON = ("dnsmasq-base", "zstd", "xz-utils", "nftables", "iproute2", "iptables", "kmod", "mawk")
@@ -51,6 +51,7 @@ that name in each hierarchy. liblxc goes by the group of the process 1, and so t
 
 UP = "until systemctl is-system-running | grep -qE '^(running|degraded)$'; do sleep 0.2; done"
 LIMIT = "cat /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null || cat /sys/fs/cgroup/memory.max"
+END = "end of output"
 OTHERS = ("hostname", "hostname-full", "ram", "num_cpu")
 """Probes of what an instance has otherwise: its own name, and limits by Incus's own means."""
 
@@ -122,8 +123,14 @@ class Daemon:
         self.run(goal, UP)
 
     def run(self, name: str, script: str) -> str:
-        """What a script prints in an instance. Raises Refused where it fails."""
-        return self.client("exec", name, "--", "timeout", "120", "sh", "-euc", script).strip()
+        """What a script, which may run more than once, prints in an instance: on a busy host output is lost at times.
+        Raises Refused where it fails."""
+        words = ("exec", name, "--", "timeout", "120", "sh", "-euc", f"{script}\necho {END}")
+        for _ in range(5):
+            printed = self.client(*words).rstrip()
+            if printed.endswith(END):
+                return printed.removesuffix(END).strip()
+        raise Refused(f"{name}: what {script!r} prints does not come to its end")
 
     def failing(self, name: str, manifest: Mapping[str, Any]) -> list[str]:
         """The probes of the image that do not hold in an instance of it, whatever its name and limits are."""
