@@ -81,11 +81,9 @@ def set_up(
     disks: Disks,
     inserted: Inserted,
     check: Callable[[WindowsFacts], None],
-    patience: float | None = None,
 ) -> None:
     """Make the first state of what Setup puts on the disks. disks: empty ones, as of importing.Wanted. check: called
-    with what the installed system says of itself; raises BuildError for another one than was meant. patience: seconds
-    that Setup may take, in place of PATIENCE.
+    with what the installed system says of itself; raises BuildError for another one than was meant.
 
     Raises BuildError where Setup does not come to its end; HostError. The machine of one that failed is left to
     Maker.clear.
@@ -94,7 +92,7 @@ def set_up(
     if machines.machine.firmware == "efi" and maker.session.about.api_numbers < KEYS_SINCE:
         raise BuildError(f"{maker.session.where}: {NO_KEYS}")
     made = _made(machines, disks, inserted)
-    _SetupRun(machines, made, inserted.title, patience or PATIENCE).run()
+    _SetupRun(machines, made, inserted.title, PATIENCE).run()
     maker.configure(made, changed(taken_out(devices_of(maker.session, made))))
     remove_discs(maker.session, made, maker.site.datacenter.ref)
     _start_once(machines, made, check)

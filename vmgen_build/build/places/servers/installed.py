@@ -83,14 +83,12 @@ def access_by_key(build: Build, base: InstalledMachine) -> WindowsByTools:
     return WindowsByTools(GuestLogin(ADMINISTRATOR), [one for one in passwords if one is not None])
 
 
-def made_by_setup(
-    build: Build, machines: WindowsMachines, base: InstalledMachine, patience: float | None = None
-) -> None:
-    """The first state. patience: as of set_up. Raises VmgenError."""
+def made_by_setup(build: Build, machines: WindowsMachines, base: InstalledMachine) -> None:
+    """The first state. Raises VmgenError."""
     password = setup_key(build.options.cache).password(base.id)
     with drives_filled(build, password, vmware=True) as inserted:
         disks = _empty_disks(machines.machine.drives, build.leased / "setup")
-        set_up(machines, base.id, disks, inserted, lambda facts: check_system(facts, build.plan), patience)
+        set_up(machines, base.id, disks, inserted, lambda facts: check_system(facts, build.plan))
 
 
 def _empty_disks(drives: tuple[Drive, ...], folder: Path) -> Disks:
