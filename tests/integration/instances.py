@@ -161,5 +161,5 @@ def daemon(kind: Kind, chroots: Path, images: Path, state: Path) -> Iterator[Dae
             inside.ask("sh", "-euc", f"{kind.ready}; {kind.first}")
             yield Daemon(kind, inside)
     finally:
-        for folder in Path("/sys/fs/cgroup").rglob(groups):
+        for folder in list(Path("/sys/fs/cgroup").rglob(groups)):
             remove_cgroup(folder)
