@@ -53,6 +53,7 @@ TAR_ENTRIES = Limit("tar-entries", "entries of a tar archive that is read here",
 TAR_HEADER = Limit("tar-header", "an extended header of a tar archive: pax, or a long name", 64 * KB)
 TAR_CONTENT = Limit("tar-content", "files of a tar archive that is read here, in sum", 256 * GB)
 OVA_FILES = Limit("ova-files", "files in an OVA", 256, "files")
+BOX_FILES = Limit("box-files", "files in a box of Vagrant", 256, "files")
 OVA_TEXT = Limit("ova-text", "an OVA's descriptor or list of digests", 4 * MB)
 BUNDLE_TEXT = Limit("bundle-text", "a file of a bundle for OpenVZ, but for its OS template", 1 * MB)
 XML_DEPTH = Limit("xml-depth", "elements within elements of an OVF descriptor", 32, "levels")

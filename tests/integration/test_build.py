@@ -266,7 +266,7 @@ def scalars_of(text: str) -> dict[str, Any]:
 
 
 def test_the_tarball_has_the_form_and_the_metadata_that_incus_demands(everything: Path, tmp_path: Path) -> None:
-    """By the documented rules of a unified tarball; LXD takes one in test_instances.py.
+    """By the documented rules of a unified tarball; what LXD is given is in test_instances.py.
 
     https://linuxcontainers.org/incus/docs/main/reference/image_format/
     """

@@ -13,6 +13,7 @@ from vmgen_build.errors import BuildError, HostError
 from vmgen_build.host.confined import check_reserve
 from vmgen_build.host.files import is_full
 from vmgen_build.host.regular import open_regular
+from vmgen_build.limits import BOX_FILES
 
 METADATA, VAGRANTFILE = "metadata.json", "Vagrantfile"
 
@@ -60,6 +61,8 @@ def _checked(entry: TarEntry, others: Collection[str]) -> str:
         raise ValueError(f"{entry.name!a} is no file of a box")
     if entry.name in others:
         raise ValueError(f"{entry.name!a} is in it twice")
+    if len(others) >= BOX_FILES.amount:
+        raise ValueError(BOX_FILES.exceeded)
     return entry.name
 
 

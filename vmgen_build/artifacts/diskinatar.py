@@ -43,10 +43,11 @@ def _take(tar: TarStream, name: str, goal: IO[bytes], folder: Path) -> None:
             continue
         if entry.size > UNPACKED.amount:
             raise BuildError(f"{name} in the image is too large: {UNPACKED.exceeded}")
-        done = 0
+        done = looked = 0
         while chunk := tar.read(_CHUNK):
-            if done % _LOOKED_AT == 0:
+            if done >= looked:
                 check_reserve(f"taking {name} out of the image", folder)
+                looked = done + _LOOKED_AT
             goal.write(chunk)
             done += len(chunk)
         return

@@ -116,19 +116,29 @@ def put_manifest(path: Path, data: Mapping[str, Any]) -> None:
         update_sums(path.parent, sums, gone)
 
 
-def withdraw(files: Sequence[Written]) -> None:
+def withdraw(files: Sequence[Written]) -> bool:
     """Remove an artifact whose manifest was not written, and what an earlier one says of files by these names. One that
-    its manifest describes, as the same build has made it before, stays. Raises HostError.
+    its manifest describes, as the same build has made it before, stays, and so does a file that another artifact has
+    too. Whether SHA256SUMS is another now. Raises HostError.
     """
     path = manifest_path(files[0].path)
     listed = {file["name"]: file["sha256"] for file in _there(path).get("files", ())}
     if all(listed.get(file.path.name) == file.sha256 for file in files):
-        return
-    gone = (*(file.path for file in files), path)
+        return False
+    kept = _of_others(path)
+    gone = (*(file.path for file in files if file.path.name not in kept), path)
     for one in gone:
         one.unlink(missing_ok=True)
-    if read_sums(path.parent).keys() & {one.name for one in gone}:
-        update_sums(path.parent, {}, [one.name for one in gone])
+    listed_there = read_sums(path.parent).keys() & {one.name for one in gone}
+    if listed_there:
+        update_sums(path.parent, {}, listed_there)
+    return bool(listed_there)
+
+
+def _of_others(manifest: Path) -> set[str]:
+    """Names of the files that other manifests of its folder list."""
+    others = (one for one in manifest.parent.glob("*.manifest.json") if one != manifest)
+    return {file["name"] for one in others for file in _there(one).get("files", ())}
 
 
 def manifest_there(artifact: Path) -> Mapping[str, Any]:

@@ -51,7 +51,8 @@ _COMMON = (
 class TarContent:
     """texts: name -> content of files at the tar's beginning, in this order, owned by root, 0644. folder: what follows,
     under the name `name` ("rootfs", or "." for the tar's top). empty: folders of it, as "dev", whose content stays out.
-    without: paths of it that stay out, of no folders. epoch: seconds; no entry is younger.
+    without: paths of it that stay out, of no folders. ours: whether the folder was made here: all in it is root's then,
+    whoever made it. epoch: seconds; no entry is younger.
     """
 
     folder: Path
@@ -60,6 +61,7 @@ class TarContent:
     empty: Sequence[str] = ()
     texts: Mapping[str, str] = field(default_factory=dict)
     without: Sequence[str] = ()
+    ours: bool = False
 
 
 def write_tarball(
@@ -105,6 +107,7 @@ def tar_command(texts_folder: Path, content: TarContent) -> list[str]:
         *_COMMON,
         *(() if hidden else ("--numeric-owner",)),
         f"--mtime=@{content.epoch}",
+        *(("--owner=:0", "--group=:0") if content.ours else ()),
         "--anchored",
         *(f"--exclude=./{folder}/*" for folder in content.empty),
         *(("--no-wildcards", f"--exclude-from={_list_of(content.without, texts_folder)}") if content.without else ()),

@@ -204,9 +204,11 @@ def _backend_of(artifact: Path) -> str:
     path = manifest_path(artifact)
     if path.is_file():
         return str(manifest_in(manifest_bytes(path), path).get("backend"))
-    able = [name for name, backend in all_backends().items() if format_by_name(backend, artifact)]
+    forms = {name: format_by_name(backend, artifact) for name, backend in all_backends().items()}
+    able = {name: form.name for name, form in forms.items() if form is not None}
     named = [name for name in able if f"-{name}-" in artifact.name]
-    found = named or able
+    packed = [name for name, form in able.items() if f"-{form}-" in artifact.name or f".{form}." in artifact.name]
+    found = named or packed or list(able)
     if len(found) == 1:
         return found[0]
     raise HostError(

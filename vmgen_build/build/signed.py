@@ -11,6 +11,7 @@ from pathlib import Path
 
 from vmgen_build.artifacts.manifest import manifest_path, withdraw
 from vmgen_build.artifacts.sums import NAME as SUMS
+from vmgen_build.artifacts.sums import locked
 from vmgen_build.bases import signature
 from vmgen_build.errors import HostError
 from vmgen_build.host import gpg
@@ -64,8 +65,8 @@ def withdraw_signed(files: Sequence[Written]) -> None:
     """As artifacts.manifest.withdraw; signatures of what is no more go too. Raises HostError."""
     manifest = manifest_path(files[0].path)
     sums = manifest.with_name(SUMS)
-    before = sums.read_bytes() if sums.is_file() else None
-    withdraw(files)
-    drop_stale(sums, before)
+    if withdraw(files):
+        with locked(manifest.parent):
+            signature_path(sums).unlink(missing_ok=True)
     if not manifest.exists():
         signature_path(manifest).unlink(missing_ok=True)

@@ -79,7 +79,7 @@ def _each_packed(build: Build, result: Result) -> Packed:
             packed[packing] = form.pack(build.plan, given, build.options.output, packing, build.bus)
     except BaseException:
         for files in packed.values():
-            with suppress(VmgenError):
+            with suppress(VmgenError, OSError):
                 withdraw_signed(files)
         raise
     return packed

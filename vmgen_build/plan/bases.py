@@ -365,7 +365,8 @@ class InstalledMachine(_Identified):
         return f"Setup from {self.media['base'].file.name}"
 
     def content(self) -> Mapping[str, Any]:
-        """Of the machine its disks, where they hang, and its firmware count: Setup puts in what starts from them."""
+        """Of the machine its disks, where they hang, and its firmware count: Setup puts in what starts from them. On a
+        server, which keeps the machine itself, its hardware version does too."""
         data = json.loads(self.machine)
         names = ("name", "size", "bus", "controller", "index", "unit")
         return {
@@ -376,7 +377,7 @@ class InstalledMachine(_Identified):
             "answers": self.answers,
             "disks": [{name: drive[name] for name in names} for drive in data["drives"]],
             "firmware": data["firmware"],
-            **({"key": self.key} if self.key else {}),
+            **({"key": self.key, "hw_version": data["hw_version"]} if self.key else {}),
         }
 
     def origin(self) -> Mapping[str, str]:

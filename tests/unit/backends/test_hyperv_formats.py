@@ -92,20 +92,36 @@ def test_another_plan_has_other_ids_and_two_disks_never_the_same(tmp_path: Path,
     assert len(set(found)) == 4
 
 
+def test_what_cannot_be_whole_leaves_nothing(tmp_path: Path, home: Home) -> None:
+    (tmp_path / "x.iso").write_bytes(b"cd" * 4096)
+    plan = planned(tmp_path, "kvm", f"{RECIPE}[[cds]]\n[[[b]]]\nimage = x.iso\n")
+    (tmp_path / "x.iso").write_bytes(b"another")
+    with pytest.raises(BuildError, match="changed since the build began"):
+        packed(plan, home(), "vhdx", tmp_path / "out")
+    assert not list((tmp_path / "out").iterdir())
+
+
 def test_a_disk_beyond_what_windows_takes_is_refused(tmp_path: Path, home: Home) -> None:
     disks = home()
     os.truncate(disks.disks[0].path, 2041 << 30)
-    with pytest.raises(BuildError, match=r"the disk a has .*, and a VHD at most .*; take --format vhdx"):
+    with pytest.raises(BuildError, match=r"the disk a has 2041 GiB, and a VHD at most 2040 GiB; take --format vhdx"):
         packed(planned(tmp_path, "vmware"), disks, "vhd", tmp_path / "out")
     assert not (tmp_path / "out/lab.vhd").exists()
+
+
+def test_a_disk_that_is_too_large_is_refused_at_its_line_before_the_build(tmp_path: Path) -> None:
+    plan = planned(tmp_path, "kvm", RECIPE.replace("8M", "3T").replace("[[hdds]]", "firmware = efi\n[[hdds]]"))
+    for form, count in {"vhd": 1, "vhd-fixed": 1, "vhdx": 0}.items():
+        found = format_of(backend_named("kvm"), form).problems(load(tmp_path / "r.ini"), plan)
+        assert [problem.path for problem in found] == ["[hardware.hdds.a] size"] * count
 
 
 def test_cds_lie_beside_the_disks(tmp_path: Path, home: Home) -> None:
     (tmp_path / "x.iso").write_bytes(b"cd" * 4096)
     plan = planned(tmp_path, "kvm", f"{RECIPE}[[cds]]\n[[[a]]]\n[[[b]]]\nimage = x.iso\n")
     made = packed(plan, home(), "vhdx", tmp_path / "out")
-    assert [one.path.name for one in made[2:]] == ["lab-kvm-amd64-cd1.iso", "lab-kvm-amd64.vhdx.ps1"]
+    assert [one.path.name for one in made[2:]] == ["lab-kvm-amd64.vhdx-cd1.iso", "lab-kvm-amd64.vhdx.ps1"]
     script = made[3].path.read_text("utf-8-sig")
-    assert "Copy-Image 'lab-kvm-amd64-cd1.iso' 'lab-kvm-amd64-cd1.iso'" in script and "-cd0" not in script
+    assert "Copy-Image 'lab-kvm-amd64.vhdx-cd1.iso' 'lab-kvm-amd64.vhdx-cd1.iso'" in script and "-cd0" not in script
     found = format_of(backend_named("kvm"), "vhdx").files_of(made[0].path, {"build_recipe": dict(plan.build_recipe)})
     assert sorted(found) == sorted(one.path.name for one in made)

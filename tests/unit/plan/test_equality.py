@@ -47,12 +47,13 @@ another, by this number alone."""
 
 _EARLY = (
     "kernel, initramfs, boot loader and tools stand before what is edited daily; the keyboard's step alone after it;"
-    " the machine's own step is of one template for all families, and its probe names GRUB's folder (issue 10)"
+    " the machine's own step is of one template for all families, and its probe names GRUB's folder (issue 10); the"
+    " initramfs has Hyper-V's drivers, the build recipe a Vagrantfile (issue 13)"
 )
 
 CHANGED: dict[str, str] = {
-    "lxc": "its build recipe has an instance's configuration for Incus, and more properties of the image; the steps are"
-    " what they were (issue 13)",
+    "lxc": "its build recipe has a Vagrantfile, an instance's configuration for Incus, and more of the image's"
+    " properties; the steps are what they were (issue 13)",
     "openvz": "the packages for OpenVZ's network scripts stand before what is edited daily; INSTALL asks the node where"
     " things lie, and limits a container on an old kernel in two calls (issue 9)",
     "vmware": _EARLY,

@@ -11,16 +11,19 @@ from typing import IO
 from vmgen_build.artifacts.disk.convert import new_image
 from vmgen_build.artifacts.vma import format as form
 from vmgen_build.errors import BuildError, HostError
+from vmgen_build.host.confined import check_reserve
 from vmgen_build.limits import VMA_HEADER
 
 _BLOCKS = form.CLUSTER // form.BLOCK
+_LOOKED_AT = (256 << 20) // form.BLOCK
+"""Blocks after which the room on the disk is looked at again."""
 
 
 def extract_vma(source: IO[bytes], goals: Mapping[str, tuple[Path, int]]) -> None:
     """Make new sparse raw images of the archive's disks. source: the archive, not compressed. goals: name of a disk ->
-    its image, and the most bytes that it may have; other disks are left out.
+    its image, and the most bytes that it may have.
 
-    Raises BuildError where the archive is damaged, lacks one of them or has a larger one, HostError.
+    Raises BuildError where the archive is damaged, has other disks or a larger one, HostError.
     """
     try:
         with ExitStack() as files:
@@ -32,13 +35,14 @@ def extract_vma(source: IO[bytes], goals: Mapping[str, tuple[Path, int]]) -> Non
 
 
 class _Extraction:
-    """Where the clusters of each device go; None for a device that is left out."""
+    """Where the clusters of each device go."""
 
     def __init__(self, source: IO[bytes], goals: Mapping[str, tuple[Path, int]], files: ExitStack) -> None:
         self._source, self._goals, self._files = source, goals, files
         self._sizes: dict[int, int] = {}
         self._images: dict[int, int] = {}
         self._next: dict[int, int] = {}
+        self._folder, self._blocks = next(iter(goals.values()))[0].parent, 0
 
     def run(self) -> None:
         ident = self._header()
@@ -46,8 +50,8 @@ class _Extraction:
             magic, _, count, mark, _, *clusters = form.EXTENT.unpack(head)
             if magic != form.EXTENT_MAGIC or mark != ident or not form.holds(head, form.EXTENT_MD5):
                 raise ValueError("an extent begins otherwise than one does")
-            if count > form.CLUSTERS * _BLOCKS:
-                raise ValueError("an extent is too long")
+            if count > form.CLUSTERS * _BLOCKS or not any(clusters):
+                raise ValueError("an extent is too long, or has no cluster")
             self._extent(clusters, self._read(count * form.BLOCK, "an extent"))
         for device, number in self._next.items():
             if number * form.CLUSTER < self._sizes[device]:
@@ -71,21 +75,20 @@ class _Extraction:
                 names[form.piece(head, offset, size, name).rstrip(b"\0").decode("ascii", "replace")] = number, length
         if absent := self._goals.keys() - names.keys():
             raise ValueError(f"it has no disk '{min(absent)}'")
+        if others := names.keys() - self._goals.keys():
+            raise ValueError(f"it has a disk {min(others)!a}, which the machine has not")
         for name, (number, length) in names.items():
             self._open(name, number, length)
         return bytes(ident)
 
     def _open(self, name: str, number: int, size: int) -> None:
-        self._sizes[number] = size
-        if name not in self._goals:
-            return
         path, limit = self._goals[name]
         if size > limit:
             raise ValueError(f"its disk '{name}' is larger than the {limit} bytes of the machine's")
         image = self._files.enter_context(new_image(path))
         os.ftruncate(image.fileno(), size)
         self._images[number] = image.fileno()
-        self._next[number] = 0
+        self._sizes[number], self._next[number] = size, 0
 
     def _extent(self, clusters: list[int], blocks: bytes) -> None:
         at = 0
@@ -93,10 +96,9 @@ class _Extraction:
             device, number, mask = cluster >> 32 & 0xFF, cluster & 0xFFFFFFFF, cluster >> 48
             if device not in self._sizes or number * form.CLUSTER >= self._sizes[device]:
                 raise ValueError("a cluster lies beyond its disk")
-            if device in self._next:
-                if number != self._next[device]:
-                    raise ValueError("the clusters of a disk are not in order")
-                self._next[device] += 1
+            if number != self._next[device]:
+                raise ValueError("the clusters of a disk are not in order")
+            self._next[device] += 1
             for bit in range(_BLOCKS):
                 if mask >> bit & 1:
                     self._put(device, number * form.CLUSTER + bit * form.BLOCK, blocks[at : at + form.BLOCK])
@@ -108,8 +110,10 @@ class _Extraction:
         room = self._sizes[device] - offset
         if room <= 0 or len(block) < form.BLOCK:
             raise ValueError("a block lies beyond its disk, or is cut off")
-        if device in self._images:
-            os.pwrite(self._images[device], block[:room], offset)
+        if self._blocks % _LOOKED_AT == 0:
+            check_reserve("the archive", self._folder)
+        self._blocks += 1
+        os.pwrite(self._images[device], block[:room], offset)
 
     def _read(self, size: int, what: str, may_end: bool = False) -> bytes:
         """Exactly so many bytes."""

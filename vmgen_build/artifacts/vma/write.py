@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -34,13 +35,16 @@ def write_vma(
     digest, size = hashlib.sha256(), 0
     try:
         with whole_file(goal) as file, ExitStack() as undo:
-            chunks: Iterator[bytes] = _counted(_archive(content), progress)
+            meter = _Count(progress)
+            chunks: Iterator[bytes] = meter.counted(_archive(content))
             if command is not None:
                 chunks = undo.enter_context(_compressed(command, chunks))
             for chunk in chunks:
                 file.write(chunk)
                 digest.update(chunk)
                 size += len(chunk)
+                meter.look()
+            meter.look(last=True)
     except OSError as error:
         if is_full(error):
             raise no_room(goal, sum(disk.size for disk in content.disks), at_most=True) from error
@@ -80,13 +84,22 @@ def _feed(outlet: IO[bytes], chunks: Iterable[bytes]) -> None:
                 view = view[outlet.write(view) :]
 
 
-def _counted(chunks: Iterable[bytes], progress: Progress | None) -> Iterator[bytes]:
-    done = 0
-    for chunk in chunks:
-        yield chunk
-        done += len(chunk)
-        if progress is not None:
-            progress(done)
+class _Count:
+    """Reports at most ten times a second, from the thread that looks, what another may count."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self._progress, self._done, self._next = progress, 0, 0.0
+
+    def counted(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        for chunk in chunks:
+            yield chunk
+            self._done += len(chunk)
+
+    def look(self, last: bool = False) -> None:
+        now = time.monotonic()
+        if self._progress is not None and (last or now >= self._next):
+            self._next = now + 0.1
+            self._progress(self._done)
 
 
 def _archive(content: form.VmaContent) -> Iterator[bytes]:

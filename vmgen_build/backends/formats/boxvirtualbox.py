@@ -8,12 +8,15 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from vmgen_build.artifacts.box import METADATA, VAGRANTFILE
 from vmgen_build.backends.format import PackOptions
 from vmgen_build.backends.machines import disks as vmdisks
 from vmgen_build.backends.machines.format import MachineFormat
-from vmgen_build.errors import BuildError
+from vmgen_build.errors import BuildError, Problem
 from vmgen_build.events import Bus
 from vmgen_build.plan.model import Plan
+from vmgen_build.recipe.problems import place
+from vmgen_build.recipe.recipe import Recipe
 
 if TYPE_CHECKING:
     from vmgen_build.artifacts.result import Result
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from vmgen_build.host.files import Written
 
 DESCRIPTOR = "box.ovf"
+OWN = (DESCRIPTOR, METADATA, VAGRANTFILE)
 
 
 class VirtualBoxBox(MachineFormat):
@@ -28,6 +32,13 @@ class VirtualBoxBox(MachineFormat):
     about: ClassVar[str] = "Vagrant with VirtualBox"
     endings: ClassVar[tuple[str, ...]] = (".box",)
     backends: ClassVar[tuple[str, ...]] = ("vmware",)
+
+    def problems(self, recipe: Recipe, plan: Plan) -> list[Problem]:
+        text = "--format box: a box has a file of that name of its own; give the image another name"
+        taken = [cd for cd in recipe.hardware.cds.values() if Path(cd.image or "").name in OWN]
+        return [
+            Problem(cd.at("image"), place(("hardware", "cds", cd.name), "image"), text, code="format") for cd in taken
+        ]
 
     def pack(self, plan: Plan, result: Result, out: Path, options: PackOptions, bus: Bus) -> tuple[Written, ...]:
         from vmgen_build.artifacts.plaintar import write_files

@@ -62,8 +62,9 @@ def _problems(recipe: Recipe, plan: Plan) -> Iterator[Problem]:
     further = vmdisks.machine_in(plan.build_recipe).drives[1:]
     if further:
         text = "--format cloud: an image for clouds is one disk; take this one out, or take --format qcow2"
-        disk = recipe.hardware.hdds[further[0].name]
-        yield Problem(disk.where, f"[hardware] {disk.name}", text, code="format")
+        disk = recipe.hardware.hdds.get(further[0].name)
+        where = disk.where if disk is not None else recipe.hardware.at("base")
+        yield Problem(where, f"[hardware] {further[0].name}", text, code="format")
 
 
 FORMAT = Cloud()

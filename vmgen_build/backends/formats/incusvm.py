@@ -17,7 +17,7 @@ from vmgen_build.backends.lxc.incus import TEMPLATES, YAML, Described, instance,
 from vmgen_build.backends.lxc.instance import instance_beside, templates, write_instance
 from vmgen_build.backends.machines import disks as vmdisks
 from vmgen_build.backends.machines.format import MachineFormat
-from vmgen_build.errors import Problem
+from vmgen_build.errors import BuildError, Problem
 from vmgen_build.events import Bus
 from vmgen_build.host.programs import Requirement, needed
 from vmgen_build.plan.machine import Machine
@@ -61,7 +61,7 @@ class IncusVm(MachineFormat):
         folder.mkdir(mode=0o755)
         convert(disk, folder / DISK, "qcow2").path.chmod(0o644)
         disk.path.unlink()
-        content = TarContent(folder, ".", plan.epoch, (), _texts(plan, machine))
+        content = TarContent(folder, ".", plan.epoch, (), _texts(plan, machine), ours=True)
         packed = write_tarball(goal, content, compression, progress=progress_on(bus), scratch=folder.parent)
         (folder / DISK).unlink()
         return packed, write_instance(goal, instance(_options(plan, machine), Renderer(None, YAML)))
@@ -121,7 +121,9 @@ def _taken_out(artifact: Path, manifest: Mapping[str, object], machine: Machine,
     from vmgen_build.artifacts.diskinatar import take_disk
     from vmgen_build.artifacts.result import Disk
 
-    (file,) = vmdisks.listed_disks(artifact, manifest, machine, FORMAT.endings)
+    file, *others = vmdisks.listed_disks(artifact, manifest, machine, FORMAT.endings)
+    if others:
+        raise BuildError(f"the manifest has {len(others) + 1} disks, and an image of Incus holds one; build it anew")
     name, image = machine.drives[0].name, boot.scratch / "rootfs.qcow2"
     with file.opened() as source:
         take_disk(source, DISK, image)

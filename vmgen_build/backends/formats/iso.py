@@ -19,6 +19,7 @@ from vmgen_build.backends.machines.wanted import missing_packages, whole_machine
 from vmgen_build.errors import BuildError, Problem
 from vmgen_build.events import Bus
 from vmgen_build.host.programs import Requirement, needed
+from vmgen_build.plan.bases import DiskMachine, MinimalMachine
 from vmgen_build.plan.machine import Drive, Machine
 from vmgen_build.plan.model import Plan
 from vmgen_build.recipe.recipe import Recipe
@@ -114,6 +115,9 @@ def _problems(recipe: Recipe, plan: Plan) -> Iterator[Problem]:
     elif recipe.hardware.os.installer != "apt":
         system = recipe.hardware.os.name
         text = f"--format iso: live images are made of Debian and Ubuntu by live-boot, not of {system}; write debian-12"
+        yield Problem(recipe.hardware.at("os"), "[hardware] os", text, code="format")
+    elif isinstance(plan.base, MinimalMachine | DiskMachine):
+        text = "--format iso is made of a root, and disks come home from a whole machine; build it without --host"
         yield Problem(recipe.hardware.at("os"), "[hardware] os", text, code="format")
     else:
         yield from missing_packages(recipe, plan, [PACKAGE], WHY)

@@ -12,11 +12,11 @@ from vmgen_build.artifacts.compression import Compression, parse_compression
 from vmgen_build.backends.format import PackOptions, progress_on
 from vmgen_build.backends.machines import disks as vmdisks
 from vmgen_build.backends.machines.format import MachineFormat
-from vmgen_build.errors import BuildError
+from vmgen_build.errors import BuildError, Problem
 from vmgen_build.events import Bus
 from vmgen_build.host.programs import Requirement, needed
-from vmgen_build.limits import UNPACKED
 from vmgen_build.plan.model import Plan
+from vmgen_build.recipe.recipe import Recipe
 
 if TYPE_CHECKING:
     from vmgen_build.artifacts.result import Result
@@ -38,6 +38,15 @@ class Vma(MachineFormat):
         *vmdisks.DISK_REQUIREMENTS,
         needed("zstd", "compresses the archive"),
     )
+
+    def problems(self, recipe: Recipe, plan: Plan) -> list[Problem]:
+        from vmgen_build.backends.kvm import pve
+
+        try:
+            pve.places(vmdisks.machine_in(plan.build_recipe))
+        except BuildError as error:
+            return [Problem(recipe.hardware.where, "[hardware] hdds", f"--format vma: {error}", code="format")]
+        return []
 
     def pack(self, plan: Plan, result: Result, out: Path, options: PackOptions, bus: Bus) -> tuple[Written, ...]:
         from vmgen_build.artifacts.vma import VmaContent, VmaDisk, write_vma
@@ -68,7 +77,7 @@ class Vma(MachineFormat):
 
         machine = vmdisks.machine_of_manifest(manifest)
         goals = {
-            pve.device(place): (boot.scratch / f"{drive.name}.raw", drive.size or UNPACKED.amount)
+            pve.device(place): (boot.scratch / f"{drive.name}.raw", vmdisks.most_of(drive))
             for place, drive in zip(pve.places(machine), machine.drives, strict=True)
         }
         _extract(artifact, manifest, goals)

@@ -1,4 +1,4 @@
-"""The lxc backend: a tarball that lxc, incus and LXD take.
+"""The lxc backend: a tarball that LXC takes.
 
 It holds metadata.yaml and templates/ (incus's image format, "unified tarball"), config (lxc.container.conf(5)) and
 rootfs/. formats/lxd.py makes the image without LXC's configuration.
@@ -58,7 +58,7 @@ class LxcDevice:
 
 class LxcTarball(Format):
     name: ClassVar[str] = "tar"
-    about: ClassVar[str] = "lxc, Incus, LXD"
+    about: ClassVar[str] = "LXC"
     endings: ClassVar[tuple[str, ...]] = TAR_ENDINGS
     requirements: ClassVar[tuple[Requirement, ...]] = PACKING
     boot_requirements: ClassVar[tuple[Requirement, ...]] = CONTAINER

@@ -31,17 +31,22 @@ def templates(hostname: str, hosts: str) -> dict[str, str]:
     """Name in the image -> text. hostname, hosts: what the image's own files hold. Its /etc/hosts is kept, with the new
     name in place of the image's; one that would be code of pongo2 is not."""
     name = hostname.strip()
-    usable = name and hosts and not _CODE.search(hosts)
+    usable = name.partition(".")[0] not in ("", "localhost") and hosts and not _CODE.search(hosts)
     text = "".join(_named(line, name) for line in hosts.splitlines(keepends=True)) if usable else LOCAL
     return {"templates/hostname.tpl": f"{NAME}\n", "templates/hosts.tpl": text}
 
 
 def write_instance(image: Path, text: str) -> Written:
-    """The configuration beside an image: lab-lxd-amd64.yaml beside lab-lxd-amd64.tar.zst. Raises HostError."""
+    """The configuration beside an image: lab-lxd-amd64.yaml beside lab-lxd-amd64.tar.zst. Where it cannot be
+    written, the image goes too. Raises HostError."""
     from vmgen_build.host.files import Written, write_whole
 
     goal = _beside(image)
-    write_whole(goal, text)
+    try:
+        write_whole(goal, text)
+    except BaseException:
+        image.unlink(missing_ok=True)
+        raise
     return Written.of(goal)
 
 

@@ -12,10 +12,12 @@ from vmgen_build.backends.format import progress_on
 from vmgen_build.errors import BuildError, HostError
 from vmgen_build.events import Bus
 from vmgen_build.host.programs import Requirement, needed
+from vmgen_build.limits import DISK_SIZE
 from vmgen_build.plan.machine import FILE as MACHINE
 from vmgen_build.plan.machine import Drive, Machine
 from vmgen_build.plan.model import Plan
 from vmgen_build.plan.readback import machine_read_back
+from vmgen_build.recipe.partitioning import whole_mib
 
 if TYPE_CHECKING:
     from vmgen_build.artifacts.listed import ListedFile
@@ -101,6 +103,11 @@ def as_raw(disk: Disk) -> Disk:
     return raw
 
 
+def most_of(drive: Drive) -> int:
+    """Bytes that the image of a machine's drive may have: disks are made of whole MiB."""
+    return DISK_SIZE.amount if drive.size is None else min(whole_mib(drive.size), DISK_SIZE.amount)
+
+
 def adapter_of(drive: Drive) -> str:
     """What a VMDK's own descriptor says of the drive's bus."""
     return "ide" if drive.bus == "ide" else "lsilogic"
@@ -128,9 +135,10 @@ def files_of(artifact: Path, manifest: Mapping[str, object]) -> tuple[str, ...]:
     return tuple(disk_names(artifact.stem, drives, artifact.suffix.removeprefix(".")))
 
 
-def cds_beside(artifact: Path, manifest: Mapping[str, object]) -> tuple[str, ...]:
-    """Names of the CD images that lie beside the first disk."""
-    names = [cd_name(artifact.stem, number) for number in range(len(machine_of_manifest(manifest).cds))]
+def cds_beside(artifact: Path, manifest: Mapping[str, object], stem: str = "") -> tuple[str, ...]:
+    """Names of the CD images that lie beside the first disk. stem: as of cd_name; that of the artifact by default."""
+    numbers = range(len(machine_of_manifest(manifest).cds))
+    names = [cd_name(stem or artifact.stem, number) for number in numbers]
     return tuple(name for name in names if artifact.with_name(name).is_file())
 
 
@@ -199,16 +207,16 @@ def listed_disks(
     return files
 
 
-def listed_cds(artifact: Path, manifest: Mapping[str, object], scratch: Path) -> dict[int, Path]:
+def listed_cds(artifact: Path, manifest: Mapping[str, object], scratch: Path, stem: str = "") -> dict[int, Path]:
     """Copies of the CD images that lie beside the artifact under the names that its domain gives them. A drive whose
-    image is not among the files of the manifest is empty. Raises HostError."""
+    image is not among the files of the manifest is empty. stem: as of cds_beside. Raises HostError."""
     from vmgen_build.artifacts.listed import listed_files
 
     machine = machine_of_manifest(manifest)
     files = {file.name: file for file in listed_files(artifact, manifest)}
     found = {}
     for number, cd in enumerate(machine.cds):
-        file = files.get(cd_name(artifact.stem, number))
+        file = files.get(cd_name(stem or artifact.stem, number))
         if cd.connected and cd.image and file is not None:
             found[number] = scratch / f"cd{number}.iso"
             with file.opened() as source:

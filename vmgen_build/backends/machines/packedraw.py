@@ -12,7 +12,6 @@ from vmgen_build.backends.format import PackOptions, progress_on
 from vmgen_build.backends.machines import disks as vmdisks
 from vmgen_build.backends.machines.format import MachineFormat
 from vmgen_build.events import Bus
-from vmgen_build.limits import UNPACKED
 from vmgen_build.plan.model import Plan
 
 if TYPE_CHECKING:
@@ -56,7 +55,7 @@ class PackedRaw(MachineFormat):
         for drive, file in zip(machine.drives, files, strict=True):
             raw = boot.scratch / f"{drive.name}.raw"
             with file.opened() as source:
-                extract_image(source, raw, drive.size or UNPACKED.amount, [self.method, "-q", "-d", "-c"])
+                extract_image(source, raw, vmdisks.most_of(drive), [self.method, "-q", "-d", "-c"])
             disks.append(Disk(drive.name, raw))
         return vmdisks.booted_disks(machine, disks, boot, {})
 

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from vmgen_build.backends.format import PackOptions
 from vmgen_build.backends.machines import disks as vmdisks
 from vmgen_build.backends.machines.format import MachineFormat
-from vmgen_build.errors import BuildError
+from vmgen_build.errors import BuildError, Problem
 from vmgen_build.events import Bus
 from vmgen_build.host.programs import Requirement, needed
 from vmgen_build.plan.model import Plan
 from vmgen_build.recipe.partitioning import whole_mib
-from vmgen_build.text import size as in_words
+from vmgen_build.recipe.problems import place
+from vmgen_build.recipe.recipe import Recipe
 
 if TYPE_CHECKING:
     from vmgen_build.artifacts.result import Disk, Result
@@ -44,6 +45,17 @@ class HyperVDisks(MachineFormat):
         """Sets what would be another in each file: ident, and the time."""
         raise NotImplementedError
 
+    def problems(self, recipe: Recipe, plan: Plan) -> list[Problem]:
+        text = f"--format {self.name} takes a disk of {(self.most or 0) >> 30} GiB at most; take --format vhdx"
+        large = [disk for disk in recipe.hardware.hdds.values() if self._is_too_large(disk.size or 0)]
+        return [
+            Problem(disk.at("size"), place(("hardware", "hdds", disk.name), "size"), text, code="format")
+            for disk in large
+        ]
+
+    def _is_too_large(self, size: int) -> bool:
+        return self.most is not None and whole_mib(size) > self.most
+
     def pack(self, plan: Plan, result: Result, out: Path, options: PackOptions, bus: Bus) -> tuple[Written, ...]:
         from vmgen_build.backends.machines.cds import copied_cds
         from vmgen_build.backends.machines.hyperv import hyperv_script
@@ -52,18 +64,22 @@ class HyperVDisks(MachineFormat):
 
         machine, stem = vmdisks.machine_in(plan.build_recipe), f"{vmdisks.stem_of(plan)}{self.mark}"
         names = vmdisks.disk_names(stem, [drive.name for drive in machine.drives], self.ending)
-        images = [vmdisks.cd_name(stem, n) if cd.image and cd.connected else "" for n, cd in enumerate(machine.cds)]
+        images = [vmdisks.cd_name(names[0], n) if cd.image and cd.connected else "" for n, cd in enumerate(machine.cds)]
         script, text = out / f"{names[0]}.ps1", hyperv_script(machine, names, images)
-        disks = vmdisks.machine_disks(plan, result, bus)
-        packed = [self._packed(plan, disk, out / name) for disk, name in zip(disks, names, strict=True)]
-        cds = copied_cds(plan, out, stem)
-        write_whole(script, as_file(text).decode())
-        return (*packed, *cds, Written.of(script))
+        raws = [vmdisks.as_raw(disk) for disk in vmdisks.machine_disks(plan, result, bus)]
+        for raw in raws:
+            self._check_size(raw)
+        with _without_halves() as made:
+            for raw, name in zip(raws, names, strict=True):
+                made.append(self._packed(plan, raw, out / name))
+            made += copied_cds(plan, out, names[0])
+            write_whole(script, as_file(text).decode())
+        return (*made, Written.of(script))
 
     def files_of(self, artifact: Path, manifest: Mapping[str, object]) -> tuple[str, ...]:
         script = f"{artifact.name}.ps1"
         there = (script,) if artifact.with_name(script).is_file() else ()
-        return (*vmdisks.files_of(artifact, manifest), *vmdisks.cds_beside(artifact, manifest), *there)
+        return (*vmdisks.files_of(artifact, manifest), *vmdisks.cds_beside(artifact, manifest, artifact.name), *there)
 
     def boot(self, artifact: Path, manifest: Mapping[str, object], boot: Boot) -> AbstractContextManager[Booted]:
         from vmgen_build.artifacts.disk.convert import raw_of
@@ -75,21 +91,38 @@ class HyperVDisks(MachineFormat):
         for raw, file in zip(raws, files, strict=True):
             with file.opened() as source:
                 raw_of(source, Disk(raw.name, file.path, self.driver), raw.path)
-        return vmdisks.booted_disks(machine, raws, boot, vmdisks.listed_cds(artifact, manifest, boot.scratch))
+        cds = vmdisks.listed_cds(artifact, manifest, boot.scratch, artifact.name)
+        return vmdisks.booted_disks(machine, raws, boot, cds)
 
-    def _packed(self, plan: Plan, disk: Disk, goal: Path) -> Written:
-        from vmgen_build.artifacts.disk.convert import convert
-
-        raw = vmdisks.as_raw(disk)
-        size = whole_mib(raw.path.stat().st_size)
-        if self.most is not None and size > self.most:
+    def _check_size(self, raw: Disk) -> None:
+        """It is made longer to whole MiB, which nobody else's may be."""
+        found = raw.path.stat()
+        if self._is_too_large(found.st_size):
             raise BuildError(
-                f"the disk {disk.name} has {in_words(size)}, and a VHD at most {in_words(self.most)};"
+                f"the disk {raw.name} has {found.st_size >> 30} GiB, and a VHD at most {(self.most or 0) >> 30} GiB;"
                 " take --format vhdx"
             )
-        os.truncate(raw.path, size)
-        ident = uuid.uuid5(uuid.NAMESPACE_URL, f"vmgen-build:{plan.id}/{self.name}/{disk.name}")
+        if found.st_size != whole_mib(found.st_size) and found.st_nlink > 1:
+            raise BuildError(f"the disk {raw.name} is not of whole MiB; take --format {self.name} alone")
+
+    def _packed(self, plan: Plan, raw: Disk, goal: Path) -> Written:
+        from vmgen_build.artifacts.disk.convert import convert
+
+        os.truncate(raw.path, whole_mib(raw.path.stat().st_size))
+        ident = uuid.uuid5(uuid.NAMESPACE_URL, f"vmgen-build:{plan.id}/{self.name}/{raw.name}")
         settle = self.settled(ident, plan.epoch)
         written = convert(raw, goal, self.driver, options=self.options, settle=settle)
         raw.path.unlink()
         return written
+
+
+@contextmanager
+def _without_halves() -> Iterator[list[Written]]:
+    """Takes what is made; it goes where not all can be."""
+    made: list[Written] = []
+    try:
+        yield made
+    except BaseException:
+        for one in made:
+            one.path.unlink(missing_ok=True)
+        raise

@@ -20,8 +20,7 @@ from vmgen_build.guests.vsphere.properties import devices_of, values_of
 from vmgen_build.guests.vsphere.session import Session
 from vmgen_build.guests.vsphere.tags import mark_of
 from vmgen_build.guests.vsphere.tasks import wait_for
-from vmgen_build.guests.vsphere.transfer import Transfers, Upload
-from vmgen_build.limits import MACHINE_LINE
+from vmgen_build.guests.vsphere.transfer import CHUNK, Transfers, Upload
 
 FLOPPY, SERIAL = "floppy.flp", "com1.txt"
 """Names of the files of a floppy drive, and of what came out of a serial port."""
@@ -96,13 +95,16 @@ def serial_port(session: Session, machine: Any) -> Any:
     return spec(operation=spec.Operation.add, device=port)
 
 
-def printed(session: Session, machine: Any, datacenter: str) -> list[str]:
-    """Lines that came out of its serial port, the last ones where there are many; none where a server does not give
+def printed(session: Session, machine: Any, datacenter: str) -> list[str] | None:
+    """Lines that came out of its serial port, the last ones where there are many; None where a server does not give
     them. datacenter: its path."""
     url = _url_of(f"{folder_of(session, machine)}/{SERIAL}", datacenter)
     with suppress(VmgenError), Transfers(session).receive(url, "reading the machine's serial port") as answer:
-        return answer.read(MACHINE_LINE.amount).decode("latin-1").splitlines()
-    return []
+        end = b""
+        while data := answer.read(CHUNK):
+            end = (end + data)[-CHUNK:]
+        return end.decode("latin-1").splitlines()
+    return None
 
 
 def taken_out(devices: Sequence[Any]) -> list[Any]:
@@ -164,6 +166,7 @@ def folder_of(session: Session, machine: Any) -> str:
 
 
 def _send(session: Session, image: Path, name: str, datacenter: str) -> None:
+    session.read(f"sending {image.name}", lambda: session.content.rootFolder.childType)
     upload = Upload(_url_of(name, datacenter), image.stat().st_size)
     with image.open("rb") as file:
         Transfers(session).send(file, upload, f"sending {image.name}")

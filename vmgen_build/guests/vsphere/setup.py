@@ -30,16 +30,18 @@ from vmgen_build.guests.vsphere.discs import (
     serial_port,
     taken_out,
 )
+from vmgen_build.guests.vsphere.faults import ServerLost
 from vmgen_build.guests.vsphere.importing import Wanted, import_machine
 from vmgen_build.guests.vsphere.privileges import KEYS_SINCE
 from vmgen_build.guests.vsphere.properties import devices_of
 from vmgen_build.guests.vsphere.screen import save_screen
 from vmgen_build.guests.vsphere.source import disks_of
 from vmgen_build.guests.vsphere.specs import changed, marked
-from vmgen_build.guests.vsphere.tags import BUILD, LAYER
+from vmgen_build.guests.vsphere.tags import BUILD, LAYER, layer_name
 from vmgen_build.guests.vsphere.waiting import Waiting
 from vmgen_build.guests.vsphere.windows import WindowsMachines
 from vmgen_build.guests.vsphere.windowstools import WindowsTools
+from vmgen_build.limits import VSPHERE_SILENCE
 from vmgen_build.plan.setupmedia import SAYS
 from vmgen_build.text import duration, size
 
@@ -49,8 +51,8 @@ PATIENCE = 4 * 3600.0
 LOOK = 1.0
 """Seconds between two looks at it."""
 
-LISTEN = 10
-"""Looks, of which one asks what came out of the machine's serial port too."""
+LISTEN = 10.0
+"""Seconds between two readings of what came out of its serial port."""
 
 _FAILED = re.compile(rf"{re.escape(SAYS)}.*")
 
@@ -91,6 +93,9 @@ def set_up(
     maker = machines.maker
     if machines.machine.firmware == "efi" and maker.session.about.api_numbers < KEYS_SINCE:
         raise BuildError(f"{maker.session.where}: {NO_KEYS}")
+    if maker.clones and machines.layers.find(state, anew=True) is not None:
+        machines.note(f"{layer_name(state)} is kept already, and is begun with; remove it there to have Setup run anew")
+        return
     made = _made(machines, disks, inserted)
     _SetupRun(machines, made, inserted.title, PATIENCE).run()
     maker.configure(made, changed(taken_out(devices_of(maker.session, made))))
@@ -126,7 +131,7 @@ def _made(machines: WindowsMachines, disks: Disks, inserted: Inserted) -> Any:
     return made
 
 
-@dataclass(frozen=True)
+@dataclass
 class _SetupRun:
     """machine: vim.VirtualMachine."""
 
@@ -134,39 +139,64 @@ class _SetupRun:
     machine: Any
     title: str
     patience: float
+    _has_tools: bool = False
+    _port_was_read: bool = False
 
     def run(self) -> None:
+        """Raises BuildError, with where a picture of the screen lies; HostError."""
+        try:
+            self._run()
+        except BuildError as error:
+            raise BuildError(f"{error}{_screen(self.machines, self.machine)}") from error
+
+    def _run(self) -> None:
         waiting = _switched_on(self.machines, self.machine)
         note, title = self.machines.note, self.title
         note(f"{title} begins; it may take up to {duration(self.patience)}")
-        began = noted = time.monotonic()
+        began = noted = read_at = time.monotonic()
         keys = _BootKeys(self.machines, self.machine)
-        has_tools = False
-        while (looked := waiting.look())[0]:
-            passed = time.monotonic() - began
-            if looked[1] and not has_tools:
-                note(f"VMware Tools run after {duration(passed)}")
-            has_tools |= looked[1]
-            if passed > self.patience:
-                text = f"{title} did not end within {duration(self.patience)}: {AWAITED[has_tools]}"
-                raise BuildError(text + _screen(self.machines, self.machine))
-            keys.press(passed)
-            self._check(passed)
-            if time.monotonic() - noted > SHOWN:
-                noted = time.monotonic()
-                note(f"{title} is at work since {duration(passed)}")
+        while self._goes_on(waiting, began):
+            now = time.monotonic()
+            if now - began > self.patience:
+                raise BuildError(f"{title} did not end within {duration(self.patience)}: {self._awaited()}")
+            keys.press(now - began)
+            if now - read_at > LISTEN:
+                read_at = now
+                self._read_port()
+            if now - noted > SHOWN:
+                noted = now
+                note(f"{title} is at work since {duration(now - began)}")
             time.sleep(LOOK)
         note(f"{title} is done after {duration(time.monotonic() - began)}")
 
-    def _check(self, passed: float) -> None:
+    def _goes_on(self, waiting: Waiting, began: float) -> bool:
+        """Whether the machine is on. It runs by itself while the server cannot be reached, for a while."""
+        lost = time.monotonic()
+        while True:
+            try:
+                is_on, has_tools = waiting.look()
+                break
+            except ServerLost:
+                if time.monotonic() - lost > VSPHERE_SILENCE.amount:
+                    raise
+                time.sleep(LOOK)
+        if has_tools and not self._has_tools:
+            self._has_tools = True
+            self.machines.note(f"VMware Tools run after {duration(time.monotonic() - began)}")
+        return is_on
+
+    def _awaited(self) -> str:
+        unread = "" if self._port_was_read else "; what came out of its serial port could not be read"
+        return f"{AWAITED[self._has_tools]}{unread}"
+
+    def _read_port(self) -> None:
         """Raises BuildError where its first logon says that it failed."""
-        if int(passed / LOOK) % LISTEN:
-            return
         maker = self.machines.maker
-        for line in printed(maker.session, self.machine, maker.site.path):
+        lines = printed(maker.session, self.machine, maker.site.path)
+        self._port_was_read |= lines is not None
+        for line in lines or ():
             if match := _FAILED.search(line):
-                text = f"{self.title} says: {shown(match[0])}"
-                raise BuildError(text + _screen(self.machines, self.machine))
+                raise BuildError(f"{self.title} says: {shown(match[0])}")
 
 
 @dataclass
@@ -190,14 +220,15 @@ class _BootKeys:
             return
         if passed > PRESSING:
             self._over = True
-            if not self._pressed and self._refused is not None:
-                raise self._refused
+            if not self._pressed:
+                raise self._refused or BuildError("the server pressed no key, which Setup by EFI waits for")
             return
         spec = vim.vm.UsbScanCodeSpec
         keys = spec(keyEvents=[spec.KeyEvent(usbHidCode=KEY)])
         try:
-            self.machines.maker.session.order("pressing a key", lambda: self.machine.PutUsbScanCodes(keys))
-            self._pressed = True
+            session = self.machines.maker.session
+            taken = session.order("pressing a key", lambda: self.machine.PutUsbScanCodes(keys))
+            self._pressed = self._pressed or bool(taken)
         except VmgenError as error:
             self._refused = error
 
@@ -214,7 +245,7 @@ def _start_once(machines: WindowsMachines, machine: Any, check: Callable[[Window
     finally:
         access.close()
     if not machines.maker.went_off(machine, ENDING):
-        raise BuildError(NOT_ENDED)
+        raise BuildError(f"{NOT_ENDED}{_screen(machines, machine)}")
 
 
 def _switched_on(machines: WindowsMachines, machine: Any) -> Waiting:

@@ -82,6 +82,13 @@ def test_a_look_makes_no_key(tmp_path: Path) -> None:
             "base",
             "takes 4 CD drives, and the IDE controllers have places for 3",
         ),
+        (
+            "win10",
+            f"{TOOLS}\n[[hdds]]\n[[[a]]]\ntype = sata\n[[[b]]]\nsize = 8G\ntype = ide",
+            1,
+            "[[hdds]]",
+            "that is another than the recipe's first",
+        ),
     ],
 )
 def test_what_setup_cannot_make(tmp_path: Path, os: str, hardware: str, line: int, option: str, text: str) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from pyVmomi import vim
 
-from vmgen_build.errors import HostError
+from vmgen_build.errors import BuildError, HostError
 from vmgen_build.guests.vsphere.discs import insert_floppy, serial_port, taken_out
 from vmgen_build.guests.vsphere.setup import KEY, PRESSING, _BootKeys
 
@@ -57,6 +59,26 @@ def test_a_machine_may_refuse_some_keys_and_not_all() -> None:
     some.press(PRESSING + 1)
     with pytest.raises(HostError, match="it starts yet"):
         none.press(PRESSING + 1)
+
+
+def test_keys_that_a_server_takes_and_does_not_press_are_none() -> None:
+    pressed = keys("efi", Keyboard())
+    pressed.machine = SimpleNamespace(PutUsbScanCodes=lambda spec: 0)
+    pressed.press(0.0)
+    with pytest.raises(BuildError, match="the server pressed no key"):
+        pressed.press(PRESSING + 1)
+
+
+def test_of_much_output_the_end_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    from vmgen_build.guests.vsphere import discs
+
+    text = b"noise\n" * 400_000 + b"VMware Tools have failed\n"
+    made: Any = SimpleNamespace(receive=lambda *_: nullcontext(io.BytesIO(text)))
+    monkeypatch.setattr(discs, "folder_of", lambda *_: "[store] made")
+    monkeypatch.setattr(discs, "Transfers", lambda _session: made)
+    session: Any = None
+    found = discs.printed(session, None, "DC0")
+    assert found is not None and found[-1] == "VMware Tools have failed"
 
 
 def test_drives_and_ports_are_taken_out() -> None:

@@ -15,7 +15,7 @@ from vmgen_build.build.medium import choose_media
 from vmgen_build.build.options import BuildOptions
 from vmgen_build.build.places.here import look_of
 from vmgen_build.build.places.model import Look
-from vmgen_build.catalogue.hardware import CD_BUS, cd_positions
+from vmgen_build.catalogue.hardware import BUSES, CD_BUS, cd_positions
 from vmgen_build.errors import Problem, RecipeError
 from vmgen_build.guests.communicators.login import GuestLogin
 from vmgen_build.guests.vsphere.setup import set_up
@@ -44,6 +44,11 @@ NO_PLACE = (
     " or drivers and tools on one CD"
 )
 
+NOT_IN_ORDER = (
+    "Setup installs on the machine's first disk, which goes by bus (ide, scsi, sata, nvme) and then by position, and"
+    " that is another than the recipe's first; write the disks in that order"
+)
+
 NO_KEY = "no machine was set up with this cache's key yet"
 
 
@@ -58,6 +63,8 @@ def setup_problems(recipe: Recipe) -> Iterator[Problem]:
         if disk is not None and drive.kind not in system.needs.disks:
             text = NO_DRIVER.format(title=system.title, kind=drive.kind, bus=system.needs.disks[0])
             yield Problem(disk.at("type"), place(("hardware", "hdds", disk.name), "type"), text, code="no-driver")
+    if not _in_order(drives):
+        yield Problem(hardware.where, "[hardware] [[hdds]]", NOT_IN_ORDER, code="media")
     wanted, free = _cd_count(recipe), len(cd_positions(_taken(drives)))
     if wanted > free:
         text = NO_PLACE.format(wanted=wanted, free=free, bus=system.needs.disks[0])
@@ -103,6 +110,12 @@ def _empty_disks(drives: tuple[Drive, ...], folder: Path) -> Disks:
         raw.unlink()
         made.append(Disk(drive.name, goal, "vmdk"))
     return Disks(tuple(made))
+
+
+def _in_order(drives: tuple[Drive, ...]) -> bool:
+    """Whether a server, which sorts disks by their places, has them in the recipe's order."""
+    places = [(list(BUSES).index(drive.bus), drive.index, drive.unit) for drive in drives]
+    return places == sorted(places)
 
 
 def _taken(drives: tuple[Drive, ...]) -> set[tuple[int, int]]:
