@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from vmgen_build.backends.format import PackOptions
 from vmgen_build.backends.machines import disks as vmdisks
-from vmgen_build.backends.machines.format import MachineFormat
+from vmgen_build.backends.machines.format import MachineInOneFile
 from vmgen_build.events import Bus
 from vmgen_build.host.programs import Requirement, needed
 from vmgen_build.plan.machine import Machine
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 GIB = 1 << 30
 
 
-class LibvirtBox(MachineFormat):
+class LibvirtBox(MachineInOneFile):
     name: ClassVar[str] = "box"
     about: ClassVar[str] = "Vagrant with vagrant-libvirt"
     endings: ClassVar[tuple[str, ...]] = (".box",)
@@ -59,9 +59,6 @@ class LibvirtBox(MachineFormat):
                 small = small_files(plan, "libvirt", format="qcow2", virtual_size=size)
             goal = box_in(out, plan, "libvirt")
             return (write_files(goal, small, large, epoch=plan.epoch, encode=gzip_members),)
-
-    def files_of(self, artifact: Path, manifest: Mapping[str, object]) -> tuple[str, ...]:
-        return (artifact.name,)
 
     def boot(self, artifact: Path, manifest: Mapping[str, object], boot: Boot) -> AbstractContextManager[Booted]:
         from vmgen_build.artifacts.box import take_out

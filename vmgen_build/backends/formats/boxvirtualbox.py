@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 from vmgen_build.artifacts.box import METADATA, VAGRANTFILE
 from vmgen_build.backends.format import PackOptions
 from vmgen_build.backends.machines import disks as vmdisks
-from vmgen_build.backends.machines.format import MachineFormat
+from vmgen_build.backends.machines.format import MachineInOneFile
 from vmgen_build.errors import BuildError, Problem
 from vmgen_build.events import Bus
 from vmgen_build.plan.model import Plan
@@ -27,7 +27,7 @@ DESCRIPTOR = "box.ovf"
 OWN = (DESCRIPTOR, METADATA, VAGRANTFILE)
 
 
-class VirtualBoxBox(MachineFormat):
+class VirtualBoxBox(MachineInOneFile):
     name: ClassVar[str] = "box"
     about: ClassVar[str] = "Vagrant with VirtualBox"
     endings: ClassVar[tuple[str, ...]] = (".box",)
@@ -52,9 +52,6 @@ class VirtualBoxBox(MachineFormat):
             raise BuildError(f"a box has a {twice[0]} of its own; give the disk or CD image another name")
         written = write_files(box_in(out, plan, "virtualbox"), small, large, epoch=plan.epoch)
         return (written,)
-
-    def files_of(self, artifact: Path, manifest: Mapping[str, object]) -> tuple[str, ...]:
-        return (artifact.name,)
 
     def boot(self, artifact: Path, manifest: Mapping[str, object], boot: Boot) -> AbstractContextManager[Booted]:
         from vmgen_build.artifacts.box import take_out

@@ -6,13 +6,13 @@ made at the first boot are those of every machine. cloud-init finds its source i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from vmgen_build.backends.format import PackOptions
 from vmgen_build.backends.machines import disks as vmdisks
-from vmgen_build.backends.machines.format import MachineFormat
+from vmgen_build.backends.machines.format import MachineInOneFile
 from vmgen_build.backends.machines.wanted import missing_packages, whole_machine
 from vmgen_build.errors import Problem
 from vmgen_build.events import Bus
@@ -28,7 +28,7 @@ PACKAGE = "cloud-init"
 WHY = "--format cloud: a cloud sets the machine up by cloud-init, which the recipe does not install"
 
 
-class Cloud(MachineFormat):
+class Cloud(MachineInOneFile):
     name: ClassVar[str] = "cloud"
     about: ClassVar[str] = "OpenStack, NoCloud: with cloud-init"
     backends: ClassVar[tuple[str, ...]] = ("kvm",)
@@ -48,9 +48,6 @@ class Cloud(MachineFormat):
         written = convert(disk, out / f"{plan.name}-cloud-{plan.arch}.qcow2", "qcow2", compressed=True)
         disk.path.unlink()
         return (written,)
-
-    def files_of(self, artifact: Path, manifest: Mapping[str, object]) -> tuple[str, ...]:
-        return (artifact.name,)
 
 
 def _problems(recipe: Recipe, plan: Plan) -> Iterator[Problem]:

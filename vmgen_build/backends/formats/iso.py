@@ -14,7 +14,7 @@ from vmgen_build.artifacts.live.loader import EFI_MODULES, MBR
 from vmgen_build.backends.format import PackOptions, progress_on
 from vmgen_build.backends.machines import disks as vmdisks
 from vmgen_build.backends.machines.files import CONSOLES
-from vmgen_build.backends.machines.format import MachineFormat
+from vmgen_build.backends.machines.format import MachineInOneFile
 from vmgen_build.backends.machines.wanted import missing_packages, whole_machine
 from vmgen_build.errors import BuildError, Problem
 from vmgen_build.events import Bus
@@ -35,7 +35,7 @@ EMPTY = ("dev", "proc", "sys", "run")
 _MADE_BY = "makes a live image"
 
 
-class LiveIso(MachineFormat):
+class LiveIso(MachineInOneFile):
     name: ClassVar[str] = "iso"
     about: ClassVar[str] = "CDs and sticks: a live system"
     backends: ClassVar[tuple[str, ...]] = ("kvm",)
@@ -72,9 +72,6 @@ class LiveIso(MachineFormat):
         )
         goal, compression = out / f"{plan.name}-live-{plan.arch}.iso", parse_compression(options.compression)
         return (write_live(goal, content, compression, result.scratch, progress_on(bus)),)
-
-    def files_of(self, artifact: Path, manifest: Mapping[str, object]) -> tuple[str, ...]:
-        return (artifact.name,)
 
     def boot(self, artifact: Path, manifest: Mapping[str, object], boot: Boot) -> AbstractContextManager[Booted]:
         """As a stick: a disk that holds the image."""

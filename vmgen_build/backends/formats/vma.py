@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 from vmgen_build.artifacts.compression import Compression, parse_compression
 from vmgen_build.backends.format import PackOptions, progress_on
 from vmgen_build.backends.machines import disks as vmdisks
-from vmgen_build.backends.machines.format import MachineFormat
+from vmgen_build.backends.machines.format import MachineInOneFile
 from vmgen_build.errors import BuildError, Problem
 from vmgen_build.events import Bus
 from vmgen_build.host.programs import Requirement, needed
@@ -29,7 +29,7 @@ METHODS = ("zstd", "gzip", "none")
 NO_CDS = "the archive takes no CD images: put {} on a storage of Proxmox VE, and name it in the machine's empty drive"
 
 
-class Vma(MachineFormat):
+class Vma(MachineInOneFile):
     name: ClassVar[str] = "vma"
     about: ClassVar[str] = "Proxmox VE: qmrestore"
     backends: ClassVar[tuple[str, ...]] = ("kvm",)
@@ -67,9 +67,6 @@ class Vma(MachineFormat):
         for raw in raws:
             raw.unlink()
         return (written,)
-
-    def files_of(self, artifact: Path, manifest: Mapping[str, object]) -> tuple[str, ...]:
-        return (artifact.name,)
 
     def boot(self, artifact: Path, manifest: Mapping[str, object], boot: Boot) -> AbstractContextManager[Booted]:
         from vmgen_build.artifacts.result import Disk

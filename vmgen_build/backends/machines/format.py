@@ -29,3 +29,10 @@ class MachineFormat(Format):
     def boot(self, artifact: Path, manifest: Mapping[str, object], boot: Boot) -> AbstractContextManager[Booted]:
         machine = vmdisks.machine_of_manifest(manifest)
         return vmdisks.booted_disks(machine, vmdisks.copies(artifact, manifest, boot.scratch), boot, {})
+
+
+class MachineInOneFile(MachineFormat):
+    """All of it lies in the artifact."""
+
+    def files_of(self, artifact: Path, manifest: Mapping[str, object]) -> tuple[str, ...]:
+        return (artifact.name,)

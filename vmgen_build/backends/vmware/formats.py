@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from vmgen_build.backends.format import PackOptions
 from vmgen_build.backends.machines import disks as vmdisks
-from vmgen_build.backends.machines.format import MachineFormat
+from vmgen_build.backends.machines.format import MachineFormat, MachineInOneFile
 from vmgen_build.errors import BuildError
 from vmgen_build.events import Bus, ProbeDone
 from vmgen_build.plan.machine import Machine
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from vmgen_build.host.files import Written
 
 
-class Ova(MachineFormat):
+class Ova(MachineInOneFile):
     name: ClassVar[str] = "ova"
     about: ClassVar[str] = "VMware Workstation, Fusion, ESXi, vCenter, VirtualBox"
     endings: ClassVar[tuple[str, ...]] = (".ova",)
@@ -30,9 +30,6 @@ class Ova(MachineFormat):
         from vmgen_build.backends.vmware.ova import pack_ova
 
         return (pack_ova(plan, result, out / f"{plan.name}.ova", bus),)
-
-    def files_of(self, artifact: Path, manifest: Mapping[str, object]) -> tuple[str, ...]:
-        return (artifact.name,)
 
     def inspect(self, artifact: Path, manifest: Mapping[str, object]) -> list[ProbeDone]:
         from vmgen_build.artifacts.ova import check_ova
