@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import re
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -58,7 +59,7 @@ def unfinished(world: World, pids: list[int]) -> list[str]:
     """What a build that undid its work, or one that followed a killed one, must not leave."""
     found = [f"a scratch folder: {path.name}" for path in _entries(world.cache / "tmp")]
     found += [f"a half file: {path.name}" for path in world.out.iterdir() if path.name.startswith(".")]
-    found += [f"in TMPDIR: {path.name}" for path in _entries(world.tmp)]
+    found += [f"in TMPDIR: {path.name}" for path in _entries(world.tmp) if not _is_pythons(path)]
     places = [*world.cache.glob("*/*"), *world.cache.glob("downloads/*/*")]
     parts = [path for path in places if ".part" in path.name]
     found += [f"a half file in the cache: {path.name}" for path in parts]
@@ -68,6 +69,13 @@ def unfinished(world: World, pids: list[int]) -> list[str]:
 
 def _entries(folder: Path) -> list[Path]:
     return sorted(folder.iterdir()) if folder.is_dir() else []
+
+
+def _is_pythons(path: Path) -> bool:
+    """Whether it is what Python's tempfile tries a folder by, once in each process, which may be killed meanwhile
+    (_get_default_tempdir)."""
+    named = re.fullmatch(r"[a-z0-9_]{8}", path.name) is not None
+    return named and path.is_file() and path.read_bytes() in (b"", b"blat")
 
 
 def _is_locked(path: Path) -> bool:

@@ -67,6 +67,15 @@ def test_what_a_build_left_is_found(world: Any, name: str) -> None:
     assert len(unfinished(world, [1])) == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "found"), [("9_z30brc", "blat", 0), ("9_z30brc", "a", 1), ("tmpz30brc", "", 1)]
+)
+def test_what_python_tries_a_folder_by_is_none_of_it(world: Any, name: str, text: str, found: int) -> None:
+    world.tmp.mkdir(exist_ok=True)
+    (world.tmp / name).write_text(text)
+    assert len(unfinished(world, [1])) == found
+
+
 def test_a_lock_that_is_kept_is_found(world: Any) -> None:
     import fcntl
 
