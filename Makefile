@@ -74,7 +74,8 @@ missing=; while read -r what package why; do \
 	fi >&2
 endef
 
-.PHONY: help setup image check lint unit integration base containers machines nodes hosts distros builds fuzz test
+.PHONY: help setup image check lint unit integration base containers machines formats nodes hosts distros builds fuzz
+.PHONY: test
 .PHONY: chaos consumers limits clean distclean
 
 help: ## this list
@@ -113,7 +114,7 @@ unit: setup unit-packages ## tests that need no container
 	$(BIN)/pytest -q -n 2 tests/unit tests/fuzz
 
 integration: setup test-packages base ## tests that build and boot real containers and machines; root
-	$(MAKE) --no-print-directory --jobs=6 --keep-going --output-sync=target $(GROUPS_OF_TESTS)
+	$(MAKE) --no-print-directory --jobs=7 --keep-going --output-sync=target $(GROUPS_OF_TESTS)
 
 # What most tests begin with is made once: a cache of theirs that is empty begins with it.
 base: | setup test-packages
@@ -124,9 +125,9 @@ base: | setup test-packages
 # and is given more than the others, so that none is alone in the end. On a busy machine a boot can come too late for
 # its test: what fails is run once more, and named at the end (RERUN); what fails twice has failed.
 TWICE := -raR --reruns 1 --rerun-show-tracebacks
-GROUPS_OF_TESTS := machines distros hosts builds nodes containers
+GROUPS_OF_TESTS := machines formats distros hosts builds nodes containers
 $(GROUPS_OF_TESTS): GROUP = integration and $(@:s=)
-containers: GROUP = integration and not (machine or distro or host or build or node)
+containers: GROUP = integration and not (machine or format or distro or host or build or node)
 distros hosts builds nodes containers: NICE := nice -n 5
 $(GROUPS_OF_TESTS): | setup test-packages
 	VMGEN_TEST_CACHE=.testcache/$@ $(NICE) $(BIN)/pytest -q $(TWICE) --durations=10 -m '$(GROUP)' tests/integration

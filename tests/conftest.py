@@ -30,10 +30,13 @@ GROUPS = {
         "test_fedora_machine.py",
         *("test_package_managers.py", "test_thesis.py"),
     ),
+    "format": (
+        *("test_boxes.py", "test_cloud.py", "test_hyperv.py", "test_incusvm.py", "test_libvirt.py", "test_live.py"),
+        *("test_media_boot.py", "test_qemuboot.py"),
+    ),
     "host": ("test_chaos.py", "test_hosts.py"),
     "machine": (
-        *("test_boxes.py", "test_cloud.py", "test_disk.py", "test_hyperv.py", "test_incusvm.py", "test_libvirt.py"),
-        *("test_live.py", "test_machine_guest.py", "test_media_boot.py", "test_ova.py", "test_qemuboot.py"),
+        *("test_disk.py", "test_machine_guest.py", "test_ova.py"),
         *("test_vm.py", "test_vm_faults.py", "test_windows_machine.py"),
         *("test_windows_setup.py", "test_windows_verify_here.py"),
     ),
