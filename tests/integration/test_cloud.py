@@ -84,18 +84,8 @@ def test_a_seed_sets_it_up(image: Path, tmp_path: Path) -> None:
     for name, text in SEED.items():
         (tmp_path / "seed" / name).write_text(text)
     seed, scratch = tmp_path / "seed.iso", tmp_path / "scratch"
-    iso: list[str | Path] = [
-        "genisoimage",
-        "-quiet",
-        "-output",
-        seed,
-        "-volid",
-        "CIDATA",
-        "-joliet",
-        "-rock",
-        tmp_path / "seed",
-    ]
-    subprocess.run([*iso, tmp_path / "seed"], check=True)
+    words: list[str | Path] = ["genisoimage", "-quiet", "-output", seed, "-volid", "CIDATA", "-joliet", "-rock"]
+    subprocess.run([*words, tmp_path / "seed"], check=True)
     scratch.mkdir()
 
     def asked(bus: Bus) -> dict[str, str]:
