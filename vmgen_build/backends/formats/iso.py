@@ -75,14 +75,10 @@ class LiveIso(MachineInOneFile):
 
     def boot(self, artifact: Path, manifest: Mapping[str, object], boot: Boot) -> AbstractContextManager[Booted]:
         """As a stick: a disk that holds the image."""
-        from vmgen_build.artifacts.listed import listed_files
         from vmgen_build.artifacts.result import Disk
 
-        files = listed_files(artifact, manifest)
-        if len(files) != 1:
-            raise BuildError(f"the manifest has {len(files)} files, and a live image is one; build it anew")
         raw = boot.scratch / "stick.raw"
-        with files[0].opened() as source:
+        with vmdisks.only_file(artifact, manifest).opened() as source:
             vmdisks.copy_to(source, raw)
         machine = on_a_stick(vmdisks.machine_of_manifest(manifest))
         return vmdisks.booted_disks(machine, [Disk(machine.drives[0].name, raw)], boot, {})

@@ -12,15 +12,12 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from vmgen_build.artifacts.compression import TAR_ENDINGS, parse_compression
-from vmgen_build.backends.format import Format, PackOptions, progress_on
-from vmgen_build.backends.lxc.backend import EMPTY, PACKING
+from vmgen_build.backends.format import PackOptions
+from vmgen_build.backends.lxc.backend import LxcTarball
 from vmgen_build.backends.lxc.incus import INSTANCE
-from vmgen_build.backends.lxc.instance import instance_beside, root_templates, write_instance
+from vmgen_build.backends.lxc.instance import instance_beside, write_instance
 from vmgen_build.backends.lxc.root import entries_of
-from vmgen_build.boots.requirements import CONTAINER
 from vmgen_build.events import Bus
-from vmgen_build.host.programs import Requirement
 from vmgen_build.plan.model import Plan
 
 if TYPE_CHECKING:
@@ -31,24 +28,16 @@ if TYPE_CHECKING:
     from vmgen_build.host.files import Written
 
 
-class Lxd(Format):
+class Lxd(LxcTarball):
     name: ClassVar[str] = "lxd"
     about: ClassVar[str] = "Incus, LXD: with the recipe's CPUs and memory"
-    endings: ClassVar[tuple[str, ...]] = TAR_ENDINGS
     backends: ClassVar[tuple[str, ...]] = ("lxc",)
-    requirements: ClassVar[tuple[Requirement, ...]] = PACKING
-    boot_requirements: ClassVar[tuple[Requirement, ...]] = CONTAINER
+    mark: ClassVar[str] = "lxd"
+    texts: ClassVar[tuple[str, ...]] = ("metadata.yaml",)
 
     def pack(self, plan: Plan, result: Result, out: Path, options: PackOptions, bus: Bus) -> tuple[Written, ...]:
-        from vmgen_build.artifacts.result import tree_of
-        from vmgen_build.artifacts.tarball import TarContent, write_tarball
-
-        compression, tree = parse_compression(options.compression), tree_of(result, "an image for Incus")
-        goal = out / f"{plan.name}-lxd-{plan.arch}.tar{compression.suffix}"
-        texts = {"metadata.yaml": plan.build_recipe["metadata.yaml"], **root_templates(tree.root)}
-        content = TarContent(tree.root, "rootfs", plan.epoch, EMPTY, texts)
-        packed = write_tarball(goal, content, compression, progress=progress_on(bus), scratch=tree.scratch)
-        return packed, write_instance(goal, plan.build_recipe[INSTANCE])
+        (image,) = super().pack(plan, result, out, options, bus)
+        return image, write_instance(image.path, plan.build_recipe[INSTANCE])
 
     def files_of(self, artifact: Path, manifest: Mapping[str, object]) -> tuple[str, ...]:
         return (artifact.name, *instance_beside(artifact))

@@ -91,15 +91,11 @@ def _compression(options: PackOptions) -> Compression:
 def _extract(artifact: Path, manifest: Mapping[str, object], goals: Mapping[str, tuple[Path, int]]) -> None:
     import tempfile
 
-    from vmgen_build.artifacts.listed import listed_files
     from vmgen_build.artifacts.vma import extract_vma
     from vmgen_build.host.confined import filtering
 
-    files = listed_files(artifact, manifest)
-    if len(files) != 1:
-        raise BuildError(f"the manifest has {len(files)} files, and an archive is one; build it anew")
     method = {".zst": "zstd", ".gz": "gzip"}.get(artifact.suffix)
-    with files[0].opened() as source, tempfile.TemporaryFile() as errors:
+    with vmdisks.only_file(artifact, manifest).opened() as source, tempfile.TemporaryFile() as errors:
         if method is None:
             extract_vma(source, goals)
         else:

@@ -63,15 +63,20 @@ class LxcTarball(Format):
     requirements: ClassVar[tuple[Requirement, ...]] = PACKING
     boot_requirements: ClassVar[tuple[Requirement, ...]] = CONTAINER
 
+    mark: ClassVar[str] = "lxc"
+    """In the file's name."""
+    texts: ClassVar[tuple[str, ...]] = ("metadata.yaml", "config")
+    """Files of the build recipe that stand before the root."""
+
     def pack(self, plan: Plan, result: Result, out: Path, options: PackOptions, bus: Bus) -> tuple[Written, ...]:
         from vmgen_build.artifacts.compression import parse_compression
         from vmgen_build.artifacts.result import tree_of
         from vmgen_build.artifacts.tarball import TarContent, write_tarball
         from vmgen_build.backends.lxc.instance import root_templates
 
-        compression, tree = parse_compression(options.compression), tree_of(result, "an lxc image")
-        goal = out / f"{plan.name}-lxc-{plan.arch}.tar{compression.suffix}"
-        texts = {name: plan.build_recipe[name] for name in ("metadata.yaml", "config")} | root_templates(tree.root)
+        compression, tree = parse_compression(options.compression), tree_of(result, f"an {self.mark} image")
+        goal = out / f"{plan.name}-{self.mark}-{plan.arch}.tar{compression.suffix}"
+        texts = {name: plan.build_recipe[name] for name in self.texts} | root_templates(tree.root)
         content = TarContent(tree.root, "rootfs", plan.epoch, EMPTY, texts)
         return (write_tarball(goal, content, compression, progress=progress_on(bus), scratch=tree.scratch),)
 

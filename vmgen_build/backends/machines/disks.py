@@ -207,6 +207,16 @@ def listed_disks(
     return files
 
 
+def only_file(artifact: Path, manifest: Mapping[str, object]) -> ListedFile:
+    """Of an artifact that is one file. Raises BuildError for another number of them, HostError."""
+    from vmgen_build.artifacts.listed import listed_files
+
+    files = listed_files(artifact, manifest)
+    if len(files) != 1:
+        raise BuildError(f"the manifest has {len(files)} files, and {artifact.name} is one; build it anew")
+    return files[0]
+
+
 def listed_cds(artifact: Path, manifest: Mapping[str, object], scratch: Path, stem: str = "") -> dict[int, Path]:
     """Copies of the CD images that lie beside the artifact under the names that its domain gives them. A drive whose
     image is not among the files of the manifest is empty. stem: as of cds_beside. Raises HostError."""
