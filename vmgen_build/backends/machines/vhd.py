@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -41,9 +42,9 @@ class HyperVDisks(MachineFormat):
         needed("qemu-img", "writes the disks"),
     )
 
+    @abstractmethod
     def settled(self, ident: uuid.UUID, epoch: int) -> Callable[[int], None]:
         """Sets what would be another in each file: ident, and the time."""
-        raise NotImplementedError
 
     def problems(self, recipe: Recipe, plan: Plan) -> list[Problem]:
         text = f"--format {self.name} takes a disk of {(self.most or 0) >> 30} GiB at most; take --format vhdx"
