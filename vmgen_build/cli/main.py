@@ -22,19 +22,29 @@ from vmgen_build.host.stops import STOP_SIGNALS, ignore_stops, interrupt_once
 INTERRUPTED = 128 + signal.SIGINT
 BROKEN_PIPE = 128 + signal.SIGPIPE
 
-COMMANDS = {
-    "build": "build",
-    "check": "check",
-    "compile": "compile",
-    "verify": "verify",
-    "cache": "cache",
-    "options": "reference",
-    "programs": "reference",
-    "systems": "systems",
-    "formats": "formats",
-    "doctor": "doctor",
+GROUPS = {
+    "Recipes": {
+        "build": "build",
+        "check": "check",
+        "compile": "compile",
+    },
+    "Images": {
+        "verify": "verify",
+    },
+    "What there is": {
+        "options": "reference",
+        "programs": "reference",
+        "systems": "systems",
+        "formats": "formats",
+    },
+    "This host": {
+        "cache": "cache",
+        "doctor": "doctor",
+    },
 }
-"""Each command and its module in this package; imported when it is asked for."""
+"""As `--help` shows them: each command and its module in this package, which is imported when it is asked for."""
+
+COMMANDS = {name: module for group in GROUPS.values() for name, module in group.items()}
 
 EPILOG = """\b
 Examples:
@@ -99,6 +109,12 @@ class Door(click.Group):
         with formatter.section("Options of build"):
             formatter.write_dl([*(r for r in records if r[0].startswith("-") and "--help" not in r[0]), *version])
         self.format_commands(ctx, formatter)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for title, names in GROUPS.items():
+            commands = [(name, command) for name in names if (command := self.get_command(ctx, name))]
+            with formatter.section(title):
+                formatter.write_dl([(name, command.get_short_help_str(90)) for name, command in commands])
 
 
 @click.group(cls=Door, context_settings=CONTEXT, epilog=EPILOG, no_args_is_help=True)
