@@ -1,4 +1,4 @@
-"""Who else can change a folder: by its own owner and mode, and by those of the folders above it.
+"""Who else can read a file, and who can change a folder: by its owner and mode, and by those of the folders above it.
 
 Root, the caller, and the user who called sudo(8), who can become root anyway, count as the caller's own.
 """
@@ -24,6 +24,15 @@ def others_write(info: os.stat_result) -> bool:
     if info.st_mode & stat.S_IWOTH:
         return True
     return bool(info.st_mode & stat.S_IWGRP) and not _is_private(info.st_uid, info.st_gid)
+
+
+def all_may_read(path: Path) -> bool:
+    """Whether every user of this host can read a file: by its mode, and that of each folder on the way to it."""
+    try:
+        real = path.resolve(strict=True)
+        return bool(real.stat().st_mode & 0o004) and all(folder.stat().st_mode & 0o001 for folder in real.parents)
+    except (OSError, RuntimeError):
+        return False
 
 
 def changed_by_others(folder: Path, *, above: bool = False) -> str:

@@ -47,7 +47,9 @@ def load(
     catalogue = with_own_programs(known, root, sources)
     if not sources.complete:
         raise RecipeError(problems.errors())
-    context = Context(sources.folders) if environ is None else Context(sources.folders, _variables(environ))
+    context = Context(sources.folders, exposed=sources.exposed)
+    if environ is not None:
+        context.variable = _variables(environ)
     reader = Reader(problems, context, report_missing=not sources.lost)
     reader.digest.add_programs(catalogue.beyond(known))
     recipe = _Loader(root, problems, reader, catalogue).recipe(path)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from vmgen_build import resources
 from vmgen_build.errors import Position, Problem, RecipeError
+from vmgen_build.host.owners import all_may_read
 from vmgen_build.limits import RECIPE_FILES
 from vmgen_build.recipe import ini, slips, tree
 from vmgen_build.recipe.ini import IniSection, Value
@@ -21,7 +22,7 @@ _ENDING = ".ini"
 @dataclass
 class Sources:
     """All files that make up one recipe. folders: file as positions name it -> where its relative paths start.
-    count: of files that were read.
+    exposed: those that every user of this host can read. count: of files that were read.
 
     complete: false where an unclosed quote swallowed the rest of a file. lost: a section's head could not be read, so
     that what stands below it belongs nowhere.
@@ -29,6 +30,7 @@ class Sources:
 
     problems: Problems
     folders: dict[str, Path] = field(default_factory=dict)
+    exposed: set[str] = field(default_factory=set)
     count: int = 0
     complete: bool = True
     lost: bool = False
@@ -45,6 +47,8 @@ class Sources:
             raise RecipeError([Problem(Position(file, 0), "", f"is one file too many: {RECIPE_FILES.exceeded}")])
         text = read_text(path, file, kind)
         self.folders[file] = path.parent
+        if all_may_read(path):
+            self.exposed.add(file)
         document = ini.parse(text, file, self.problems)
         self.complete = self.complete and document.complete
         self.lost = self.lost or document.lost

@@ -9,7 +9,7 @@ import pytest
 
 from vmgen_build.cli import main
 
-GOOD = "[hardware]\nvm_id = lab\nos = debian-12\n"
+GOOD = "[config]\nroot_passwd = correct-horse\n[hardware]\nvm_id = lab\nos = debian-12\n"
 
 
 @pytest.fixture
@@ -31,12 +31,12 @@ def test_warnings_are_reported_and_allowed(recipe: Path, capsys: pytest.CaptureF
     recipe.write_text(GOOD + "num_cpus = 2\n")
     assert main.run(["check", "lab.ini"]) == 0
     reported = capsys.readouterr()
-    assert reported.err.startswith("lab.ini:4: warning: [hardware] num_cpus: ")
+    assert reported.err.startswith("lab.ini:6: warning: [hardware] num_cpus: ")
     assert reported.out.rstrip().endswith(", 1 warning")
     assert main.run(["check", "-q", "lab.ini"]) == 0
     assert capsys.readouterr() == ("", "")
     assert main.run(["check", "--strict", "lab.ini"]) == 2
-    assert capsys.readouterr().err.startswith("lab.ini:4: [hardware] num_cpus: ")
+    assert capsys.readouterr().err.startswith("lab.ini:6: [hardware] num_cpus: ")
 
 
 def test_all_mistakes_of_all_recipes(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -52,7 +52,7 @@ def test_json(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
     recipe.write_text(GOOD + "num_cpu = many\n")
     assert main.run(["check", "--json", "lab.ini"]) == 2
     problem = json.loads(capsys.readouterr().out)
-    assert (problem["file"], problem["line"], problem["severity"]) == ("lab.ini", 4, "error")
+    assert (problem["file"], problem["line"], problem["severity"]) == ("lab.ini", 6, "error")
     assert problem["path"] == "[hardware] num_cpu"
 
 

@@ -41,7 +41,8 @@ def test_mistakes(written: Path, recipe: str, messages: str, strict: bool) -> No
 @pytest.mark.parametrize(("recipe", "messages", "strict"), cases("odd.txt"))
 def test_oddities(written: Path, recipe: str, messages: str, strict: bool) -> None:
     written.write_text(recipe, encoding="utf-8")
-    assert "\n".join(map(str, load(written).warnings)) == messages
+    warnings = [warning for warning in load(written).warnings if warning.code != "no-login"]
+    assert "\n".join(map(str, warnings)) == messages
 
 
 @pytest.mark.parametrize(("recipe", "messages", "strict"), cases("odd.txt"))

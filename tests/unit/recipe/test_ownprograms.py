@@ -15,6 +15,7 @@ from vmgen_build.plan.model import Part
 from vmgen_build.plan.planner import make_plan
 from vmgen_build.recipe.load import load
 
+PASSWORD = "[users]\n[[users]]\n[[[ana]]]\nname = ana\npasswd = correct-horse\n"
 RECIPE_TEXT = "[hardware]\nvm_id = lab\nos = debian-12-amd64\n[devel]\ngreeter = 1\n[config]\ncatalogue = {}\n"
 GREETER = "[greeter]\naliases = hallo\npackages = hello\ncommands = hello\n"
 
@@ -26,7 +27,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def written(programs: str, more: str = "", named: str = "mine.ini") -> Path:
     Path("mine.ini").write_text(programs)
-    Path("r.ini").write_text(RECIPE_TEXT.format(named) + more)
+    Path("r.ini").write_text(RECIPE_TEXT.format(named) + more + PASSWORD)
     return Path("r.ini")
 
 

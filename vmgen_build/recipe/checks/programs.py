@@ -107,15 +107,18 @@ def _ssh(draft: Draft, system: System, problems: Problems) -> None:
             opened += [(port.number, port.number) for port in program.ports]
     if any(first <= 22 <= last for first, last in opened):
         return
-    if where := _sshd(draft, system):
+    if where := asks_for("sshd", draft):
         text = "the firewall leaves port 22 closed, so nobody can log in; add it to [network] [[open_ports]]"
         problems.warn(where[0], where[1], text, "ssh-closed")
 
 
-def _sshd(draft: Draft, system: System) -> tuple[Position, str] | None:
+def asks_for(name: str, draft: Draft) -> tuple[Position, str] | None:
+    """Where the recipe asks for a program, by its line and its option; None where it does not."""
     known = draft.catalogue.known_names()
+    if draft.system is None:
+        return None
     for wish in draft.wishes:
-        found = draft.catalogue.resolve(wish.name, wish.choice, system) if wish.name in known else None
-        if isinstance(found, Program) and found.name == "sshd":
+        found = draft.catalogue.resolve(wish.name, wish.choice, draft.system) if wish.name in known else None
+        if isinstance(found, Program) and found.name == name:
             return wish.where, place((wish.section,), wish.name)
     return None

@@ -21,11 +21,14 @@ class Context:
 
     folders: file as named in positions -> folder that its relative paths start from.
     variable: the value of an environment variable, for env:NAME; by default that of our own, which leaves it.
+    exposed: files, as named in positions, that every user of this host can read; what finds a password in one takes it
+    out, since it is reported once.
     warnings: (text, code) of what is odd but usable; whoever reads takes them out.
     """
 
     folders: Mapping[str, Path] = field(default_factory=dict)
     variable: Callable[[str], Secret | None] = take
+    exposed: set[str] = field(default_factory=set)
     warnings: list[tuple[str, str]] = field(default_factory=list)
 
     def path(self, value: Value, text: str) -> Path:

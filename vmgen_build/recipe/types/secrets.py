@@ -59,7 +59,16 @@ def _password(value: Value, ctx: Context) -> Secret:
         ctx.warnings.append(
             ("the value ends before a #, which begins a comment; quote the whole where it belongs to it", "cut-comment")
         )
+    _warn_exposed(value, ctx)
     return Secret(text)
+
+
+def _warn_exposed(value: Value, ctx: Context) -> None:
+    """Once for each file: a password in clear that every user of this host can read."""
+    if value.file in ctx.exposed and not value.text.startswith(("env:", "file:")):
+        ctx.exposed.discard(value.file)
+        text = "stands here in clear, and every user of this host can read it: chmod o= the file, or write env:NAME"
+        ctx.warnings.append((text, "clear-password"))
 
 
 secret = Type("a password, or env:NAME, or file:PATH", _password, empty=True)
