@@ -24,6 +24,7 @@ BROKEN_PIPE = 128 + signal.SIGPIPE
 
 GROUPS = {
     "Recipes": {
+        "init": "init",
         "build": "build",
         "check": "check",
         "compile": "compile",
@@ -33,6 +34,7 @@ GROUPS = {
     },
     "What there is": {
         "options": "reference",
+        "profiles": "profiles",
         "programs": "reference",
         "systems": "systems",
         "formats": "formats",
@@ -46,8 +48,12 @@ GROUPS = {
 
 COMMANDS = {name: module for group in GROUPS.values() for name, module in group.items()}
 
+USUAL = frozenset({"--output", "--backend", "--format", "--set", "--dry-run", "--jobs", "--host", "--verbose"})
+"""Options of `build` that the first page shows."""
+
 EPILOG = """\b
 Examples:
+  vmgen-build init lab                       write lab.ini, a first recipe, from a few questions
   vmgen-build lab.ini                        build an LXC image into output/
   vmgen-build lab.ini -o out -v              show what every step prints
   vmgen-build lab.ini --dry-run              which steps would run, which are in the cache
@@ -100,15 +106,16 @@ class Door(click.Group):
         formatter.write_usage(ctx.command_path, "COMMAND [OPTIONS] [ARGUMENTS]", prefix="  or:  ")
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The options of `build` stand here too: it is what a bare recipe means."""
+        """Commands first; then the options of `build` that most people need: it is what a bare recipe means."""
+        self.format_commands(ctx, formatter)
         build = self.get_command(ctx, "build")
         assert build is not None
         with click.Context(build, info_name="build", parent=ctx) as inner:
-            records = [record for p in build.get_params(inner) if (record := p.get_help_record(inner))]
+            usual = [p for p in build.get_params(inner) if USUAL & set(p.opts)]
+            records = [record for p in usual if (record := p.get_help_record(inner))]
         version = [record for p in self.get_params(ctx) if (record := p.get_help_record(ctx))]
-        with formatter.section("Options of build"):
-            formatter.write_dl([*(r for r in records if r[0].startswith("-") and "--help" not in r[0]), *version])
-        self.format_commands(ctx, formatter)
+        with formatter.section("Options of build; `vmgen-build build --help` has all"):
+            formatter.write_dl([*records, *version])
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for title, names in GROUPS.items():

@@ -30,8 +30,9 @@ def tool(*words: str, env: dict[str, str] | None = None, cwd: Path | None = None
 def test_help_teaches() -> None:
     ran = tool("--help")
     assert ran.returncode == 0
-    for words in ("Usage: vmgen-build [build] [OPTIONS] RECIPE...", "--on-error", "Examples:", "Exit codes:", "doctor"):
+    for words in ("Usage: vmgen-build [build] [OPTIONS] RECIPE...", "--dry-run", "Examples:", "Exit codes:", "doctor"):
         assert words in ran.stdout
+    assert "--on-error" not in ran.stdout and "--on-error" in tool("build", "--help").stdout
 
 
 def test_help_loads_nothing_heavy() -> None:

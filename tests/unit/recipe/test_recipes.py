@@ -22,7 +22,7 @@ def warned(recipe: Recipe) -> list[str]:
 
 
 def test_the_profiles_are_those_promised() -> None:
-    assert PROFILES == ["desktop", "development", "networking", "server"]
+    assert PROFILES == ["desktop", "development", "networking", "server", "teaching"]
 
 
 @pytest.mark.parametrize("system", ["debian-12", "debian-13"])
