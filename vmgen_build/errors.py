@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 TIMED_OUT = 124
@@ -12,10 +12,16 @@ TIMED_OUT = 124
 
 @dataclass(frozen=True, slots=True, order=True)
 class Position:
-    """A place in a recipe: the file as the user named it, and the line counted from 1 (0: the file as a whole)."""
+    """A place in a recipe: the file as the user named it, and the line counted from 1 (0: the file as a whole).
+
+    column, end: the characters of the line that are meant, counted from 1, `end` excluded. column 0: the line as a
+    whole; end 0: up to its end. Two places of one line are equal.
+    """
 
     file: str
     line: int
+    column: int = field(default=0, compare=False)
+    end: int = field(default=0, compare=False)
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}" if self.line else self.file

@@ -18,7 +18,8 @@ from typing import NamedTuple
 from vmgen_build.errors import Position
 from vmgen_build.limits import RECIPE_DEPTH
 from vmgen_build.recipe.problems import Problems, place, plain
-from vmgen_build.recipe.spans import HeadSpans, OptionSpans, Span
+from vmgen_build.recipe.scanning import SPECIAL, Scanned, scan
+from vmgen_build.recipe.spans import Columns, HeadSpans, OptionSpans, Span
 
 
 class Value(NamedTuple):
@@ -27,7 +28,8 @@ class Value(NamedTuple):
     text: the whole value without comment, unquoted where quotes enclose all of it. items: the same split at commas,
     each unquoted; a comma at the end adds none. quoted: quotes enclose all of it. cut: the comment that ended it, with
     its `#`. broken: its syntax is wrong and has been reported. spans: where it stands in the file's text; None for
-    a part of a value, and for one that stands in no file.
+    a part of a value, and for one that stands in no file. columns: where it stands in its first line; item_columns:
+    where each item does, if there are several in that line.
     """
 
     key: str
@@ -39,14 +41,30 @@ class Value(NamedTuple):
     cut: str = ""
     broken: bool = False
     spans: OptionSpans | None = None
+    columns: Columns = Columns()
+    item_columns: tuple[Columns, ...] = ()
 
     @property
     def where(self) -> Position:
-        return Position(self.file, self.line)
+        return Position(self.file, self.line, *self.columns)
+
+    @property
+    def key_where(self) -> Position:
+        """Where its key stands."""
+        return Position(self.file, self.line, *(self.spans.key_columns if self.spans else ()))
+
+    def item_where(self, item: int) -> Position:
+        """Where an item stands, by its index."""
+        return Position(self.file, self.line, *(self.item_columns[item] if self.item_columns else self.columns))
 
     def part(self, text: str) -> Value:
-        """One item or line of this value as a value of its own, without a key."""
-        return self._replace(key="", text=text, items=(text,), quoted=True, spans=None)
+        """A piece of this value as a value of its own, without a key."""
+        return self._replace(key="", text=text, items=(text,), quoted=True, spans=None, item_columns=())
+
+    def parts(self) -> list[Value]:
+        """Each item as a value of its own."""
+        places = self.item_columns or (self.columns,) * len(self.items)
+        return [self.part(text)._replace(columns=at) for text, at in zip(self.items, places, strict=True)]
 
 
 class IniSection:
@@ -67,7 +85,7 @@ class IniSection:
 
     @property
     def where(self) -> Position:
-        return Position(self.file, self.line)
+        return Position(self.file, self.line, *(self.head.columns if self.head else ()))
 
     @property
     def body(self) -> Span:
@@ -102,81 +120,6 @@ class Document:
 def parse(text: str, file: str, problems: Problems) -> Document:
     """Read a file's text; syntax errors go to `problems`."""
     return _Parser(text, file, problems).run()
-
-
-def parse_items(text: str) -> tuple[str, ...]:
-    """Split at commas outside quotes, as in a file but without comments; plainly where the quotes do not match."""
-    scanned = _scan(text.strip(), comments=False)
-    return scanned.items if isinstance(scanned, _Scanned) else tuple(part.strip() for part in text.split(","))
-
-
-_SPECIAL = re.compile("[,#'\"]")
-# Where an item ends: unquoted, and by its quote; with comments as in a file, and without.
-_ITEM_END = {True: re.compile(r",|\s#"), False: re.compile(",")}
-_QUOTE_END = {
-    (quote, comments): re.compile(quote + rf"\s*(?:(?=[{stop}])|\Z)")
-    for quote in "'\""
-    for comments, stop in ((True, ",#"), (False, ","))
-}
-
-
-class _Scanned(NamedTuple):
-    text: str
-    items: tuple[str, ...]
-    quoted: bool
-    cut: str
-
-
-def _scan(raw: str, comments: bool = True) -> _Scanned | str:
-    """A value's parts, or what is wrong with it."""
-    items: list[str] = []
-    pos, end, only_quoted, comma = 0, len(raw), False, False
-    cut = ""
-    while pos < end:
-        if comments and raw[pos] == "#" and (pos == 0 or raw[pos - 1].isspace()):
-            cut = raw[pos:]
-            break
-        if raw[pos] in "'\"":
-            found = _quoted(raw, pos, comments)
-            if isinstance(found, str):
-                return found
-            item, pos = found
-            only_quoted = not items
-        else:
-            match = _ITEM_END[comments].search(raw, pos)
-            stop = match.start() if match else end
-            item, pos, only_quoted = raw[pos:stop].strip(), stop, False
-        items.append(item)
-        pos = _skip_space(raw, pos)
-        if pos < end and raw[pos] == "#" and comments:
-            cut = raw[pos:]
-            break
-        comma = pos < end
-        pos = _skip_space(raw, pos + 1)
-    only_quoted = only_quoted and not comma
-    whole = raw[: end - len(cut)].rstrip()
-    if raw == ",":
-        items = []
-    return _Scanned(items[0] if only_quoted else whole, tuple(items), only_quoted, cut)
-
-
-def _skip_space(raw: str, pos: int) -> int:
-    end = len(raw)
-    while pos < end and raw[pos].isspace():
-        pos += 1
-    return pos
-
-
-def _quoted(raw: str, pos: int, comments: bool) -> tuple[str, int] | str:
-    """The quoted item at `pos` and where it ends, or what is wrong with it."""
-    quote = raw[pos]
-    match = _QUOTE_END[quote, comments].search(raw, pos + 1)
-    if match:
-        return raw[pos + 1 : match.start()], match.end()
-    other = "'" if quote == '"' else '"'
-    if raw.find(quote, pos + 1) < 0:
-        return f"the quote {quote} is never closed; close it, or put the whole value between {other} quotes"
-    return f"text follows the closing quote {quote}; put the whole value between {other} quotes"
 
 
 _LOST_LEVELS = 8
@@ -245,9 +188,12 @@ class _Parser:
             section.end = offset
         del self.stack[depth:]
 
-    def error(self, text: str, option: str = "", line: int = 0) -> None:
-        path = place([s.name for s in self.stack[1:]], option)
-        self.problems.error(Position(self.file, line or self.line), path, text, "syntax")
+    def error(self, text: str, at: Position, option: str = "") -> None:
+        self.problems.error(at, place([s.name for s in self.stack[1:]], option), text, "syntax")
+
+    def at(self, start: int, end: int) -> Position:
+        """A place in the line that is read, by its offsets in the file."""
+        return Position(self.file, self.line, start - self.start + 1, end - self.start + 1)
 
     def head(self, line: str, at: int) -> None:
         body = line.lstrip("[ \t")
@@ -263,29 +209,34 @@ class _Parser:
             name_span = Span(name_at, name_at + len(name))
         after = closing.lstrip("] \t")
         closed = closing[: len(closing) - len(after)].count("]")
+        end = at + len(line)
+        if closed and after and not after.startswith("#"):
+            text = "text follows a section's name; put it on a line of its own"
+            self.head_error(text, self.at(end - len(after), end), depth)
+        elif wrong := self.head_wrong(name, depth, closed):
+            self.head_error(wrong, self.at(at, end - len(after)), depth)
+        else:
+            self.enter(name, depth, HeadSpans(Span(self.start, self.after), name_span, Span(end - len(after), end)))
+
+    def head_wrong(self, name: str, depth: int, closed: int) -> str:
+        """What is wrong with the brackets and name of a head; "" for nothing."""
         if not closed:
-            self.head_error(f"the bracket of a section is never closed; write {_head('name', depth)}", depth)
-        elif after and not after.startswith("#"):
-            self.head_error("text follows a section's name; put it on a line of its own", depth)
-        elif not name:
-            self.head_error(f"a section has no name; write {_head('name', depth)}", depth)
-        elif depth != closed:
-            self.head_error(
-                f"a section opens with {depth} and closes with {closed} brackets; write as many of each", depth
-            )
-        elif depth > RECIPE_DEPTH.amount:
-            self.head_error(f"the sections are nested too deep: {RECIPE_DEPTH.exceeded}", depth)
-        elif depth > len(self.stack):
+            return f"the bracket of a section is never closed; write {_head('name', depth)}"
+        if not name:
+            return f"a section has no name; write {_head('name', depth)}"
+        if depth != closed:
+            return f"a section opens with {depth} and closes with {closed} brackets; write as many of each"
+        if depth > RECIPE_DEPTH.amount:
+            return f"the sections are nested too deep: {RECIPE_DEPTH.exceeded}"
+        if depth > len(self.stack):
             above = place([s.name for s in self.stack[1:]]) or "the file's top"
             right = _head(name, len(self.stack))
-            self.head_error(f"{_head(name, depth)} skips a level; right below {above} write {right}", depth)
-        else:
-            comment = Span(at + len(line) - len(after), at + len(line))
-            self.enter(name, depth, HeadSpans(Span(self.start, self.after), name_span, comment))
+            return f"{_head(name, depth)} skips a level; right below {above} write {right}"
+        return ""
 
-    def head_error(self, text: str, depth: int) -> None:
+    def head_error(self, text: str, at: Position, depth: int) -> None:
         """Report a wrong head, and go on in a section that hangs nowhere: its lines are still checked."""
-        self.problems.error(Position(self.file, self.line), "", text, "syntax")
+        self.problems.error(at, "", text, "syntax")
         self.lost = True
         depth = min(depth, len(self.stack) + _LOST_LEVELS, RECIPE_DEPTH.amount)
         self.close(depth, self.start)
@@ -301,12 +252,14 @@ class _Parser:
         section.head = section.head or head
         self.stack.append(section)
         if existing is not None:
-            self.error(f"stands already at line {existing.line}; keep one of them")
+            at = Position(self.file, self.line, *head.columns)
+            self.error(f"stands already at line {existing.line}; keep one of them", at)
             return
         parent.sections[name] = section
         if option is not None:
             del parent.values[name]
-            self.error(f"is an option already at line {option.line}; keep either the option or the section")
+            text = f"is an option already at line {option.line}; keep either the option or the section"
+            self.error(text, section.where)
 
     def option(self, line: str, at: int) -> None:
         if line[0] in "'\"":
@@ -319,9 +272,10 @@ class _Parser:
             key_end = at + len(key)
         raw = raw.lstrip()
         if not equals:
-            self.error("neither a section nor an option; write name = value, or # before a comment")
+            text = "neither a section nor an option; write name = value, or # before a comment"
+            self.error(text, self.at(at, at + len(line)))
         elif not key:
-            self.error("the name before = is missing; write name = value")
+            self.error("the name before = is missing; write name = value", self.at(at, at + 1))
         else:
             raw_at = at + len(line) - len(raw)
             self.keep(key, self.value(_Line(key, self.line, self.start, at, key_end, raw, raw_at)))
@@ -330,29 +284,29 @@ class _Parser:
         section = self.stack[-1]
         first = section.values.get(key)
         if first is not None:
-            self.error(f"stands already at line {first.line}; keep one of them", key, value.line)
+            self.error(f"stands already at line {first.line}; keep one of them", value.key_where, key)
         elif key in section.sections:
             there = section.sections[key].line
-            self.error(f"is a section already at line {there}; keep either of them", key, value.line)
+            self.error(f"is a section already at line {there}; keep either of them", value.key_where, key)
         else:
             section.values[key] = value
 
     def value(self, option: _Line) -> Value:
         raw = option.raw
-        if not _SPECIAL.search(raw):
-            return self.made(option, _Scanned(raw, (raw,) if raw else (), False, ""), option.raw_at + len(raw))
+        if not SPECIAL.search(raw):
+            return self.made(option, Scanned(raw, (raw,) if raw else (), False, ""), option.raw_at + len(raw))
         if raw[:3] in ("'''", '"""'):
             return self.long_value(option)
-        scanned = _scan(raw)
+        scanned = scan(raw)
         if isinstance(scanned, str):
-            self.error(scanned, option.key)
+            self.error(scanned, self.at(option.raw_at, option.raw_at + len(raw)), option.key)
             return self.made(option, None, option.raw_at + len(raw))
         written = raw[: len(raw) - len(scanned.cut)].rstrip()
         return self.made(option, scanned, option.raw_at + len(written))
 
-    def made(self, option: _Line, scanned: _Scanned | None, value_end: int) -> Value:
+    def made(self, option: _Line, scanned: Scanned | None, value_end: int) -> Value:
         """The option's value, which ends on the line that is read; scanned: None where its syntax is wrong."""
-        text, items, quoted, cut = scanned or _Scanned("", (), False, "")
+        text, items, quoted, cut, within = scanned or Scanned("", (), False, "")
         written_end = self.start + len(self.lines[self.line - 1].rstrip())
         spans = OptionSpans(
             option.start,
@@ -364,7 +318,12 @@ class _Parser:
             written_end,
             self.after,
         )
-        return Value(option.key, text, items, self.file, option.line, quoted, cut, scanned is None, spans)
+        first = option.raw_at - option.start + 1
+        columns = Columns(first, 0 if "\n" in text else first + value_end - option.raw_at)
+        each = tuple(Columns(*span).moved(first) for span in within) if len(within) > 1 else ()
+        return Value(
+            option.key, text, items, self.file, option.line, quoted, cut, scanned is None, spans, columns, each
+        )
 
     def long_value(self, option: _Line) -> Value:
         """A value between triple quotes, to the line that closes it."""
@@ -382,13 +341,15 @@ class _Parser:
             else:
                 self.complete = False
                 text = f"the {quote} that opens here is never closed; put {quote} after the last line"
-                self.error(text, option.key, option.line)
+                column = option.raw_at - option.start + 1
+                self.error(text, Position(self.file, option.line, column, column + 3), option.key)
                 return self.made(option, None, len(self.text))
         last, _, after = rest.partition(quote)
         parts.append(last)
         cut = after.strip()
         if cut and cut[0] != "#":
-            self.error(f"text follows the closing {quote}; end the line there", option.key)
+            end = rest_at + len(rest.rstrip())
+            self.error(f"text follows the closing {quote}; end the line there", self.at(end - len(cut), end), option.key)
             return self.made(option, None, rest_at + len(rest.rstrip()))
         text = "\n".join(parts)
-        return self.made(option, _Scanned(text, (text,), True, cut), rest_at + len(rest) - len(after))
+        return self.made(option, Scanned(text, (text,), True, cut), rest_at + len(rest) - len(after))

@@ -108,14 +108,14 @@ class _Loader:
                 return
             if not text:
                 message = "is empty and asks for nothing; write 1 for the program, 0 for none"
-                self.problems.warn(value.where, place((section,), value.key), message, "empty-program")
+                self.problems.warn(value.key_where, place((section,), value.key), message, "empty-program")
                 return
             path = place((section,), value.key)
             if self.catalogue.is_known(value.key):
                 self.reader.digest.add(path, value, None)
             else:
                 self.reader.digest.add_place(path)
-            self.wishes.append(Wish(section, value.key, value.where, None if text in TRUE else value.text))
+            self.wishes.append(Wish(section, value.key, value.key_where, None if text in TRUE else value.text))
 
         return wish
 
@@ -125,12 +125,12 @@ class _Loader:
         for value in self.root.values.values():
             if value.key in recipe_sections():
                 text = f"is a section; write [{value.key}] on a line of its own"
-                self.problems.error(value.where, value.key, text, "value")
+                self.problems.error(value.key_where, value.key, text, "value")
                 continue
             owners = [name for name in names if value.key in spec(recipe_sections()[name].cls).option_names()]
             hint = f"put it into [{owners[0]}]" if owners else "put it into a section"
             text = f"stands outside any section{IGNORED}; {hint}"
-            self.problems.warn(value.where, place((), value.key), text, "unknown-option")
+            self.problems.warn(value.key_where, place((), value.key), text, "unknown-option")
         for child in self.root.sections.values():
             if child.name not in recipe_sections():
                 self.reader.unknown_section(child, (), set(names))

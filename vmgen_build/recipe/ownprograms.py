@@ -53,7 +53,7 @@ class _Reading:
         """Those that can be programs."""
         for value in root.values.values():
             text = f"stands outside any program{IGNORED}; write the program's name above it, as [name]"
-            self.problems.warn(value.where, place((), value.key), text, "unknown-option")
+            self.problems.warn(value.key_where, place((), value.key), text, "unknown-option")
         for section in root.sections.values():
             for child in section.sections.values():
                 text = f"is no part of a program{IGNORED}"
@@ -85,7 +85,8 @@ class _Reading:
         option, _, _ = value.key.partition(".")
         wrong = wrong_option(value.key)
         if wrong.startswith("is not an option"):
-            self.problems.warn(value.where, path, wrong.replace("program", f"program{IGNORED}", 1), "unknown-option")
+            text = wrong.replace("program", f"program{IGNORED}", 1)
+            self.problems.warn(value.key_where, path, text, "unknown-option")
             return False
         wrong = wrong or (f"is empty; write {option} = -" if not value.text else wrong_value(value.key, _words(value)))
         if wrong:

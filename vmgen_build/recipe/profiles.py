@@ -81,10 +81,11 @@ class Sources:
         for name in reversed(list(dict.fromkeys(item for item in value.items if item))):
             path, file = _find(name, self.folders.get(value.file, folder), folder)
             if path is None:
-                self.problems.error(value.where, _OPTION, partial(_no_profile, name, folder), "profile")
+                where = value.item_where(value.items.index(name))
+                self.problems.error(where, _OPTION, partial(_no_profile, name, folder), "profile")
             elif path.resolve() in chain:
                 text = f"profile {shown(name)} takes in itself; take it out of one of the files"
-                self.problems.error(value.where, _OPTION, text, "profile")
+                self.problems.error(value.item_where(value.items.index(name)), _OPTION, text, "profile")
             else:
                 self._merge(root, path, file, chain)
 

@@ -10,7 +10,8 @@ from vmgen_build.recipe.digest import ValuesDigest
 from vmgen_build.recipe.ini import IniSection, Value
 from vmgen_build.recipe.problems import IGNORED, Problems, did_you_mean, nearest, place, plain, shown
 from vmgen_build.recipe.schema import Free, Named, Option, Section, recipe_sections, spec
-from vmgen_build.recipe.types.base import Context, Type
+from vmgen_build.recipe.spans import Columns
+from vmgen_build.recipe.types.base import Context, ItemError, Type
 
 S = TypeVar("S", bound=Section)
 Unknown = Callable[[Value], None]
@@ -58,7 +59,8 @@ class Reader:
         try:
             result = type_.read(value, self.context)
         except ValueError as error:
-            self.problems.error(value.where, path, str(error), "value")
+            where = value.item_where(error.item) if isinstance(error, ItemError) else value.where
+            self.problems.error(where, path, str(error), "value")
             return False, None
         finally:
             for text, code in self.context.warnings:
@@ -95,7 +97,7 @@ class Reader:
     def _named(self, ini: IniSection, key: str, nested: Named, path: Path) -> dict[str, Section]:
         if key in ini.values:
             text = f"is a section; write {_head(key, len(path) + 1)} on a line of its own"
-            self.problems.error(ini.values[key].where, place(path, key), text, "value")
+            self.problems.error(ini.values[key].key_where, place(path, key), text, "value")
         container = ini.sections.get(key)
         if container is None:
             return {}
@@ -103,11 +105,13 @@ class Reader:
         for value in container.values.values():
             head = _head("name", len(path) + 2)
             text = f"stands outside any section of {place(inner)}{IGNORED}; write {head} above it"
-            self.problems.warn(value.where, place(inner, value.key), text, "unknown-option")
+            self.problems.warn(value.key_where, place(inner, value.key), text, "unknown-option")
         result = {}
         for name, child in container.sections.items():
             if nested.names is not None:
-                self.value(nested.names, Value("", name, (name,), child.file, child.line), place((*inner, name)))
+                at = Columns(child.where.column, child.where.end)
+                named = Value("", name, (name,), child.file, child.line, columns=at)
+                self.value(nested.names, named, place((*inner, name)))
             result[name] = self.read(nested.cls, child, (*inner, name))
         return result
 
@@ -152,7 +156,7 @@ class Reader:
 
     def _unknown_option(self, value: Value, path: Path, known: set[str]) -> None:
         self.problems.warn(
-            value.where,
+            value.key_where,
             place(path, value.key),
             lambda: f"is not an option{IGNORED}{_hint(value.key, path, known)}",
             "unknown-option",

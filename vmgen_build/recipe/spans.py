@@ -19,6 +19,16 @@ class Span(NamedTuple):
         return text[self.start : self.end]
 
 
+class Columns(NamedTuple):
+    """Characters of a line, counted from 1, `end` excluded; end 0: up to the line's end. None known: 0, 0."""
+
+    start: int = 0
+    end: int = 0
+
+    def moved(self, by: int) -> Columns:
+        return Columns(self.start + by, self.end + by)
+
+
 class OptionSpans(NamedTuple):
     """Where an option stands: offsets alone, since a large file has many.
 
@@ -50,6 +60,10 @@ class OptionSpans(NamedTuple):
         return Span(self.value_start, self.value_end)
 
     @property
+    def key_columns(self) -> Columns:
+        return Columns(self.key_start - self.start + 1, self.key_end - self.start + 1)
+
+    @property
     def comment(self) -> Span:
         """The comment behind the value, from its `#`; empty where there is none."""
         return Span(self.comment_start, self.written_end)
@@ -61,3 +75,8 @@ class HeadSpans(NamedTuple):
     line: Span
     name: Span
     comment: Span
+
+    @property
+    def columns(self) -> Columns:
+        """Of the name."""
+        return Columns(self.name.start - self.line.start + 1, self.name.end - self.line.start + 1)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 
 from vmgen_build.errors import Position
-from vmgen_build.recipe.ini import IniSection, Value, parse_items
+from vmgen_build.recipe.ini import IniSection, Value
 from vmgen_build.recipe.problems import Problems, plain, shown
+from vmgen_build.recipe.scanning import parse_items
 
 
 def merge_under(upper: IniSection, lower: IniSection) -> None:

@@ -11,8 +11,9 @@ from configobj import ConfigObj, ConfigObjError
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from vmgen_build.recipe.ini import Document, IniSection, Value, parse, parse_items
+from vmgen_build.recipe.ini import Document, IniSection, Value, parse
 from vmgen_build.recipe.problems import Problems
+from vmgen_build.recipe.scanning import parse_items
 from vmgen_build.recipe.tree import set_option
 
 

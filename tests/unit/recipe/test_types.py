@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from vmgen_build.recipe import types as t
-from vmgen_build.recipe.ini import Value, parse_items
+from vmgen_build.recipe.ini import Value
+from vmgen_build.recipe.scanning import parse_items
 from vmgen_build.recipe.types.base import Context, Type
 from vmgen_build.recipe.types.netfilter import Rule
 

@@ -43,8 +43,23 @@ def _show(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-def _items(value: Value) -> Sequence[Value]:
-    return [value.part(item) for item in value.items]
+class ItemError(ValueError):
+    """One item of a list is wrong, by its index."""
+
+    def __init__(self, text: str, item: int) -> None:
+        super().__init__(text)
+        self.item = item
+
+
+def each(value: Value, one: Callable[[str], T]) -> list[T]:
+    """What `one` makes of each item; raises ItemError for the first that it refuses."""
+    found = []
+    for number, item in enumerate(value.items):
+        try:
+            found.append(one(item))
+        except ValueError as error:
+            raise ItemError(str(error), number) from None
+    return found
 
 
 @dataclass(frozen=True)
@@ -60,7 +75,7 @@ class Type(Generic[T]):
     read: Callable[[Value, Context], T]
     show: Callable[[T], str] = _show
     empty: bool = False
-    split: Callable[[Value], Sequence[Value]] = _items
+    split: Callable[[Value], Sequence[Value]] = Value.parts
 
 
 def of_text(takes: str) -> Callable[[Callable[[str], T]], Type[T]]:
@@ -77,8 +92,9 @@ def list_of(takes: str, one: Callable[[str], T], unique: bool = False) -> Type[t
 
     def read(value: Value, _: Context) -> tuple[T, ...]:
         if "" in value.items:
-            raise ValueError("an item of the list is empty; take the extra comma out")
-        found = tuple(one(item) for item in value.items)
+            text = "an item of the list is empty; take the extra comma out"
+            raise ItemError(text, value.items.index(""))
+        found = tuple(each(value, one))
         return tuple(dict.fromkeys(found)) if unique else found
 
     return Type(takes, read)

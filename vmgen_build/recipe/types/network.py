@@ -129,7 +129,7 @@ _NEXT_RULE = re.compile(r",\s*(?=(?:(?:/\S*/)?ip6?tables\s|-[a-zA-Z-]+\s))")
 def _rules(value: Value) -> Sequence[Value]:
     """One rule a line; within a line, a comma separates rules only where a new one begins after it."""
     if len(value.items) > 1 and all(re.match(r"-|(/\S*/)?ip6?tables\s", item) for item in value.items):
-        return [value.part(item) for item in value.items]
+        return value.parts()
     lines = [line.strip() for line in value.text.split("\n")]
     return [value.part(rule) for line in lines if line for rule in _NEXT_RULE.split(line)]
 
