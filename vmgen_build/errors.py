@@ -55,7 +55,12 @@ class VmgenError(Exception):
     """What went wrong while the work was undone, after this error."""
 
     def __str__(self) -> str:
-        return "\n".join([super().__str__(), *(f"and what was begun is not all undone: {e}" for e in self.not_undone)])
+        return "\n".join([super().__str__(), *self.left])
+
+    @property
+    def left(self) -> tuple[str, ...]:
+        """A line for each thing that is not undone."""
+        return tuple(f"and what was begun is not all undone: {e}" for e in self.not_undone)
 
 
 class RecipeError(VmgenError):

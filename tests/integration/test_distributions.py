@@ -140,7 +140,7 @@ def test_a_whole_machine_is_refused_at_its_line(vmgen: Run, lab: Lab) -> None:
         return
     done = vmgen(lab.whole(), "-b", "vmware", "-o", lab.folder / "vmware")
     assert done.returncode == 2
-    assert f"{lab.distribution.name}-lab.ini:3: [hardware] os" in done.stderr
+    assert re.search(rf"{lab.distribution.name}-lab\.ini:3:\d+: \[hardware\] os", done.stderr)
 
 
 def failed(vmgen: Run, recipe: Path, code: int = 1) -> str:
@@ -257,4 +257,4 @@ def test_a_base_of_another_system(vmgen: Run, lab: Lab) -> None:
     recipe = lab.folder / "other.ini"
     recipe.write_text(text)
     errors = failed(vmgen, recipe, code=2)
-    assert "other.ini:4: [hardware] base" in errors
+    assert re.search(r"other\.ini:4:\d+: \[hardware\] base", errors)

@@ -33,6 +33,7 @@ ROOMS = [
     "limits",
     "filenames",
     "text",
+    "codes",
     "errors",
 ]
 """From the top to the bottom, as DESIGN and docs/how-it-works.md draw them; a room may import those behind it."""

@@ -53,7 +53,8 @@ def _at_its_line(recipe: Recipe, file: StepFile, text: str) -> str:
     for source in recipe.config.sources.values():
         if source.url == file.urls:
             option = "sha256" if "sha256" in text else "url"
-            return str(Problem(source.at(option), f"[config.sources.{source.name}] {option}", text))
+            setting = f"[config.sources.{source.name}] {option}"
+            return str(Problem(source.at(option), setting, text, code="file"))
     system = recipe.hardware.os
     for wish in recipe.wishes:
         found = recipe.catalogue.resolve(wish.name, wish.choice, system)
@@ -61,7 +62,7 @@ def _at_its_line(recipe: Recipe, file: StepFile, text: str) -> str:
             continue
         built = (found, *recipe.catalogue.built_first(found, system))
         if any(program.source is not None and program.source.urls == file.urls for program in built):
-            return str(Problem(wish.where, f"[{wish.section}] {wish.name}", text))
+            return str(Problem(wish.where, f"[{wish.section}] {wish.name}", text, code="file"))
     return text
 
 

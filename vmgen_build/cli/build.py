@@ -112,7 +112,10 @@ def build_command(
         try:
             loaded = _load_all(recipes, options)
         except RecipeError as error:
-            bus.note(common.error_text(error), "error")
+            if as_json:
+                bus.note(common.error_text(error), "error")
+            else:
+                common.show_error(error)
             click.get_current_context().exit(error.exit_code)
         if dry_run:
             _dry_run(loaded, options, bus, as_json=as_json)
@@ -204,7 +207,11 @@ def _build_all(recipes: list[Recipe], options: BuildOptions, jobs: int, display:
         if outcome.error is not None:
             outcomes[outcome.recipe.path] = "failed"
             worst = max(worst, outcome.error.exit_code)
-            RecipeBus(str(outcome.recipe.path), display.bus).note(common.error_text(outcome.error), "error")
+            if isinstance(outcome.error, RecipeError) and not display.as_json:
+                with display.screen.paused():
+                    common.show_error(outcome.error)
+            else:
+                RecipeBus(str(outcome.recipe.path), display.bus).note(common.error_text(outcome.error), "error")
             continue
         outcomes[outcome.recipe.path] = "built"
         if not display.as_json:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vmgen_build.cli import common
-from vmgen_build.errors import Problem, RecipeError
+from vmgen_build.errors import Problem, RecipeError, UsageError
 
 if TYPE_CHECKING:
     from vmgen_build.recipe.recipe import Recipe
@@ -24,28 +24,48 @@ if TYPE_CHECKING:
 @common.strict_option
 @common.templates_option
 @click.option("--json", "as_json", is_flag=True, help="Print the problems as JSON, one object a line.")
+@click.option("--sarif", "as_sarif", is_flag=True, help="Print the problems of all recipes as one SARIF 2.1.0 log.")
 @click.option("-q", "--quiet", is_flag=True, help="Show mistakes only, no warnings.")
-def check_command(recipes: tuple[Path, ...], as_json: bool, quiet: bool, **values: Any) -> None:
-    """Find all mistakes of every RECIPE, each at its line. Needs no root, asks no network and changes nothing.
+def check_command(recipes: tuple[Path, ...], as_json: bool, as_sarif: bool, quiet: bool, **values: Any) -> None:
+    """Find all mistakes of every RECIPE, each on its own line. Needs no root, asks no network and changes nothing.
 
-    Exit code 0 where all are right (warnings allowed), else 2.
+    Exit code 0 where all are right (warnings allowed), else 2. For editors and CI: --json, --sarif; in GitHub Actions
+    each problem is an annotation as well. The codes of problems: docs/messages.md.
     \f
     values: the options that are named as the fields of _Wanted are.
     """
+    if as_json and as_sarif:
+        raise UsageError("--json and --sarif: both are what is printed; leave one of them out")
     wanted = _Wanted(**values)
     wrong = False
+    every: list[Problem] = []
     for path in recipes:
         problems, summary = _check(path, wanted)
         wrong = wrong or not summary
-        shown = [p for p in problems if p.severity == "error" or not quiet]
+        every += (shown := [p for p in problems if p.severity == "error" or not quiet])
         if as_json:
-            for problem in shown:
-                common.show(json.dumps(_as_dict(problem)))
-        else:
+            _show_json(shown)
+        elif not as_sarif:
             common.show_problems(shown)
-        if summary and not (as_json or quiet):
-            common.show(f"{path}: {summary}")
+            if summary and not quiet:
+                common.show(f"{path}: {summary}")
+    if as_sarif:
+        _show_sarif(every)
     click.get_current_context().exit(2 if wrong else 0)
+
+
+def _show_json(found: Sequence[Problem]) -> None:
+    from vmgen_build.cli.problems import as_dict
+
+    for problem in found:
+        common.show(json.dumps(as_dict(problem)))
+
+
+def _show_sarif(found: Sequence[Problem]) -> None:
+    from vmgen_build.cli import sarif
+
+    for line in json.dumps(sarif.log(found), indent=2).split("\n"):
+        common.show(line)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,14 +111,3 @@ def _plan(recipe: Recipe, wanted: _Wanted) -> None:
         backends = [name for name in backends if backend_named(name).whole_machines] or ["vmware"]
     for backend in backends:
         make_plan(recipe, backend, backend_named(backend).part(recipe, templates), templates=templates)
-
-
-def _as_dict(problem: Problem) -> dict[str, object]:
-    return {
-        "file": problem.where.file,
-        "line": problem.where.line,
-        "path": problem.path,
-        "severity": problem.severity,
-        "code": problem.code,
-        "text": problem.text,
-    }

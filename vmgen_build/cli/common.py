@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import re
+import shutil
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -239,14 +240,32 @@ def error_text(error: VmgenError) -> str:
     """As it is shown: a recipe's problems begin with their place, all others with "error:"; each line is safe."""
     text = f"error: {error}"
     if isinstance(error, RecipeError):
-        text = "\n".join(map(str, (*error.problems, *error.warnings)))
+        text = "\n".join((*map(str, (*error.problems, *error.warnings)), *error.left))
     return "\n".join(map(clean, without_passwords(text).split("\n")))
 
 
 def show_problems(problems: Iterable[Problem]) -> None:
-    """On standard error, a line each."""
-    for problem in problems:
-        complain(str(problem), fg="red" if problem.severity == "error" else "yellow")
+    """On standard error, each with the line of the recipe that it is about."""
+    found = list(problems)
+    if not found:
+        return
+    from vmgen_build.cli.problems import PIPED_WIDTH, lines
+
+    width = shutil.get_terminal_size().columns if is_terminal(sys.stderr) else PIPED_WIDTH
+    colour = has_colour(sys.stderr)
+    for line in lines(found, width):
+        shown = "".join(click.style(piece, **style) if colour else piece for piece, style in line)
+        click.echo(shown, err=True, color=True)
+
+
+def show_error(error: VmgenError) -> None:
+    """On standard error, and whatever of the work is not undone."""
+    if isinstance(error, RecipeError):
+        show_problems((*error.problems, *error.warnings))
+        for line in error.left:
+            complain(line)
+    else:
+        complain(error_text(error))
 
 
 def parse_bytes(text: str) -> int:

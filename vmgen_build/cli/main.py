@@ -14,7 +14,7 @@ from typing import NoReturn
 import click
 
 from vmgen_build import __version__
-from vmgen_build.cli.common import CONTEXT, complain, error_text
+from vmgen_build.cli.common import CONTEXT, complain, show_error
 from vmgen_build.errors import VmgenError
 from vmgen_build.host.environment import take_all
 from vmgen_build.host.stops import STOP_SIGNALS, ignore_stops, interrupt_once
@@ -156,7 +156,7 @@ def run(args: Sequence[str]) -> int:
         complain(written.getvalue().rstrip("\n"))
         return error.exit_code
     except VmgenError as error:
-        complain(error_text(error))
+        show_error(error)
         return error.exit_code
     except Terminated as end:
         _say_left(end)

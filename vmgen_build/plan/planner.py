@@ -232,4 +232,4 @@ def _steps_of(module: StepModule, ctx: PlanContext) -> Iterator[Step | LeftOut]:
     try:
         yield from module.steps(ctx)
     except ValueError as error:
-        raise RecipeError([Problem(Position(str(ctx.recipe.path), 0), "", str(error))]) from error
+        raise RecipeError([Problem(Position(str(ctx.recipe.path), 0), "", str(error), code="value")]) from error

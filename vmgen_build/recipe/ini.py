@@ -67,6 +67,20 @@ class Value(NamedTuple):
         return [self.part(text)._replace(columns=at) for text, at in zip(self.items, places, strict=True)]
 
 
+class Written(NamedTuple):
+    """Lines of a file that stand as one option. sections: the names of those that it is in, "?" for one whose head is
+    wrong. start, end: offsets of its lines. value_at: the offset of what stands behind its key, or of the key where no
+    `=` follows it; comment_at: of the comment behind that, or of the end.
+    """
+
+    sections: tuple[str, ...]
+    key: str
+    start: int
+    end: int
+    value_at: int
+    comment_at: int
+
+
 class IniSection:
     """A section: its options and subsections by name, in the file's order. The root has depth 0 and no name.
 
@@ -103,7 +117,8 @@ class Document:
     """A file's text and its sections. comments: the comments that have a line of their own, from their `#`.
 
     complete: false where an unclosed quote swallowed the rest of the file. lost: a section's head is wrong, and what
-    stands below it is not among the sections.
+    stands below it is not among the sections. written: what stands as options, those too that are wrong or stand twice,
+    and lines that are nothing at all.
     """
 
     text: str
@@ -111,6 +126,7 @@ class Document:
     comments: tuple[Span, ...]
     complete: bool
     lost: bool
+    written: tuple[Written, ...] = ()
 
     def line_at(self, offset: int) -> int:
         """The number of the line that holds an offset; lines count from 1."""
@@ -154,6 +170,8 @@ class _Parser:
         self.root = IniSection("", 0, file, 0)
         self.stack = [self.root]
         self.comments: list[Span] = []
+        self.written: list[Written] = []
+        self.sections: tuple[str, ...] = ()
         self.complete, self.lost = True, False
 
     def run(self) -> Document:
@@ -171,7 +189,7 @@ class _Parser:
             else:
                 self.option(line, at)
         self.close(0, len(self.text))
-        return Document(self.text, self.root, tuple(self.comments), self.complete, self.lost)
+        return Document(self.text, self.root, tuple(self.comments), self.complete, self.lost, tuple(self.written))
 
     def take(self) -> str:
         """The next line, without its LF."""
@@ -189,7 +207,7 @@ class _Parser:
         del self.stack[depth:]
 
     def error(self, text: str, at: Position, option: str = "") -> None:
-        self.problems.error(at, place([s.name for s in self.stack[1:]], option), text, "syntax")
+        self.problems.error(at, place(self.sections, option), text, "syntax")
 
     def at(self, start: int, end: int) -> Position:
         """A place in the line that is read, by its offsets in the file."""
@@ -229,7 +247,7 @@ class _Parser:
         if depth > RECIPE_DEPTH.amount:
             return f"the sections are nested too deep: {RECIPE_DEPTH.exceeded}"
         if depth > len(self.stack):
-            above = place([s.name for s in self.stack[1:]]) or "the file's top"
+            above = place(self.sections) or "the file's top"
             right = _head(name, len(self.stack))
             return f"{_head(name, depth)} skips a level; right below {above} write {right}"
         return ""
@@ -242,6 +260,7 @@ class _Parser:
         self.close(depth, self.start)
         while len(self.stack) <= depth:
             self.stack.append(IniSection("?", len(self.stack), self.file, self.line))
+        self.sections = tuple(section.name for section in self.stack[1:])
 
     def enter(self, name: str, depth: int, head: HeadSpans) -> None:
         self.close(depth, self.start)
@@ -251,6 +270,7 @@ class _Parser:
         section = existing or IniSection(name, depth, self.file, self.line)
         section.head = section.head or head
         self.stack.append(section)
+        self.sections = tuple(section.name for section in self.stack[1:])
         if existing is not None:
             at = Position(self.file, self.line, *head.columns)
             self.error(f"stands already at line {existing.line}; keep one of them", at)
@@ -274,11 +294,18 @@ class _Parser:
         if not equals:
             text = "neither a section nor an option; write name = value, or # before a comment"
             self.error(text, self.at(at, at + len(line)))
+            word = re.split(r"[^\w.-]", line, maxsplit=1)[0]
+            self.written.append(Written(self.sections, word, self.start, self.after, at, self.after))
         elif not key:
+            self.written.append(Written(self.sections, "", self.start, self.after, at + 1, self.after))
             self.error("the name before = is missing; write name = value", self.at(at, at + 1))
         else:
             raw_at = at + len(line) - len(raw)
-            self.keep(key, self.value(_Line(key, self.line, self.start, at, key_end, raw, raw_at)))
+            start = self.start
+            value = self.value(_Line(key, self.line, start, at, key_end, raw, raw_at))
+            comment_at = value.spans.comment_start if value.spans else self.after
+            self.written.append(Written(self.sections, key, start, self.after, raw_at, comment_at))
+            self.keep(key, value)
 
     def keep(self, key: str, value: Value) -> None:
         section = self.stack[-1]
@@ -349,7 +376,9 @@ class _Parser:
         cut = after.strip()
         if cut and cut[0] != "#":
             end = rest_at + len(rest.rstrip())
-            self.error(f"text follows the closing {quote}; end the line there", self.at(end - len(cut), end), option.key)
+            self.error(
+                f"text follows the closing {quote}; end the line there", self.at(end - len(cut), end), option.key
+            )
             return self.made(option, None, rest_at + len(rest.rstrip()))
         text = "\n".join(parts)
         return self.made(option, Scanned(text, (text,), True, cut), rest_at + len(rest) - len(after))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Iterable, Sequence
 
 from vmgen_build.errors import Position, Problem
@@ -83,10 +84,11 @@ def place(sections: Sequence[str], option: str = "") -> str:
 def plain(text: str, limit: int = 60) -> str:
     """Text safe for one line of a terminal: control characters escaped, long text cut."""
     cut = text if len(text) <= limit else text[: limit - 1] + "…"
-    return "".join(c if c.isprintable() else _escaped(c) for c in cut)
+    return "".join(c if c.isprintable() else escaped(c) for c in cut)
 
 
-def _escaped(char: str) -> str:
+def escaped(char: str) -> str:
+    """\\x1b for ESC."""
     return char.encode("unicode_escape").decode()
 
 
@@ -106,3 +108,12 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """ "; did you mean 'num_cpu'?" or nothing."""
     near = nearest(name, known)
     return f"; did you mean '{near}'?" if near else ""
+
+
+_MEANT = re.compile(r"[;(] ?did you mean '([^']+)'\?\)?$")
+
+
+def suggested(text: str) -> str:
+    """The one right name that a message ends with, as `did_you_mean` words it; "" where there is none."""
+    match = _MEANT.search(text)
+    return match[1] if match else ""

@@ -18,6 +18,9 @@ from vmgen_build.recipe.source import A_RECIPE, PROGRAMS, Kind, read_text
 _OPTION = "[config] profiles"
 _ENDING = ".ini"
 
+SHIPPED = "profile "
+"""Before the name of a shipped profile, where messages name its file."""
+
 
 @dataclass
 class Sources:
@@ -44,7 +47,8 @@ class Sources:
     def _parsed(self, path: Path, file: str, kind: Kind) -> IniSection:
         self.count += 1
         if self.count > RECIPE_FILES.amount:
-            raise RecipeError([Problem(Position(file, 0), "", f"is one file too many: {RECIPE_FILES.exceeded}")])
+            text = f"is one file too many: {RECIPE_FILES.exceeded}"
+            raise RecipeError([Problem(Position(file, 0), "", text, code="limit")])
         text = read_text(path, file, kind)
         self.folders[file] = path.parent
         if all_may_read(path):
@@ -111,7 +115,7 @@ def _find(name: str, near: Path, folder: Path) -> tuple[Path | None, str]:
         if _is_file(path):
             return path, str(path)
     shipped = resources.recipes_dir() / "profiles" / f"{name}.ini"
-    return (shipped, f"profile {name}") if _is_file(shipped) else (None, "")
+    return (shipped, f"{SHIPPED}{name}") if _is_file(shipped) else (None, "")
 
 
 def _is_file(path: Path) -> bool:

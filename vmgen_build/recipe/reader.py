@@ -19,6 +19,9 @@ Unknown = Callable[[Value], None]
 
 Path = tuple[str, ...]
 
+_ITEMS = 1000
+"""Items of a list whose places are kept."""
+
 
 class Reader:
     """Reads sections, reporting every problem; a value that is wrong leaves its default (None where it has none).
@@ -51,6 +54,8 @@ class Reader:
             found = ini.values.get(key) or ini.sections.get(key)
             if found is not None:
                 places[key] = places[name] = found.where
+            if isinstance(found, Value) and key in table.options:
+                places |= {f"{name}={item}": found.item_where(i) for i, item in enumerate(found.items[:_ITEMS])}
         self._leftover(cls, ini, path, unknown)
         return cls(name=ini.name, where=ini.where, places=places, faulty=frozenset(faulty), **fields)
 

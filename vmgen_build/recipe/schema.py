@@ -25,7 +25,7 @@ NOWHERE = Position("", 0)
 @dataclass(frozen=True, kw_only=True)
 class Section:
     """name: the section's own name in the file. where: its head. places: field -> line of its value in the file, and
-    "field=value" -> line of each value of a free field.
+    "field=value" -> line of each value of a free field, and place of each item of a list as it is written.
 
     faulty: fields whose value could not be read; a problem has been reported, and a default or None stands in.
     """
@@ -35,9 +35,10 @@ class Section:
     places: Mapping[str, Position] = field(default_factory=dict, repr=False, compare=False)
     faulty: frozenset[str] = field(default=frozenset(), repr=False, compare=False)
 
-    def at(self, option: str) -> Position:
-        """Where an option stands; the section's head for one that is not in the file."""
-        return self.places.get(option, self.where)
+    def at(self, option: str, item: object = None) -> Position:
+        """Where an option stands, or an item of its list; the section's head for one that is not in the file."""
+        found = None if item is None else self.places.get(f"{option}={item}")
+        return found or self.places.get(option, self.where)
 
 
 @dataclass(frozen=True)

@@ -408,7 +408,10 @@ def test_media_lie_beside_each_other(
     iso(tmp_path / "more" / "setup.iso")
     compiled("win10-pro", hardware=f"base = iso:setup.iso\n{option} = more/setup.iso", code=2)
     error = capfd.readouterr().err
-    assert f"lab.ini:5: [hardware] {option}: another file beside the machine is called 'setup.iso' too" in error
+    assert (
+        f"lab.ini:5:{len(option) + 4}: [hardware] {option}: another file beside the machine is called 'setup.iso' too"
+        in error
+    )
 
 
 def test_a_folder_in_the_place_of_a_medium_stays(compiled: Compile, capfd: pytest.CaptureFixture[str]) -> None:

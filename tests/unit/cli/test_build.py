@@ -47,7 +47,7 @@ def test_a_wrong_recipe_comes_before_all_else(folder: Path, capsys: pytest.Captu
     Path("bad.ini").write_text("[hardware]\nos = debian-12\nnum_cpu = many\n")
     assert main.run(["bad.ini", "-o", "out"]) == 2
     reported = capsys.readouterr().err
-    assert "bad.ini:3: [hardware] num_cpu: " in reported
+    assert "bad.ini:3:11: [hardware] num_cpu: " in reported
     assert "vm_id" in reported
     assert not Path("out").exists()
 
@@ -56,7 +56,7 @@ def test_mistakes_of_all_recipes_are_reported_at_once(folder: Path, capsys: pyte
     for name in ("x", "y"):
         Path(f"{name}.ini").write_text(GOOD.format(name) + "ram = much\n")
     assert main.run(["x.ini", "a.ini", "y.ini"]) == 2
-    assert re.findall(r"^(\w\.ini:\d+): \[hardware\] ram", capsys.readouterr().err, re.MULTILINE) == [
+    assert re.findall(r"^(\w\.ini:\d+):7: \[hardware\] ram", capsys.readouterr().err, re.MULTILINE) == [
         "x.ini:4",
         "y.ini:4",
     ]

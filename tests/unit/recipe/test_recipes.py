@@ -39,7 +39,7 @@ def test_the_one_with_a_program_from_its_source() -> None:
 
 def test_the_thesis_openvz_sample() -> None:
     recipe = load(RECIPES / "samples" / "thesis-openvz.ini")
-    assert warned(recipe) == [*ODD_IN_THESIS, "weak-password", "weak-password", "no-desktop", "no-desktop"]
+    assert warned(recipe) == [*ODD_IN_THESIS, "weak-password", "weak-password", "needs-program", "needs-program"]
     caesar = recipe.users.users["user0"]
     assert (caesar.login, caesar.group, caesar.home_dir) == ("caesar", "julius", "/home/caesar")
     assert recipe.hardware.hdds["hdd0"].size == 2**30
@@ -50,7 +50,7 @@ def test_the_thesis_openvz_sample() -> None:
 def test_the_thesis_openvz_sample_can_be_built_on_debian() -> None:
     recipe = load(RECIPES / "samples" / "thesis-openvz.ini", ["hardware.os=debian-12"], strict=True)
     assert recipe.hardware.os.base
-    assert warned(recipe) == [*ODD_IN_THESIS, "weak-password", "weak-password", "no-desktop", "no-desktop"]
+    assert warned(recipe) == [*ODD_IN_THESIS, "weak-password", "weak-password", "needs-program", "needs-program"]
 
 
 def test_the_thesis_windows_sample() -> None:

@@ -145,7 +145,8 @@ def _script(ctx: PlanContext, installer: Installer, asked: _Asked) -> str:
     try:
         install = "\n".join(_installing(ctx, installer, asked))
     except ValueError as error:
-        raise RecipeError([Problem(ctx.recipe.config.at("packages"), "[config] packages", str(error))]) from error
+        where = ctx.recipe.config.at("packages")
+        raise RecipeError([Problem(where, "[config] packages", str(error), code="value")]) from error
     old = ctx.system.old
     return ctx.renderer.sh(
         "linux/packages.sh.j2",

@@ -63,5 +63,5 @@ def _output(ctx: PlanContext, repository: Repository) -> Output | LeftOut:
     try:
         return write(REPOSITORIES, source, ctx)
     except ValueError as error:
-        problem = Problem(repository.at(option), f"{section} {option}", str(error))
+        problem = Problem(repository.at(option), f"{section} {option}", str(error), code="value")
         raise RecipeError([problem]) from error

@@ -55,5 +55,6 @@ def _interpreter(script: Script, text: bytes) -> list[str]:
     if words[-1].endswith("\r"):
         option = "file" if script.file is not None else "run"
         what = "the #! line ends in a carriage return, which no system runs; save the script with Unix line ends"
-        raise RecipeError([Problem(script.at(option), f"[config.scripts.{script.name}] {option}", what)])
+        setting = f"[config.scripts.{script.name}] {option}"
+        raise RecipeError([Problem(script.at(option), setting, what, code="value")])
     return words

@@ -134,7 +134,8 @@ def _build(source: SourceTree) -> str:
 
 
 def _problem(source: SourceTree, option: str, text: str) -> RecipeError:
-    return RecipeError([Problem(source.at(option), f"[config.sources.{source.name}] {option}", text)])
+    setting = f"[config.sources.{source.name}] {option}"
+    return RecipeError([Problem(source.at(option), setting, text, code="value")])
 
 
 def _needs(ctx: PlanContext, work: _Work) -> Iterator[str]:
@@ -157,7 +158,7 @@ def _packages(ctx: PlanContext, work: _Work, needs: Iterable[str]) -> Iterator[s
         found = packages_for(need, ctx.system)
         if found is None:
             text = f"'{need}', which it is built with, is not known of {ctx.system.name}; build it by a script"
-            raise RecipeError([Problem(work.source.at("build"), work.setting, text)])
+            raise RecipeError([Problem(work.source.at("build"), work.setting, text, code="value")])
         yield from found
 
 

@@ -133,7 +133,7 @@ def _crypted(clear: Secret, account: str, place: Position, option: str) -> Secre
     text = clear.reveal()
     if "\0" in text or len(text.encode()) > LONGEST_PASSWORD:
         reason = f"this password cannot be hashed; use at most {LONGEST_PASSWORD} bytes of text without NUL"
-        raise RecipeError([Problem(place, option, reason)])
+        raise RecipeError([Problem(place, option, reason, code="value")])
     sha512_crypt.set_backend("builtin")
     return Secret(sha512_crypt.using(salt=salt_of(text, account), rounds=ROUNDS).hash(text))
 

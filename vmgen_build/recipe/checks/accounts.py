@@ -81,7 +81,7 @@ def _groups(user: User, known: _Known, problems: Problems) -> None:
     for key, name in wanted:
         if not known.has(name):
             path = place(("users", "users", user.name), key)
-            problems.error(user.at(key), path, _unknown(name, known), "unknown-group")
+            problems.error(user.at(key, name), path, _unknown(name, known), "unknown-group")
 
 
 def _unknown(name: str, known: _Known) -> str:

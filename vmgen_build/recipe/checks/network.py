@@ -59,10 +59,10 @@ def _interface(eth: Interface, problems: Problems) -> None:
         return
     for address in eth.address:
         if wrong := _of_the_net(address.ip, address):
-            problems.error(eth.at("address"), place(path, "address"), wrong, "address")
+            problems.error(eth.at("address", address), place(path, "address"), wrong, "address")
     for gateway in eth.gateway if eth.address else ():
         if wrong := _gateway_wrong(gateway, eth.address):
-            problems.error(eth.at("gateway"), place(path, "gateway"), wrong, "gateway")
+            problems.error(eth.at("gateway", gateway), place(path, "gateway"), wrong, "gateway")
 
 
 def _of_the_net(ip: IPAddress, interface: IPInterface) -> str:
@@ -102,17 +102,17 @@ def _gateway(network: Network, problems: Problems) -> None:
         if dhcp and not any(gateway.version == a.version for a in static):
             kind = f"IPv{gateway.version}"
             text = f"'{gateway}' serves no interface: none has a static {kind} address, and dhcp brings its own"
-            problems.warn(network.at("gateway"), "[network] gateway", text, "gateway")
+            problems.warn(network.at("gateway", gateway), "[network] gateway", text, "gateway")
         elif wrong := _gateway_wrong(gateway, static):
-            problems.error(network.at("gateway"), "[network] gateway", wrong, "gateway")
+            problems.error(network.at("gateway", gateway), "[network] gateway", wrong, "gateway")
 
 
 def _gateways(network: Network) -> Iterator[tuple[IPAddress, Position, str]]:
     for gateway in network.gateway:
-        yield gateway, network.at("gateway"), "[network] gateway"
+        yield gateway, network.at("gateway", gateway), "[network] gateway"
     for eth in network.eths.values():
         for gateway in eth.gateway:
-            yield gateway, eth.at("gateway"), place((*_ETHS, eth.name), "gateway")
+            yield gateway, eth.at("gateway", gateway), place((*_ETHS, eth.name), "gateway")
 
 
 def _one_default(draft: Draft, problems: Problems) -> None:

@@ -54,7 +54,7 @@ def _needs(wish: Wish, program: Program, catalogue: Catalogue, asked: frozenset[
             text = (
                 f"wants '{name}' beside it, which the recipe does not ask for; write {name} = 1 in [{needed.category}]"
             )
-            problems.warn(wish.where, place((wish.section,), wish.name), text, f"no-{name}")
+            problems.warn(wish.where, place((wish.section,), wish.name), text, "needs-program")
 
 
 def _wrong_value(wish: Wish, catalogue: Catalogue, problems: Problems) -> bool:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from vmgen_build.recipe.ini import Value
 from vmgen_build.recipe.problems import shown
-from vmgen_build.recipe.types.base import Context, Type, list_of, of_text, without_control
+from vmgen_build.recipe.types.base import Context, Type, each, list_of, of_text, without_control
 from vmgen_build.recipe.types.sources import open_host_file, url
 
 _UNIT = re.compile(
@@ -31,7 +31,7 @@ web_addresses = list_of("addresses of one file by http or https, comma-separated
 
 
 def _host_files(value: Value, ctx: Context) -> tuple[Path, ...]:
-    return tuple(open_host_file(value, without_control(item), ctx) for item in value.items)
+    return tuple(each(value, lambda item: open_host_file(value, without_control(item), ctx)))
 
 
 host_files = Type("files of this host, comma-separated", _host_files)

@@ -68,7 +68,8 @@ class Type(Generic[T]):
 
     takes: for people ("a whole number from 1 to 768"). read: the value, or ValueError("what is wrong; what would be
     right"). empty: whether `read` wants to see an empty value; otherwise an empty one means the default. split: the
-    values of one comma-separated option where any number of this type may stand (see schema.free).
+    values of one comma-separated option where any number of this type may stand (see schema.free). private: its values
+    never show.
     """
 
     takes: str
@@ -76,6 +77,7 @@ class Type(Generic[T]):
     show: Callable[[T], str] = _show
     empty: bool = False
     split: Callable[[Value], Sequence[Value]] = Value.parts
+    private: bool = False
 
 
 def of_text(takes: str) -> Callable[[Callable[[str], T]], Type[T]]:

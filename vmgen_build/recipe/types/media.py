@@ -50,4 +50,4 @@ def _product_key(value: Value, ctx: Context) -> Secret:
     return Secret(key)
 
 
-product_key = Type("a product key, or env:NAME, or file:PATH", _product_key)
+product_key = Type("a product key, or env:NAME, or file:PATH", _product_key, private=True)

@@ -71,7 +71,7 @@ def _warn_exposed(value: Value, ctx: Context) -> None:
         ctx.warnings.append((text, "clear-password"))
 
 
-secret = Type("a password, or env:NAME, or file:PATH", _password, empty=True)
+secret = Type("a password, or env:NAME, or file:PATH", _password, empty=True, private=True)
 
 
 def _login_password(value: Value, ctx: Context) -> Secret:
@@ -95,7 +95,9 @@ def _of_keyring(name: str) -> str:
     return found.reveal()
 
 
-login_password = Type("a password, or env:NAME, file:PATH or keyring:SERVICE/NAME", _login_password, empty=True)
+login_password = Type(
+    "a password, or env:NAME, file:PATH or keyring:SERVICE/NAME", _login_password, empty=True, private=True
+)
 
 
 def _login_key(value: Value, ctx: Context) -> Secret:
@@ -108,7 +110,7 @@ def _login_key(value: Value, ctx: Context) -> Secret:
     return Secret(f"{text}\n")
 
 
-login_key = Type("a private key of ssh: file:PATH, or env:NAME", _login_key, empty=True)
+login_key = Type("a private key of ssh: file:PATH, or env:NAME", _login_key, empty=True, private=True)
 
 _CRYPT = re.compile(
     r"\$(?:1|5|6|y|gy|7|sm3|2[abxy]?)\$[./A-Za-z0-9$=,+-]{16,}"  # crypt(5)
@@ -122,7 +124,7 @@ def _crypt_hash(value: Value, ctx: Context) -> Secret:
     return Secret(text)
 
 
-crypt_hash = Type("a crypt(5) hash, or env:NAME, or file:PATH", _crypt_hash, empty=True)
+crypt_hash = Type("a crypt(5) hash, or env:NAME, or file:PATH", _crypt_hash, empty=True, private=True)
 
 _KEY_TYPES = (
     "ssh-ed25519 ssh-rsa ssh-dss ecdsa-sha2-nistp256 ecdsa-sha2-nistp384 ecdsa-sha2-nistp521 "
@@ -158,4 +160,4 @@ def _ssh_keys(value: Value, ctx: Context) -> tuple[str, ...]:
     return tuple(dict.fromkeys(keys))
 
 
-ssh_keys: Type[tuple[str, ...]] = Type("public keys, one a line, or env:NAME, or file:PATH", _ssh_keys)
+ssh_keys: Type[tuple[str, ...]] = Type("public keys, one a line, or env:NAME, or file:PATH", _ssh_keys, private=True)

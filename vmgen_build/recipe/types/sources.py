@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from vmgen_build.host.regular import open_regular
 from vmgen_build.recipe.ini import Value
 from vmgen_build.recipe.problems import shown
-from vmgen_build.recipe.types.base import Context, Type, of_text, without_control
+from vmgen_build.recipe.types.base import Context, Type, each, of_text, without_control
 from vmgen_build.systems import parse as systems
 from vmgen_build.systems.model import PIN
 
@@ -81,8 +82,10 @@ _PACKAGE = re.compile(r"[A-Za-z0-9@][A-Za-z0-9+._@^-]*(:[A-Za-z0-9_+.-]+)?" + PI
 """Of any family; what the one at hand takes is checked by its own."""
 
 
-def _words(value: Value) -> list[str]:
-    return [name for item in value.items for name in item.split()]
+def _of_words(value: Value, one: Callable[[str], str]) -> tuple[str, ...]:
+    """What `one` makes of each word of each item, each once. Raises ItemError."""
+    found = each(value, lambda item: [one(word) for word in item.split()])
+    return tuple(dict.fromkeys(name for names in found for name in names))
 
 
 def _package_name(name: str) -> str:
@@ -92,16 +95,18 @@ def _package_name(name: str) -> str:
 
 
 def _package_names(value: Value, _: Context) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(map(_package_name, _words(value))))
+    return _of_words(value, _package_name)
 
 
 def _packages(value: Value, ctx: Context) -> tuple[str, ...]:
     """A file's path becomes an absolute one, which no name is."""
-    found = [
-        str(open_host_file(value, without_control(word), ctx).absolute()) if _is_path(word) else _package_name(word)
-        for word in _words(value)
-    ]
-    return tuple(dict.fromkeys(found))
+
+    def one(word: str) -> str:
+        if _is_path(word):
+            return str(open_host_file(value, without_control(word), ctx).absolute())
+        return _package_name(word)
+
+    return _of_words(value, one)
 
 
 def _is_path(word: str) -> bool:
