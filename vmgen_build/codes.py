@@ -8,6 +8,7 @@ CODES = {
     "base": "what the recipe starts from cannot be used, or does not go with another option",
     "both": "two options that exclude each other",
     "cd-image": "the image of a CD drive cannot be used",
+    "clear-password": "a password in a file that every user of this host can read",
     "conflict": "two programs that cannot be installed beside each other",
     "ctid": "a name that no OpenVZ container can have",
     "cut-comment": "a value that a # ends, which may belong to it",
@@ -35,6 +36,7 @@ CODES = {
     "no-build-address": "a build on a node has no address",
     "no-driver": "a device that the system has no driver for",
     "no-key": "a repository without a key that signs it",
+    "no-login": "nobody can log in",
     "no-machine": "no whole machine is made of this system",
     "no-port": "a program in the firewall's list that listens on no port",
     "no-probe": "nothing proves that what is built from source is there",
@@ -61,6 +63,7 @@ CODES = {
     "value": "a value that its option does not take",
     "venet-dhcp": "dhcp on a venet interface, which has none",
     "venet-nat": "address translation over venet",
+    "weak-password": "a password that is easily guessed, while sshd runs",
     "windows": "a value that Windows does not take",
 }
 """By code: what all problems of it have in common."""

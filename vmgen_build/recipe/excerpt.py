@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from vmgen_build import resources
 from vmgen_build.catalogue.catalogue import known_programs
@@ -23,6 +24,7 @@ from vmgen_build.recipe.problems import Problems, escaped, suggested
 from vmgen_build.recipe.profiles import SHIPPED
 from vmgen_build.recipe.schema import Section, recipe_sections, spec
 from vmgen_build.recipe.source import read_text
+from vmgen_build.recipe.types.base import Type
 from vmgen_build.text import without_passwords
 
 MASK = "***"
@@ -133,36 +135,42 @@ def _is_public(written: Written, value: str) -> bool:
         return True
     names, key = written.sections, written.key
     registered = recipe_sections().get(names[0]) if names else None
-    if registered is None:
-        return len(names) == 1 and not wrong_option(key)
-    if registered.programs and len(names) == 1 and known_programs().is_known(key):
+    if len(names) == 1 and registered is None and not wrong_option(key):
         return True
-    return _is_known(registered.cls, names[1:], key)
+    if len(names) == 1 and registered is not None and registered.programs and known_programs().is_known(key):
+        return True
+    found = _declared(key) if registered is None else _type_of(registered.cls, names[1:], key) or _declared(key)
+    return bool(found) and not any(type_.private for type_ in found)
+
+
+def _type_of(cls: type[Section], names: tuple[str, ...], key: str) -> list[Type[Any]]:
+    """That of an option that is declared below a section of a class, alone in a list; none for another."""
+    table = spec(cls)
+    if not names:
+        declared = table.options.get(key) or table.free.get(key)
+        return [declared[1].type] if declared else []
+    if names[0] in table.free:
+        return [table.free[names[0]][1].type] if len(names) == 1 else []
+    if names[0] in table.named and len(names) > 1:
+        return _type_of(table.named[names[0]][1].cls, names[2:], key)
+    return []
+
+
+def _declared(key: str) -> list[Type[Any]]:
+    """Those of all options of a name, wherever they may stand."""
+    return [found for registered in recipe_sections().values() for found in _below(registered.cls, key)]
+
+
+def _below(cls: type[Section], key: str) -> Iterator[Type[Any]]:
+    table = spec(cls)
+    yield from _type_of(cls, (), key)
+    for _, nested in table.named.values():
+        yield from _below(nested.cls, key)
 
 
 def _is_name(written: Written) -> bool:
     """Whether a word is the name of some option or section: no password, then."""
-    known = recipe_sections()
-    return written.key in known or any(written.key in _names(registered.cls) for registered in known.values())
-
-
-def _names(cls: type[Section]) -> set[str]:
-    """Of the options and sections of a class and those below it."""
-    table = spec(cls)
-    return table.option_names().union(table.sections(), *(_names(nested.cls) for _, nested in table.named.values()))
-
-
-def _is_known(cls: type[Section], names: tuple[str, ...], key: str) -> bool:
-    """Whether an option is declared, below a section of a class, and holds nothing private."""
-    table = spec(cls)
-    if not names:
-        declared = table.options.get(key) or table.free.get(key)
-        return declared is not None and not declared[1].type.private
-    if names[0] in table.free:
-        return len(names) == 1 and not table.free[names[0]][1].type.private
-    if names[0] in table.named and len(names) > 1:
-        return _is_known(table.named[names[0]][1].cls, names[2:], key)
-    return False
+    return written.key in recipe_sections() or bool(_declared(written.key))
 
 
 class _Pieces(NamedTuple):

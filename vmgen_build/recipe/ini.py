@@ -138,6 +138,9 @@ def parse(text: str, file: str, problems: Problems) -> Document:
     return _Parser(text, file, problems).run()
 
 
+_LOST = "?"
+"""The name of a section whose head is wrong."""
+
 _LOST_LEVELS = 8
 """How many levels a head may skip and still have its own subsections follow it."""
 
@@ -207,7 +210,8 @@ class _Parser:
         del self.stack[depth:]
 
     def error(self, text: str, at: Position, option: str = "") -> None:
-        self.problems.error(at, place(self.sections, option), text, "syntax")
+        sections = () if _LOST in self.sections else self.sections
+        self.problems.error(at, place(sections, option), text, "syntax")
 
     def at(self, start: int, end: int) -> Position:
         """A place in the line that is read, by its offsets in the file."""
@@ -239,7 +243,8 @@ class _Parser:
     def head_wrong(self, name: str, depth: int, closed: int) -> str:
         """What is wrong with the brackets and name of a head; "" for nothing."""
         if not closed:
-            return f"the bracket of a section is never closed; write {_head('name', depth)}"
+            word = re.match(r"[\w.-]*", name)
+            return f"the bracket of a section is never closed; write {_head((word and word[0]) or 'name', depth)}"
         if not name:
             return f"a section has no name; write {_head('name', depth)}"
         if depth != closed:
@@ -259,7 +264,7 @@ class _Parser:
         depth = min(depth, len(self.stack) + _LOST_LEVELS, RECIPE_DEPTH.amount)
         self.close(depth, self.start)
         while len(self.stack) <= depth:
-            self.stack.append(IniSection("?", len(self.stack), self.file, self.line))
+            self.stack.append(IniSection(_LOST, len(self.stack), self.file, self.line))
         self.sections = tuple(section.name for section in self.stack[1:])
 
     def enter(self, name: str, depth: int, head: HeadSpans) -> None:
@@ -297,7 +302,8 @@ class _Parser:
             word = re.split(r"[^\w.-]", line, maxsplit=1)[0]
             self.written.append(Written(self.sections, word, self.start, self.after, at, self.after))
         elif not key:
-            self.written.append(Written(self.sections, "", self.start, self.after, at + 1, self.after))
+            value_at = at + len(line) - len(raw)
+            self.written.append(Written(self.sections, "", self.start, self.after, value_at, self.after))
             self.error("the name before = is missing; write name = value", self.at(at, at + 1))
         else:
             raw_at = at + len(line) - len(raw)

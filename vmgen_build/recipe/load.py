@@ -115,7 +115,8 @@ class _Loader:
                 self.reader.digest.add(path, value, None)
             else:
                 self.reader.digest.add_place(path)
-            self.wishes.append(Wish(section, value.key, value.key_where, None if text in TRUE else value.text))
+            choice = None if text in TRUE else value.text
+            self.wishes.append(Wish(section, value.key, value.key_where, choice, value.where))
 
         return wish
 

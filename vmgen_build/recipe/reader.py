@@ -125,6 +125,12 @@ class Reader:
         found: dict[Any, Position] = {}
         all_good = True
         for where, value in self._free_values(ini, key, many, path):
+            if not value.text and value.columns.start:
+                self.problems.error(
+                    value.where, where, "an item of the list is empty; take the extra comma out", "value"
+                )
+                all_good = False
+                continue
             good, result = (False, None) if value.broken else self.value(many.type, value, where)
             all_good = all_good and good
             if good and result is not None:

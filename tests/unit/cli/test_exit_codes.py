@@ -30,7 +30,9 @@ def test_all_are_tried() -> None:
 def test_what_a_command_ends_with(tmp_path: Path, code: int) -> None:
     (tmp_path / "good.ini").write_text("[hardware]\nvm_id = lab\nos = debian-12\n")
     (tmp_path / "bad.ini").write_text("[hardware]\nvm_id = lab\n")
-    ran = subprocess.run([*TOOL, *WORDS[code]], cwd=tmp_path, capture_output=True, text=True)
+    path = {"PYTHONPATH": str(PAGE.parents[1])}
+    words = [*TOOL, *WORDS[code]]
+    ran = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, env={**os.environ, **path})
     assert ran.returncode == code, ran.stderr
 
 

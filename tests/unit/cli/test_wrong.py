@@ -37,6 +37,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.stem)
 def test_what_a_user_sees(recipe: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.copy(recipe, folder)
+    (folder / recipe.name).chmod(0o600)
     code = main.run(["check", *options(recipe), recipe.name])
     shown = capsys.readouterr()
     found = f"{shown.err}{shown.out}exit code {code}\n"

@@ -171,7 +171,7 @@ def test_a_file_beside_the_profile_that_names_it() -> None:
         ("[apache2]\npackages = x\n", "mine.ini:1: [apache2]: is another name of 'httpd'; write [httpd] to change it"),
         ("[a b]\npackages = x\n", "mine.ini:1: [a b]: 'a b' is no program's name; write letters, digits"),
         ("[greeter]\naliases = vi\npackages = x\n", "mine.ini:2: [greeter] aliases: 'vi' means 'vim' already"),
-        ("[greeter\npackages = x\n", "mine.ini:1: the bracket of a section is never closed; write [name]"),
+        ("[greeter\npackages = x\n", "mine.ini:1: the bracket of a section is never closed; write [greeter]"),
         (GREETER + "commands = x\n", "mine.ini:5: [greeter] commands: stands already at line 4; keep one of them"),
     ],
 )

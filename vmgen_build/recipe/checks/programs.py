@@ -62,7 +62,8 @@ def _wrong_value(wish: Wish, catalogue: Catalogue, problems: Problems) -> bool:
     wrong = catalogue.wrong_choice(wish.name, wish.choice) if wish.choice is not None else None
     if wrong is None:
         return False
-    problems.error(wish.where, place((wish.section,), wish.name), _text(wrong.reason, "", wrong.near), "value")
+    path = place((wish.section,), wish.name)
+    problems.error(wish.choice_where, path, _text(wrong.reason, "", wrong.near), "value")
     return True
 
 

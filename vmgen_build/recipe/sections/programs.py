@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from vmgen_build.errors import Position
-from vmgen_build.recipe.schema import Section, recipe_section
+from vmgen_build.recipe.schema import NOWHERE, Section, recipe_section
 
 PROGRAM_SECTIONS = ("network", "devel", "services", "gui")
 
@@ -15,13 +15,14 @@ class Wish:
     """A program that the recipe asks for.
 
     section: where it stands. name: as the user wrote it. choice: the value where it names one (mail_client =
-    mozilla-thunderbird), else None. A program set to 0 or no is no wish.
+    mozilla-thunderbird), else None; choice_where: where that stands. A program set to 0 or no is no wish.
     """
 
     section: str
     name: str
     where: Position
     choice: str | None = None
+    choice_where: Position = field(default=NOWHERE, compare=False)
 
 
 @recipe_section("devel", programs=True)
