@@ -163,7 +163,7 @@ def test_what_is_no_base_of_the_system_is_named_at_its_line(
     (tmp_path / "folder").mkdir()
     done = vmgen(recipe(tmp_path, base), "-o", tmp_path, "--set", f"hardware.os={os}")
     assert done.returncode == 2
-    assert f"{tmp_path}/founded.ini:5:8: [hardware] base: " in done.stderr and text in done.stderr
+    assert f"{tmp_path}/founded.ini:5:12: [hardware] base: " in done.stderr and text in done.stderr
 
 
 def test_lxc_takes_the_same_tree(streams: Tree, tmp_path: Path) -> None:

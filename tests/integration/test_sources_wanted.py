@@ -85,7 +85,7 @@ def test_what_they_need_stays_and_what_they_are_built_with_goes(
 def test_a_program_with_windows_says_that_it_wants_a_desktop(folder: Path, vmgen: Run) -> None:
     done = vmgen("check", folder / "wanted.ini")
     assert done.returncode == 0
-    assert "wanted.ini:5:1: warning: [devel] eclipse: wants 'desktop' beside it" in done.stderr + done.stdout
+    assert "wanted.ini:5:5: warning: [devel] eclipse: wants 'desktop' beside it" in done.stderr + done.stdout
 
 
 def test_a_changed_download_of_what_is_wanted_is_an_error_at_the_line_that_wants_it(folder: Path, vmgen: Run) -> None:

@@ -254,7 +254,7 @@ def show_problems(problems: Iterable[Problem]) -> None:
     width = shutil.get_terminal_size().columns if is_terminal(sys.stderr) else PIPED_WIDTH
     colour = has_colour(sys.stderr)
     for line in lines(found, width):
-        shown = "".join(click.style(piece, **style) if colour else piece for piece, style in line)
+        shown = "".join(click.style(piece, **style) if colour and piece and style else piece for piece, style in line)
         click.echo(shown, err=True, color=True)
 
 
