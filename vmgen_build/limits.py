@@ -202,6 +202,10 @@ INSTALLING = Limit("install-time", "a step that installs packages, and has no li
 # Caches and locks.
 
 CACHE_RECORD = Limit("cache-record", "a record in a cache: of a layer, of artifacts, or of a package archive", 16 * MB)
+INPUT_ENTRIES = Limit(
+    "input-entries", "steps in a record of a build, and what one of them depends on", 5_000, "entries"
+)
+INPUT_TEXT = Limit("input-text", "a file of a recipe that such a record keeps, for its lines to be compared", 64 * KB)
 
 
 def table() -> str:

@@ -15,6 +15,7 @@ from vmgen_build.backends.format import Format, PackOptions
 from vmgen_build.backends.registry import all_backends, backend_named, format_of, formats_of
 from vmgen_build.build.choice import Chosen, choose_base
 from vmgen_build.build.facts import archive_is_known, facts_at_hand, facts_for
+from vmgen_build.build.inputs import remembered
 from vmgen_build.build.job import Build
 from vmgen_build.build.logfile import open_log
 from vmgen_build.build.options import BuildOptions, BuildResult, StepState
@@ -64,12 +65,23 @@ def plan_and_base(recipe: Recipe, backend: str, options: BuildOptions) -> tuple[
 
 def dry_run(recipe: Recipe, options: BuildOptions, bus: Bus) -> list[StepState]:
     """Each step of each backend's plan, and whether its layer is there. Changes nothing, and needs no root here."""
-    place = _checked_place(options)
-    refuse_unbuildable(recipe)
+    place = place_of(recipe, options)
     facts = facts_at_hand(recipe, options.cache, offline=options.offline)
     if not archive_is_known(recipe, facts):
         bus.note(f"what the package archive holds could not be asked: {_ALL}", "warning")
-    states = []
+    return [state for _, states in plans_at_hand(recipe, place, bus, facts) for state in states]
+
+
+def place_of(recipe: Recipe, options: BuildOptions) -> Place:
+    """Where a build of the recipe would run. Raises UsageError as _checked_place, RecipeError for what is not built."""
+    place = _checked_place(options)
+    refuse_unbuildable(recipe)
+    return place
+
+
+def plans_at_hand(recipe: Recipe, place: Place, bus: Bus, facts: Facts) -> list[tuple[Plan, list[StepState]]]:
+    """Each backend's plan, and which of its steps are there. facts: of the archive. Changes nothing; no root here."""
+    found, options = [], place.options
     for name in options.backends:
         look = place.look(recipe, backend_named(name), facts)
         if look.note:
@@ -79,8 +91,8 @@ def dry_run(recipe: Recipe, options: BuildOptions, bus: Bus) -> list[StepState]:
         plan = _plan(recipe, name, options, look.facts)
         if not is_unchanged(plan, options):
             _refuse(_problems(place, recipe, plan, look))
-        states += _states(plan, look, place)
-    return states
+        found.append((plan, _states(plan, look, place)))
+    return found
 
 
 def build(recipe: Recipe, options: BuildOptions, bus: Bus) -> tuple[BuildResult, ...]:
@@ -153,20 +165,20 @@ class _Call:
         start = time.monotonic()
         with self._logged(plan, start) as log:
             with lease(self.options.cache) as leased, _no_part_stays(self.options.output):
-                result = _run(
-                    Build(
-                        recipe=self.recipe,
-                        plan=plan,
-                        backend=backend_named(plan.backend),
-                        place=self.place,
-                        look=look,
-                        bus=self.bus,
-                        log=log,
-                        leased=leased,
-                        fresh=fresh,
-                        packings=self.options.packings(plan.backend),
-                    )
+                build = Build(
+                    recipe=self.recipe,
+                    plan=plan,
+                    backend=backend_named(plan.backend),
+                    place=self.place,
+                    look=look,
+                    bus=self.bus,
+                    log=log,
+                    leased=leased,
+                    fresh=fresh,
+                    packings=self.options.packings(plan.backend),
                 )
+                with remembered(build):
+                    result = _run(build)
             self.bus.emit(self._finished(plan, "unchanged" if result.unchanged else "built", start))
         return result
 

@@ -229,6 +229,14 @@ def show(text: str = "", **style: Any) -> None:
     click.echo(click.style(text, **style) if style and has_colour(sys.stdout) else text, color=True)
 
 
+def show_wrapped(text: str, indent: str = "", **style: Any) -> None:
+    """A result of several words, in lines of at most 80 columns; those after the first are indented further."""
+    import textwrap
+
+    for line in textwrap.wrap(clean(text), 80, initial_indent=indent, subsequent_indent=f"{indent}  ") or [""]:
+        show(line, **style)
+
+
 def complain(text: str, **style: Any) -> None:
     """Lines on standard error, each made safe: what others wrote may stand in any message."""
     for line in without_passwords(text).split("\n"):

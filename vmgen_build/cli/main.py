@@ -28,6 +28,7 @@ GROUPS = {
         "build": "build",
         "check": "check",
         "compile": "compile",
+        "why": "why",
     },
     "Images": {
         "verify": "verify",
@@ -61,6 +62,7 @@ Examples:
   vmgen-build check lab.ini                  find the recipe's mistakes; needs no root
   vmgen-build compile lab.ini -o plan/       write out all that a build would run
   vmgen-build verify output/lab-lxc-amd64.tar.zst
+  vmgen-build why lab.ini                    what changed since the last build, and so runs again
   vmgen-build options network                what can stand in [network]
   vmgen-build programs                       what can stand in [devel], [services], [gui]
   vmgen-build systems                        what `os` can name, and what was tried
