@@ -52,6 +52,11 @@ PROBE_RETRY = Limit("probe-retry", "how long a probe that fails is asked again",
 TAR_ENTRIES = Limit("tar-entries", "entries of a tar archive that is read here", 2_000_000, "entries")
 TAR_HEADER = Limit("tar-header", "an extended header of a tar archive: pax, or a long name", 64 * KB)
 TAR_CONTENT = Limit("tar-content", "files of a tar archive that is read here, in sum", 256 * GB)
+LISTED_FILES = Limit(
+    "listed-files", "files of an image that are listed, or compared with another's", 1_000_000, "entries"
+)
+LISTED_NAMES = Limit("listed-names", "their names, in sum", 256 * MB)
+PACKAGE_LIST = Limit("package-list", "the list of packages that a root keeps, read from its image", 64 * MB)
 OVA_FILES = Limit("ova-files", "files in an OVA", 256, "files")
 BOX_FILES = Limit("box-files", "files in a box of Vagrant", 256, "files")
 OVA_TEXT = Limit("ova-text", "an OVA's descriptor or list of digests", 4 * MB)

@@ -34,11 +34,18 @@ _PAX, _GLOBAL_PAX, _LONG_NAME, _LONG_LINK = b"x", b"g", tarfile.GNUTYPE_LONGNAME
 
 @dataclass(frozen=True, slots=True)
 class TarEntry:
-    """size: bytes of its data; 0 for what is no file."""
+    """size: bytes of its data; 0 for what is no file. kind: its type flag. mode: permissions alone. link: what a link
+    leads to. device: major and minor number."""
 
     name: str
     is_file: bool
     size: int
+    kind: bytes = tarfile.REGTYPE
+    mode: int = 0o644
+    uid: int = 0
+    gid: int = 0
+    link: str = ""
+    device: tuple[int, int] = (0, 0)
 
 
 class TarStream(io.RawIOBase):
@@ -54,22 +61,22 @@ class TarStream(io.RawIOBase):
 
     def entries(self) -> Iterator[TarEntry]:
         while True:
-            name, size = "", None
+            more: dict[str, str] = {}
             while True:
                 info = self._header()
                 if info is None:
                     return
-                if info.type == _LONG_NAME:
-                    name = _decoded(self._payload(info).rstrip(b"\0"))
+                if info.type in (_LONG_NAME, _LONG_LINK):
+                    field = "path" if info.type == _LONG_NAME else "linkpath"
+                    more[field] = _decoded(self._payload(info).rstrip(b"\0"))
                 elif info.type in (_PAX, tarfile.SOLARIS_XHDTYPE):
-                    records = _records(self._payload(info))
-                    name = records.get("path", name)
-                    size = _size(records["size"]) if "size" in records else None
-                elif info.type in (_GLOBAL_PAX, _LONG_LINK):
-                    _records(self._payload(info)) if info.type == _GLOBAL_PAX else self._payload(info)
+                    names = {field: text for field, text in more.items() if field in ("path", "linkpath")}
+                    more = {**names, **_records(self._payload(info))}
+                elif info.type == _GLOBAL_PAX:
+                    _records(self._payload(info))
                 else:
                     break
-            yield self._begun(info, name or info.name, info.size if size is None else size)
+            yield self._begun(info, more)
 
     def readable(self) -> bool:
         return True
@@ -83,7 +90,10 @@ class TarStream(io.RawIOBase):
         self._left -= len(data)
         return len(data)
 
-    def _begun(self, info: tarfile.TarInfo, name: str, size: int) -> TarEntry:
+    def _begun(self, info: tarfile.TarInfo, more: dict[str, str]) -> TarEntry:
+        """more: what headers before it say of it, in the names of pax."""
+        name = more.get("path") or info.name
+        size = _size(more["size"]) if "size" in more else info.size
         if info.type == tarfile.GNUTYPE_SPARSE:
             raise ValueError(f"{name!a} is a sparse file, which is not read")
         self._entries += 1
@@ -97,7 +107,17 @@ class TarStream(io.RawIOBase):
         if self._content > TAR_CONTENT.amount:
             raise ValueError(f"its files are too large: {TAR_CONTENT.exceeded}")
         self._left, self._padding = size, -size % BLOCK
-        return TarEntry(name, is_file, size)
+        return TarEntry(
+            name=name,
+            is_file=is_file,
+            size=size,
+            kind=info.type,
+            mode=info.mode & 0o7777,
+            uid=_owner(more.get("uid"), info.uid),
+            gid=_owner(more.get("gid"), info.gid),
+            link=more.get("linkpath") or info.linkname,
+            device=(info.devmajor, info.devminor),
+        )
 
     def _header(self) -> tarfile.TarInfo | None:
         """The next one, behind what is left of the entry before it; None at the end of the archive."""
@@ -164,6 +184,15 @@ def _records(data: bytes) -> dict[str, str]:
 def _size(text: str) -> int:
     if not re.fullmatch("[0-9]{1,19}", text):
         raise ValueError("it has a pax header whose size is no number of bytes")
+    return int(text)
+
+
+def _owner(text: str | None, number: int) -> int:
+    """text: as pax has it. Raises ValueError for what is no number."""
+    if text is None:
+        return number
+    if not re.fullmatch("[0-9]{1,19}", text):
+        raise ValueError("it has a pax header whose owner is no number")
     return int(text)
 
 

@@ -229,11 +229,12 @@ def show(text: str = "", **style: Any) -> None:
     click.echo(click.style(text, **style) if style and has_colour(sys.stdout) else text, color=True)
 
 
-def show_wrapped(text: str, indent: str = "", **style: Any) -> None:
-    """A result of several words, in lines of at most 80 columns; those after the first are indented further."""
+def show_wrapped(text: str, head: str = "", hang: str = "", **style: Any) -> None:
+    """A result of several words, in lines of at most 80 columns. head: what the first begins with; hang: the others."""
     import textwrap
 
-    for line in textwrap.wrap(clean(text), 80, initial_indent=indent, subsequent_indent=f"{indent}  ") or [""]:
+    lines = textwrap.wrap(clean(text), 80, initial_indent=head, subsequent_indent=hang, break_on_hyphens=False)
+    for line in lines or [head.rstrip()]:
         show(line, **style)
 
 

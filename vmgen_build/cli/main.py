@@ -31,6 +31,7 @@ GROUPS = {
         "why": "why",
     },
     "Images": {
+        "inspect": "inspect",
         "verify": "verify",
     },
     "What there is": {
@@ -63,6 +64,7 @@ Examples:
   vmgen-build compile lab.ini -o plan/       write out all that a build would run
   vmgen-build verify output/lab-lxc-amd64.tar.zst
   vmgen-build why lab.ini                    what changed since the last build, and so runs again
+  vmgen-build inspect output/lab-lxc-amd64.tar.zst --packages
   vmgen-build options network                what can stand in [network]
   vmgen-build programs                       what can stand in [devel], [services], [gui]
   vmgen-build systems                        what `os` can name, and what was tried

@@ -102,13 +102,13 @@ def _show_group(code: str, reasons: Sequence[Reason]) -> None:
     first = reasons[0]
     names = "; ".join(reason.title for reason in reasons)
     if code == "cached" and not first.changes:
-        common.show_wrapped(f"cached: {names}", "  ", dim=True)
+        common.show_wrapped(f"cached: {names}", "  ", "    ", dim=True)
         return
     verb = "cached" if code == "cached" else "runs again"
     verb = "runs" if code in ("never", "new") else verb
-    common.show_wrapped(f"{verb}: {names}", "  ", fg=None if code == "cached" else "yellow")
+    common.show_wrapped(f"{verb}: {names}", "  ", "    ", fg=None if code == "cached" else "yellow")
     if code != "changed":
-        common.show_wrapped(f"{first.text} (each)" if len(reasons) > 1 else first.text, "    ")
+        common.show_wrapped(f"{first.text} (each)" if len(reasons) > 1 else first.text, "    ", "    ")
     for change in first.changes:
         common.show(f"    {change.what}")
         for line in _few(change.lines):
