@@ -89,7 +89,10 @@ def inspect(path: Path, *, files: bool = False, digests: bool = False) -> Inspec
         return Inspection(path, None, None, manifest_in(manifest_bytes(path), path))
     kind = kind_of(path)
     if kind is None:
-        raise HostError(f"{path} is no artifact: it is no tar, no disk and no image that is known here")
+        raise HostError(
+            f"{path} is no artifact: it is no tar, no disk and no image that is known here; name an artifact or its"
+            " manifest (recipes are for 'vmgen-build check' and 'why')"
+        )
     written = Written.of(path)
     manifest, doubt = _manifest_of(written)
     content = None

@@ -32,6 +32,7 @@ GROUPS = {
     },
     "Images": {
         "inspect": "inspect",
+        "diff": "diff",
         "verify": "verify",
     },
     "What there is": {
@@ -65,6 +66,7 @@ Examples:
   vmgen-build verify output/lab-lxc-amd64.tar.zst
   vmgen-build why lab.ini                    what changed since the last build, and so runs again
   vmgen-build inspect output/lab-lxc-amd64.tar.zst --packages
+  vmgen-build diff old.tar.zst new.tar.zst   packages, settings, sizes that differ
   vmgen-build options network                what can stand in [network]
   vmgen-build programs                       what can stand in [devel], [services], [gui]
   vmgen-build systems                        what `os` can name, and what was tried
