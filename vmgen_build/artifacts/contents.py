@@ -6,12 +6,13 @@ Nothing is unpacked. Of layers the upper ones count (image-spec, layer.md: white
 from __future__ import annotations
 
 import hashlib
+import io
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, TYPE_CHECKING, cast
 
 from vmgen_build.artifacts.gzipped import gzip_content
 from vmgen_build.artifacts.kinds import Kind, opened_plain, plain_name
@@ -21,6 +22,7 @@ from vmgen_build.jsontext import Field, parse_json
 from vmgen_build.limits import (
     LISTED_FILES,
     LISTED_NAMES,
+    OCI_INDEXES,
     OCI_LAYERS,
     OCI_TEXT,
     PACKAGE_LIST,
@@ -28,6 +30,9 @@ from vmgen_build.limits import (
     UNPACK_TIME,
     Limit,
 )
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 _CHUNK = 1 << 20
 _GZIP = b"\x1f\x8b"
@@ -45,7 +50,9 @@ TEXTS: Mapping[str, Limit] = {
     "lib/apk/db/installed": PACKAGE_LIST,
     "usr/lib/apk/db/installed": PACKAGE_LIST,
     "usr/lib/sysimage/rpm/rpmdb.sqlite": PACKAGE_LIST,
+    "usr/lib/sysimage/rpm/rpmdb.sqlite-wal": PACKAGE_LIST,
     "var/lib/rpm/rpmdb.sqlite": PACKAGE_LIST,
+    "var/lib/rpm/rpmdb.sqlite-wal": PACKAGE_LIST,
 }
 """Files of the root that are kept."""
 
@@ -217,18 +224,22 @@ class _Reading:
             raise ValueError(f"it takes too long: {UNPACK_TIME.exceeded}")
 
 
-class _Again:
+class _Again(io.RawIOBase):
     """A stream of which the first bytes were read already."""
 
     def __init__(self, head: bytes, rest: TarStream) -> None:
+        super().__init__()
         self._head, self._rest = head, rest
 
-    def read(self, size: int = -1) -> bytes:
-        if not self._head:
-            return self._rest.read(size) or b""
-        found = self._head if size < 0 else self._head[:size]
-        self._head = self._head[len(found) :]
-        return found
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        view = memoryview(buffer)
+        data = self._head[: len(view)] or self._rest.read(len(view)) or b""
+        self._head = self._head[len(data) :]
+        view[: len(data)] = data
+        return len(data)
 
 
 def _checked(name: str) -> str:
@@ -280,17 +291,27 @@ def _ways(name: str) -> Iterator[str]:
 def _order_of(texts: Mapping[str, bytes]) -> Iterable[str]:
     """Names of the layers, the lowest first: as index.json leads to them, or docker save's manifest.json."""
     if "manifest.json" in texts:
-        first = next(iter(_json(texts["manifest.json"]).items(OCI_LAYERS)))
-        return [layer.text(255) for layer in first["Layers"].items(OCI_LAYERS)]
+        layers = _first(_json(texts["manifest.json"]))["Layers"].items(OCI_LAYERS)
+        return [layer.text(255) for layer in layers]
     if "index.json" not in texts:
         raise ValueError("it has no index.json that names its layers")
     data = _json(texts["index.json"])
-    while (listed := data.optional("manifests")) is not None:
-        name = _blob(next(iter(listed.items(OCI_LAYERS))))
+    for _ in range(OCI_INDEXES.amount):
+        if (listed := data.optional("manifests")) is None:
+            break
+        name = _blob(_first(listed))
         if name not in texts:
             raise ValueError("its index leads to a manifest that is not there")
-        data = _json(texts.pop(name) if isinstance(texts, dict) else texts[name])
+        data = _json(texts[name])
     return [_blob(layer) for layer in data["layers"].items(OCI_LAYERS)]
+
+
+def _first(listed: Field) -> Field:
+    """Of several images the first is meant."""
+    found = next(listed.items(OCI_LAYERS), None)
+    if found is None:
+        raise listed.wrong("a list of at least one image")
+    return found
 
 
 def _json(data: bytes) -> Field:

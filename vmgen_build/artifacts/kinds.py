@@ -7,6 +7,7 @@ signature of its boot record. A tar is known by its first names.
 
 from __future__ import annotations
 
+import os
 import tarfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -87,10 +88,7 @@ def kind_of(path: Path) -> Kind | None:
         command = decompressor(path)
         with opened_plain(path) as plain:
             head = _read(plain, _HEAD)
-            end = b""
-            if command is None:
-                plain.seek(-_VHD_FOOTER, 2) if path.stat().st_size >= _VHD_FOOTER else plain.seek(0)
-                end = _read(plain, _VHD_FOOTER)
+            end = _last(plain) if command is None else b""
         found = _of_bytes(head, end)
         if found == "tar":
             with opened_plain(path) as plain:
@@ -125,6 +123,12 @@ def _of_bytes(head: bytes, end: bytes) -> str:
     if end.startswith(b"conectix"):
         return "vhd"
     return "raw" if head[510:512] == b"\x55\xaa" else ""
+
+
+def _last(file: IO[bytes]) -> bytes:
+    """A VHD of a fixed size has what it is known by at its end."""
+    file.seek(max(file.seek(0, os.SEEK_END) - _VHD_FOOTER, 0))
+    return _read(file, _VHD_FOOTER)
 
 
 def _is_tar(block: bytes) -> bool:

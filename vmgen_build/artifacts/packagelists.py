@@ -9,17 +9,20 @@ from __future__ import annotations
 import re
 import sqlite3
 import struct
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from vmgen_build.artifacts.manifest import Package
-from vmgen_build.host.inmemory import in_memory, name_of
-from vmgen_build.limits import MANIFEST_ENTRIES
+from vmgen_build.limits import MANIFEST_ENTRIES, PACKAGE_LIST
 
 _DPKG, _DPKG_ALONE = "var/lib/dpkg/status", "var/lib/dpkg/status.d/"
 _PACMAN = "var/lib/pacman/local/"
 _APK = ("lib/apk/db/installed", "usr/lib/apk/db/installed")
+_LOG = "-wal"
 _RPM = ("usr/lib/sysimage/rpm/rpmdb.sqlite", "var/lib/rpm/rpmdb.sqlite")
 
 _NAME, _VERSION, _RELEASE, _EPOCH, _ARCH = 1000, 1001, 1002, 1003, 1022
@@ -35,7 +38,7 @@ def packages_of(texts: Mapping[str, bytes]) -> tuple[Package, ...] | None:
 
     Raises ValueError for one that is damaged, or has too many packages.
     """
-    lists = [reader(name, data) for name, data in texts.items() if (reader := _reader_of(name)) is not None]
+    lists = [reader(name, texts) for name in texts if (reader := _reader_of(name)) is not None]
     if not lists:
         return None
     found: set[Package] = set()
@@ -47,7 +50,7 @@ def packages_of(texts: Mapping[str, bytes]) -> tuple[Package, ...] | None:
     return tuple(sorted(found))
 
 
-Reader = Callable[[str, bytes], Iterator[Package]]
+Reader = Callable[[str, Mapping[str, bytes]], Iterator[Package]]
 
 
 def _reader_of(name: str) -> Reader | None:
@@ -60,35 +63,41 @@ def _reader_of(name: str) -> Reader | None:
     return _rpm if name in _RPM else None
 
 
-def _dpkg(name: str, data: bytes) -> Iterator[Package]:
+def _dpkg(name: str, texts: Mapping[str, bytes]) -> Iterator[Package]:
     """Those that are installed; a root without dpkg has a paragraph a file in status.d, without a state."""
-    for paragraph in _lines_of(data).split("\n\n"):
+    for paragraph in _lines_of(texts[name]).split("\n\n"):
         fields = dict(re.findall(r"^(Package|Version|Architecture|Status): *(.*)$", paragraph, re.MULTILINE))
         state = fields.get("Status", "install ok installed" if name.startswith(_DPKG_ALONE) else "")
         if fields.get("Package") and state.split()[-1:] == ["installed"]:
             yield Package(fields["Package"], fields.get("Version", ""), fields.get("Architecture", ""))
 
 
-def _apk(_name: str, data: bytes) -> Iterator[Package]:
-    for paragraph in _lines_of(data).split("\n\n"):
+def _apk(name: str, texts: Mapping[str, bytes]) -> Iterator[Package]:
+    for paragraph in _lines_of(texts[name]).split("\n\n"):
         fields = dict(re.findall(r"^([PVA]):(.*)$", paragraph, re.MULTILINE))
         if fields.get("P"):
             yield Package(fields["P"], fields.get("V", ""), fields.get("A", ""))
 
 
-def _pacman(_name: str, data: bytes) -> Iterator[Package]:
-    fields = dict(re.findall(r"^%(NAME|VERSION|ARCH)%\n(.*)$", _lines_of(data), re.MULTILINE))
+def _pacman(name: str, texts: Mapping[str, bytes]) -> Iterator[Package]:
+    fields = dict(re.findall(r"^%(NAME|VERSION|ARCH)%\n(.*)$", _lines_of(texts[name]), re.MULTILINE))
     if fields.get("NAME"):
         yield Package(fields["NAME"], fields.get("VERSION", ""), fields.get("ARCH", ""))
 
 
-def _rpm(_name: str, data: bytes) -> Iterator[Package]:
-    """The schema of a foreign database is not trusted, and a question that takes too long is ended."""
+def _rpm(name: str, texts: Mapping[str, bytes]) -> Iterator[Package]:
+    """The schema of a foreign database is not trusted, and a question that takes too long is ended. What rpm has
+    written last may be in the log beside the database (sqlite.org/wal.html)."""
     end = time.monotonic() + _SECONDS
-    with in_memory(data) as file:
-        address = f"file:{name_of(file)}?mode=ro&immutable=1"
+    with TemporaryDirectory(prefix="vmgen-rpm-") as folder:
+        path = Path(folder) / "rpmdb.sqlite"
+        path.write_bytes(texts[name])
+        if log := texts.get(f"{name}{_LOG}"):
+            path.with_name(f"{path.name}{_LOG}").write_bytes(log)
         try:
-            with closing(sqlite3.connect(address, uri=True)) as database:
+            with closing(sqlite3.connect(path)) as database:
+                if sys.version_info >= (3, 11):
+                    database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, PACKAGE_LIST.amount)
                 database.set_progress_handler(lambda: time.monotonic() > end, _STEPS)
                 database.execute("PRAGMA trusted_schema = OFF")
                 for (blob,) in database.execute("SELECT blob FROM Packages"):

@@ -177,7 +177,7 @@ class _Call:
                     fresh=fresh,
                     packings=self.options.packings(plan.backend),
                 )
-                with remembered(build):
+                with remembered(self.recipe, plan, self.options):
                     result = _run(build)
             self.bus.emit(self._finished(plan, "unchanged" if result.unchanged else "built", start))
         return result

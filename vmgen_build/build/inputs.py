@@ -18,7 +18,6 @@ from typing import Any
 
 from vmgen_build import __version__
 from vmgen_build.backends.format import PackOptions
-from vmgen_build.build.job import Build
 from vmgen_build.build.options import BuildOptions
 from vmgen_build.build.scrubbing import Scrubber
 from vmgen_build.errors import HostError, StepFailed
@@ -103,28 +102,27 @@ def key_of(recipe: Recipe, plan: Plan, options: BuildOptions) -> str:
 
 
 @contextmanager
-def remembered(build: Build) -> Iterator[None]:
-    """Keep what a build depended on, once it is done or one of its steps has failed."""
+def remembered(recipe: Recipe, plan: Plan, options: BuildOptions) -> Iterator[None]:
+    """Keep what a build depends on, once it is done or one of its steps has failed."""
     try:
         yield
     except StepFailed as error:
-        remember(build, error.step)
+        remember(recipe, plan, options, error.step)
         raise
-    remember(build)
+    remember(recipe, plan, options)
 
 
-def remember(build: Build, failed: str = "") -> None:
+def remember(recipe: Recipe, plan: Plan, options: BuildOptions, failed: str = "") -> None:
     """Best effort: an image is no worse without it. failed: as LastBuild.failed."""
-    cache, plan = build.options.cache, build.plan
-    key = key_of(build.recipe, plan, build.options)
-    made = " ".join((plan.id, *map(str, build.packings)))
+    key, packings = key_of(recipe, plan, options), options.packings(plan.backend)
+    made = " ".join((plan.id, *map(str, packings)))
     with suppress(HostError, OSError):
-        last = read_inputs(cache, key)
+        last = read_inputs(options.cache, key)
         if last is not None and (last.made, last.failed) == (made, failed):
             return
         salt = os.urandom(16)
-        stages = Describer(Scrubber.of(build.recipe, plan), salt).stages(plan, build.packings)
-        write_inputs(cache, key, LastBuild(time.time(), __version__, made, failed, salt, stages))
+        stages = Describer(Scrubber.of(recipe, plan), salt).stages(plan, packings)
+        write_inputs(options.cache, key, LastBuild(time.time(), __version__, made, failed, salt, stages))
 
 
 def _format() -> Mapping[str, str]:

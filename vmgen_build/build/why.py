@@ -71,7 +71,7 @@ def why(recipe: Recipe, options: BuildOptions, bus: Bus) -> list[Explained]:
     """
     place = place_of(recipe, options)
     facts = _facts(recipe, options, bus)
-    return [_explained(recipe, options, plan, states) for plan, states in plans_at_hand(recipe, place, bus, facts)]
+    return [explain(recipe, options, plan, states) for plan, states in plans_at_hand(recipe, place, bus, facts)]
 
 
 def _facts(recipe: Recipe, options: BuildOptions, bus: Bus) -> Facts:
@@ -87,7 +87,8 @@ def _facts(recipe: Recipe, options: BuildOptions, bus: Bus) -> Facts:
     return facts
 
 
-def _explained(recipe: Recipe, options: BuildOptions, plan: Plan, states: Sequence[StepState]) -> Explained:
+def explain(recipe: Recipe, options: BuildOptions, plan: Plan, states: Sequence[StepState]) -> Explained:
+    """One backend's plan beside its last build. states: of its stages and the packing. Raises HostError as `why`."""
     last = read_inputs(options.cache, key_of(recipe, plan, options))
     if last is None:
         return Explained(plan.backend, tuple(_without_record(state) for state in states))
