@@ -36,11 +36,11 @@ FORMATS = ("tar", "rootfs", "oci")
 
 
 class Compared:
-    """Two builds. Of the first `old`, of the second `new`; said: what why says before each and after."""
+    """Two builds. Of the first `old`, of the second `new`; answers: of why, before each and after."""
 
     def __init__(self, vmgen: Run, folder: Path) -> None:
         self.vmgen, self.folder, self.recipe = vmgen, folder, folder / "compared.ini"
-        self.said: list[list[dict[str, Any]]] = []
+        self.answers: list[list[dict[str, Any]]] = []
         self.recipe.write_text(RECIPE)
         (folder / "motd").write_text("welcome\n")
         self._why()
@@ -63,7 +63,7 @@ class Compared:
         done = self.vmgen("why", self.recipe, "--json", "-o", self.folder / name, *formats)
         assert done.returncode == 0, done.stderr[-3000:]
         found = [json.loads(line) for line in done.stdout.splitlines()]
-        self.said.append([one for one in found if one["event"] == "why"])
+        self.answers.append([one for one in found if one["event"] == "why"])
 
     def diff(self, a: Path, b: Path, *words: str) -> tuple[int, list[dict[str, Any]]]:
         done = self.vmgen("diff", a, b, "--json", *words)
@@ -76,10 +76,10 @@ def compared(vmgen: Run, tmp_path_factory: pytest.TempPathFactory) -> Compared:
 
 
 def test_why_before_and_after_each_build(compared: Compared) -> None:
-    before, built, edited, again = ({one["step"]: one for one in said} for said in compared.said)
+    before, built, edited, again = ({one["step"]: one for one in answer} for answer in compared.answers)
     assert before["users"]["reason"] == "never"
-    for said in (built, again):
-        assert {one["reason"] for one in said.values()} == {"cached"}
+    for answer in (built, again):
+        assert {one["reason"] for one in answer.values()} == {"cached"}
     ran = [step for step, one in edited.items() if one["runs"]]
     assert ran[0] == "users" and {"files", "script-first", "pack"} <= set(ran) and not edited["base"]["runs"]
     users = {change["what"]: change["lines"] for change in edited["users"]["changes"]}

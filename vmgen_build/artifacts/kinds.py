@@ -95,7 +95,9 @@ def kind_of(path: Path) -> Kind | None:
                 found = _of_names(_first_names(plain))
     except OSError as error:
         raise HostError(f"cannot read {path}: {error.strerror}") from error
-    return Kind(found, command[0] if command else "") if found else None
+    if not found:
+        return None
+    return Kind(found, command[0] if command else "")
 
 
 @contextmanager

@@ -25,8 +25,8 @@ ROOT: dict[str, bytes | None] = {"./": None, "./etc": None, "./etc/passwd": PASS
 
 def tar_of(files: Mapping[str, bytes | None], more: Sequence[tarfile.TarInfo] = ()) -> bytes:
     """None stands for a folder."""
-    held = io.BytesIO()
-    with tarfile.open(fileobj=held, mode="w", format=tarfile.PAX_FORMAT) as tar:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
         for name, data in files.items():
             info = tarfile.TarInfo(name)
             info.type, info.mode = (tarfile.DIRTYPE, 0o755) if data is None else (tarfile.REGTYPE, 0o640)
@@ -34,7 +34,7 @@ def tar_of(files: Mapping[str, bytes | None], more: Sequence[tarfile.TarInfo] = 
             tar.addfile(info, io.BytesIO(data or b""))
         for info in more:
             tar.addfile(info)
-    return held.getvalue()
+    return buffer.getvalue()
 
 
 def link(name: str, target: str, kind: bytes = tarfile.SYMTYPE) -> tarfile.TarInfo:
@@ -159,7 +159,7 @@ def test_a_container_made_by_the_usual_programs(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "message"),
     [
         (tar_of({**ROOT, "../etc/shadow": b"x"}), "leads out"),
         (tar_of(ROOT)[:1600], "cut off|ends within"),
@@ -169,8 +169,8 @@ def test_a_container_made_by_the_usual_programs(tmp_path: Path) -> None:
         (tar_of({"oci-layout": b"{}", "index.json": b"[" * 100}), "nested too deep"),
     ],
 )
-def test_what_is_wrong_is_refused(tmp_path: Path, data: bytes, said: str) -> None:
-    with pytest.raises(BuildError, match=said):
+def test_what_is_wrong_is_refused(tmp_path: Path, data: bytes, message: str) -> None:
+    with pytest.raises(BuildError, match=message):
         content(tmp_path, data)
 
 

@@ -190,18 +190,18 @@ def test_a_manifest_of_another_file_counts_for_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "data", "said"),
+    ("name", "data", "message"),
     [
         ("none", None, "there is no file"),
         ("disk", b"QFI\xfb" + bytes(600), "no root file system"),
         ("recipe", RECIPE.encode(), "is a recipe, and has none"),
     ],
 )
-def test_what_has_no_files(tmp_path: Path, name: str, data: bytes | None, said: str) -> None:
+def test_what_has_no_files(tmp_path: Path, name: str, data: bytes | None, message: str) -> None:
     path = tmp_path / name
     if data is not None:
         path.write_bytes(data)
-    with pytest.raises(UsageError, match=said):
+    with pytest.raises(UsageError, match=message):
         differing(path, path, files=True)
 
 

@@ -150,17 +150,17 @@ def test_a_line_of_a_script(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "said"),
+    ("name", "text", "lines"),
     [
         ("motd", "welcome\nto the class\n", ("-to the lab", "+to the class")),
         ("key", "another\n", ()),
     ],
 )
-def test_the_content_of_a_file(lab: Lab, name: str, text: str, said: tuple[str, ...]) -> None:
+def test_the_content_of_a_file(lab: Lab, name: str, text: str, lines: tuple[str, ...]) -> None:
     """The lines of a private one are not kept."""
     kept = lab.build()
     (lab.folder / name).write_text(text)
-    assert changes(lab.why(kept), "files") == {f"the content of its file '{name}' changed": said}
+    assert changes(lab.why(kept), "files") == {f"the content of its file '{name}' changed": lines}
 
 
 def test_a_password_alone(lab: Lab) -> None:
@@ -270,7 +270,7 @@ def test_a_record_that_makes_no_sense_is_none(lab: Lab, spoil: Callable[[str], s
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="takes a file of another user")
-def test_a_record_of_another_user_is_said_to_be_so(lab: Lab) -> None:
+def test_a_record_of_another_user_is_named_as_such(lab: Lab) -> None:
     lab.build()
     recipe, plan = lab.plan()
     pid = os.fork()

@@ -89,7 +89,7 @@ def test_inspect_without_a_manifest(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 
 @pytest.mark.parametrize(
-    ("data", "code", "said"),
+    ("data", "code", "message"),
     [
         (None, 2, "there is no file"),
         (HEAD.encode(), 1, "is no artifact"),
@@ -98,13 +98,13 @@ def test_inspect_without_a_manifest(tmp_path: Path, capsys: pytest.CaptureFixtur
     ],
 )
 def test_inspect_refuses(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], data: bytes | None, code: int, said: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], data: bytes | None, code: int, message: str
 ) -> None:
     path = tmp_path / "some"
     if data is not None:
         path.write_bytes(data)
     assert run(["inspect", str(path)]) == code
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_why_of_what_was_never_built(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
