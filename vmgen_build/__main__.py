@@ -1,4 +1,5 @@
-"""The command vmgen-build, and python -m vmgen_build: until all is imported, Ctrl-C ends it without a word."""
+"""The commands vmgen-build, which is python -m vmgen_build too, and vmgctl: until all is imported, Ctrl-C ends them
+without a word."""
 
 from __future__ import annotations
 
@@ -7,11 +8,22 @@ import signal
 
 
 def main() -> None:
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, lambda *_: os._exit(128 + signal.SIGINT))
+    _end_silently()
     from vmgen_build.cli.main import main as run
 
     run()
+
+
+def vmgctl() -> None:
+    _end_silently()
+    from vmgen_build.cli.vmgctl import main as run
+
+    run()
+
+
+def _end_silently() -> None:
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, lambda *_: os._exit(128 + signal.SIGINT))
 
 
 if __name__ == "__main__":

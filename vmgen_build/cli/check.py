@@ -111,3 +111,20 @@ def _plan(recipe: Recipe, wanted: _Wanted) -> None:
         backends = [name for name in backends if backend_named(name).whole_machines] or ["vmware"]
     for backend in backends:
         make_plan(recipe, backend, backend_named(backend).part(recipe, templates), templates=templates)
+
+
+def problems_of(path: Path, text: str) -> tuple[Problem, ...]:
+    """What `check --strict` would find for lxc where the recipe's file held this text."""
+    from vmgen_build.host.bounds import bounded
+    from vmgen_build.limits import CHECK_MEMORY, CHECK_TIME
+    from vmgen_build.recipe.load import load
+
+    warnings: tuple[Problem, ...] = ()
+    try:
+        with bounded(str(path), CHECK_TIME, CHECK_MEMORY):
+            recipe = load(path, strict=True, text=text)
+            warnings = recipe.warnings
+            _plan(recipe, _Wanted(backends=("lxc",), sets=(), strict=True, templates=None))
+    except RecipeError as error:
+        return (*error.problems, *warnings, *error.warnings)
+    return warnings

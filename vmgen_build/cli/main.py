@@ -144,14 +144,14 @@ def main() -> NoReturn:
     sys.exit(run(sys.argv[1:]))
 
 
-def run(args: Sequence[str]) -> int:
+def run(args: Sequence[str], command: click.Command = door, name: str = "vmgen-build") -> int:
     """Run one command line; its exit code. No exception of ours leaves it."""
     _prepare_streams()
     _catch_signals()
     take_all()
     try:
-        with door.make_context("vmgen-build", list(args)) as context:
-            door.invoke(context)
+        with command.make_context(name, list(args)) as context:
+            command.invoke(context)
         sys.stdout.flush()
         return 0
     except click.exceptions.Exit as end:

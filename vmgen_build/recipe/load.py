@@ -27,17 +27,22 @@ from vmgen_build.secret import Secret
 
 
 def load(
-    path: Path, sets: Sequence[str] = (), strict: bool = False, environ: Mapping[str, str] | None = None
+    path: Path,
+    sets: Sequence[str] = (),
+    strict: bool = False,
+    environ: Mapping[str, str] | None = None,
+    text: str | None = None,
 ) -> Recipe:
     """Read and check a recipe.
 
     sets: "PATH=VALUE" settings laid over the file. strict: unknown options, sections and programs are errors.
     environ: where env:NAME secrets are looked up; the process's own by default, which they leave then.
+    text: what stands in for the file's own, such as the edited one.
     Raises RecipeError with all problems.
     """
     file = str(path)
     problems = Problems(file, strict)
-    sources = Sources(problems)
+    sources = Sources(problems, texts={} if text is None else {file: text})
     root = sources.read(path, file)
     for setting in sets:
         tree.set_option(root, setting, problems)

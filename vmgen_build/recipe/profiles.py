@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -25,7 +26,8 @@ SHIPPED = "profile "
 @dataclass
 class Sources:
     """All files that make up one recipe. folders: file as positions name it -> where its relative paths start.
-    exposed: those that every user of this host can read. count: of files that were read.
+    exposed: those that every user of this host can read. count: of files that were read. texts: what stands in for a
+    file's own text, by the file as positions name it.
 
     complete: false where an unclosed quote swallowed the rest of a file. lost: a section's head could not be read, so
     that what stands below it belongs nowhere.
@@ -34,6 +36,7 @@ class Sources:
     problems: Problems
     folders: dict[str, Path] = field(default_factory=dict)
     exposed: set[str] = field(default_factory=set)
+    texts: Mapping[str, str] = field(default_factory=dict)
     count: int = 0
     complete: bool = True
     lost: bool = False
@@ -49,7 +52,7 @@ class Sources:
         if self.count > RECIPE_FILES.amount:
             text = f"is one file too many: {RECIPE_FILES.exceeded}"
             raise RecipeError([Problem(Position(file, 0), "", text, code="limit")])
-        text = read_text(path, file, kind)
+        text = self.texts[file] if file in self.texts else read_text(path, file, kind)
         self.folders[file] = path.parent
         if all_may_read(path):
             self.exposed.add(file)

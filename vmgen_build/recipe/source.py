@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,9 +26,16 @@ PROGRAMS = Kind("a file of programs", "a program is a section, [name], with pack
 
 def read_text(path: Path, file: str, kind: Kind = A_RECIPE) -> str:
     """The file's text without a byte order mark. `file` is how messages name it. Raises RecipeError."""
+    with opening(file), open_regular(path) as stream:
+        data = stream.read(RECIPE.amount + 1)
+    return text_of(data, file, kind)
+
+
+@contextmanager
+def opening(file: str) -> Iterator[None]:
+    """What goes wrong in the body is why a recipe's file cannot be read. Raises RecipeError."""
     try:
-        with open_regular(path) as stream:
-            data = stream.read(RECIPE.amount + 1)
+        yield
     except IsADirectoryError:
         raise _refused(file, "is a folder; name the recipe's file") from None
     except FileNotFoundError:
@@ -34,6 +43,10 @@ def read_text(path: Path, file: str, kind: Kind = A_RECIPE) -> str:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "its name holds a NUL character"
         raise _refused(file, f"cannot be read: {reason}") from None
+
+
+def text_of(data: bytes, file: str, kind: Kind = A_RECIPE) -> str:
+    """The text of what a file holds, without a byte order mark. Raises RecipeError."""
     if len(data) > RECIPE.amount:
         raise _refused(file, f"is too large to be {kind.name}: {RECIPE.exceeded}")
     if data.count(b"\n") >= RECIPE_LINES.amount:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -68,8 +68,8 @@ class Type(Generic[T]):
 
     takes: for people ("a whole number from 1 to 768"). read: the value, or ValueError("what is wrong; what would be
     right"). empty: whether `read` wants to see an empty value; otherwise an empty one means the default. split: the
-    values of one comma-separated option where any number of this type may stand (see schema.free). private: its values
-    never show.
+    values of one comma-separated option where any number of this type may stand (see schema.free). choices: the words
+    that it takes, where these are all. private: its values never show.
     """
 
     takes: str
@@ -77,6 +77,7 @@ class Type(Generic[T]):
     show: Callable[[T], str] = _show
     empty: bool = False
     split: Callable[[Value], Sequence[Value]] = Value.parts
+    choices: tuple[str, ...] = ()
     private: bool = False
 
 
@@ -111,7 +112,7 @@ def choice(*allowed: str) -> Type[str]:
             return text.lower()
         raise ValueError(f"{shown(text)} is none of {words}{did_you_mean(text, allowed)}")
 
-    return of_text(f"one of {words}")(read)
+    return replace(of_text(f"one of {words}")(read), choices=allowed)
 
 
 def without_control(text: str, also: Iterable[str] = ()) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from fractions import Fraction
 
 from vmgen_build.filenames import NAME_BYTES, PLAIN, wrong_file_name
@@ -23,13 +24,15 @@ def text_lines(value: str) -> str:
     return value
 
 
-@of_text("yes or no")
-def boolean(value: str) -> bool:
+def _boolean(value: str) -> bool:
     if value.lower() in TRUE:
         return True
     if value.lower() in FALSE:
         return False
     raise ValueError(f"{shown(value)} is neither yes nor no; write yes (1, true, on) or no (0, false, off)")
+
+
+boolean = replace(of_text("yes or no")(_boolean), choices=("yes", "no"))
 
 
 def integer(low: int, high: int) -> Type[int]:
