@@ -196,7 +196,7 @@ def _content(names: tuple[str, ...], file: str) -> str:
         return str(click.prompt(written_path(names), hide_input=True, confirmation_prompt=True, err=True))
     try:
         with click.open_file(file, "rb") as stream:
-            text = stream.read(RECIPE.amount + 1).decode()
+            text: str = stream.read(RECIPE.amount + 1).decode()
     except UnicodeDecodeError:
         raise UsageError(f"{written_path(names)}: {file} is not UTF-8 text") from None
     except (OSError, ValueError) as error:

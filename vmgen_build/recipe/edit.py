@@ -162,16 +162,17 @@ def _replaced(layout: Layout, old: Value, spans: OptionSpans, text: str, several
         start = spans.key_end + whole[spans.key_end : start].index("=") + 1
     elif start == end and whole[start - 1] == "=" and whole[spans.key_end].isspace():
         written = f" {written}"
-    gap = _gap(whole[end : spans.comment_start], end - start, len(written)) if spans.comment.of(whole) else ""
-    return whole[:start] + written + gap + whole[max(end, spans.comment_start if gap else end) :]
+    if spans.comment.of(whole):
+        written += _gap(whole[end : spans.comment_start], whole[start:end], written)
+        end = spans.comment_start
+    return whole[:start] + written + whole[end:]
 
 
-def _gap(old: str, before: int, after: int) -> str:
-    """What stands between a value and its comment: so much that the comment keeps its column where it was set apart.
-    before, after: lengths of the value."""
-    if len(old) < 2 or old.strip(" "):
-        return old or " "
-    return " " * max(1, len(old) + before - after)
+def _gap(gap: str, old: str, new: str) -> str:
+    """What stands between a value and its comment, which keeps its column where it was set apart."""
+    if len(gap) < 2 or gap.strip(" ") or "\n" in old + new:
+        return gap or " "
+    return " " * max(1, len(gap) + len(old) - len(new))
 
 
 def _with_sections(layout: Layout, parent: IniSection, names: tuple[str, ...], option: str, change: Change) -> str:

@@ -83,6 +83,7 @@ class Layout:
     def is_spaced(self, depth: int) -> bool:
         """Whether a blank line stands before the heads of that depth, as before most that the file has."""
         heads = [head.line.start for head, _ in self._standing[1:] if self._brackets(head) == depth]
+        heads = [start for start in heads if not self._leads(start)]
         blank = [start for start in heads if self._is_blank_before(self._attached(start))]
         return 2 * len(blank) > len(heads) if heads else depth == 1
 
@@ -96,14 +97,15 @@ class Layout:
         return self._skip_blank(self._attached(end))
 
     def whole(self, section: IniSection) -> list[Span]:
-        """The lines of a section and of all that hangs in it."""
+        """The lines of a section and of all that hangs in it, with the blank ones on one side of it."""
         spans = []
         for each in (section, *below(section)):
             if each.head:
-                stop = self._attached(each.end)
-                start = each.head.line.start
+                start, stop = each.head.line.start, self._attached(each.end)
                 if stop == len(self.text):
                     start = self._skip_blank(start)
+                elif not (self.is_blank_before(start) or self._leads(start)):
+                    stop = self._skip_blank(stop)
                 spans.append(Span(start, stop))
         return spans
 
@@ -133,17 +135,24 @@ class Layout:
     def _is_blank_before(self, offset: int) -> bool:
         return self._skip_blank(offset) < offset
 
+    def _leads(self, start: int) -> bool:
+        """Whether nothing but a head stands before this one, which is the first in a section then."""
+        return self._last_content(start) in self._heads
+
     def _last_content(self, offset: int) -> int:
         """The end of the last head or option that ends before an offset."""
         index = bisect_right(self._ends, offset)
         return self._ends[index - 1] if index else 0
 
     @cached_property
+    def _heads(self) -> frozenset[int]:
+        return frozenset(head.line.end for head, _ in self._standing)
+
+    @cached_property
     def _ends(self) -> list[int]:
-        heads = [head.line.end for head, _ in self._standing]
         sections = (self.root, *below(self.root))
         options = [value.spans.end for each in sections for value in each.values.values() if value.spans]
-        return sorted(heads + options)
+        return sorted([*self._heads, *options])
 
     def _head_indent_below(self, section: IniSection) -> str | None:
         inner = self.depth(section) + 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cache
 from typing import Any
@@ -79,7 +79,7 @@ def nearest_path(names: Sequence[str]) -> str:
     level = top()
     for index, name in enumerate(names):
         last = index == len(names) - 1
-        if last and (level.option(name) or level.section(name)):
+        if last and (name in level.options or level.section(name) or _is_free(level)):
             return ""
         below = None if last else level.section(name)
         if below is None:
@@ -90,17 +90,31 @@ def nearest_path(names: Sequence[str]) -> str:
     return ""
 
 
-def _elsewhere(name: str) -> str:
-    """The option of that name that stands in another section: the first of the reference."""
+def _is_free(level: Level) -> bool:
+    """Whether options of any name stand there, other than programs."""
+    return level.other_option is not None and level.other_option.type is not None
+
+
+@cache
+def private_names() -> frozenset[str]:
+    """Of all options that hold a secret."""
+    return frozenset(name for _, level in _levels() for name, leaf in level.options.items() if leaf.private)
+
+
+def _levels() -> Iterator[tuple[tuple[str, ...], Level]]:
+    """All sections, the outer ones first, each with its path."""
     todo: list[tuple[tuple[str, ...], Level]] = [((), top())]
     while todo:
         path, level = todo.pop(0)
-        if name in level.options:
-            return written_path([*path, name])
+        yield path, level
         todo += [((*path, below), child) for below, child in level.sections.items()]
         if level.other_section:
             todo.append(((*path, "NAME"), level.other_section))
-    return ""
+
+
+def _elsewhere(name: str) -> str:
+    """The option of that name that stands in another section: the first of the reference."""
+    return next((written_path([*path, name]) for path, level in _levels() if name in level.options), "")
 
 
 def _of_class(cls: type[Section], programs: bool = False) -> Level:

@@ -11,8 +11,9 @@ from functools import cached_property
 from vmgen_build.recipe.dotted import written_path
 from vmgen_build.recipe.edit import Change, NotSet, find, read_document
 from vmgen_build.recipe.ini import IniSection, Value
-from vmgen_build.recipe.outline import Leaf, leaf_of, level_of, nearest_path
-from vmgen_build.recipe.problems import plain
+from vmgen_build.recipe.outline import Leaf, leaf_of, level_of, nearest_path, private_names
+from vmgen_build.recipe.problems import nearest, plain
+from vmgen_build.recipe.types.basic import FALSE, TRUE
 from vmgen_build.text import without_passwords
 
 MASK = "***"
@@ -41,10 +42,14 @@ class Setting:
     def private(self) -> bool:
         """Whether its text is a secret, and not the name of the place that holds one. What nobody knows may be a slip
         in the name of a password."""
-        if _ELSEWHERE.match(self.value.text):
+        text, name = self.value.text, self.names[-1]
+        if not text or _ELSEWHERE.match(text):
             return False
-        secret = self.leaf.private if self.leaf else bool(_SUSPICIOUS.search(self.names[-1]))
-        return secret and bool(self.value.text)
+        if self.leaf is not None and self.leaf.type is not None:
+            return self.leaf.private
+        if self.leaf is not None and text.lower() in TRUE | FALSE:
+            return False
+        return bool(_SUSPICIOUS.search(name) or nearest(name, private_names()))
 
     @property
     def masked(self) -> str:
