@@ -176,6 +176,8 @@ def _changes(asked: Sequence[tuple[tuple[str, ...], str]]) -> list[Change]:
         else:
             if is_clear_secret(names, rest[1:]):
                 path = written_path(names)
+                if rest == "=-":
+                    raise UsageError(f"{path}=- would set the password to a hyphen; write {path}@- to be asked for it")
                 common.complain(
                     f"warning: {path}: a password on the command line can be seen by other users (ps), and stays in the"
                     f" shell's history; write {path}@- to be asked for it",
@@ -222,9 +224,8 @@ def _change(recipe: Path, changes: Sequence[Change], wanted: _Wanted) -> None:
                 click.get_current_context().exit(error.exit_code)
             common.show_problems(verdict.warnings)
             if verdict.before:
-                common.complain(
-                    f"{recipe}: it had mistakes before, {verdict.before} are left: vmgen-build check {recipe}"
-                )
+                mistakes = "a mistake was" if verdict.before == 1 else f"{verdict.before} mistakes were"
+                common.complain(f"{recipe}: {mistakes} there before; see 'vmgen-build check --strict {recipe}'")
         if not wanted.diff and new != file.text:
             file.write(new, wanted.backup)
         if not (wanted.diff or wanted.quiet):
@@ -234,9 +235,9 @@ def _change(recipe: Path, changes: Sequence[Change], wanted: _Wanted) -> None:
 def _show_difference(old: str, new: str, file: str) -> None:
     from vmgen_build.recipe.settings import difference
 
-    colours = {"+": "green", "-": "red", "@": "cyan"}
+    styles = {"+": {"fg": "green"}, "-": {"fg": "red"}, "@": {"fg": "cyan"}}
     for line in difference(old, new, file):
-        common.show(line, fg=colours.get(line[:1]))
+        common.show(line, **styles.get(line[:1], {}))
 
 
 def _show_changes(old: str, new: str, changes: Sequence[Change], file: str) -> None:

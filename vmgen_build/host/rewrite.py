@@ -32,7 +32,13 @@ class Original:
 
     def replace(self, data: bytes) -> None:
         """Put this in its place. Raises HostError where place, owner or mode cannot be had; nothing changes then."""
+        self.check()
         self._write(self.path, data)
+
+    def check(self) -> None:
+        """Raises HostError where its mode keeps this user from writing to it."""
+        if not os.access(self.path, os.W_OK):
+            raise HostError(f"{self.path} may not be written to by this user; change its mode, or run as its owner")
 
     def keep_as(self, path: Path) -> None:
         """Another file of the same content, mode and owner, in place of what is there. Raises HostError."""
@@ -72,8 +78,7 @@ class Original:
 def rewriting(path: Path, limit: int) -> Iterator[Original]:
     """The file to be changed; another process that changes it so waits until the body ends.
 
-    limit: bytes that are read of it, and one more. Raises OSError where it cannot be read, HostError where it may not
-    be written to.
+    limit: bytes that are read of it, and one more. Raises OSError where it cannot be read.
     """
     while True:
         target = Path(os.path.realpath(path, strict=True))
@@ -82,8 +87,6 @@ def rewriting(path: Path, limit: int) -> Iterator[Original]:
                 fcntl.flock(file, fcntl.LOCK_EX)
             if not _is_still(target, file):
                 continue
-            if not os.access(target, os.W_OK):
-                raise HostError(f"{path} may not be written to by this user; change its mode, or run as its owner")
             yield Original(target, os.fstat(file.fileno()), _attributes(file), file.read(limit + 1))
             return
 

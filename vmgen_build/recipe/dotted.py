@@ -30,9 +30,15 @@ def read_path(text: str) -> tuple[tuple[str, ...], str]:
             break
         names.append(name)
         if ends or text[pos : pos + 1] != ".":
-            return _checked(names), "-" if ends else text[pos:]
+            return _checked(names), "-" if ends else _rest(text, pos)
         pos += 1
     raise UsageError(f"{shown(_path_of(text))} is no path of a recipe; write SECTION.OPTION, as in network.gateway")
+
+
+def _rest(text: str, pos: int) -> str:
+    """What follows a path that ends there. Blanks before an = set it apart, and so do those after it."""
+    rest = text[pos:]
+    return f"={rest[1:].strip()}" if rest[:1] == "=" and text[pos - 1].isspace() else rest
 
 
 def _checked(names: Sequence[str]) -> tuple[str, ...]:

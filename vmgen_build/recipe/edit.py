@@ -152,8 +152,7 @@ def _way(root: IniSection, change: Change) -> tuple[IniSection, tuple[str, ...]]
 
 
 def _replaced(layout: Layout, old: Value, spans: OptionSpans, text: str, several: bool) -> str:
-    items = meant_items(text, several)
-    if items == (old.items if old.text else ()) and (several or text == old.text):
+    if _says(old, text, several):
         return layout.text
     whole, start, end = layout.text, spans.value_start, spans.value_end
     quote = whole[start] if old.quoted and end > start else ""
@@ -166,6 +165,14 @@ def _replaced(layout: Layout, old: Value, spans: OptionSpans, text: str, several
         written += _gap(whole[end : spans.comment_start], whole[start:end], written)
         end = spans.comment_start
     return whole[:start] + written + whole[end:]
+
+
+def _says(value: Value, text: str, several: bool) -> bool:
+    """Whether it says that already. A comma behind one item makes a list of it, for ConfigObj."""
+    old, new = value.items if value.text else (), meant_items(text, several)
+    if not several or len(new) != 1:
+        return old == new and (several or value.text == text)
+    return old == new and (not value.quoted and value.text.endswith(",")) == text.rstrip().endswith(",")
 
 
 def _gap(gap: str, old: str, new: str) -> str:

@@ -51,6 +51,7 @@ class RecipeFile:
         """
         data = text.encode()
         text_of(data, self.file)
+        self.original.check()
         if backup:
             self.original.keep_as(self.original.path.with_name(self.original.path.name + backup))
         self.original.replace((_MARK.encode() if self._is_marked else b"") + data)

@@ -41,7 +41,7 @@ def written_value(text: str, several: bool, quote: str = "") -> str:
     if items == (text,) or (len(items) == 1 and not text.endswith(",")):
         return _written_text(items[0], quote)
     if not items:
-        return "," if "," in text else ""
+        return ""
     written = ", ".join(_written_item(item) for item in items)
     return written if len(items) > 1 else f"{written},"
 

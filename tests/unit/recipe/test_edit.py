@@ -107,7 +107,7 @@ WRITTEN = [
     ("a,b", True, "a, b"),
     ('"a, b",c', True, '"a, b", c'),
     ("a,", True, "a,"),
-    (",", True, ","),
+    (",", True, ""),
     ("a,,b", True, 'a, "", b'),
     ("", True, ""),
     ("a#b", False, '"a#b"'),
@@ -162,6 +162,7 @@ def test_paths() -> None:
     assert read_path("a.b-c-") == (("a", "b-c"), "-")
     assert read_path('a."b.=@-"-') == (("a", "b.=@-"), "-")
     assert read_path("a.b==c@d") == (("a", "b"), "==c@d")
+    assert read_path("a.b = c d ") == (("a", "b"), "=c d") and read_path("a.b= c") == (("a", "b"), "= c")
     assert read_path("a.b@-") == (("a", "b"), "@-")
     for names in (("a", "b-"), ("x y", "é"), ("a.b", "=", "@")):
         assert read_path(written_path(names)) == (names, "")

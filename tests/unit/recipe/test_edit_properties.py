@@ -45,7 +45,7 @@ PLAIN = st.text(alphabet="ab0./:-", min_size=1, max_size=5)
 WRITTEN = st.one_of(
     PLAIN,
     st.builds(lambda a, b: f"{a}, {b}", PLAIN, PLAIN),
-    st.sampled_from(["", "''", "'q, #'", '"it\'s"', "'''one\n two'''", "'a', \"b c\"", "'''\n# no comment\n\n'''"]),
+    st.sampled_from(["", "a,", "''", "'q, #'", '"it\'s"', "'''one\n two'''", "'a', \"b c\"", "'''\n# none\n\n'''"]),
 )
 COMMENT = st.sampled_from(["", "", " # why", "    # far", "\t#t"])
 NOISE = st.sampled_from(["", "# a comment", "    # an indented one", "   "])
