@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import random
 import signal
-import stat
 import time
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -112,23 +112,29 @@ def test_a_byte_order_mark_and_line_ends_stay(path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="another's file needs root")
-def test_a_file_that_would_get_another_owner_is_left(path: Path) -> None:
-    path.parent.chmod(0o777)
-    path.chmod(0o666)
-    os.chown(path, 1234, 1234)
-    above = [each for each in path.parents if not each.stat().st_mode & stat.S_IXOTH]
-    for each in above:
-        each.chmod(each.stat().st_mode | stat.S_IXOTH)
-
-    def as_nobody() -> None:
+@pytest.mark.parametrize(
+    ("owner", "mode", "message"),
+    [
+        (1234, 0o666, r"lab\.ini is left as it was: its owner or group is another"),
+        (65534, 0o444, r"lab\.ini may not be written to by this user; change its mode, or run as its owner"),
+    ],
+)
+def test_what_is_not_the_users_to_change_is_left(owner: int, mode: int, message: str) -> None:
+    def as_nobody(path: Path) -> None:
         os.setgroups([])
         os.setgid(65534)
         os.setuid(65534)
-        with pytest.raises(HostError, match=r"lab\.ini is left as it was: its owner or group is another"):
-            change(path, "4")
+        with pytest.raises(HostError, match=message):
+            change(path, "4", backup=".bak")
         assert os.listdir(path.parent) == ["lab.ini"]
 
-    assert os.waitpid(forked(as_nobody), 0)[1] == 0 and path.read_text() == TEXT
+    with TemporaryDirectory(dir="/tmp") as folder:
+        Path(folder).chmod(0o777)
+        path = Path(folder, "lab.ini")
+        path.write_text(TEXT)
+        path.chmod(mode)
+        os.chown(path, owner, owner)
+        assert os.waitpid(forked(lambda: as_nobody(path)), 0)[1] == 0 and path.read_text() == TEXT
 
 
 @pytest.mark.parametrize(
