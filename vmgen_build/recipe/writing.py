@@ -22,9 +22,10 @@ _MARKS = re.compile("[,#'\"\n]")
 
 def meant_items(text: str, several: bool) -> tuple[str, ...]:
     """The items of a value. several: a comma separates them."""
-    if not text:
-        return ()
-    return parse_items(text) if several and "\n" not in text else (text,)
+    if not several or "\n" in text:
+        return (text,) if text else ()
+    items = parse_items(text)
+    return () if items == ("",) and not text.endswith(",") else items
 
 
 def written_value(text: str, several: bool, quote: str = "") -> str:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
+import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -308,3 +311,18 @@ def test_it_is_a_command_of_its_own(lab: Lab) -> None:
     words |= {"COMP_WORDS": "vmgctl lab.ini network.eths.eth0.type = st", "COMP_CWORD": "4"}
     done = subprocess.run(argv, env=environ | words, capture_output=True, text=True)
     assert done.stdout == "plain,static\n"
+
+
+def test_the_examples_of_the_docs(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each command of docs/vmgctl.md prints there what it prints, one after the other."""
+    root = Path(main.__file__).parents[2]
+    monkeypatch.setenv("ANA_PASSWORD", "x")
+    shutil.copy(root / "recipes" / "first.ini", "first.ini")
+    blocks = re.findall(r"```console\n(.*?)```", (root / "docs" / "vmgctl.md").read_text(), re.DOTALL)
+    examples = [example for block in blocks for example in re.split(r"^\$ vmgctl ", block, flags=re.MULTILINE)[1:]]
+    for example in examples:
+        command, _, expected = example.partition("\n")
+        file, *args = shlex.split(command)
+        done = lab(*args, file=file)
+        assert done.out + done.err == expected, command
+    assert len(examples) > 6

@@ -106,7 +106,7 @@ def by_us(section: IniSection, like: Tree) -> Tree:
 
 def meant(names: Sequence[str], text: str) -> str | list[str]:
     items = meant_items(text, is_several(names))
-    if is_several(names) and "\n" not in text and "," in text and (len(items) != 1 or text.endswith(",")):
+    if items and is_several(names) and "\n" not in text and "," in text and (len(items) != 1 or text.endswith(",")):
         return list(items)
     return items[0] if items else ""
 
