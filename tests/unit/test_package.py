@@ -83,6 +83,7 @@ def test_an_installed_wheel_plans_as_the_checkout_does(
     site = run(str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=tmp_path).strip()
     folders = run(str(python), "-c", where, cwd=tmp_path).split()
     assert folders == [f"{site}/vmgen_build/templates", f"{site}/vmgen_build/recipes"]
+    assert run(str(python.parent / "vmgctl"), "lab.ini", "hardware.os", cwd=tmp_path) == "debian-12\n"
     compiling = ["compile", "lab.ini", "--offline", "--cache", "cache", "-o"]
     run(str(python.parent / "vmgen-build"), *compiling, "theirs", cwd=tmp_path)
     monkeypatch.chdir(tmp_path)

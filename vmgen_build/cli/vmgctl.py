@@ -27,15 +27,15 @@ _ASKED = "_VMGCTL_COMPLETE"
 
 EPILOG = """\b
 Examples:
-  vmgctl lab.ini                                          list all, as PATH = VALUE
-  vmgctl lab.ini network.eths.eth0.address                print one value
-  vmgctl lab.ini network.eths.eth0.address=192.168.1.23 network.eths.eth0.network=24
-  vmgctl lab.ini config.packages=htop,tmux devel.gdb-     set a list; delete an option
-  vmgctl lab.ini users.users.ana-                         delete a section with all in it
-  vmgctl lab.ini users.users.ana.passwd@-                 asks for it, or reads it from a pipe
-  vmgctl lab.ini config.scripts.hello.run@hello.sh        the content of a file
-  vmgctl lab.ini 'config.files."motd.txt".mode=0600'      a name with a dot
-  vmgctl lab.ini hardware.ram=2G --diff                   show what would change
+  vmgctl lab.ini                               list all, as PATH = VALUE
+  vmgctl lab.ini hardware.ram                  print one value
+  vmgctl lab.ini hardware.ram=2G devel.gdb=1   set, several at once
+  vmgctl lab.ini network.eths.eth0.address=192.168.1.23/24
+  vmgctl lab.ini config.packages=htop,tmux     a list
+  vmgctl lab.ini devel.gdb- users.users.ana-   delete an option; a section
+  vmgctl lab.ini users.users.ana.passwd@-      ask for it, or read a pipe
+  vmgctl lab.ini config.scripts.a.run@a.sh     what a file holds
+  vmgctl lab.ini hardware.ram=2G --diff        show what would change
 
 \b
 Exit codes:
