@@ -222,7 +222,8 @@ def _change(recipe: Path, changes: Sequence[Change], wanted: _Wanted) -> None:
                 common.complain(common.error_text(error), fg="red")
                 common.complain(f"{recipe} is left as it was (--force writes it all the same)")
                 click.get_current_context().exit(error.exit_code)
-            common.show_problems(verdict.warnings)
+            for warning in verdict.warnings:
+                common.complain(str(warning), fg="yellow")
             if verdict.before:
                 mistakes = "a mistake was" if verdict.before == 1 else f"{verdict.before} mistakes were"
                 common.complain(f"{recipe}: {mistakes} there before; see 'vmgen-build check --strict {recipe}'")
