@@ -41,7 +41,8 @@ TREE_FILE = Limit("tree-file", "a small file read from an unpacked image or a gu
 # Artifacts and their manifests.
 
 MANIFEST = Limit("manifest", "a manifest", 16 * MB)
-SIGNATURE = Limit("signature", "the signature of a manifest", 64 * KB)
+SIGNATURE = Limit("signature", "the signature of a manifest or of SHA256SUMS", 64 * KB)
+KEYRING = Limit("keyring", "a file of public keys that signatures are checked by", 64 * MB)
 MANIFEST_ENTRIES = Limit(
     "manifest-entries", "packages, steps, warnings and the like in a manifest, of each kind", 50_000, "entries"
 )

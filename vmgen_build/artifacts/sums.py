@@ -40,6 +40,15 @@ def read_sums(folder: Path) -> dict[str, str]:
         return {}
     except OSError as error:
         raise HostError(f"cannot read {folder / NAME}: {error.strerror}") from error
+    return _lines(text)
+
+
+def sums_in(data: bytes) -> dict[str, str]:
+    """As read_sums, of what such a file holds."""
+    return _lines(data.decode(errors="replace"))
+
+
+def _lines(text: str) -> dict[str, str]:
     found = filter(None, map(_LINE.fullmatch, text.splitlines()))
     return {match["name"]: match["digest"] for match in found}
 

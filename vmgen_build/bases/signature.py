@@ -59,8 +59,13 @@ def verify(file: Path, signature: Path, keyrings: Sequence[Path], *, strict: boo
 
 def verify_open(file: IO[bytes], signature: IO[bytes], keyrings: Sequence[Path], *, strict: bool = True) -> Verdict:
     """As `verify`, of open files."""
+    return verify_by(file, signature, [_read_keys(keyring) for keyring in keyrings], strict=strict)
+
+
+def verify_by(file: IO[bytes], signature: IO[bytes], keys: Sequence[bytes], *, strict: bool = True) -> Verdict:
+    """As `verify_open`, by what keyrings hold."""
     words = [*(_STRICT if strict else ()), "--", name_of(signature), name_of(file)]
-    done, status = _gpgv(keyrings, words, [signature.fileno(), file.fileno()])
+    done, status = _gpgv(keys, words, [signature.fileno(), file.fileno()])
     return _verdict(done, status)
 
 
@@ -68,7 +73,7 @@ def signed_text(message: bytes, keyring: Path) -> tuple[bytes, str]:
     """What the signatures of a clear-signed message cover, as gpgv writes it out, and why they are not good, "" where
     they are. Raises HostError as `verify`."""
     with in_memory(message) as file:
-        done, status = _gpgv([keyring], [*_STRICT, "--output", "-", "--", name_of(file)], [file.fileno()])
+        done, status = _gpgv([_read_keys(keyring)], [*_STRICT, "--output", "-", "--", name_of(file)], [file.fileno()])
     return done.out, _why_not_signed(done, status)
 
 
@@ -76,7 +81,7 @@ def why_not_signed(data: bytes, signature: bytes, keyring: Path) -> str:
     """Why a detached signature is not good, "" where it is. Raises HostError as `verify`."""
     with in_memory(data) as file, in_memory(signature) as detached:
         words = [*_STRICT, "--", name_of(detached), name_of(file)]
-        return _why_not_signed(*_gpgv([keyring], words, [detached.fileno(), file.fileno()]))
+        return _why_not_signed(*_gpgv([_read_keys(keyring)], words, [detached.fileno(), file.fileno()]))
 
 
 def _why_not_signed(done: Finished, status: str) -> str:
@@ -90,10 +95,10 @@ def _why_not_signed(done: Finished, status: str) -> str:
     return _verdict(replace(done, code=done.code or 1), status).reason
 
 
-def _gpgv(keyrings: Sequence[Path], words: Sequence[str], fds: Sequence[int]) -> tuple[Finished, str]:
+def _gpgv(keys: Sequence[bytes], words: Sequence[str], fds: Sequence[int]) -> tuple[Finished, str]:
     """How it ended, and what it wrote to its --status-fd. fds: of the files that the words name."""
     with ExitStack() as undo:
-        binary = [undo.enter_context(in_memory(_binary_keys(keyring))) for keyring in keyrings]
+        binary = [undo.enter_context(in_memory(_binary(one))) for one in keys]
         status = undo.enter_context(in_memory(b""))
         rings = [word for file in binary for word in ("--keyring", name_of(file))]
         command = ["gpgv", "--homedir", _NO_HOME, "--status-fd", str(status.fileno()), *rings, *words]
@@ -103,19 +108,22 @@ def _gpgv(keyrings: Sequence[Path], words: Sequence[str], fds: Sequence[int]) ->
         return done, status.read().decode(errors="replace")
 
 
-def _binary_keys(keyring: Path) -> bytes:
-    """gpgv takes binary keyrings alone (gpgv(1), --keyring); armoured ones are read here (RFC 4880, 6.2)."""
+def _read_keys(keyring: Path) -> bytes:
     try:
-        data = keyring.read_bytes()
+        return keyring.read_bytes()
     except OSError as error:
         raise HostError(f"cannot read the keyring {keyring}: {error.strerror}") from error
-    if _ARMOUR.encode() not in data:
-        return data
-    blocks = re.findall(rf"{_ARMOUR}\s*?\n(.*?)-----END", data.decode("ascii", "replace"), re.DOTALL)
+
+
+def _binary(keys: bytes) -> bytes:
+    """gpgv takes binary keyrings alone (gpgv(1), --keyring); armoured ones are read here (RFC 4880, 6.2)."""
+    if _ARMOUR.encode() not in keys:
+        return keys
+    blocks = re.findall(rf"{_ARMOUR}\s*?\n(.*?)-----END", keys.decode("ascii", "replace"), re.DOTALL)
     try:
         return b"".join(_dearmoured(block) for block in blocks)
     except ValueError as error:
-        raise HostError(f"the keyring {keyring} is damaged: {error}") from error
+        raise HostError(f"the keyring is damaged: {error}") from error
 
 
 def _dearmoured(block: str) -> bytes:

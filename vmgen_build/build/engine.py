@@ -23,10 +23,10 @@ from vmgen_build.build.places.model import Look, Place
 from vmgen_build.build.places.registry import place_at
 from vmgen_build.build.results import found_again, is_unchanged, publish, take_again
 from vmgen_build.build.room import require_room
+from vmgen_build.build.signers.table import require_keys
 from vmgen_build.errors import HostError, Problem, RecipeError, UsageError, VmgenError
 from vmgen_build.events import ArtifactWritten, BuildFinished, BuildStarted, Bus, RecipeBus, StepFinished
 from vmgen_build.host.files import Written, reap_parts, require_own_output
-from vmgen_build.host.gpg import require_signing_key
 from vmgen_build.host.programs import require_programs, require_root
 from vmgen_build.plan.bases import SetUp
 from vmgen_build.plan.context import Facts
@@ -106,8 +106,7 @@ def build(recipe: Recipe, options: BuildOptions, bus: Bus) -> tuple[BuildResult,
         "a build needs root, for its containers and mounts",
         "check, compile, options, programs, cache ls and --dry-run need none",
     )
-    if options.sign:
-        require_signing_key(options.sign)
+    require_keys(options.sign)
     _prepare(options, bus)
     facts = facts_for(recipe, options.cache, offline=options.offline)
     planned = [call.planned(name, facts) for name in options.backends]

@@ -25,7 +25,7 @@ class BuildOptions:
     host: where the plan runs, as build.places.registry takes it; "" is in namespaces of this host.
     trust: how a server that host names is known, where TLS leads to it. placement: where on it machines go.
     keep_as: what the finished machine is kept as on that server, as vsphere.goal takes it; "" for not at all.
-    sign: the key that signs what was made, as gpg(1) takes it for --local-user; "" for none.
+    sign: the keys that sign what was made, as build.signers.table.signer_for takes them.
     build_address: of the node's container while the plan runs; "" for the recipe's own.
     shared_cache: the cache may be one that others can change; its layers are checked before they are used."""
 
@@ -48,7 +48,7 @@ class BuildOptions:
     placement: Placement = ANYWHERE
     keep_as: str = ""
     build_address: str = ""
-    sign: str = ""
+    sign: tuple[str, ...] = ()
     shared_cache: bool = False
 
     def store(self) -> Store:

@@ -45,7 +45,8 @@ class Questions:
     """whose: for a person: "lab.ini", "its own manifest", "reference.manifest.json". own: whether the artifact's own
     manifest asks. manifest: the machine, in the keys of artifacts.manifest; its `files` are the artifact's. digest:
     what came of comparing the file with its own manifest. format: what the artifact is. signer: who signed the manifest
-    that asks, where a keyring asks for a signature; else ""."""
+    that asks, where a keyring asks for a signature; else "". looked: what came of comparing the files with a list that
+    is signed."""
 
     whose: str
     own: bool
@@ -54,6 +55,7 @@ class Questions:
     digest: ProbeDone
     format: Format
     signer: str = ""
+    looked: tuple[ProbeDone, ...] = ()
 
     @property
     def asked(self) -> str:
@@ -67,7 +69,7 @@ Asker = Callable[[Path], Questions]
 
 def own_questions(artifact: Path) -> Questions:
     """Those of the manifest beside it. Raises HostError where there is none, or it describes another file."""
-    return _own(artifact, read_manifest(artifact))
+    return of_own(artifact, read_manifest(artifact))
 
 
 def signed_questions(keyring: Path) -> Asker:
@@ -77,7 +79,7 @@ def signed_questions(keyring: Path) -> Asker:
         path = manifest_path(artifact)
         data, signer = _signed_manifest(path, keyring)
         check_described(artifact, data, path)
-        return replace(_own(artifact, data), signer=signer)
+        return replace(of_own(artifact, data), signer=signer)
 
     return ask
 
@@ -131,7 +133,8 @@ def asks_something(probe: Probe) -> bool:
     return probe.kind in ("tcp-open", "tcp-closed")
 
 
-def _own(artifact: Path, data: Mapping[str, Any]) -> Questions:
+def of_own(artifact: Path, data: Mapping[str, Any]) -> Questions:
+    """Those of the artifact's own manifest, which describes it."""
     form = _format_of(artifact, data, "its manifest")
     return Questions(OWN, True, data, probes_of(data), _digest("holds", "the sha256 of its manifest"), form)
 

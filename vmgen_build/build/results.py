@@ -18,7 +18,7 @@ from vmgen_build.artifacts.sums import locked
 from vmgen_build.backends.format import PackOptions
 from vmgen_build.build.job import Build, Made
 from vmgen_build.build.options import BuildOptions
-from vmgen_build.build.signed import drop_stale, sign
+from vmgen_build.build.signed import sign_each
 from vmgen_build.host.files import Written
 from vmgen_build.plan.model import Plan
 from vmgen_build.store.record import Record, RecordedFile, is_there, read_record, write_record
@@ -73,16 +73,12 @@ def _describe(
 ) -> None:
     warnings = [without_passwords(str(warning)) for warning in build.recipe.warnings]
     data = manifest_of(build.plan, packed, steps, packages, warnings, packing.format)
-    manifest, key = manifest_path(packed[0].path), build.options.sign
+    manifest = manifest_path(packed[0].path)
     sums = manifest.with_name(SUMS)
     before = {path: path.read_bytes() if path.is_file() else None for path in (manifest, sums)}
     put_manifest(manifest, data)
     with locked(manifest.parent):
-        for path in (manifest, sums):
-            if key:
-                sign(path, key)
-            else:
-                drop_stale(path, before[path])
+        sign_each((manifest, sums), build.options.sign, before)
 
 
 def _outcomes(manifest: Mapping[str, Any]) -> dict[str, tuple[float, str]]:

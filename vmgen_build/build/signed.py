@@ -1,7 +1,7 @@
-"""Signatures of manifests and of SHA256SUMS: made after a build, asked for by verify --keyring.
+"""Signatures of manifests and of SHA256SUMS: made after a build, asked for by verify --key and --keyring.
 
-NAME.manifest.json.asc and SHA256SUMS.asc: detached OpenPGP signatures in ASCII armour, as `gpg --armor --detach-sign`
-makes them.
+NAME.manifest.json and SHA256SUMS bear a detached signature each, in a file whose ending says which program made it
+(build.signers.table). SHA256SUMS holds the digests of artifacts, of their manifests, and of what else describes them.
 """
 
 from __future__ import annotations
@@ -12,53 +12,70 @@ from pathlib import Path
 from vmgen_build.artifacts.manifest import manifest_path, withdraw
 from vmgen_build.artifacts.sums import NAME as SUMS
 from vmgen_build.artifacts.sums import locked
-from vmgen_build.bases import signature
+from vmgen_build.build.signers.table import SIGNERS, checker_of, signer_for
 from vmgen_build.errors import HostError
-from vmgen_build.host import gpg
 from vmgen_build.host.files import Written, write_whole
-from vmgen_build.host.inmemory import in_memory
 from vmgen_build.host.regular import read_regular
-from vmgen_build.limits import SIGNATURE
+from vmgen_build.limits import KEYRING, SIGNATURE
 from vmgen_build.text import clean
 
 
-def signature_path(path: Path) -> Path:
-    return path.with_name(f"{path.name}.asc")
+def signature_path(path: Path, ending: str = ".asc") -> Path:
+    return path.with_name(f"{path.name}{ending}")
 
 
-def signer_of(data: bytes, path: Path, keyring: Path) -> str:
-    """Who signed these bytes, read of `path`: the name that the key bears: "Ana <ana@example.org>".
+def signer_of(data: bytes, path: Path, keys: Path) -> str:
+    """Who signed these bytes, read of `path`, as the key or the list of signers names them: "Ana <ana@example.org>".
 
-    keyring: of public keys, armoured or not; the signature lies beside the file. Raises HostError where there is none
-    that is good, or its key, which must be of the keyring, has expired or was revoked.
+    keys: a file of public keys: a keyring of gpg, armoured or not, a public key of ssh or a list of allowed signers, a
+    public key of minisign; the signature lies beside the file. Raises HostError where there is none that is good, or
+    its key, which must be of that file, has expired or was revoked.
     """
-    beside = signature_path(path)
+    try:
+        public = read_regular(keys, KEYRING)
+    except OSError as error:
+        raise HostError(f"cannot read the keyring {keys}: {error.strerror}") from error
+    signer = checker_of(public)
+    beside = signature_path(path, signer.ending)
     try:
         made = read_regular(beside, SIGNATURE)
     except OSError as error:
         raise HostError(f"{path} is not signed: cannot read {beside}: {error.strerror}") from error
-    signature.require_gpgv()
-    with in_memory(data) as file, in_memory(made) as detached:
-        verdict = signature.verify_open(file, detached, [keyring])
-    if verdict.good and not verdict.expired:
-        return clean(verdict.user or verdict.signer)
-    reason = verdict.reason or "its key has expired"
-    raise HostError(
-        f"{path} is not signed as {keyring} asks for: {clean(reason)}; fetch both files again, or ask who made them"
-    )
+    try:
+        return clean(signer.who(data, made, public))
+    except ValueError as error:
+        raise HostError(
+            f"{path} is not signed as {keys} asks for: {clean(str(error))}; fetch both files again, or ask who made"
+            " them"
+        ) from error
 
 
 def sign(path: Path, key: str) -> None:
-    """Sign a file, where it does not bear a signature of this key already that holds. Raises BuildError, HostError."""
-    data, beside = path.read_bytes(), signature_path(path)
-    if not (beside.is_file() and gpg.is_signed(data, read_regular(beside, SIGNATURE), key)):
-        write_whole(beside, gpg.signed(data, key).decode("ascii"))
+    """Sign a file, where it does not bear a signature of this key already that holds. key: as of signer_for. Raises
+    BuildError, HostError."""
+    signer, own = signer_for(key)
+    beside = signature_path(path, signer.ending)
+    old = read_regular(beside, SIGNATURE) if beside.is_file() else b""
+    made = signer.signature(path.read_bytes(), path.name, own, old)
+    if made != old:
+        write_whole(beside, made.decode("ascii", "replace"))
 
 
-def drop_stale(path: Path, before: bytes | None) -> None:
-    """Remove the signature of a file that is not what it was `before`, and that nobody signs anew."""
+def sign_each(paths: Sequence[Path], keys: Sequence[str], before: dict[Path, bytes | None]) -> None:
+    """Sign each file by each key. before: what each file held; of one that changed, no signature by another program
+    stays. Raises BuildError, HostError."""
+    endings = {signer_for(key)[0].ending for key in keys}
+    for path in paths:
+        drop_stale(path, before[path], endings)
+        for key in keys:
+            sign(path, key)
+
+
+def drop_stale(path: Path, before: bytes | None, anew: frozenset[str] | set[str] = frozenset()) -> None:
+    """Remove the signatures of a file that is not what it was `before`, but for those with endings that are made
+    `anew`."""
     if before is not None and path.read_bytes() != before:
-        signature_path(path).unlink(missing_ok=True)
+        _remove_signatures(path, anew)
 
 
 def withdraw_signed(files: Sequence[Written]) -> None:
@@ -67,6 +84,12 @@ def withdraw_signed(files: Sequence[Written]) -> None:
     sums = manifest.with_name(SUMS)
     if withdraw(files):
         with locked(manifest.parent):
-            signature_path(sums).unlink(missing_ok=True)
+            _remove_signatures(sums)
     if not manifest.exists():
-        signature_path(manifest).unlink(missing_ok=True)
+        _remove_signatures(manifest)
+
+
+def _remove_signatures(path: Path, but: frozenset[str] | set[str] = frozenset()) -> None:
+    for one in SIGNERS:
+        if one.ending not in but:
+            signature_path(path, one.ending).unlink(missing_ok=True)

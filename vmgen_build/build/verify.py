@@ -117,7 +117,7 @@ def _finished(verified: Verified, start: float, error: str) -> VerifyFinished:
 def _look_and_boot(artifact: Path, questions: Questions, options: VerifyOptions, bus: Bus) -> list[ProbeDone]:
     form = questions.format
     inspected = form.inspect(artifact, questions.manifest)
-    done = [questions.digest, *(replace(result, origin=THE_FILE) for result in inspected)]
+    done = [questions.digest, *questions.looked, *(replace(result, origin=THE_FILE) for result in inspected)]
     for result in done:
         bus.emit(result)
     if not options.boot:

@@ -77,9 +77,10 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--sign",
-    default="",
+    multiple=True,
     metavar="KEY",
-    help="Sign each manifest and SHA256SUMS with this key of gpg: NAME.manifest.json.asc, SHA256SUMS.asc.",
+    help="Sign each manifest and SHA256SUMS: by a key of gpg (SHA256SUMS.asc), ssh:FILE (.sig) or minisign:FILE"
+    " (.minisig); may be repeated.",
 )
 @common.offline_option
 @hosts.host_options
@@ -102,6 +103,7 @@ def build_command(
     values: jobs, and the options that are named as the fields of BuildOptions are.
     """
     from vmgen_build.build.options import BuildOptions
+    from vmgen_build.build.signers.table import require_keys
 
     jobs: int = values.pop("jobs")
     options = BuildOptions(**values, shared_cache=common.shared_cache())
@@ -120,6 +122,7 @@ def build_command(
         if dry_run:
             _dry_run(loaded, options, bus, as_json=as_json)
             return
+        require_keys(options.sign)
         screen.side_by_side = jobs > 1 and len(loaded) > 1
         _build_all(loaded, options, jobs, _Display(screen, bus, quiet, as_json))
 

@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 _WIDEST = 200
 """Characters of a setting's name in the table."""
 
+_KEY_HELP = (
+    "Take an image only where a key of this file has signed SHA256SUMS beside it, which lists all its files as they are."
+    " FILE: a keyring of gpg, a public key of ssh or a list of allowed signers, a public key of minisign. With"
+    " --manifest, the signature of that manifest counts."
+)
+
 COLOURS = {"holds": "green", "fails": "red", "skipped": "yellow"}
 
 
@@ -35,6 +41,7 @@ class Source:
     recipe: Path | None
     manifest: Path | None
     keyring: Path | None
+    key: Path | None
     backend: str
     sets: tuple[str, ...]
     templates: Path | None
@@ -54,7 +61,9 @@ class Source:
         if self.recipe and self.manifest:
             raise UsageError("--recipe and --manifest: both ask; name one of them")
         if self.recipe and self.keyring:
-            raise UsageError("--keyring is for manifests, and --recipe asks by none: leave one of them out")
+            raise UsageError("--keyring is for manifests, and --recipe asks by none: take --key, or leave it out")
+        if self.key and self.keyring:
+            raise UsageError("--key and --keyring: both say who must have signed; name one of them")
         if not boot and (self.recipe or self.manifest):
             raise UsageError("--no-boot asks no questions: leave out --recipe and --manifest, or --no-boot")
         alone = {"--backend": self.backend, "--set": self.sets, "--templates": self.templates}
@@ -68,9 +77,9 @@ class Source:
         from vmgen_build.build import questions
 
         if self.manifest:
-            return questions.manifest_questions(self.manifest, self.keyring), None
+            return questions.manifest_questions(self.manifest, self.keyring or self.key), None
         if self.recipe is None:
-            return questions.signed_questions(self.keyring) if self.keyring else questions.own_questions, None
+            return self._own_asker(), None
         from vmgen_build.build.options import BuildOptions
         from vmgen_build.recipe.load import load
 
@@ -92,7 +101,21 @@ class Source:
             place = place_at(options)
             place.check_options()
             there = place.throwaway(recipe)
-        return questions.recipe_questions(recipe, options, self.backend), there
+        ask = questions.recipe_questions(recipe, options, self.backend)
+        if self.key:
+            from vmgen_build.build.keyed import also_signed
+
+            ask = also_signed(ask, self.key)
+        return ask, there
+
+    def _own_asker(self) -> Asker:
+        from vmgen_build.build import questions
+
+        if self.key:
+            from vmgen_build.build.keyed import keyed_questions
+
+            return keyed_questions(self.key)
+        return questions.signed_questions(self.keyring) if self.keyring else questions.own_questions
 
 
 def source_options(command: common.Command) -> common.Command:
@@ -119,6 +142,13 @@ def source_options(command: common.Command) -> common.Command:
                 default=None,
                 metavar="FILE",
                 help="Take a manifest only where a key of this keyring has signed it (NAME.manifest.json.asc).",
+            ),
+            click.option(
+                "--key",
+                type=click.Path(path_type=Path),
+                default=None,
+                metavar="FILE",
+                help=_KEY_HELP,
             ),
             click.option(
                 "-b",

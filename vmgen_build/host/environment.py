@@ -27,7 +27,7 @@ PROXIES = tuple(
 )
 """For programs that fetch something: an address of a proxy may hold a password."""
 
-SECRETS = ("VMGEN_SSH_PASSWORD", "VMGEN_SSH_PASSPHRASE", "VMGEN_VSPHERE_PASSWORD")
+SECRETS = ("VMGEN_SSH_PASSWORD", "VMGEN_SSH_PASSPHRASE", "VMGEN_VSPHERE_PASSWORD", "VMGEN_SIGN_PASSPHRASE")
 """Secrets of the tool's own, beside those that a recipe names by env:NAME."""
 
 _OWN = ("PATH", "LC_ALL", *KEPT, *ON_TERMINAL, *PROXIES)
