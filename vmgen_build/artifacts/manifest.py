@@ -26,12 +26,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from vmgen_build import __version__
+from vmgen_build.artifacts.beside import describing
 from vmgen_build.artifacts.checked import checked_manifest
 from vmgen_build.artifacts.sums import read_sums, update_sums
 from vmgen_build.errors import HostError
@@ -99,17 +100,20 @@ def manifest_of(
     }
 
 
-def put_manifest(path: Path, data: Mapping[str, Any]) -> None:
+def put_manifest(
+    path: Path, data: Mapping[str, Any], beside: Mapping[str, str] | None = None, no_more: Collection[str] = ()
+) -> None:
     """Write the manifest where it differs from what is there, and it and its files into the folder's SHA256SUMS. What
     the earlier one lists and is gone stands there no more.
 
-    Raises HostError.
+    beside: what else describes the artifact, name -> sha256; no_more: names of what did. Raises HostError.
     """
     text = json.dumps(data, indent=2, ensure_ascii=False) + "\n"
     gone = {file["name"] for file in _there(path).get("files", ()) if not path.with_name(file["name"]).exists()}
     if _text_of(path) != text:
         write_whole(path, text)
-    sums = {file["name"]: file["sha256"] for file in data["files"]}
+    gone |= set(no_more)
+    sums = {file["name"]: file["sha256"] for file in data["files"]} | dict(beside or {})
     sums[path.name] = hashlib.sha256(text.encode()).hexdigest()
     before = read_sums(path.parent)
     if sums.items() - before.items() or gone & before.keys():
@@ -126,7 +130,8 @@ def withdraw(files: Sequence[Written]) -> bool:
     if all(listed.get(file.path.name) == file.sha256 for file in files):
         return False
     kept = _of_others(path)
-    gone = (*(file.path for file in files if file.path.name not in kept), path)
+    described = () if files[0].path.name in kept else describing(files[0].path)
+    gone = (*(file.path for file in files if file.path.name not in kept), path, *described)
     for one in gone:
         one.unlink(missing_ok=True)
     listed_there = read_sums(path.parent).keys() & {one.name for one in gone}

@@ -23,6 +23,7 @@ from vmgen_build.build.places.model import Look, Place
 from vmgen_build.build.places.registry import place_at
 from vmgen_build.build.results import found_again, is_unchanged, publish, take_again
 from vmgen_build.build.room import require_room
+from vmgen_build.build.sbom.table import require_sbom
 from vmgen_build.build.signers.table import require_keys
 from vmgen_build.errors import HostError, Problem, RecipeError, UsageError, VmgenError
 from vmgen_build.events import ArtifactWritten, BuildFinished, BuildStarted, Bus, RecipeBus, StepFinished
@@ -107,6 +108,7 @@ def build(recipe: Recipe, options: BuildOptions, bus: Bus) -> tuple[BuildResult,
         "check, compile, options, programs, cache ls and --dry-run need none",
     )
     require_keys(options.sign)
+    require_sbom(options.sbom)
     _prepare(options, bus)
     facts = facts_for(recipe, options.cache, offline=options.offline)
     planned = [call.planned(name, facts) for name in options.backends]
@@ -204,7 +206,7 @@ class _Call:
 
 
 def _run(build: Build) -> BuildResult:
-    start = time.monotonic()
+    start, began = time.monotonic(), int(time.time())
     found = found_again(build.plan, build.options)
     steps: tuple[StepRecord, ...] = ()
     new: Mapping[PackOptions, tuple[Written, ...]] = {}
@@ -214,7 +216,7 @@ def _run(build: Build) -> BuildResult:
 
         with with_sources(replace(build, packings=missing)) as whole:
             made = make(whole)
-        publish(build, made)
+        publish(build, made, began)
         new, steps = made.packed, made.steps
     else:
         _emit_cached(build)

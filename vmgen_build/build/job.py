@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from vmgen_build.artifacts.manifest import Package, StepRecord
+from vmgen_build.artifacts.facts import PackageFacts
+from vmgen_build.artifacts.manifest import StepRecord
 from vmgen_build.backends.base import Backend
 from vmgen_build.backends.format import PackOptions
 from vmgen_build.build.options import BuildOptions
@@ -34,7 +35,7 @@ class Made:
 
     packed: Mapping[PackOptions, tuple[Written, ...]]
     steps: tuple[StepRecord, ...]
-    packages: tuple[Package, ...]
+    packages: tuple[PackageFacts, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,6 +26,8 @@ class BuildOptions:
     trust: how a server that host names is known, where TLS leads to it. placement: where on it machines go.
     keep_as: what the finished machine is kept as on that server, as vsphere.goal takes it; "" for not at all.
     sign: the keys that sign what was made, as build.signers.table.signer_for takes them.
+    sbom: formats of lists of what an artifact holds, that are written beside it (build.sbom.table.SBOMS); provenance:
+    whether how it was made is, too.
     build_address: of the node's container while the plan runs; "" for the recipe's own.
     shared_cache: the cache may be one that others can change; its layers are checked before they are used."""
 
@@ -49,6 +51,8 @@ class BuildOptions:
     keep_as: str = ""
     build_address: str = ""
     sign: tuple[str, ...] = ()
+    sbom: tuple[str, ...] = ()
+    provenance: bool = False
     shared_cache: bool = False
 
     def store(self) -> Store:

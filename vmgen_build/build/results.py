@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from vmgen_build.artifacts.manifest import (
@@ -16,9 +18,11 @@ from vmgen_build.artifacts.manifest import (
 from vmgen_build.artifacts.sums import NAME as SUMS
 from vmgen_build.artifacts.sums import locked
 from vmgen_build.backends.format import PackOptions
+from vmgen_build.build.describing import describe
 from vmgen_build.build.job import Build, Made
 from vmgen_build.build.options import BuildOptions
-from vmgen_build.build.signed import sign_each
+from vmgen_build.build.signed import sign_each, withdraw_signed
+from vmgen_build.errors import VmgenError
 from vmgen_build.host.files import Written
 from vmgen_build.plan.model import Plan
 from vmgen_build.store.record import Record, RecordedFile, is_there, read_record, write_record
@@ -43,13 +47,20 @@ def is_unchanged(plan: Plan, options: BuildOptions) -> bool:
     return len(found_again(plan, options)) == len(options.packings(plan.backend))
 
 
-def publish(build: Build, made: Made) -> None:
-    """Write each artifact's manifest, and remember what came out. Raises HostError."""
-    packages = tuple((p.name, p.version, p.arch) for p in made.packages)
-    for packing, packed in made.packed.items():
-        _describe(build, packing, packed, made.steps, made.packages)
-        files = tuple(RecordedFile.of(f) for f in packed)
-        write_record(build.options.cache, build.plan.id, str(packing), Record(files, packages))
+def publish(build: Build, made: Made, began: int) -> None:
+    """Write what describes each artifact, and remember what came out. began: epoch seconds. Raises HostError; then no
+    artifact stays without its manifest."""
+    ended = max(began, int(time.time()))
+    try:
+        for packing, packed in made.packed.items():
+            record = Record(tuple(RecordedFile.of(f) for f in packed), made.packages, began, ended)
+            _describe(build, packing, packed, made.steps, record)
+            write_record(build.options.cache, build.plan.id, str(packing), record)
+    except BaseException:
+        for packed in made.packed.values():
+            with suppress(VmgenError, OSError):
+                withdraw_signed(packed)
+        raise
 
 
 def take_again(build: Build, packing: PackOptions, record: Record) -> tuple[Written, ...]:
@@ -60,7 +71,7 @@ def take_again(build: Build, packing: PackOptions, record: Record) -> tuple[Writ
     packed = tuple(file.inside(build.options.output) for file in record.files)
     past = _outcomes(manifest_there(packed[0].path))
     steps = [StepRecord(s.name, s.title, s.id, *past.get(s.id, (0.0, "cached"))) for s in build.stages]
-    _describe(build, packing, packed, steps, [Package(*package) for package in record.packages])
+    _describe(build, packing, packed, steps, record)
     return packed
 
 
@@ -69,14 +80,16 @@ def _describe(
     packing: PackOptions,
     packed: Sequence[Written],
     steps: Sequence[StepRecord],
-    packages: Sequence[Package],
+    record: Record,
 ) -> None:
+    packages = [Package(one.name, one.version, one.arch) for one in record.packages]
     warnings = [without_passwords(str(warning)) for warning in build.recipe.warnings]
     data = manifest_of(build.plan, packed, steps, packages, warnings, packing.format)
     manifest = manifest_path(packed[0].path)
     sums = manifest.with_name(SUMS)
     before = {path: path.read_bytes() if path.is_file() else None for path in (manifest, sums)}
-    put_manifest(manifest, data)
+    beside = describe(build, packing, packed, record)
+    put_manifest(manifest, data, beside.written, beside.gone)
     with locked(manifest.parent):
         sign_each((manifest, sums), build.options.sign, before)
 

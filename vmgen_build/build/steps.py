@@ -9,7 +9,8 @@ from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
-from vmgen_build.artifacts.manifest import Package, StepRecord
+from vmgen_build.artifacts.facts import PackageFacts, PackageList
+from vmgen_build.artifacts.manifest import StepRecord
 from vmgen_build.artifacts.result import Disks, Result
 from vmgen_build.backends.format import Format, PackOptions
 from vmgen_build.backends.registry import format_of
@@ -47,7 +48,7 @@ def _made_in_one(build: Build) -> Made:
     return Made(packed, (*runner.records, record), packages)
 
 
-def _result(build: Build, use: Callable[[Result], T]) -> tuple[T, PlanRunner, tuple[Package, ...]]:
+def _result(build: Build, use: Callable[[Result], T]) -> tuple[T, PlanRunner, tuple[PackageFacts, ...]]:
     """What `use` makes of what the guest holds after the last step."""
     with build.place.workshop(build) as workshop:
         runner = PlanRunner(build, workshop)
@@ -142,21 +143,20 @@ class PlanRunner:
             undo.enter_context(self.workshop.written_back(self.done))
             yield
 
-    def packages(self) -> tuple[Package, ...]:
+    def packages(self) -> tuple[PackageFacts, ...]:
         """Those of the image; asked in a guest, so that any distribution answers in its own way. Of a system without an
         installer of its own none are known."""
         installer = find_installer(self.build.recipe.hardware.os)
         if installer is None:
             return ()
-        command = installer.list_installed()
+        command = installer.describe_installed()
         step = Step(name="list-packages", title="list of packages", script=f"#!/bin/sh\nset -eu\n{command}\n")
-        lines: list[str] = []
+        found = PackageList()
         with self.workshop.guest(self.plan, self.done) as guest:
-            listed = guest.run_step(step, lines.append)
+            listed = guest.run_step(step, found.add)
         if not listed.ok:
             raise self._scrubber.failure(listed.failure(self.build.log))
-        rows = (line.split("\t") for line in lines)
-        return tuple(sorted(Package(*row) for row in rows if len(row) == 3))
+        return found.facts()
 
     def _stage(self, stage: Stage, make: Callable[[Output], None], undo: ExitStack) -> None:
         """Take its layer or make it, and keep it in use until `undo` ends."""

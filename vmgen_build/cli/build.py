@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,8 +21,38 @@ if TYPE_CHECKING:
     from vmgen_build.recipe.recipe import Recipe
 
 
+BOTH = "all"
+
+
+class _BuildCommand(click.Command):
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """A bare --sbom means all formats: what follows is a recipe, unless it is the name of a format."""
+        return super().parse_args(ctx, list(_with_formats(args)))
+
+
+def _with_formats(args: list[str]) -> Iterator[str]:
+    waiting = iter([*zip(args, [*args[1:], ""], strict=True)])
+    for word, following in waiting:
+        if word != "--sbom":
+            yield word
+        elif following in ("cyclonedx", "spdx", BOTH):
+            next(waiting)
+            yield f"--sbom={following}"
+        else:
+            yield f"--sbom={BOTH}"
+
+
+def _parse_sbom(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    """Each format once."""
+    named = ("cyclonedx", "spdx") if BOTH in values else values
+    return tuple(sorted(set(named)))
+
+
 @click.command(
-    "build", context_settings=common.CONTEXT, short_help="Build images from recipes; a bare RECIPE means this."
+    "build",
+    cls=_BuildCommand,
+    context_settings=common.CONTEXT,
+    short_help="Build images from recipes; a bare RECIPE means this.",
 )
 @click.argument("recipes", nargs=-1, required=True, type=common.recipe_path, metavar="RECIPE...")
 @common.backend_option
@@ -81,6 +112,20 @@ if TYPE_CHECKING:
     metavar="KEY",
     help="Sign each manifest and SHA256SUMS: by a key of gpg (SHA256SUMS.asc), ssh:FILE (.sig) or minisign:FILE"
     " (.minisig); may be repeated.",
+)
+@click.option(
+    "--sbom",
+    multiple=True,
+    type=click.Choice(["cyclonedx", "spdx", "all"]),
+    callback=_parse_sbom,
+    metavar="[FORMAT]",
+    help="Write what the image holds beside it, packages with their licences and sources: as cyclonedx (.cdx.json), as"
+    " spdx (.spdx.json), or both.",
+)
+@click.option(
+    "--provenance",
+    is_flag=True,
+    help="Write how the image was made beside it (.provenance.json): an in-toto statement of SLSA.",
 )
 @common.offline_option
 @hosts.host_options

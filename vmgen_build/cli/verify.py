@@ -25,8 +25,8 @@ _WIDEST = 200
 """Characters of a setting's name in the table."""
 
 _KEY_HELP = (
-    "Take an image only where a key of this file has signed SHA256SUMS beside it, which lists all its files as they are."
-    " FILE: a keyring of gpg, a public key of ssh or a list of allowed signers, a public key of minisign. With"
+    "Take an image only where a key of this file has signed SHA256SUMS beside it, which lists all its files as they"
+    " are. FILE: a keyring of gpg, a public key of ssh or a list of allowed signers, a public key of minisign. With"
     " --manifest, the signature of that manifest counts."
 )
 

@@ -46,6 +46,16 @@ _INSTALLED = 'case $(dpkg-query -W -f "\\${db:Status-Abbrev}" -- "$name" 2>/dev/
 """The second letter of dpkg's abbreviation is i where the package is installed: dpkg-query(1)."""
 
 
+_LICENCES = r"""find -L /usr/share/doc -mindepth 2 -maxdepth 2 -name copyright -type f -size -2048 -exec awk '
+    FNR == 1 { formal = /^Format/; parts = split(FILENAME, part, "/"); name = part[parts - 1] }
+    formal && /^License:/ {
+        sub(/^License:[ \t]*/, "")
+        if ($0 != "" && !((name, $0) in seen)) { seen[name, $0]; printf "\t%s\t%s\n", name, $0 }
+    }' {} + 2>/dev/null || :
+"""
+"""Prints what Installer.describe_installed says of licences. A link of a package's folder leads to another's."""
+
+
 class Apt(Installer):
     supply: ClassVar[str] = "apt"
 
@@ -81,6 +91,15 @@ class Apt(Installer):
     def list_installed(self) -> str:
         form = r"${db:Status-Abbrev}\t${Package}\t${Version}\t${Architecture}\n"
         return f"listed=$(dpkg-query -W -f {shlex.quote(form)}) &&\n    {LISTED} | sed -n 's/^.i.\\t//p'\n"
+
+    def describe_installed(self) -> str:
+        """Licences are those of copyright files in the machine-readable form (Debian Policy, copyright-format 1.0)."""
+        form = (
+            r"${db:Status-Abbrev}\t${Package}\t${Version}\t${Architecture}\t${source:Package}\t${source:Version}"
+            r"\t${Maintainer}\n"
+        )
+        listed = f"listed=$(dpkg-query -W -f {shlex.quote(form)}) &&\n    {LISTED} | sed -n 's/^.i.\\t//p'\n"
+        return listed + _LICENCES
 
     def remove_unneeded(self) -> str:
         """By a list of marks of its own, in which these packages alone were installed automatically: apt-mark(8)."""

@@ -107,6 +107,15 @@ class Installer(ABC):
         A list that breaks off is a failure, and no shorter list.
         """
 
+    def describe_installed(self) -> str:
+        """Lines of sh that print the same, and what else is known of each package, with tabs between: the name and the
+        version of its source, who packed it, and its licence. In any order.
+
+        A line of a tab, a package's name, a tab and a licence adds one to that package. Without licences it is no
+        failure.
+        """
+        return self.list_installed()
+
     @abstractmethod
     def repository(self, source: Source, system: System) -> Placement:
         """What makes the guest know a repository. ValueError where the source cannot be written so."""

@@ -82,6 +82,24 @@ fi
 """
 
 
+_DESCRIBE = r"""cat /var/lib/pacman/local/*/desc | awk '
+    function put() {
+        if (name != "") printf "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", name, version, arch, base, version, packer, licence
+        name = version = arch = base = packer = licence = ""
+    }
+    /^%[A-Z0-9]+%$/ { field = $0; if (field == "%NAME%") put(); next }
+    $0 == "" { field = "" }
+    field == "%NAME%" { name = $0 }
+    field == "%VERSION%" { version = $0 }
+    field == "%ARCH%" { arch = $0 }
+    field == "%BASE%" { base = $0 }
+    field == "%PACKAGER%" { packer = $0 }
+    field == "%LICENSE%" { licence = licence (licence == "" ? "" : " AND ") $0 }
+    END { put() }'
+"""
+"""Of the database itself (alpm's "local"): pacman -Qi leaves out the base, which is the name of the source."""
+
+
 @dataclass(frozen=True, slots=True)
 class Repo:
     """Its name, as pacman.conf has it in brackets, and its address."""
@@ -132,6 +150,9 @@ class Pacman(Installer):
             "/^Name +:/ { name = $3 } /^Version +:/ { version = $3 } /^Architecture +:/ { print name, version, $3 }"
         )
         return f"listed=$(LC_ALL=C pacman -Qi) &&\n    {LISTED} | awk -v OFS='\\t' '{fields}' | LC_ALL=C sort\n"
+
+    def describe_installed(self) -> str:
+        return _DESCRIBE
 
     def remove_unneeded(self) -> str:
         """pacman(8), --unneeded. By the guest's own settings: it fetches nothing."""

@@ -26,6 +26,12 @@ listed=$(rpm -qa --queryformat '%{NAME}\\t%|EPOCH?{%{EPOCH}:}:{}|%{VERSION}-%{RE
     printf '%s\\n' "$listed" | sed '/^gpg-pubkey\\t/d; /^$/d' | LC_ALL=C sort
 """
 
+DESCRIBE = """\
+form='%{NAME}\\t%|EPOCH?{%{EPOCH}:}:{}|%{VERSION}-%{RELEASE}\\t%{ARCH}\\t%{SOURCERPM}\\t\\t%{VENDOR}\\t%{LICENSE}\\n'
+listed=$(rpm -qa --queryformat "$form") &&
+    printf '%s\\n' "$listed" | sed '/^gpg-pubkey\\t/d; /^$/d'
+"""
+
 INSTALLED = 'rpm -q --quiet --whatprovides -- "$name" >/dev/null 2>&1'
 """About "$name", which may be what a package provides."""
 

@@ -98,6 +98,9 @@ class Zypper(Installer):
     def list_installed(self) -> str:
         return rpm.LIST
 
+    def describe_installed(self) -> str:
+        return rpm.DESCRIBE
+
     def remove_unneeded(self) -> str:
         return rpm.REMOVE_UNNEEDED
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
+from vmgen_build.artifacts.facts import PackageFacts
 from vmgen_build.host.files import Written, sha256_in, write_whole
 from vmgen_build.host.regular import open_regular
 from vmgen_build.jsontext import parse_json
@@ -37,10 +38,12 @@ class RecordedFile:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """packages: (name, version, architecture) of each in the image."""
+    """packages: those of the image. began, ended: epoch seconds, of the build that made the files."""
 
     files: tuple[RecordedFile, ...]
-    packages: tuple[tuple[str, str, str], ...]
+    packages: tuple[PackageFacts, ...]
+    began: int = 0
+    ended: int = 0
 
 
 def _path(cache: Path, plan_id: str, packing: str) -> Path:
@@ -52,16 +55,26 @@ def read_record(cache: Path, plan_id: str, packing: str) -> Record | None:
         with open_regular(_path(cache, plan_id, packing), follow=False) as file:
             data = parse_json(file.read(CACHE_RECORD.amount + 1), CACHE_RECORD)
         files = tuple(RecordedFile(Written(Path(str(n)), int(s), str(d)), str(t)) for n, s, d, t in data["files"])
-        return Record(files, tuple((str(n), str(v), str(a)) for n, v, a in data["packages"]))
+        packages = tuple(_package(*row) for row in data["packages"])
+        return Record(files, packages, int(data["began"]), int(data["ended"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def _package(*fields: object) -> PackageFacts:
+    *texts, licences = fields
+    if not isinstance(licences, list):
+        raise ValueError("a record of another version")
+    name, version, arch, source, source_version, maintainer = map(str, texts)
+    return PackageFacts(name, version, arch, source, source_version, maintainer, tuple(map(str, licences)))
 
 
 def write_record(cache: Path, plan_id: str, packing: str, record: Record) -> None:
     """Raises HostError where it cannot be written."""
     path = own_folder(cache, "records") / _path(cache, plan_id, packing).name
     files = [(f.written.path.name, f.written.size, f.written.sha256, f.stamp) for f in record.files]
-    write_whole(path, json.dumps({"files": files, "packages": record.packages}) + "\n")
+    data = {"files": files, "packages": [astuple(one) for one in record.packages]}
+    write_whole(path, json.dumps({**data, "began": record.began, "ended": record.ended}) + "\n")
 
 
 def is_there(folder: Path, made: RecordedFile) -> bool:

@@ -60,7 +60,7 @@ class MinisignSigner(Signer):
             done = run(words, fds=[file.fileno(), made.fileno()], timeout=_PATIENCE)
         if done.code != 0:
             raise ValueError(_reason(done))
-        return f"minisign key {int.from_bytes(base64.b64decode(match[1])[2:10], 'little'):016X}"
+        return f"minisign key {int.from_bytes(base64.b64decode(match[1])[2:10], 'little'):X}"
 
 
 def _signed(data: bytes, name: str, key: Path) -> bytes:
