@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
-from vmgen_build.artifacts.beside import PROVENANCE, beside, remove_beside
+from vmgen_build.artifacts.beside import PROVENANCE, beside, describing, remove_beside
 from vmgen_build.artifacts.manifest import manifest_there
+from vmgen_build.artifacts.sums import read_sums
 from vmgen_build.backends.format import PackOptions
 from vmgen_build.build.job import Build
 from vmgen_build.build.provenance import Run, provenance_text
@@ -29,11 +32,15 @@ def describe(build: Build, packing: PackOptions, packed: Sequence[Written], reco
     """Write what was asked for, and remove what is about another file of this name. record: of how it was made. The
     manifest that lies there may still be that of an earlier file. Raises HostError."""
     main, options = packed[0].path, build.options
+    kept = _kept(packed)
     written: dict[str, str] = {}
     contents = contents_of(build.plan, packed, record.packages)
     for name in options.sbom:
-        written |= _put(main.name, packed, SBOMS[name].ending, SBOMS[name].text(contents))
-    if options.provenance:
+        ending = SBOMS[name].ending
+        written |= kept.get(ending) or _put(packed, ending, SBOMS[name].text(contents))
+    if options.provenance and PROVENANCE in kept:
+        written |= kept[PROVENANCE]
+    elif options.provenance:
         run = Run(
             plan=build.plan,
             options=options,
@@ -43,7 +50,7 @@ def describe(build: Build, packing: PackOptions, packed: Sequence[Written], reco
             ended=record.ended,
             byproducts=written,
         )
-        written |= _put(main.name, packed, PROVENANCE, provenance_text(run))
+        written |= _put(packed, PROVENANCE, provenance_text(run))
     if _is_same(packed):
         return Described(written, frozenset())
     anew = [name.removeprefix(main.name) for name in written]
@@ -53,16 +60,25 @@ def describe(build: Build, packing: PackOptions, packed: Sequence[Written], reco
         raise HostError(f"cannot remove what describes an earlier {main}: {error.strerror}") from error
 
 
-def _put(name: str, packed: Sequence[Written], ending: str, text: str) -> dict[str, str]:
-    """Written where it is another text; the file and its sha256."""
+def _put(packed: Sequence[Written], ending: str, text: str) -> dict[str, str]:
+    """The file and its sha256."""
     path = beside(packed[0].path, ending)
-    try:
-        same = path.is_file() and path.read_text(encoding="utf-8") == text
-    except (OSError, ValueError):
-        same = False
-    if not same:
-        write_whole(path, text)
-    return {path.name: sha256_of(path)}
+    write_whole(path, text)
+    return {path.name: hashlib.sha256(text.encode()).hexdigest()}
+
+
+def _kept(packed: Sequence[Written]) -> dict[str, dict[str, str]]:
+    """What describes these very files since their last build, and is as it was written: ending -> file and its
+    sha256."""
+    main = packed[0].path
+    if not _is_same(packed):
+        return {}
+    listed, found = read_sums(main.parent), {}
+    for path in describing(main):
+        with suppress(OSError):
+            if listed.get(path.name) == (digest := sha256_of(path)):
+                found[path.name.removeprefix(main.name)] = {path.name: digest}
+    return found
 
 
 def _is_same(packed: Sequence[Written]) -> bool:

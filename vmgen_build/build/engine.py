@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
 
+from vmgen_build.artifacts.beside import describing
 from vmgen_build.artifacts.manifest import StepRecord, manifest_path
 from vmgen_build.backends.base import Backend
 from vmgen_build.backends.format import Format, PackOptions
@@ -235,6 +236,7 @@ def _run(build: Build) -> BuildResult:
         steps=steps,
         unchanged=not missing,
         skipped=build.plan.skipped,
+        described=tuple(path for files in packed for path in describing(files[0].path)),
     )
 
 

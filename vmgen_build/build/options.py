@@ -68,6 +68,7 @@ class BuildOptions:
 @dataclass(frozen=True, slots=True)
 class BuildResult:
     """One backend's result. name: of the machine. artifacts: the files of all formats. manifests: one for each format.
+    described: what else lies beside them and says what they are.
     steps: what was done for each of the plan's stages. unchanged: all of it was there already, and nothing is in
     `steps`. skipped: programs that were left out: section, name, why."""
 
@@ -79,6 +80,7 @@ class BuildResult:
     steps: tuple[StepRecord, ...] = ()
     unchanged: bool = False
     skipped: tuple[tuple[str, str, str], ...] = ()
+    described: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

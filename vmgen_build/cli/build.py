@@ -288,7 +288,7 @@ def _show_result(result: BuildResult, quiet: bool) -> None:
     outcome = "unchanged since its last build, looked up" if result.unchanged else "built"
     common.show(f"{result.name} for {result.backend}: {outcome} in {duration(result.seconds)}", bold=True)
     files = [(str(packed.path), size(packed.size)) for packed in result.artifacts]
-    files += [(str(manifest), size(manifest.stat().st_size)) for manifest in result.manifests]
+    files += [(str(manifest), size(manifest.stat().st_size)) for manifest in (*result.manifests, *result.described)]
     for line in table(files, right=(1,)):
         common.show(f"  {line}")
     for section, program, reason in result.skipped:

@@ -15,6 +15,8 @@ from typing import Any
 _GNU = re.compile(r"([AL]?GPL|GFDL)(?:-?v?)(\d+(?:\.\d+)*)(\+|-or-later|-only)?", re.IGNORECASE)
 _WORDS = {
     "apache": "Apache-2.0",
+    "artistic": "Artistic-1.0",
+    "artistic-1": "Artistic-1.0",
     "apache-2": "Apache-2.0",
     "asl 2.0": "Apache-2.0",
     "artistic-2": "Artistic-2.0",
@@ -61,6 +63,11 @@ def licence_of(words: Iterable[str]) -> Licence | None:
     if not parts:
         return None
     return Licence(found[0].expression if len(parts) == 1 else " AND ".join(parts), tuple(named))
+
+
+def parsed(licence: Licence) -> Any:
+    """Its expression as the library has it."""
+    return _licensing().parse(licence.expression)
 
 
 @cache
@@ -113,14 +120,14 @@ def _of_spdx(words: str) -> Licence | None:
     if len(words) > _MOST * 4 or not re.search(r" (AND|OR|WITH) |^[A-Za-z0-9.+-]+$", words):
         return None
     try:
-        parsed = _licensing().parse(words)
-        keys = [one.key for one in _licensing().license_symbols(parsed, decompose=True)]
+        expression = _licensing().parse(words)
+        keys = [one.key for one in _licensing().license_symbols(expression, decompose=True)]
     except Exception:  # the library raises errors of many kinds for what is no expression
         return None
     own = [key for key in keys if re.fullmatch(r"LicenseRef-[A-Za-z0-9.-]+", key)]
     if not keys or any(key not in own and _ids().get(key.lower()) != key and key not in _exceptions() for key in keys):
         return None
-    return Licence(str(parsed), tuple((key, key.removeprefix("LicenseRef-")) for key in own))
+    return Licence(str(expression), tuple((key, key.removeprefix("LicenseRef-")) for key in own))
 
 
 @cache

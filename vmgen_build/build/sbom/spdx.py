@@ -12,7 +12,7 @@ from typing import Any
 from vmgen_build import __version__
 from vmgen_build.artifacts.facts import PackageFacts
 from vmgen_build.build.sbom.contents import Contents, Download
-from vmgen_build.build.sbom.licences import Licence, licence_of
+from vmgen_build.build.sbom.licences import Licence, licence_of, parsed
 
 _DOCUMENT, _ARTIFACT, _SYSTEM = "SPDXRef-DOCUMENT", "SPDXRef-artifact", "SPDXRef-system"
 
@@ -160,10 +160,9 @@ def _supplier(package: PackageFacts) -> Any:
 
 
 def _expression(licence: Licence | None) -> Any:
-    from license_expression import get_spdx_licensing
     from spdx_tools.spdx.model import SpdxNoAssertion
 
-    return get_spdx_licensing().parse(licence.expression) if licence else SpdxNoAssertion()
+    return parsed(licence) if licence else SpdxNoAssertion()
 
 
 def _purl(purl: str) -> Sequence[Any]:
