@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from vmgen_build.bases.shelves import Shelves
 from vmgen_build.errors import BuildError
 from vmgen_build.host.programs import Requirement
 from vmgen_build.installers import Installer, find_installer, installer_for
@@ -101,6 +102,12 @@ class Supply(ABC):
         own: the recipe's repositories by name. offline: what is known already. Raises BuildError naming what does not
         answer.
         """
+
+    @classmethod
+    def shelves(cls, request: Request, cache: Path, *, offline: bool) -> Shelves | None:
+        """The versions of packages that the system's archives hold now; None where this version cannot read them.
+        offline: those that were known last. Raises BuildError naming what does not answer."""
+        return None
 
     @abstractmethod
     def environment(self, step_folder: str) -> Mapping[str, str]:

@@ -34,6 +34,7 @@ GROUPS = {
         "inspect": "inspect",
         "diff": "diff",
         "verify": "verify",
+        "audit": "audit",
     },
     "What there is": {
         "options": "reference",
@@ -67,6 +68,7 @@ Examples:
   vmgen-build why lab.ini                    what changed since the last build, and so runs again
   vmgen-build inspect output/lab-lxc-amd64.tar.zst --packages
   vmgen-build diff old.tar.zst new.tar.zst   packages, settings, sizes that differ
+  vmgen-build audit output/lab-lxc-amd64.tar.zst   which of its packages have fixes now
   vmgen-build options network                what can stand in [network]
   vmgen-build programs                       what can stand in [devel], [services], [gui]
   vmgen-build systems                        what `os` can name, and what was tried

@@ -25,6 +25,7 @@ from vmgen_build.bases.apt.cache import INDEX_FOLDERS, keep_packages, lists_fold
 from vmgen_build.bases.apt.size import HostApt, known_size
 from vmgen_build.bases.apt.sourcefiles import sources_in
 from vmgen_build.bases.repofiles import text_of
+from vmgen_build.bases.shelves import Shelves
 from vmgen_build.bases.states import digests_of
 from vmgen_build.bases.supply import Ask, Making, Request, Sizing, Supply
 from vmgen_build.host.programs import Requirement, needed
@@ -105,6 +106,12 @@ class AptSupply(Supply):
             epoch=main[0].date,
             repositories=digests_of(zip((name for name, _ in extra), others, strict=True)),
         )
+
+    @classmethod
+    def shelves(cls, request: Request, cache: Path, *, offline: bool) -> Shelves:
+        from vmgen_build.bases.apt.current import shelves
+
+        return shelves(request, cache, offline=offline)
 
     def environment(self, step_folder: str) -> Mapping[str, str]:
         return {"DEBIAN_FRONTEND": "noninteractive", "APT_CONFIG": f"{step_folder}/apt.conf"}
