@@ -36,6 +36,11 @@ def signer_of(data: bytes, path: Path, keys: Path) -> str:
     except OSError as error:
         raise HostError(f"cannot read the keyring {keys}: {error.strerror}") from error
     signer = checker_of(public)
+    if signer is None:
+        raise HostError(
+            f"{keys} holds no public keys to check a signature by: name a keyring of gpg (gpg --export), a public key"
+            " of ssh or a list of allowed signers, or a public key of minisign"
+        )
     beside = signature_path(path, signer.ending)
     try:
         made = read_regular(beside, SIGNATURE)

@@ -23,8 +23,8 @@ class GpgSigner(Signer):
         return old if old and gpg.is_signed(data, old, key) else gpg.signed(data, key)
 
     def takes(self, keys: bytes) -> bool:
-        """Any: gpgv says what is wrong with a file that is no keyring."""
-        return True
+        """By the first bit of a packet (RFC 4880, 4.2), or the armour's head. gpgv says what is wrong with the rest."""
+        return keys[:1] >= b"\x80" or b"-----BEGIN PGP PUBLIC KEY BLOCK-----" in keys
 
     def who(self, data: bytes, signature: bytes, keys: bytes) -> str:
         openpgp.require_gpgv()

@@ -11,7 +11,7 @@ from vmgen_build.build.signers.ssh import SshSigner
 from vmgen_build.errors import UsageError
 
 SIGNERS: tuple[Signer, ...] = (MinisignSigner(), SshSigner(), GpgSigner())
-"""The last takes any file of public keys."""
+"""The last is that of a key without a scheme."""
 
 
 def signer_for(name: str) -> tuple[Signer, str]:
@@ -35,6 +35,6 @@ def require_keys(names: tuple[str, ...]) -> None:
         one.require(key)
 
 
-def checker_of(keys: bytes) -> Signer:
-    """The program that a file of public keys belongs to."""
-    return next(one for one in SIGNERS if one.takes(keys))
+def checker_of(keys: bytes) -> Signer | None:
+    """The program that a file of public keys belongs to; None for none."""
+    return next((one for one in SIGNERS if one.takes(keys)), None)
