@@ -17,7 +17,7 @@ from vmgen_build.systems.parse import parse_system
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class OlderPackage:
     """A package of the image that is older than that of an archive. security: whether one of the versions that came
     since is a fix of security, which `archive` holds."""
 
@@ -36,7 +36,7 @@ class Audit:
 
     artifact: Path
     os: str
-    findings: tuple[Finding, ...]
+    findings: tuple[OlderPackage, ...]
     known: int
     elsewhere: tuple[str, ...]
     asked: float
@@ -45,7 +45,7 @@ class Audit:
     advice: str
 
     @property
-    def security(self) -> tuple[Finding, ...]:
+    def security(self) -> tuple[OlderPackage, ...]:
         return tuple(one for one in self.findings if one.security)
 
 
@@ -94,8 +94,8 @@ def _system(manifest: Mapping[str, Any]) -> System:
         raise HostError(f"the manifest names a system that this version does not know: {error}") from error
 
 
-def _compared(packages: list[dict[str, str]], shelves: Shelves) -> tuple[list[Finding], list[str]]:
-    findings: list[Finding] = []
+def _compared(packages: list[dict[str, str]], shelves: Shelves) -> tuple[list[OlderPackage], list[str]]:
+    findings: list[OlderPackage] = []
     elsewhere: list[str] = []
     for package in packages:
         having = [one for one in shelves.found if package["name"] in one.versions]
@@ -111,7 +111,7 @@ def _compared(packages: list[dict[str, str]], shelves: Shelves) -> tuple[list[Fi
     return sorted(findings, key=lambda one: (not one.security, one.name)), elsewhere
 
 
-def _finding(package: Mapping[str, str], having: list[Shelf], shelves: Shelves) -> Finding | None:
+def _finding(package: Mapping[str, str], having: list[Shelf], shelves: Shelves) -> OlderPackage | None:
     name, installed = package["name"], package["version"]
     later = [one for one in having if shelves.newer(one.versions[name], installed)]
     if not later:
@@ -120,7 +120,7 @@ def _finding(package: Mapping[str, str], having: list[Shelf], shelves: Shelves) 
     for one in later[1:]:
         newest = one if shelves.newer(one.versions[name], newest.versions[name]) else newest
     fixing = next((one for one in later if one.security), None)
-    return Finding(name, installed, newest.versions[name], fixing is not None, (fixing or newest).title)
+    return OlderPackage(name, installed, newest.versions[name], fixing is not None, (fixing or newest).title)
 
 
 def _advice(manifest: Mapping[str, Any]) -> str:

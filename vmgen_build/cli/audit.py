@@ -15,7 +15,7 @@ from vmgen_build.errors import VmgenError
 from vmgen_build.text import clean, duration
 
 if TYPE_CHECKING:
-    from vmgen_build.build.audit import Audit, Finding
+    from vmgen_build.build.audit import Audit, OlderPackage
 
 _FRESH = 60.0
 """Seconds: what is younger has no age to be shown."""
@@ -87,7 +87,7 @@ def _show(found: Audit, *, every: bool, quiet: bool) -> None:
         common.show(f"  {found.advice}")
 
 
-def _lines(title: str, group: list[Finding], columns: int) -> list[str]:
+def _lines(title: str, group: list[OlderPackage], columns: int) -> list[str]:
     """A line for each; where one is too long for the screen, all have their versions on a second line."""
     widest = max(len(one.name) for one in group)
     rows = [f"{title:8}  {one.name:{widest}}  {one.installed} -> {one.available}" for one in group]

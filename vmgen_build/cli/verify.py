@@ -24,10 +24,14 @@ if TYPE_CHECKING:
 _WIDEST = 200
 """Characters of a setting's name in the table."""
 
-_KEY_HELP = (
-    "Take an image only where a key of this file has signed SHA256SUMS beside it, which lists all its files as they"
+_key_option = click.option(
+    "--key",
+    type=click.Path(path_type=Path),
+    default=None,
+    metavar="FILE",
+    help="Take an image only where a key of this file has signed SHA256SUMS beside it, which lists all its files as they"
     " are. FILE: a keyring of gpg, a public key of ssh or a list of allowed signers, a public key of minisign. With"
-    " --manifest, the signature of that manifest counts."
+    " --manifest, the signature of that manifest counts.",
 )
 
 COLOURS = {"holds": "green", "fails": "red", "skipped": "yellow"}
@@ -143,13 +147,7 @@ def source_options(command: common.Command) -> common.Command:
                 metavar="FILE",
                 help="Take a manifest only where a key of this keyring has signed it (NAME.manifest.json.asc).",
             ),
-            click.option(
-                "--key",
-                type=click.Path(path_type=Path),
-                default=None,
-                metavar="FILE",
-                help=_KEY_HELP,
-            ),
+            _key_option,
             click.option(
                 "-b",
                 "--backend",

@@ -11,7 +11,7 @@ import pytest
 from vmgen_build.bases.apt.current import newer
 from vmgen_build.bases.apt.supply import AptSupply
 from vmgen_build.bases.shelves import Shelf, Shelves
-from vmgen_build.build.audit import Finding, audit
+from vmgen_build.build.audit import OlderPackage, audit
 from vmgen_build.cli.main import run
 from vmgen_build.errors import BuildError, HostError
 
@@ -48,13 +48,13 @@ def manifest(folder: Path, installed: dict[str, str], os: str = "debian-12", **m
 
 
 @pytest.mark.usefixtures("archive")
-def test_issue_14_fixes_of_security_are_told_from_other_versions(tmp_path: Path) -> None:
+def test_issue_14_fixes_of_security_are_not_other_versions(tmp_path: Path) -> None:
     found = audit(manifest(tmp_path, INSTALLED), tmp_path)
     assert found.findings == (
-        Finding("fixed", "1.0-1", "1.0-1+deb12u2", True, "debian-security bookworm-security"),
-        Finding("vim", "2:9.0-1", "2:9.0-1+deb12u1", True, "debian-security bookworm-security"),
-        Finding("bash", "5.2-2", "5.2-3", False, "debian bookworm"),
-        Finding("newest", "2", "3", False, "debian bookworm"),
+        OlderPackage("fixed", "1.0-1", "1.0-1+deb12u2", True, "debian-security bookworm-security"),
+        OlderPackage("vim", "2:9.0-1", "2:9.0-1+deb12u1", True, "debian-security bookworm-security"),
+        OlderPackage("bash", "5.2-2", "5.2-3", False, "debian bookworm"),
+        OlderPackage("newest", "2", "3", False, "debian bookworm"),
     )
     assert (found.known, found.elsewhere) == (5, ("odd", "local"))
     assert found.advice == "build it again, which takes what the archive holds now: vmgen-build lab.ini -b lxc"
@@ -73,7 +73,7 @@ def test_issue_14_a_base_of_others_keeps_its_packages(tmp_path: Path) -> None:
     assert "packages of its base (base.tar) stay as that has them" in audit(path, tmp_path).advice
 
 
-def test_issue_14_what_cannot_be_compared_is_said(tmp_path: Path) -> None:
+def test_issue_14_what_cannot_be_compared_is_named(tmp_path: Path) -> None:
     with pytest.raises(BuildError, match="not known for the family arch"):
         audit(manifest(tmp_path, INSTALLED, "arch"), tmp_path)
     with pytest.raises(HostError, match="there is no manifest"):
