@@ -29,9 +29,9 @@ _key_option = click.option(
     type=click.Path(path_type=Path),
     default=None,
     metavar="FILE",
-    help="Take an image only where a key of this file has signed SHA256SUMS beside it, which lists all its files as they"
-    " are. FILE: a keyring of gpg, a public key of ssh or a list of allowed signers, a public key of minisign. With"
-    " --manifest, the signature of that manifest counts.",
+    help="Take an image only where a key of this file has signed SHA256SUMS beside it, which lists all its files as"
+    " they are. FILE: a keyring of gpg, a public key of ssh or a list of allowed signers, a public key of minisign."
+    " With --manifest, the signature of that manifest counts.",
 )
 
 COLOURS = {"holds": "green", "fails": "red", "skipped": "yellow"}

@@ -58,6 +58,15 @@ def test_list_installed_prints_name_version_and_architecture() -> None:
     assert "dpkg" in {row[0] for row in rows}
 
 
+@needs_dpkg
+def test_issue_14_it_describes_source_maintainer_and_licences() -> None:
+    rows = [line.split("\t") for line in sh(APT.describe_installed()).stdout.splitlines()]
+    packages = {row[0]: row for row in rows if row[0]}
+    assert packages["libc6"][3] == "glibc" and "@" in packages["libc6"][5]
+    assert all(len(row) == (6 if row[0] else 3) for row in rows)
+    assert any(row[1:] == ["dpkg", "GPL-2+"] for row in rows if not row[0])
+
+
 def test_a_repository_with_its_key() -> None:
     key = b"-----BEGIN PGP PUBLIC KEY BLOCK-----\n..."
     files = APT.repository(Source(name="example", url="https://apt.example.org/debian", key=key), BOOKWORM).files

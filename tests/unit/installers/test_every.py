@@ -33,6 +33,7 @@ def lines_of(one: Installer, name: str) -> dict[str, str]:
         "on_hold": one.on_hold(names),
         "is_installed": one.is_installed(names),
         "list": one.list_installed() + "\n",
+        "describe": one.describe_installed() + "\n",
         "remove_unneeded": one.remove_unneeded(),
         "mark_wanted": one.mark_wanted(),
         "owners": one.owners(),
