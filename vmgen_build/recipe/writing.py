@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from vmgen_build.recipe.ini import parse_items
+from vmgen_build.recipe.scanning import parse_items
 
 _QUOTES = ('"', "'")
 _LONG_QUOTES = ("'''", '"""')
