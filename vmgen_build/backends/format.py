@@ -69,7 +69,7 @@ class Format(ABC):
         result cannot be packed so."""
 
     def problems(self, recipe: Recipe, plan: Plan) -> list[Problem]:
-        """What of the recipe keeps it from being packed so. Pure."""
+        """What of the recipe keeps it from being packed so; as warnings, what of the recipe it leaves out. Pure."""
         return []
 
     def files_of(self, artifact: Path, manifest: Mapping[str, object]) -> tuple[str, ...]:

@@ -92,7 +92,7 @@ def plans_at_hand(recipe: Recipe, place: Place, bus: Bus, facts: Facts) -> list[
             bus.note(f"{look.unknown}: {_ALL}", "warning")
         plan = _plan(recipe, name, options, look.facts)
         if not is_unchanged(plan, options):
-            _refuse(_problems(place, recipe, plan, look))
+            _refuse(_problems(place, recipe, plan, look), bus)
         found.append((plan, _states(plan, look, place)))
     return found
 
@@ -156,7 +156,7 @@ class _Call:
         that one of these builds needs and that is not there."""
         needed = []
         for plan, look in planned:
-            _refuse(_problems(self.place, self.recipe, plan, look))
+            _refuse(_problems(self.place, self.recipe, plan, look), self.bus)
             backend = backend_named(plan.backend)
             formats = [format_of(backend, one.format) for one in self.options.packings(plan.backend)]
             needed += [*backend.needs(plan), *(requirement for one in formats for requirement in one.requirements)]
@@ -256,7 +256,7 @@ def _states(plan: Plan, look: Look, place: Place) -> list[StepState]:
 
 
 def _problems(place: Place, recipe: Recipe, plan: Plan, look: Look) -> list[Problem]:
-    """What keeps the plan from running in this place."""
+    """What keeps the plan from running in this place, or its formats from being packed; warnings among it."""
     if isinstance(plan.base, SetUp):
         text = NO_SETUP if recipe.hardware.is_installed else NOT_HERE
         return [Problem(recipe.hardware.at("base"), "[hardware] base", text, code="base")]
@@ -266,9 +266,13 @@ def _problems(place: Place, recipe: Recipe, plan: Plan, look: Look) -> list[Prob
     return [*place.problems(recipe, plan, look), *found]
 
 
-def _refuse(problems: list[Problem]) -> None:
-    if problems:
-        raise RecipeError(problems)
+def _refuse(problems: Sequence[Problem], bus: Bus) -> None:
+    """Raises RecipeError where there are errors among them; else warnings are shown."""
+    warnings = [problem for problem in problems if problem.severity == "warning"]
+    if errors := [problem for problem in problems if problem not in warnings]:
+        raise RecipeError(errors, warnings)
+    for warning in warnings:
+        bus.note(str(warning), "warning")
 
 
 def _plan(recipe: Recipe, backend: str, options: BuildOptions, facts: Facts) -> Plan:

@@ -21,7 +21,7 @@ from vmgen_build.boots.model import Boot
 from vmgen_build.build.engine import dry_run
 from vmgen_build.build.options import BuildOptions
 from vmgen_build.errors import BuildError, HostError, UsageError
-from vmgen_build.events import Bus
+from vmgen_build.events import Bus, Note
 from vmgen_build.host.files import Written, sha256_of
 from vmgen_build.plan.model import Plan
 from vmgen_build.plan.planner import make_plan
@@ -108,8 +108,42 @@ def test_two_are_the_same_bytes(tmp_path: Path, compression: str) -> None:
 )
 def test_what_incus_cannot_start_is_refused_at_its_line(tmp_path: Path, text: str, message: str) -> None:
     plan = planned(tmp_path, text)
-    (problem,) = FORMAT.problems(load(tmp_path / "r.ini"), plan)
+    (problem,) = [one for one in FORMAT.problems(load(tmp_path / "r.ini"), plan) if one.severity == "error"]
     assert re.search(message, str(problem))
+
+
+@pytest.mark.parametrize(
+    ("system", "more", "messages"),
+    [
+        ("debian-13", "", ["write packages = incus-agent"]),
+        ("debian-13", "[services]\nincus-agent = 1\n", []),
+        ("debian-13", "[config]\npackages = htop, incus-agent\n", []),
+        ("debian-13", "[config]\npackages = htop\n", ["write packages = htop, incus-agent"]),
+        ("debian-12", "", ["write packages = lxd-agent"]),
+        ("debian-12", "[services]\nincus-agent = 1\n", []),
+        ("fedora-41", "", []),
+        ("debian-13", "[[cds]]\n[[[cd0]]]\n[services]\nincus-agent = 1\n", ["so that this one is left out"]),
+    ],
+)
+def test_what_a_machine_lacks_in_incus_is_a_warning(
+    tmp_path: Path, system: str, more: str, messages: list[str]
+) -> None:
+    """Where the system has no agent, nothing can be written."""
+    plan = planned(tmp_path, EFI.replace("debian-12", system) + more)
+    found = FORMAT.problems(load(tmp_path / "r.ini"), plan)
+    assert {one.severity for one in found} <= {"warning"} and len(found) == len(messages)
+    assert all(one.text.endswith(end) for one, end in zip(found, messages, strict=True))
+
+
+def test_a_warning_of_a_format_is_shown_and_ends_nothing(tmp_path: Path) -> None:
+    (tmp_path / "r.ini").write_text(EFI + "[[cds]]\n[[[cd0]]]\n")
+    texts: list[str] = []
+    bus = Bus()
+    bus.add(lambda event: texts.append(f"{event.level}: {event.text}") if isinstance(event, Note) else None)
+    options = BuildOptions(cache=tmp_path / "cache", backends=("kvm",), formats=("incus-vm",), offline=True)
+    assert dry_run(load(tmp_path / "r.ini"), options, bus)
+    (line,) = [text for text in texts if "[[cds]]" in text]
+    assert line.startswith("warning: ") and "r.ini:8: warning: [hardware] [[cds]] [[[cd0]]]: --format incus-vm" in line
 
 
 def test_it_is_of_the_kvm_backend_alone(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 from vmgen_build.backends.format import PackOptions
 from vmgen_build.backends.machines import disks as vmdisks
 from vmgen_build.backends.machines.format import MachineInOneFile
-from vmgen_build.backends.machines.wanted import missing_packages, whole_machine
+from vmgen_build.backends.machines.wanted import missing_packages, unused_cds, whole_machine
 from vmgen_build.errors import Problem
 from vmgen_build.events import Bus
 from vmgen_build.host.programs import Requirement, needed
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 PACKAGE = "cloud-init"
 WHY = "--format cloud: a cloud sets the machine up by cloud-init, which the recipe does not install"
+NO_CDS = "--format cloud: whoever runs the image gives the machine its CD drives"
 
 
 class Cloud(MachineInOneFile):
@@ -39,7 +40,7 @@ class Cloud(MachineInOneFile):
     )
 
     def problems(self, recipe: Recipe, plan: Plan) -> list[Problem]:
-        return list(_problems(recipe, plan))
+        return [*_problems(recipe, plan), *unused_cds(recipe, NO_CDS)]
 
     def pack(self, plan: Plan, result: Result, out: Path, options: PackOptions, bus: Bus) -> tuple[Written, ...]:
         from vmgen_build.artifacts.disk.convert import convert

@@ -17,6 +17,8 @@ from vmgen_build.backends.lxc.incus import TEMPLATES, YAML, Described, instance,
 from vmgen_build.backends.lxc.instance import instance_beside, templates, write_instance
 from vmgen_build.backends.machines import disks as vmdisks
 from vmgen_build.backends.machines.format import MachineFormat
+from vmgen_build.backends.machines.wanted import missing_packages, unused_cds
+from vmgen_build.catalogue.programs import Program
 from vmgen_build.errors import BuildError, Problem
 from vmgen_build.events import Bus
 from vmgen_build.host.programs import Requirement, needed
@@ -33,6 +35,11 @@ if TYPE_CHECKING:
 DISK = "rootfs.img"
 """Its name in the tar."""
 
+AGENT = "incus-agent"
+"""Its name in the catalogue, which knows what it is called on each system."""
+NO_AGENT = "--format incus-vm: without Incus's agent a machine answers to no 'incus exec', and bears the image's name"
+NO_CDS = "--format incus-vm: an instance has the CD drives that its own devices name"
+
 
 class IncusVm(MachineFormat):
     """Of the kvm backend alone: the tools of vmware's machines are of no use there."""
@@ -48,7 +55,7 @@ class IncusVm(MachineFormat):
     )
 
     def problems(self, recipe: Recipe, plan: Plan) -> list[Problem]:
-        return list(_problems(recipe))
+        return [*_problems(recipe), *_agentless(recipe, plan), *unused_cds(recipe, NO_CDS)]
 
     def pack(self, plan: Plan, result: Result, out: Path, options: PackOptions, bus: Bus) -> tuple[Written, ...]:
         from vmgen_build.artifacts.disk.convert import convert
@@ -82,6 +89,13 @@ def _problems(recipe: Recipe) -> Iterator[Problem]:
     for name, disk in list(hardware.hdds.items())[1:]:
         text = "an image of Incus holds one disk; leave this one out, or take --format qcow2"
         yield Problem(disk.where, f"[hardware] [[hdds]] [[[{name}]]]", text, code="format")
+
+
+def _agentless(recipe: Recipe, plan: Plan) -> Iterator[Problem]:
+    """A warning, where the system has the agent and no step installs it."""
+    agent = recipe.catalogue.resolve(AGENT, None, recipe.hardware.os)
+    if isinstance(agent, Program):
+        yield from missing_packages(recipe, plan, agent.packages, NO_AGENT, "warning")
 
 
 def _texts(plan: Plan, machine: Machine) -> dict[str, str]:

@@ -15,7 +15,7 @@ from vmgen_build.backends.format import PackOptions, progress_on
 from vmgen_build.backends.machines import disks as vmdisks
 from vmgen_build.backends.machines.files import CONSOLES
 from vmgen_build.backends.machines.format import MachineInOneFile
-from vmgen_build.backends.machines.wanted import missing_packages, whole_machine
+from vmgen_build.backends.machines.wanted import missing_packages, unused_cds, whole_machine
 from vmgen_build.errors import BuildError, Problem
 from vmgen_build.events import Bus
 from vmgen_build.host.programs import Requirement, needed
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 PACKAGE = "live-boot"
 WHY = "--format iso: a live image finds its root by live-boot, which the recipe does not install"
 EMPTY = ("dev", "proc", "sys", "run")
+NO_CDS = "--format iso: a live image runs on whatever drives the computer has"
 _MADE_BY = "makes a live image"
 
 
@@ -47,7 +48,7 @@ class LiveIso(MachineInOneFile):
     )
 
     def problems(self, recipe: Recipe, plan: Plan) -> list[Problem]:
-        return list(_problems(recipe, plan))
+        return [*_problems(recipe, plan), *unused_cds(recipe, NO_CDS)]
 
     def pack(self, plan: Plan, result: Result, out: Path, options: PackOptions, bus: Bus) -> tuple[Written, ...]:
         from vmgen_build.artifacts.live import LiveContent, write_live

@@ -1,4 +1,4 @@
-"""What formats want of a recipe: packages without which their image is of no use."""
+"""What formats want of a recipe: packages that their image needs; and what of a recipe they leave out."""
 
 from __future__ import annotations
 
@@ -10,17 +10,25 @@ from vmgen_build.recipe.recipe import Recipe
 from vmgen_build.systems.model import WholeMachine
 
 
-def missing_packages(recipe: Recipe, plan: Plan, wanted: Sequence[str], why: str) -> Iterator[Problem]:
-    """One for those of them that no step installs. why: "--format cloud: clouds set the machine up by it". Of what a
-    machine of the user's own holds nothing is known."""
+def missing_packages(
+    recipe: Recipe, plan: Plan, wanted: Sequence[str], why: str, severity: str = "error"
+) -> Iterator[Problem]:
+    """One for those of them that no step installs. why: "--format cloud: clouds set the machine up by it". severity: of
+    the Problem. Of what a machine of the user's own holds nothing is known."""
     there = {package.partition("=")[0] for step in plan.steps for package in step.packages}
     lacking = [package for package in wanted if package not in there]
     if recipe.hardware.is_started or not lacking:
         return
     packages = ", ".join([*recipe.config.packages, *lacking])
-    yield Problem(
-        recipe.config.at("packages"), "[config] packages", f"{why}; write packages = {packages}", code="format"
-    )
+    where = recipe.config.at("packages")
+    yield Problem(where, "[config] packages", f"{why}; write packages = {packages}", severity, "format")
+
+
+def unused_cds(recipe: Recipe, why: str) -> Iterator[Problem]:
+    """A warning for each CD drive. why: "--format cloud: a cloud gives the drives"."""
+    for name, cd in recipe.hardware.cds.items():
+        text = f"{why}, so that this one is left out"
+        yield Problem(cd.where, f"[hardware] [[cds]] [[[{name}]]]", text, "warning", "format")
 
 
 def whole_machine(recipe: Recipe, name: str) -> WholeMachine | Problem:
