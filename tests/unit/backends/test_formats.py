@@ -290,7 +290,7 @@ def test_formats_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
         ),
         ("iso", "[config]\npackages = htop\n", [("packages", "write packages = htop, live-boot")]),
         ("iso", "[config]\npackages = live-boot\n", []),
-        ("iso", "[[cds]]\n[[[cd0]]]\n[config]\npackages = live-boot\n", [("[[[cd0]]]", "so that this one is left out")]),
+        ("iso", "[[cds]]\n[[[cd0]]]\n[config]\npackages = live-boot\n", [("[[[cd0]]]", "this one is left out")]),
         ("cloud", "[[cds]]\n[[[cd0]]]\n[config]\npackages = cloud-init\n", [("[[[cd0]]]", "this one is left out")]),
         ("qcow2", "", []),
     ],
