@@ -6,7 +6,7 @@ import hashlib
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -45,12 +45,19 @@ class Images:
 
     def build(self, recipe: str, *words: str) -> Path:
         """The folder with what `vmgen-build RECIPE WORDS` makes of the recipe's text. Raises SystemExit."""
-        key = hashlib.sha256("\0".join([recipe, *words]).encode()).hexdigest()[:16]
+        return self._ran(recipe, [], ["-q", *words])
+
+    def compile(self, recipe: str, *words: str) -> Path:
+        """As build, of `vmgen-build compile`: the plan's files, which need no image."""
+        return self._ran(recipe, ["compile"], words)
+
+    def _ran(self, recipe: str, verb: Sequence[str], words: Sequence[str]) -> Path:
+        key = hashlib.sha256("\0".join([recipe, *verb, *words]).encode()).hexdigest()[:16]
         if key not in self._made:
             out = self._out / key
             out.mkdir(parents=True, exist_ok=True)
             (out / "recipe.ini").write_text(recipe)
-            command = [sys.executable, "-m", "vmgen_build", "-q", str(out / "recipe.ini"), "-o", str(out), *words]
+            command = [sys.executable, "-m", "vmgen_build", *verb, str(out / "recipe.ini"), "-o", str(out), *words]
             done = subprocess.run(
                 command,
                 stdin=subprocess.DEVNULL,

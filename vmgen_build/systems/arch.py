@@ -29,6 +29,7 @@ FAMILY = Family(
             rolling="rolling",
             known={"rolling": "rolling"},
             example="arch",
+            osinfo={"": "http://archlinux.org/archlinux/rolling"},
             tried=(Tried(versions=("rolling",), arches=("amd64",), how="look-alike", when="2026-11"),),
             bases={"rolling": "pacstrap"},
             partial={

@@ -118,6 +118,7 @@ FAMILY = Family(
                 "sid": "sid",
             },
             example="debian-12",
+            osinfo={"sid": "http://debian.org/debian/testing", "": "http://debian.org/debian/{version}"},
             bases=dict.fromkeys(("11", "12", "13", "sid"), "mmdebstrap"),
             archives={"": (_main("{codename}", "{codename}-updates"), _SECURITY), "sid": (_main("{codename}"),)},
             tried=(
@@ -145,6 +146,7 @@ FAMILY = Family(
             },
             pattern=r"[0-9]{1,2}\.(04|06|10)",
             example="ubuntu-24.04",
+            osinfo={"": "http://ubuntu.com/ubuntu/{version}"},
             bases=dict.fromkeys(_UBUNTU_BUILT, "mmdebstrap"),
             archives={
                 "": _UBUNTU_ARCHIVE,

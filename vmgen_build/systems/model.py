@@ -66,6 +66,8 @@ class Distribution:
     writes: macro -> value; "" for the versions that are not named.
     instead: version -> package of the family's base_packages -> what that version has in its place, "" for nothing.
     kernels: architecture -> package of its kernel, where that is not the family's (WholeMachine.kernels).
+    osinfo: version -> its id in libosinfo's database (osinfo-query os), in which "{version}" stands for the system's
+    own; "" for the versions that are not named.
     partial: "VERSION-ARCH", or "-ARCH" for every version -> why no system of it can be made from the distribution's
     archive, as a sentence.
     """
@@ -87,6 +89,7 @@ class Distribution:
     archives: Mapping[str, tuple[Archive, ...]] = field(default_factory=dict)
     instead: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     kernels: Mapping[str, str] = field(default_factory=dict)
+    osinfo: Mapping[str, str] = field(default_factory=dict)
     partial: Mapping[str, str] = field(default_factory=dict)
     tried: tuple[Tried, ...] = ()
 
@@ -314,7 +317,7 @@ class System:
     relatives: the distributions whose entries of the catalogue it takes, each with the version that it is made from
     ("" where none is known), the nearest first: a Rocky Linux that of RHEL, and that of Fedora. archives: the
     distribution's own, with the suites of this version; the first is the main one, which [config] mirror stands for.
-    Empty where they are not known.
+    Empty where they are not known. osinfo: its id in libosinfo's database, "" where none is known.
     """
 
     name: str
@@ -337,6 +340,7 @@ class System:
     kernel: str = field(default="", compare=False, repr=False)
     base_packages: tuple[str, ...] = field(default=(), compare=False, repr=False)
     rpm_macros: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+    osinfo: str = field(default="", compare=False, repr=False)
 
     @property
     def own_arch(self) -> str:

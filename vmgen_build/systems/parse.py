@@ -99,6 +99,7 @@ def _system(family: Family, row: Distribution, version: str, arch: str) -> Syste
         old=_is_old(row, version),
         relatives=_relatives(row, version),
         archives=_archives(family, row, version, arch),
+        osinfo=row.osinfo.get(version, row.osinfo.get("", "")).replace("{version}", version),
     )
 
 

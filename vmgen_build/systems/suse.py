@@ -49,6 +49,7 @@ FAMILY = Family(
             known={"15.5": "", "15.6": "", "tumbleweed": "tumbleweed"},
             pattern=r"[0-9]{2}\.[0-9]",
             example="opensuse-15.6",
+            osinfo={"": "http://opensuse.org/opensuse/{version}"},
             tried=(Tried(versions=("15.6",), arches=("amd64",), how="look-alike", when="2026-11"),),
             bases=dict.fromkeys(("15.5", "15.6", "tumbleweed"), "zypper"),
             rpm_macros={"": {"_dbpath": "/usr/lib/sysimage/rpm", "_db_backend": "ndb"}},

@@ -18,6 +18,7 @@ from vmgen_build.errors import BuildError
 from vmgen_build.plan.machine import Drive, Machine, Nic
 from vmgen_build.plan.text.render import Renderer
 from vmgen_build.plan.text.xml import XML
+from vmgen_build.systems.parse import parse_system
 
 TEMPLATE = "kvm/domain.xml.j2"
 IMAGES = "/var/lib/libvirt/images"
@@ -78,6 +79,7 @@ def domain(
         TEMPLATE,
         machine=machine,
         uuid=str(uuid.uuid5(uuid.NAMESPACE_URL, f"vmgen-build:{_stem(machine)}")),
+        osinfo=parse_system(machine.os).osinfo,
         arch=_ARCHITECTURES[machine.arch],
         chipset="pc" if old else "q35",
         memory=-(-machine.ram // 1024),
