@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 from vmgen_build.artifacts.facts import PackageFacts, PackageList
@@ -20,7 +21,7 @@ from vmgen_build.build.signed import withdraw_signed
 from vmgen_build.errors import BuildError, StepFailed, VmgenError
 from vmgen_build.events import Bus, StepFinished, StepOutput, StepStarted
 from vmgen_build.guests.model import Guest, Output, StepResult, Workshop
-from vmgen_build.host.files import Written, private_files
+from vmgen_build.host.files import Written, private_files, published
 from vmgen_build.host.namespaces import run_isolated
 from vmgen_build.host.stops import give_back, interrupt_once, take_stops
 from vmgen_build.host.undo import Undo
@@ -73,17 +74,32 @@ def _pack(build: Build, result: Result) -> tuple[Packed, StepRecord]:
 
 
 def _each_packed(build: Build, result: Result) -> Packed:
-    """Where one fails, none of the others stays without a manifest."""
+    """Where one fails, nothing of it stays, and none of the others without a manifest."""
     packed: Packed = {}
     try:
         for packing, form, given in _given(build, result):
-            packed[packing] = form.pack(build.plan, given, build.options.output, packing, build.bus)
+            with _no_halves(build.options.output):
+                packed[packing] = form.pack(build.plan, given, build.options.output, packing, build.bus)
     except BaseException:
         for files in packed.values():
             with suppress(VmgenError, OSError):
                 withdraw_signed(files)
         raise
     return packed
+
+
+@contextmanager
+def _no_halves(folder: Path) -> Iterator[None]:
+    """Files that appeared in the folder go where not all could be made, but for what a manifest there describes."""
+    with published() as files:
+        try:
+            yield
+        except BaseException:
+            with suppress(VmgenError, OSError):
+                there = [Written.of(one) for one in files if one.parent == folder and one.is_file()]
+                if there:
+                    withdraw_signed(there)
+            raise
 
 
 def _given(build: Build, result: Result) -> Iterator[tuple[PackOptions, Format, Result]]:

@@ -87,6 +87,20 @@ def private_files(private: bool = True) -> Iterator[None]:
         _PRIVATE.reset(before)
 
 
+_PUBLISHED: ContextVar[tuple[list[Path], ...]] = ContextVar("published", default=())
+
+
+@contextmanager
+def published() -> Iterator[list[Path]]:
+    """Yields the files that whole_file brings to their names within it, in their order, each as soon as it is there."""
+    files: list[Path] = []
+    before = _PUBLISHED.set((*_PUBLISHED.get(), files))
+    try:
+        yield files
+    finally:
+        _PUBLISHED.reset(before)
+
+
 def write_private(path: Path, content: str | bytes) -> None:
     """A new file that its owner alone can read, at any moment. Raises OSError, also where there is one."""
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
@@ -109,6 +123,8 @@ def whole_file(goal: Path) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
             part.replace(goal)
+        for files in _PUBLISHED.get():
+            files.append(goal)
         _sync_folder(goal.parent)
     except BaseException:
         part.unlink(missing_ok=True)

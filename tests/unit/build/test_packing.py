@@ -15,6 +15,7 @@ from vmgen_build.backends.formats.iso import LiveIso
 from vmgen_build.backends.kvm.backend import KvmBackend, Qcow2
 from vmgen_build.backends.registry import backend_named
 from vmgen_build.build.steps import _each_packed
+from vmgen_build.host.files import write_whole
 
 
 @pytest.fixture
@@ -54,3 +55,20 @@ def test_disks_are_made_for_those_that_are_made_of_them(tmp_path: Path, given: l
 def test_a_live_image_alone_needs_no_disks(tmp_path: Path, given: list[tuple[str, str]]) -> None:
     packed(tmp_path, "iso")
     assert given == [("iso", "root")]
+
+
+def test_nothing_of_a_format_stays_that_fails_amid_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it made elsewhere stays: that folder goes with the build."""
+
+    def pack(form: Any, plan: object, result: object, out: Path, *_: object) -> tuple[()]:
+        write_whole(out / "root/scratch", "scratch")
+        for name in ("lab.qcow2", "lab.xml"):
+            write_whole(out / name, name)
+        raise KeyboardInterrupt
+
+    (tmp_path / "root").mkdir()
+    (tmp_path / "other.qcow2").touch()
+    monkeypatch.setattr(LiveIso, "pack", pack)
+    with pytest.raises(KeyboardInterrupt):
+        packed(tmp_path, "iso")
+    assert {one.name for one in tmp_path.iterdir()} == {"root", "other.qcow2"} and (tmp_path / "root/scratch").exists()

@@ -37,16 +37,11 @@ def templates(hostname: str, hosts: str) -> dict[str, str]:
 
 
 def write_instance(image: Path, text: str) -> Written:
-    """The configuration beside an image: lab-lxd-amd64.yaml beside lab-lxd-amd64.tar.zst. Where it cannot be
-    written, the image goes too. Raises HostError."""
+    """The configuration beside an image: lab-lxd-amd64.yaml beside lab-lxd-amd64.tar.zst. Raises HostError."""
     from vmgen_build.host.files import Written, write_whole
 
     goal = _beside(image)
-    try:
-        write_whole(goal, text)
-    except BaseException:
-        image.unlink(missing_ok=True)
-        raise
+    write_whole(goal, text)
     return Written.of(goal)
 
 

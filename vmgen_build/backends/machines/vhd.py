@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import uuid
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -70,12 +70,10 @@ class HyperVDisks(MachineFormat):
         raws = [vmdisks.as_raw(disk) for disk in vmdisks.machine_disks(plan, result, bus)]
         for raw in raws:
             self._check_size(raw)
-        with _without_halves() as made:
-            for raw, name in zip(raws, names, strict=True):
-                made.append(self._packed(plan, raw, out / name))
-            made += copied_cds(plan, out, names[0])
-            write_whole(script, as_file(text).decode())
-        return (*made, Written.of(script))
+        made = [self._packed(plan, raw, out / name) for raw, name in zip(raws, names, strict=True)]
+        cds = copied_cds(plan, out, names[0])
+        write_whole(script, as_file(text).decode())
+        return (*made, *cds, Written.of(script))
 
     def files_of(self, artifact: Path, manifest: Mapping[str, object]) -> tuple[str, ...]:
         script = f"{artifact.name}.ps1"
@@ -115,15 +113,3 @@ class HyperVDisks(MachineFormat):
         written = convert(raw, goal, self.driver, options=self.options, settle=settle)
         raw.path.unlink()
         return written
-
-
-@contextmanager
-def _without_halves() -> Iterator[list[Written]]:
-    """Takes what is made; it goes where not all can be."""
-    made: list[Written] = []
-    try:
-        yield made
-    except BaseException:
-        for one in made:
-            one.path.unlink(missing_ok=True)
-        raise
