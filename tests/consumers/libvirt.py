@@ -13,6 +13,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from tests.consumers.chroot import Inside, Refused, entered, made
 from tests.consumers.model import Images, Try
@@ -142,10 +143,29 @@ def _started(inside: Inside, root: Path, out: Path) -> Iterator[str]:
         inside.run("virsh", "-q", "destroy", "efi")
     elif (name := _agent(inside, "domhostname", "--source", "agent").strip()) != "hal":
         yield f"its name is {name}, not hal"
+    if not _waited(lambda: _is_up(inside), WAIT):
+        yield f"it is not up after {WAIT:.0f} s"
     inside.run("virsh", "-q", "shutdown", "efi")
     if not _waited(lambda: "shut off" in inside.run("virsh", "-q", "domstate", "efi").stdout, WAIT):
         yield f"it is not shut down after {WAIT:.0f} s"
     inside.run("virsh", "-q", "undefine", "--nvram", "efi")
+
+
+def _is_up(inside: Inside) -> bool:
+    """The agent answers before the system is up, which loses what is left of its start when it is shut down then."""
+    asked = {"path": "/bin/systemctl", "arg": ["is-active", "--quiet", "multi-user.target"]}
+    try:
+        pid = _asked_agent(inside, "guest-exec", asked)["pid"]
+        while not (answer := _asked_agent(inside, "guest-exec-status", {"pid": pid}))["exited"]:
+            time.sleep(1)
+    except Refused:
+        return False
+    return bool(answer["exitcode"] == 0)
+
+
+def _asked_agent(inside: Inside, what: str, arguments: Mapping[str, object]) -> dict[str, Any]:
+    text = json.dumps({"execute": what, "arguments": arguments})
+    return dict(json.loads(inside.ask("virsh", "-q", "qemu-agent-command", "efi", text))["return"])
 
 
 def _agent(inside: Inside, verb: str, *words: str) -> str:
