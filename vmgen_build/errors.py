@@ -97,6 +97,9 @@ class BuildError(VmgenError):
 class StepFailed(BuildError):
     """A step's script ended with a code that does not mean success."""
 
+    where: Position | None = None
+    """The line of a file of the user's that it failed at, where one is known."""
+
     def __init__(self, step: str, code: int, tail: Sequence[str], log: Path | None, hint: str = "") -> None:
         self.step, self.code, self.tail, self.log, self.hint = step, code, tuple(tail), log, hint
         lines = [f"step '{step}' {self._what_happened()}"]
@@ -117,7 +120,7 @@ class StepFailed(BuildError):
         return self._again(StepFailed(self.step, self.code, tail, self.log, self.hint))
 
     def _again(self, error: StepFailed) -> StepFailed:
-        error.not_undone = self.not_undone
+        error.not_undone, error.where = self.not_undone, self.where
         return error
 
     def _what_happened(self) -> str:

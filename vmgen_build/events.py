@@ -43,10 +43,13 @@ class Note(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class BuildStarted(Event):
+    """titles: of all steps, in their order."""
+
     kind = "build-started"
     backend: str
     steps: int
     log: Path | None = None
+    titles: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

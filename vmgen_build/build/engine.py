@@ -17,7 +17,7 @@ from vmgen_build.backends.registry import all_backends, backend_named, format_of
 from vmgen_build.build.choice import Chosen, choose_base
 from vmgen_build.build.facts import archive_is_known, facts_at_hand, facts_for
 from vmgen_build.build.inputs import remembered
-from vmgen_build.build.job import Build
+from vmgen_build.build.job import Build, packing_title
 from vmgen_build.build.logfile import open_log
 from vmgen_build.build.options import BuildOptions, BuildResult, StepState
 from vmgen_build.build.places.model import Look, Place
@@ -190,8 +190,8 @@ class _Call:
         with open_log(own_folder(self.options.cache, "logs"), f"{plan.name}-{plan.backend}") as log:
             self.bus.add(log)
             try:
-                stages = len(plan.stages) + 1
-                self.bus.emit(BuildStarted(backend=plan.backend, steps=stages, log=log.path))
+                titles = (*(stage.title for stage in plan.stages), packing_title(plan.backend))
+                self.bus.emit(BuildStarted(backend=plan.backend, steps=len(titles), log=log.path, titles=titles))
                 yield log.path
             except BaseException as error:
                 outcome = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
@@ -252,7 +252,7 @@ def _states(plan: Plan, look: Look, place: Place) -> list[StepState]:
     kept = place.kept_stages(plan, look) if place.options.use_cache else 0
     states = [StepState(plan.backend, s.name, s.title, s.id, i < kept) for i, s in enumerate(plan.stages)]
     packed = kept == len(plan.stages) and is_unchanged(plan, place.options)
-    return [*states, StepState(plan.backend, "pack", f"packing for {plan.backend}", plan.id, packed)]
+    return [*states, StepState(plan.backend, "pack", packing_title(plan.backend), plan.id, packed)]
 
 
 def _problems(place: Place, recipe: Recipe, plan: Plan, look: Look) -> list[Problem]:

@@ -18,6 +18,10 @@ from vmgen_build.plan.model import Plan
 from vmgen_build.recipe.recipe import Recipe
 
 
+def packing_title(backend: str) -> str:
+    return f"packing for {backend}"
+
+
 @dataclass(frozen=True, slots=True)
 class Stage:
     """One of the things that a build does, as its events name it. index counts from 1."""
@@ -67,4 +71,4 @@ class Build:
     def stages(self) -> tuple[Stage, ...]:
         """The base, the steps, and packing."""
         made = [Stage(item.name, item.title, item.id, index) for index, item in enumerate(self.plan.stages, 1)]
-        return (*made, Stage("pack", f"packing for {self.backend.name}", self.plan.id, len(made) + 1))
+        return (*made, Stage("pack", packing_title(self.backend.name), self.plan.id, len(made) + 1))

@@ -88,5 +88,6 @@ def _describe(event: Event) -> str:
     if isinstance(event, Note):
         newline = "\n    "
         return f"{event.level}: {newline.join(clean(line) for line in event.text.splitlines())}"
-    fields = {k: v for k, v in event.as_dict().items() if k not in ("event", "time") and v not in ("", None, ())}
+    unused = ("event", "time", "titles")
+    fields = {k: v for k, v in event.as_dict().items() if k not in unused and v not in ("", None, ())}
     return " ".join([event.kind, *(f"{key}={clean(str(value))}" for key, value in fields.items())])

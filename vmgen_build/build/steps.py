@@ -15,11 +15,12 @@ from vmgen_build.artifacts.manifest import StepRecord
 from vmgen_build.artifacts.result import Disks, Result
 from vmgen_build.backends.format import Format, PackOptions
 from vmgen_build.backends.registry import format_of
+from vmgen_build.build.diagnosis import Diagnosis, Listener
 from vmgen_build.build.job import Build, Made, Stage
 from vmgen_build.build.scrubbing import Scrubber, scrubbed
 from vmgen_build.build.signed import withdraw_signed
 from vmgen_build.errors import BuildError, StepFailed, VmgenError
-from vmgen_build.events import Bus, StepFinished, StepOutput, StepStarted
+from vmgen_build.events import Bus, StepFinished, StepStarted
 from vmgen_build.guests.model import Guest, Output, StepResult, Workshop
 from vmgen_build.host.files import Written, private_files, published
 from vmgen_build.host.namespaces import run_isolated
@@ -209,12 +210,13 @@ class PlanRunner:
     def _make(self, stage: Stage, make: Callable[[Output], None]) -> None:
         bus = self.build.bus
         announce(bus, stage, len(self.build.stages))
+        listener = Listener(bus, stage)
         try:
-            with scrubbed(self._scrubber, lambda line: bus.emit(StepOutput(step=stage.name, line=line))) as output:
+            with scrubbed(self._scrubber, listener) as output:
                 make(output)
         except StepFailed as error:
-            hint = self.workshop.trouble() or error.hint
-            raise self._scrubber.failure(error.with_log(self.build.log, hint)) from None
+            diagnosis = Diagnosis(self.build, stage, listener.causes)
+            raise self._scrubber.failure(diagnosis.of(error, self.workshop.trouble(), self._scrubber)) from None
         except OSError as error:
             reasons = (f"step '{stage.name}': {error}", self.workshop.trouble())
             raise BuildError("\n".join(filter(None, reasons))) from error

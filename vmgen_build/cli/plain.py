@@ -11,6 +11,9 @@ from typing import TextIO
 from vmgen_build import events as e
 from vmgen_build.text import clean, duration
 
+TITLE_WIDTH = 34
+"""Columns of a step's title, where they are aligned."""
+
 
 class Verbosity(IntEnum):
     QUIET = 0

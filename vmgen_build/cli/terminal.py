@@ -1,87 +1,116 @@
-"""What happens, on a terminal: a live line for what runs, a mark for what is done."""
+"""What happens, on a terminal: a live view of what runs and what is to come, a mark for what is done."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
 from vmgen_build import events as e
-from vmgen_build.cli.plain import Plain, Verbosity
+from vmgen_build.cli.plain import TITLE_WIDTH, Plain, Verbosity
 from vmgen_build.text import clean, duration, size
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
+    from rich.live import Live
 
-TITLE_WIDTH = 34
+    from vmgen_build.cli.view import View
+
+
+@dataclass
+class _Build:
+    """How far the build of one recipe for one backend has come. began: time.monotonic(). done: steps that ended;
+    cached: those of them that were there."""
+
+    titles: tuple[str, ...]
+    began: float
+    done: int = 0
+    cached: int = 0
+
+    def summary(self) -> str:
+        cached = f", {self.cached} from the cache" if self.cached else ""
+        return f"{self.done} of {len(self.titles)} steps done{cached}"
 
 
 class Terminal(Plain):
-    """The live lines, one for each recipe that is built, exist only while a step runs, so that a build whose layers are
-    all there never loads rich."""
+    """The live view exists only while a step runs, so that a build whose layers are all there never loads rich, and so
+    that its thread is gone where a process is forked."""
 
     def __init__(self, stream: TextIO, verbosity: Verbosity, colour: bool) -> None:
         super().__init__(stream, verbosity)
         self._colour = colour
-        self._progress: Progress | None = None
-        self._tasks: dict[str, TaskID] = {}
+        self._live: Live | None = None
+        self._view: View | None = None
+        self._builds: dict[str, _Build] = {}
         self._ticks = _can_show("✓✗", stream)
 
     def close(self) -> None:
-        self._tasks.clear()
-        if self._progress is not None:
-            progress, self._progress = self._progress, None
-            progress.stop()
+        if self._live is not None:
+            live, self._live, self._view = self._live, None, None
+            live.stop()
 
     def tick(self) -> None:
-        if self._progress is not None:
-            self._progress.refresh()
+        if self._live is not None:
+            self._live.refresh()
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        if self._progress is None:
+        if self._live is None:
             yield
             return
-        self._progress.stop()
+        self._live.stop()
         yield
-        self._progress.start()
+        self._live.start()
 
     def put(self, text: str, style: str) -> None:
-        if self._progress is not None:
+        if self._live is not None:
             from rich.text import Text
 
-            self._progress.console.print(Text(text, style=style), soft_wrap=True)
+            self._live.console.print(Text(text, style=style), soft_wrap=True)
         else:
             super().put(click.style(text, **_STYLES[style]) if self._colour and style else text, "")
+
+    def show(self, event: e.Event) -> None:
+        if isinstance(event, e.BuildStarted):
+            self._builds[event.recipe] = _Build(event.titles, time.monotonic())
+        super().show(event)
 
     def activity(self, title: str) -> None:
         """It moves with the events alone, by no thread: the work has yet to fork (guests.namespaces)."""
         if self.verbosity is not Verbosity.QUIET:
-            self._begin("", title, ticking=False)
+            self._begin("", clean(title), ticking=False)
 
     def step_started(self, event: e.StepStarted) -> None:
-        """Of one recipe a thread moves the line; of several it moves by `tick`, since others have yet to be forked."""
-        title = f"{self.about}[{event.index}/{event.total}] {clean(event.title)}"
-        self._begin(event.recipe, title, ticking=not self.side_by_side)
+        """Of one recipe a thread moves the view; of several it moves by `tick`, since others have yet to be forked."""
+        build = self._builds.get(event.recipe)
+        more: dict[str, Any] = {}
+        if build is not None:
+            waiting = [clean(title) for title in build.titles[event.index :]]
+            more = {"waiting": waiting, "summary": build.summary(), "build_began": build.began}
+        title = f"[{event.index}/{event.total}] {clean(event.title)}"
+        self._begin(event.recipe, title, ticking=not self.side_by_side, **more)
 
-    def _begin(self, recipe: str, title: str, *, ticking: bool) -> None:
+    def _begin(self, recipe: str, title: str, *, ticking: bool, **more: Any) -> None:
+        from vmgen_build.cli.view import Activity, View
+
         if not self.side_by_side:
             self.close()
-        self._end(recipe)
-        if self._progress is None:
-            self._progress = _progress(self.stream, self._colour, ticking)
-            self._progress.start()
-        self._tasks[recipe] = self._progress.add_task(clean(title), total=None, now="")
+        if self._view is None:
+            self._view = View(plain=not _can_show("⠋━·", self.stream))
+        self._view.running[recipe] = Activity(title, time.monotonic(), about=self.about, **more)
+        if self._live is None:
+            self._live = _live(self._view, self.stream, self._colour, ticking)
+            self._live.start(refresh=True)
 
     def _end(self, recipe: str) -> None:
-        """The recipe's line goes, and the last one with all that moves."""
-        if self._progress is None or recipe not in self._tasks:
-            return
-        self._progress.remove_task(self._tasks.pop(recipe))
-        if not self._tasks:
-            self.close()
+        """The recipe's lines go, and the last ones with all that moves."""
+        if self._view is not None and recipe in self._view.running:
+            del self._view.running[recipe]
+            if not self._view.running:
+                self.close()
 
     def note(self, note: e.Note) -> None:
         """A warning may be the last word before a shell takes the terminal (--on-error shell): nothing moves on."""
@@ -91,27 +120,32 @@ class Terminal(Plain):
 
     def step_output(self, event: e.StepOutput) -> None:
         line = clean(event.line)
-        self._now(event.recipe, line)
+        self._change(event.recipe, line, said=line)
         if self.verbosity is Verbosity.VERBOSE:
             self.write(f"  | {line}", "dim")
 
     def step_progress(self, event: e.StepProgress) -> None:
-        if self._progress is None or event.recipe not in self._tasks:
-            return
-        amount = clean(event.text or _amount(event))
-        self._progress.update(self._tasks[event.recipe], completed=event.done, total=event.total or None, now=amount)
+        said = {"said": clean(event.text)} if event.text else {}
+        amount = clean(_amount(event))
+        self._change(event.recipe, amount, done=event.done, total=event.total, amount=amount, **said)
 
     def probe_done(self, event: e.ProbeDone) -> None:
-        self._now(event.recipe, clean(event.setting))
+        setting = clean(event.setting)
+        self._change(event.recipe, setting, said=setting)
         super().probe_done(event)
 
-    def _now(self, recipe: str, text: str) -> None:
-        if self._progress is not None and recipe in self._tasks and text.strip():
-            refresh = not (self._progress.live.auto_refresh or self.side_by_side)
-            self._progress.update(self._tasks[recipe], now=text, refresh=refresh)
+    def _change(self, recipe: str, text: str, **values: Any) -> None:
+        if self._live is None or self._view is None or not text.strip():
+            return
+        self._view.change(recipe, **values)
+        if not (self._live.auto_refresh or self.side_by_side):
+            self._live.refresh()
 
     def step_finished(self, event: e.StepFinished) -> None:
         self._end(event.recipe)
+        if (build := self._builds.get(event.recipe)) is not None:
+            build.done += event.outcome != "failed"
+            build.cached += event.outcome == "cached"
         failed = event.outcome == "failed"
         good, bad = ("✓", "✗") if self._ticks else ("ok", "FAILED")
         mark = self._styled(bad, "red") if failed else self._styled(good, "green")
@@ -120,12 +154,12 @@ class Terminal(Plain):
         self._put_styled(line)
 
     def _put_styled(self, line: str) -> None:
-        if self._progress is None:
+        if self._live is None:
             super().put(line, "")
             return
         from rich.text import Text
 
-        self._progress.console.print(Text.from_ansi(line), soft_wrap=True)
+        self._live.console.print(Text.from_ansi(line), soft_wrap=True)
 
     def _styled(self, text: str, style: str) -> str:
         return click.style(text, **_STYLES[style]) if self._colour else text
@@ -154,35 +188,14 @@ def _can_show(text: str, stream: TextIO) -> bool:
     return True
 
 
-def _progress(stream: TextIO, colour: bool, ticking: bool) -> Progress:
-    from rich.console import Console, RenderableType
-    from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeElapsedColumn
-    from rich.table import Column
+def _live(view: View, stream: TextIO, colour: bool, ticking: bool) -> Live:
+    from rich.console import Console
+    from rich.live import Live
 
-    class Bar(ProgressColumn):
-        """A bar where the end is known, else nothing."""
-
-        def render(self, task: Task) -> RenderableType:
-            return BarColumn(bar_width=20).render(task) if task.total else ""
-
-    columns: tuple[ProgressColumn, ...] = (
-        SpinnerColumn("dots" if _can_show("⠋", stream) else "line"),
-        TextColumn("{task.description}", markup=False),
-        Bar(),
-        TimeElapsedColumn(),
-        TextColumn(
-            "{task.fields[now]}",
-            markup=False,
-            style="dim",
-            table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"),
-        ),
-    )
-    console = Console(file=stream, no_color=not colour, highlight=False, markup=False, emoji=False)
-    return Progress(
-        *columns,
-        console=console,
+    return Live(
+        view,
+        console=Console(file=stream, no_color=not colour, highlight=False, markup=False, emoji=False),
         transient=True,
-        expand=True,
         auto_refresh=ticking,
         refresh_per_second=8,
         redirect_stdout=False,
