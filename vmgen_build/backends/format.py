@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,14 @@ def progress_on(bus: Bus) -> Progress:
     return lambda done: bus.emit(StepProgress(step="pack", done=done, total=0, unit="bytes"))
 
 
+UNPACK = "tar --numeric-owner --acls --xattrs --xattrs-include='*'"
+
+
+def shown(value: object) -> str:
+    """A word of a command, as a shell takes it."""
+    return shlex.quote(str(value))
+
+
 class Format(ABC):
     """One of a backend's own, or a module of backends/formats, which holds it as FORMAT and says whose it is."""
 
@@ -67,6 +76,11 @@ class Format(ABC):
     def pack(self, plan: Plan, result: Result, out: Path, options: PackOptions, bus: Bus) -> tuple[Written, ...]:
         """Make the artifact's files, the main one first. Disks may be moved or removed. Raises BuildError where such a
         result cannot be packed so."""
+
+    def use(self, machine: str, files: Sequence[Path]) -> tuple[str, ...]:
+        """The commands for using the files, a line each, as docs/using-images.md and docs/formats.md have them.
+        machine: the recipe's name. What stands in CAPITALS is for the user to fill in."""
+        return ()
 
     def problems(self, recipe: Recipe, plan: Plan) -> list[Problem]:
         """What of the recipe keeps it from being packed so; as warnings, what of the recipe it leaves out. Pure."""

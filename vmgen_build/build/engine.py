@@ -237,7 +237,14 @@ def _run(build: Build) -> BuildResult:
         unchanged=not missing,
         skipped=build.plan.skipped,
         described=tuple(path for files in packed for path in describing(files[0].path)),
+        uses=_uses(build, packed),
     )
+
+
+def _uses(build: Build, packed: Sequence[Sequence[Written]]) -> tuple[str, ...]:
+    formats = [format_of(build.backend, packing.format) for packing in build.packings]
+    given = zip(formats, packed, strict=True)
+    return tuple(line for one, files in given for line in one.use(build.plan.name, [file.path for file in files]))
 
 
 def _emit_cached(build: Build) -> None:

@@ -70,7 +70,7 @@ class BuildResult:
     """One backend's result. name: of the machine. artifacts: the files of all formats. manifests: one for each format.
     described: what else lies beside them and says what they are.
     steps: what was done for each of the plan's stages. unchanged: all of it was there already, and nothing is in
-    `steps`. skipped: programs that were left out: section, name, why."""
+    `steps`. skipped: programs that were left out: section, name, why. uses: commands for using what came out."""
 
     name: str
     backend: str
@@ -81,6 +81,7 @@ class BuildResult:
     unchanged: bool = False
     skipped: tuple[tuple[str, str, str], ...] = ()
     described: tuple[Path, ...] = ()
+    uses: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

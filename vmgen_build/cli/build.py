@@ -260,15 +260,27 @@ def _build_all(recipes: list[Recipe], options: BuildOptions, jobs: int, display:
                     common.show_error(outcome.error)
             else:
                 RecipeBus(str(outcome.recipe.path), display.bus).note(common.error_text(outcome.error), "error")
+                display.screen.annotate(outcome.error)
             continue
         outcomes[outcome.recipe.path] = "built"
         if not display.as_json:
             with display.screen.paused():
                 for result in outcome.results:
                     _show_result(result, display.quiet)
+                    if len(recipes) == 1 and not display.quiet:
+                        _show_uses(result)
     if len(recipes) > 1 and not (display.quiet or display.as_json):
         _show_outcomes(outcomes)
     click.get_current_context().exit(worst)
+
+
+def _show_uses(result: BuildResult) -> None:
+    """What can be done with it, each a line that a shell takes."""
+    import shlex
+
+    main = shlex.quote(str(result.artifacts[0].path))
+    for line in (f"vmgen-build run {main}", f"vmgen-build verify {main}", *result.uses):
+        common.show(f"  $ {line}")
 
 
 def _show_outcomes(outcomes: dict[Path, str]) -> None:
@@ -286,10 +298,14 @@ def _show_result(result: BuildResult, quiet: bool) -> None:
             common.show(str(packed.path))
         return
     outcome = "unchanged since its last build, looked up" if result.unchanged else "built"
-    common.show(f"{result.name} for {result.backend}: {outcome} in {duration(result.seconds)}", bold=True)
+    cached = sum(step.outcome == "cached" for step in result.steps)
+    counted = f"; {cached} of {len(result.steps)} steps from the cache" if cached else ""
+    common.show(f"{result.name} for {result.backend}: {outcome} in {duration(result.seconds)}{counted}", bold=True)
     files = [(str(packed.path), size(packed.size)) for packed in result.artifacts]
     files += [(str(manifest), size(manifest.stat().st_size)) for manifest in (*result.manifests, *result.described)]
     for line in table(files, right=(1,)):
         common.show(f"  {line}")
+    for packed in result.artifacts:
+        common.show(f"  sha256 {packed.sha256}  {packed.path.name}")
     for section, program, reason in result.skipped:
         common.show(f"  skipped: [{section}] {clean(program)}: {clean(reason)}", fg="yellow")

@@ -210,7 +210,9 @@ def open_display(*, as_json: bool, quiet: bool, verbose: bool) -> tuple[Plain, B
 
         screen: Plain = Terminal(sys.stderr, verbosity, has_colour(sys.stderr))
     else:
-        screen = Plain(sys.stderr, verbosity)
+        from vmgen_build.cli.ci import folding
+
+        screen = folding(os.environ)(sys.stderr, verbosity, stamps=not sys.stderr.isatty())
     return screen, Bus(screen)
 
 
@@ -275,6 +277,16 @@ def show_error(error: VmgenError) -> None:
             complain(line)
     else:
         complain(error_text(error))
+        annotate(error)
+
+
+def annotate(error: VmgenError) -> None:
+    """Show it at its line, where GitHub runs us; its text is shown by itself."""
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        from vmgen_build.cli.ci import commands
+
+        for line in commands(error):
+            complain(line)
 
 
 def parse_bytes(text: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum
@@ -9,6 +10,7 @@ from types import TracebackType
 from typing import TextIO
 
 from vmgen_build import events as e
+from vmgen_build.errors import VmgenError
 from vmgen_build.text import clean, duration
 
 TITLE_WIDTH = 34
@@ -24,9 +26,12 @@ class Verbosity(IntEnum):
 class Plain:
     """Writes to one stream (standard error); results are not its business. A closed stream silences it."""
 
-    def __init__(self, stream: TextIO, verbosity: Verbosity) -> None:
+    def __init__(self, stream: TextIO, verbosity: Verbosity, stamps: bool = False) -> None:
+        """stamps: whether lines begin with the time of day; warnings and errors begin with their place."""
         self.stream = stream
         self.verbosity = verbosity
+        self._stamps = stamps
+        self._stamp = ""
         self.side_by_side = False
         """Whether several recipes are built at a time: each line says then which one it is about."""
         self.about = ""
@@ -43,6 +48,9 @@ class Plain:
     def close(self) -> None:
         """End whatever moves on the screen."""
 
+    def annotate(self, error: VmgenError) -> None:
+        """Show an error at its line, where a service that runs us can; its text is shown by itself."""
+
     def activity(self, title: str) -> None:
         """Show that something runs which is no step, until `close`: nothing here, where nothing moves."""
 
@@ -56,6 +64,8 @@ class Plain:
 
     def __call__(self, event: e.Event) -> None:
         self.about = f"{clean(event.recipe)}: " if self.side_by_side and event.recipe else ""
+        urgent = isinstance(event, e.Note) and event.level != "info"
+        self._stamp = time.strftime("%H:%M:%S ", time.localtime(event.time)) if self._stamps and not urgent else ""
         try:
             self.show(event)
         except (OSError, ValueError):
@@ -94,7 +104,7 @@ class Plain:
 
     def write(self, text: str, style: str = "") -> None:
         """One line, made safe. style: "", "bold", "dim", "red", "green" or "yellow", where the display has any."""
-        self.put(self.about + clean(text), style)
+        self.put(self._stamp + self.about + clean(text), style)
 
     def put(self, text: str, style: str) -> None:
         """A line that is safe already, or has the display's own colours in it."""

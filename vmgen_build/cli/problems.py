@@ -89,7 +89,7 @@ def annotation(problem: Problem) -> str:
     fields = {"file": where.file, "line": where.line, "col": where.column, "endColumn": where.end}
     properties = ",".join(f"{name}={_property(str(value))}" for name, value in fields.items() if value)
     kind = "error" if problem.severity == "error" else "warning"
-    return f"::{kind} {properties}::{_data(_what(problem))}"
+    return f"::{kind} {properties}".rstrip() + f"::{_data(_what(problem))}"
 
 
 def _data(text: str) -> str:

@@ -120,18 +120,18 @@ class Terminal(Plain):
 
     def step_output(self, event: e.StepOutput) -> None:
         line = clean(event.line)
-        self._change(event.recipe, line, said=line)
+        self._change(event.recipe, line, last=line)
         if self.verbosity is Verbosity.VERBOSE:
             self.write(f"  | {line}", "dim")
 
     def step_progress(self, event: e.StepProgress) -> None:
-        said = {"said": clean(event.text)} if event.text else {}
+        more = {"last": clean(event.text)} if event.text else {}
         amount = clean(_amount(event))
-        self._change(event.recipe, amount, done=event.done, total=event.total, amount=amount, **said)
+        self._change(event.recipe, amount, done=event.done, total=event.total, amount=amount, **more)
 
     def probe_done(self, event: e.ProbeDone) -> None:
         setting = clean(event.setting)
-        self._change(event.recipe, setting, said=setting)
+        self._change(event.recipe, setting, last=setting)
         super().probe_done(event)
 
     def _change(self, recipe: str, text: str, **values: Any) -> None:

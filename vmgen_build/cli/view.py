@@ -23,14 +23,14 @@ NARROW = 100
 @dataclass(frozen=True, slots=True)
 class Activity:
     """What runs now. about: what its line begins with, "lab.ini: " where there are several. began: time.monotonic().
-    said: its last line of output. done, total: its share, total 0 where it is not known. amount: the same in words.
+    last: its last line of output. done, total: its share, total 0 where it is not known. amount: the same in words.
     waiting: titles of the steps after it; summary: how far the build has come; build_began: as `began`, 0.0 for none.
     """
 
     title: str
     began: float
     about: str = ""
-    said: str = ""
+    last: str = ""
     done: int = 0
     total: int = 0
     amount: str = ""
@@ -69,12 +69,12 @@ class View:
             yield Text(f"  and {len(activities) - len(shown)} more", style="dim")
             return
         room = height - len(activities)
-        said = [one for one in activities if one.said][:room]
-        room -= len(said)
+        lasts = [one for one in activities if one.last][:room]
+        room -= len(lasts)
         for one in activities:
             yield self._head(one, width)
-            if one in said:
-                yield Text(f"    {one.said}", style="dim")
+            if one in lasts:
+                yield Text(f"    {one.last}", style="dim")
         if len(activities) == 1 and room > 1:
             yield from self._to_come(activities[0], room)
 

@@ -6,12 +6,12 @@ A machine of one disk is a box of its version 1, one of several of version 2. Th
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from vmgen_build.backends.format import PackOptions
+from vmgen_build.backends.format import PackOptions, shown
 from vmgen_build.backends.machines import disks as vmdisks
 from vmgen_build.backends.machines.format import MachineInOneFile
 from vmgen_build.events import Bus
@@ -36,6 +36,12 @@ class LibvirtBox(MachineInOneFile):
         *vmdisks.DISK_REQUIREMENTS,
         needed("qemu-img", "writes the disks"),
     )
+
+    def use(self, machine: str, files: Sequence[Path]) -> tuple[str, ...]:
+        return (
+            f"vagrant box add --name {shown(machine)} {shown(files[0])}",
+            f"vagrant init {shown(machine)} && vagrant up --provider libvirt",
+        )
 
     def pack(self, plan: Plan, result: Result, out: Path, options: PackOptions, bus: Bus) -> tuple[Written, ...]:
         from vmgen_build.artifacts.disk.convert import convert

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from vmgen_build.backends.format import Format, PackOptions, progress_on
+from vmgen_build.backends.format import Format, PackOptions, progress_on, shown
 from vmgen_build.backends.lxc.backend import EMPTY
 from vmgen_build.backends.lxc.root import entries_of
 from vmgen_build.boots.requirements import CONTAINER
@@ -36,6 +36,12 @@ class LxcBox(Format):
     backends: ClassVar[tuple[str, ...]] = ("lxc",)
     requirements: ClassVar[tuple[Requirement, ...]] = (needed("tar", "packs the image"),)
     boot_requirements: ClassVar[tuple[Requirement, ...]] = CONTAINER
+
+    def use(self, machine: str, files: Sequence[Path]) -> tuple[str, ...]:
+        return (
+            f"vagrant box add --name {shown(machine)} {shown(files[0])}",
+            f"vagrant init {shown(machine)} && vagrant up --provider lxc",
+        )
 
     def pack(self, plan: Plan, result: Result, out: Path, options: PackOptions, bus: Bus) -> tuple[Written, ...]:
         from vmgen_build.artifacts.gzipped import gzip_members

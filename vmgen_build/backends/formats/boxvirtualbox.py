@@ -3,13 +3,13 @@ documentation): what an OVA holds, under the name box.ovf."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from vmgen_build.artifacts.box import METADATA, VAGRANTFILE
-from vmgen_build.backends.format import PackOptions
+from vmgen_build.backends.format import PackOptions, shown
 from vmgen_build.backends.machines import disks as vmdisks
 from vmgen_build.backends.machines.format import MachineInOneFile
 from vmgen_build.errors import BuildError, Problem
@@ -32,6 +32,12 @@ class VirtualBoxBox(MachineInOneFile):
     about: ClassVar[str] = "Vagrant with VirtualBox"
     endings: ClassVar[tuple[str, ...]] = (".box",)
     backends: ClassVar[tuple[str, ...]] = ("vmware",)
+
+    def use(self, machine: str, files: Sequence[Path]) -> tuple[str, ...]:
+        return (
+            f"vagrant box add --name {shown(machine)} {shown(files[0])}",
+            f"vagrant init {shown(machine)} && vagrant up --provider virtualbox",
+        )
 
     def problems(self, recipe: Recipe, plan: Plan) -> list[Problem]:
         text = "--format box: a box has a file of that name of its own; give the image another name"

@@ -6,11 +6,11 @@ made at the first boot are those of every machine. cloud-init finds its source i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from vmgen_build.backends.format import PackOptions
+from vmgen_build.backends.format import PackOptions, shown
 from vmgen_build.backends.machines import disks as vmdisks
 from vmgen_build.backends.machines.format import MachineInOneFile
 from vmgen_build.backends.machines.wanted import missing_packages, unused_cds, whole_machine
@@ -38,6 +38,10 @@ class Cloud(MachineInOneFile):
         *vmdisks.DISK_REQUIREMENTS,
         needed("qemu-img", "writes qcow2"),
     )
+
+    def use(self, machine: str, files: Sequence[Path]) -> tuple[str, ...]:
+        how = "--disk-format qcow2 --container-format bare"
+        return (f"openstack image create {shown(machine)} --file {shown(files[0])} {how}",)
 
     def problems(self, recipe: Recipe, plan: Plan) -> list[Problem]:
         return [*_problems(recipe, plan), *unused_cds(recipe, NO_CDS)]

@@ -5,13 +5,13 @@ metadata.yaml, templates/ and rootfs.img, a qcow2 image of the one disk. Beside 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from vmgen_build.artifacts.compression import TAR_ENDINGS, parse_compression
-from vmgen_build.backends.format import PackOptions, progress_on
+from vmgen_build.backends.format import PackOptions, progress_on, shown
 from vmgen_build.backends.lxc.backend import PACKING
 from vmgen_build.backends.lxc.incus import TEMPLATES, YAML, Described, instance, limits_of, metadata
 from vmgen_build.backends.lxc.instance import instance_beside, templates, write_instance
@@ -53,6 +53,13 @@ class IncusVm(MachineFormat):
         needed("qemu-img", "writes qcow2"),
         *PACKING,
     )
+
+    def use(self, machine: str, files: Sequence[Path]) -> tuple[str, ...]:
+        alias = shown(machine)
+        return (
+            f"incus image import {shown(files[0])} --alias {alias}",
+            f"incus launch {alias} {shown(f'{machine}1')} --vm < {shown(files[1])}",
+        )
 
     def problems(self, recipe: Recipe, plan: Plan) -> list[Problem]:
         return [*_problems(recipe), *_agentless(recipe, plan), *unused_cds(recipe, NO_CDS)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from vmgen_build.artifacts.compression import parse_compression
 from vmgen_build.artifacts.live.loader import EFI_MODULES, MBR
-from vmgen_build.backends.format import PackOptions, progress_on
+from vmgen_build.backends.format import PackOptions, progress_on, shown
 from vmgen_build.backends.machines import disks as vmdisks
 from vmgen_build.backends.machines.files import CONSOLES
 from vmgen_build.backends.machines.format import MachineInOneFile
@@ -46,6 +46,12 @@ class LiveIso(MachineInOneFile):
         *(needed(name, _MADE_BY) for name in ("mksquashfs", "xorrisofs", "grub-mkimage", "mkfs.vfat", "mmd", "mcopy")),
         *(needed(str(path), _MADE_BY) for path in (MBR, EFI_MODULES)),
     )
+
+    def use(self, machine: str, files: Sequence[Path]) -> tuple[str, ...]:
+        return (
+            f"qemu-system-x86_64 -accel kvm -m 2048 -cdrom {shown(files[0])}",
+            f"dd if={shown(files[0])} of=/dev/sdX bs=4M conv=fsync",
+        )
 
     def problems(self, recipe: Recipe, plan: Plan) -> list[Problem]:
         return [*_problems(recipe, plan), *unused_cds(recipe, NO_CDS)]

@@ -7,12 +7,12 @@ beside their own, and it includes a file that a host without lxc has not: such a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from vmgen_build.backends.format import PackOptions
+from vmgen_build.backends.format import PackOptions, shown
 from vmgen_build.backends.lxc.backend import LxcTarball
 from vmgen_build.backends.lxc.incus import INSTANCE
 from vmgen_build.backends.lxc.instance import instance_beside, write_instance
@@ -34,6 +34,13 @@ class Lxd(LxcTarball):
     backends: ClassVar[tuple[str, ...]] = ("lxc",)
     mark: ClassVar[str] = "lxd"
     texts: ClassVar[tuple[str, ...]] = ("metadata.yaml",)
+
+    def use(self, machine: str, files: Sequence[Path]) -> tuple[str, ...]:
+        alias = shown(machine)
+        return (
+            f"incus image import {shown(files[0])} --alias {alias}",
+            f"incus launch {alias} {shown(f'{machine}1')} < {shown(files[1])}",
+        )
 
     def pack(self, plan: Plan, result: Result, out: Path, options: PackOptions, bus: Bus) -> tuple[Written, ...]:
         (image,) = super().pack(plan, result, out, options, bus)

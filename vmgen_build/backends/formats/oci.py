@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from vmgen_build.backends.format import PackOptions, progress_on
+from vmgen_build.backends.format import PackOptions, progress_on, shown
 from vmgen_build.backends.lxc.backend import EMPTY
 from vmgen_build.backends.lxc.image import FILE
 from vmgen_build.backends.lxc.root import PlainRoot, entries_of
@@ -31,6 +31,13 @@ class Oci(PlainRoot):
     about: ClassVar[str] = "podman, docker, skopeo, registries"
     endings: ClassVar[tuple[str, ...]] = (".oci.tar",)
     requirements: ClassVar[tuple[Requirement, ...]] = (needed("tar", "packs the image"),)
+
+    def use(self, machine: str, files: Sequence[Path]) -> tuple[str, ...]:
+        name = shown(machine)
+        return (
+            f"podman load -i {shown(files[0])}",
+            f"podman run -d --systemd=always --name {name} localhost/{name}",
+        )
 
     def pack(self, plan: Plan, result: Result, out: Path, options: PackOptions, bus: Bus) -> tuple[Written, ...]:
         from vmgen_build.artifacts.oci import ImageText, write_oci

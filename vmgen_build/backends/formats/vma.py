@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from vmgen_build.artifacts.compression import Compression, parse_compression
-from vmgen_build.backends.format import PackOptions, progress_on
+from vmgen_build.backends.format import PackOptions, progress_on, shown
 from vmgen_build.backends.machines import disks as vmdisks
 from vmgen_build.backends.machines.format import MachineInOneFile
 from vmgen_build.errors import BuildError, Problem
@@ -38,6 +38,13 @@ class Vma(MachineInOneFile):
         *vmdisks.DISK_REQUIREMENTS,
         needed("zstd", "compresses the archive"),
     )
+
+    def use(self, machine: str, files: Sequence[Path]) -> tuple[str, ...]:
+        name = files[0].name
+        return (
+            f"cp {shown(files[0])} /var/lib/vz/dump/",
+            f"qmrestore /var/lib/vz/dump/{shown(name)} 200 --storage local-lvm && qm start 200",
+        )
 
     def problems(self, recipe: Recipe, plan: Plan) -> list[Problem]:
         from vmgen_build.backends.kvm import pve

@@ -7,10 +7,11 @@ A tar of the root, gzipped, with two files of its own (Microsoft: "Build a custo
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from vmgen_build.backends.format import PackOptions
+from vmgen_build.backends.format import PackOptions, shown
 from vmgen_build.backends.lxc.root import PlainRoot
 from vmgen_build.host.beneath import text_beneath
 from vmgen_build.host.programs import Requirement, needed
@@ -37,6 +38,9 @@ class Wsl(PlainRoot):
     about: ClassVar[str] = "Windows Subsystem for Linux"
     endings: ClassVar[tuple[str, ...]] = (".wsl",)
     requirements: ClassVar[tuple[Requirement, ...]] = (needed("tar", "packs the image"),)
+
+    def use(self, machine: str, files: Sequence[Path]) -> tuple[str, ...]:
+        return (f"wsl --install --from-file {shown(files[0])}",)
 
     def packing(self, options: PackOptions) -> tuple[str, Encode]:
         """Windows reads gzip alone, whatever --compression says."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from vmgen_build.backends.base import Backend
-from vmgen_build.backends.format import Format, PackOptions
+from vmgen_build.backends.format import Format, PackOptions, shown
 from vmgen_build.backends.machines import disks as vmdisks
 from vmgen_build.backends.machines.format import MachineFormat
 from vmgen_build.backends.room import Room
@@ -37,6 +37,14 @@ class Qcow2(MachineFormat):
         *vmdisks.DISK_REQUIREMENTS,
         needed("qemu-img", "writes qcow2"),
     )
+
+    def use(self, machine: str, files: Sequence[Path]) -> tuple[str, ...]:
+        domain = next(file for file in files if file.suffix == ".xml")
+        others = " ".join(shown(file) for file in files if file != domain)
+        return (
+            f"cp {others} /var/lib/libvirt/images/",
+            f"virsh define {shown(domain)} && virsh start {shown(machine)}",
+        )
 
     def pack(self, plan: Plan, result: Result, out: Path, options: PackOptions, bus: Bus) -> tuple[Written, ...]:
         from vmgen_build.backends.machines.cds import copied_cds

@@ -6,7 +6,7 @@ rootfs/. formats/lxd.py makes the image without LXC's configuration.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar
 from vmgen_build.artifacts.compression import TAR_ENDINGS
 from vmgen_build.artifacts.lxc import ARCHITECTURES, LXC, PAGE
 from vmgen_build.backends.base import Backend
-from vmgen_build.backends.format import Format, PackOptions, progress_on
+from vmgen_build.backends.format import UNPACK, Format, PackOptions, progress_on, shown
 from vmgen_build.backends.lxc.image import FILE, image_config
 from vmgen_build.backends.lxc.incus import INSTANCE, YAML, Described, instance, limits_of, metadata
 from vmgen_build.backends.vagrant.texts import vagrantfile_part
@@ -67,6 +67,13 @@ class LxcTarball(Format):
     """In the file's name."""
     texts: ClassVar[tuple[str, ...]] = ("metadata.yaml", "config")
     """Files of the build recipe that stand before the root."""
+
+    def use(self, machine: str, files: Sequence[Path]) -> tuple[str, ...]:
+        folder = shown(f"/var/lib/lxc/{machine}")
+        return (
+            f"mkdir -p {folder} && {UNPACK} -C {folder} -xf {shown(files[0])}",
+            f"lxc-start -n {shown(machine)} && lxc-attach -n {shown(machine)}",
+        )
 
     def pack(self, plan: Plan, result: Result, out: Path, options: PackOptions, bus: Bus) -> tuple[Written, ...]:
         from vmgen_build.artifacts.compression import parse_compression

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from vmgen_build.artifacts.compression import SUFFIXES, Compression, parse_compression
-from vmgen_build.backends.format import PackOptions, progress_on
+from vmgen_build.backends.format import PackOptions, progress_on, shown
 from vmgen_build.backends.machines import disks as vmdisks
 from vmgen_build.backends.machines.format import MachineFormat
 from vmgen_build.events import Bus
@@ -25,6 +25,9 @@ class PackedRaw(MachineFormat):
 
     method: ClassVar[str]
     backends: ClassVar[tuple[str, ...]] = ("kvm", "vmware")
+
+    def use(self, machine: str, files: Sequence[Path]) -> tuple[str, ...]:
+        return (f"bmaptool copy {shown(files[0])} /dev/sdX",)
 
     def pack(self, plan: Plan, result: Result, out: Path, options: PackOptions, bus: Bus) -> tuple[Written, ...]:
         from vmgen_build.artifacts.disk.packed import compress_image, write_block_map

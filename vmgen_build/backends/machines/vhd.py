@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -41,6 +41,10 @@ class HyperVDisks(MachineFormat):
         *vmdisks.DISK_REQUIREMENTS,
         needed("qemu-img", "writes the disks"),
     )
+
+    def use(self, machine: str, files: Sequence[Path]) -> tuple[str, ...]:
+        script = next(file for file in files if file.suffix == ".ps1")
+        return ("Set-ExecutionPolicy -Scope Process Bypass", f".\\{script.name} -Start")
 
     @abstractmethod
     def settled(self, ident: uuid.UUID, epoch: int) -> Callable[[int], None]:

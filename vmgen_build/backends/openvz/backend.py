@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 from vmgen_build.artifacts.lxc import ARCHITECTURES
 from vmgen_build.artifacts.openvz import config as openvzconfig
 from vmgen_build.backends.base import Backend
-from vmgen_build.backends.format import Format, PackOptions, progress_on
+from vmgen_build.backends.format import Format, PackOptions, progress_on, shown
 from vmgen_build.backends.openvz import guest as openvzguest
 from vmgen_build.backends.openvz import text as openvztext
 from vmgen_build.backends.openvz.net import net_of
@@ -41,6 +41,9 @@ class OpenvzBundle(Format):
     endings: ClassVar[tuple[str, ...]] = (".tar",)
     requirements: ClassVar[tuple[Requirement, ...]] = (needed("tar", "packs the OS template"),)
     boot_requirements: ClassVar[tuple[Requirement, ...]] = CONTAINER
+
+    def use(self, machine: str, files: Sequence[Path]) -> tuple[str, ...]:
+        return (f"tar -xf {shown(files[0])} && less INSTALL",)
 
     def pack(self, plan: Plan, result: Result, out: Path, options: PackOptions, bus: Bus) -> tuple[Written, ...]:
         from vmgen_build.artifacts.openvz.bundle import write_bundle

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from vmgen_build.backends.format import PackOptions
+from vmgen_build.backends.format import PackOptions, shown
 from vmgen_build.backends.machines import disks as vmdisks
 from vmgen_build.backends.machines.format import MachineFormat, MachineInOneFile
 from vmgen_build.errors import BuildError
@@ -25,6 +25,12 @@ class Ova(MachineInOneFile):
     name: ClassVar[str] = "ova"
     about: ClassVar[str] = "VMware Workstation, Fusion, ESXi, vCenter, VirtualBox"
     endings: ClassVar[tuple[str, ...]] = (".ova",)
+
+    def use(self, machine: str, files: Sequence[Path]) -> tuple[str, ...]:
+        return (
+            f"VBoxManage import {shown(files[0])}",
+            f"ovftool {shown(files[0])} vi://USER@VCENTER/DATACENTER/host/ESXI",
+        )
 
     def pack(self, plan: Plan, result: Result, out: Path, options: PackOptions, bus: Bus) -> tuple[Written, ...]:
         from vmgen_build.backends.vmware.ova import pack_ova
@@ -76,17 +82,26 @@ class Vmdk(DiskAlone):
     about: ClassVar[str] = "a disk alone, for VMware's products and VirtualBox"
     endings: ClassVar[tuple[str, ...]] = (".vmdk",)
 
+    def use(self, machine: str, files: Sequence[Path]) -> tuple[str, ...]:
+        return (f"VBoxManage clonemedium disk {shown(files[0])} {shown(files[0].with_suffix('.vdi'))}",)
+
 
 class LoneQcow2(DiskAlone):
     name: ClassVar[str] = "qcow2"
     about: ClassVar[str] = "a disk alone, for QEMU"
     endings: ClassVar[tuple[str, ...]] = (".qcow2",)
 
+    def use(self, machine: str, files: Sequence[Path]) -> tuple[str, ...]:
+        return (f"qemu-system-x86_64 -accel kvm -m 1024 -snapshot {shown(files[0])}",)
+
 
 class Raw(DiskAlone):
     name: ClassVar[str] = "raw"
     about: ClassVar[str] = "a disk alone, as its bytes are"
     endings: ClassVar[tuple[str, ...]] = (".raw",)
+
+    def use(self, machine: str, files: Sequence[Path]) -> tuple[str, ...]:
+        return (f"qemu-system-x86_64 -accel kvm -m 1024 -snapshot -drive file={shown(files[0])},format=raw",)
 
 
 FORMATS = (Ova(), Vmdk(), LoneQcow2(), Raw(), ExportedOva())
