@@ -62,6 +62,7 @@ class Verified:
     asked: str
     done: tuple[ProbeDone, ...] = ()
     error: VmgenError | None = None
+    seconds: float = 0.0
 
     @property
     def passes(self) -> bool:
@@ -92,7 +93,7 @@ def verify(artifact: Path, bus: Bus, options: VerifyOptions, ask: Asker = own_qu
         bus.emit(_finished(verified, start, f"unexpected: {bug!r}"))
         raise
     bus.emit(_finished(verified, start, str(verified.error or "")))
-    return verified
+    return replace(verified, seconds=time.monotonic() - start)
 
 
 def _asked(questions: Questions, options: VerifyOptions) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -168,6 +168,13 @@ def _check_backend(_context: click.Context, _option: click.Parameter, value: str
     return common.parse_backends(_context, _option, (value,))[0] if value else ""
 
 
+def _check_folder(_context: click.Context, option: click.Parameter, value: Path | None) -> Path | None:
+    """Known before anything is booted. Raises UsageError."""
+    if value is not None and not value.parent.is_dir():
+        raise UsageError(f"{option.opts[0]} {value}: there is no folder {value.parent}; make it first")
+    return value
+
+
 @click.command("verify", context_settings=common.CONTEXT, short_help="Boot images and check them against a recipe.")
 @click.argument("artifacts", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="ARTIFACT...")
 @source_options
@@ -184,23 +191,37 @@ def _check_backend(_context: click.Context, _option: click.Parameter, value: str
     is_flag=True,
     help="Boot a container as root of this host, not in a user namespace; for images of your own alone.",
 )
+@click.option(
+    "--junit",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=None,
+    metavar="FILE",
+    callback=_check_folder,
+    help="Write what was found as a JUnit report too, for GitLab, Jenkins and others.",
+)
 @hosts.verify_options
 @common.cache_option
 @common.display_options
 def verify_command(
-    artifacts: tuple[Path, ...], timeout: float | None, no_boot: bool, trusted: bool, cache: Path, **values: object
+    artifacts: tuple[Path, ...],
+    timeout: float | None,
+    no_boot: bool,
+    trusted: bool,
+    cache: Path,
+    **values: Any,
 ) -> None:
     """Boot a throwaway copy of every ARTIFACT and check each setting that its recipe asked for.
 
     Images of others are asked by --recipe or --manifest: their own manifest says only that the file is whole. Without
     these, the manifest must lie beside the artifact. Exit code 0 where all artifacts pass, else 1.
     \f
-    values: the fields of Source, and what common.open_display takes.
+    values: the fields of Source, what common.open_display takes, and junit.
     """
     from vmgen_build.build.verify import VerifyOptions, verify
 
     display = {name: bool(values.pop(name)) for name in ("as_json", "quiet", "verbose")}
-    source = Source(**values)  # type: ignore[arg-type]
+    junit: Path | None = values.pop("junit")
+    source = Source(**values)
     source.check(boot=not no_boot)
     screen, bus = common.open_display(**display)
     with screen:
@@ -216,9 +237,18 @@ def verify_command(
             if not display["as_json"]:
                 brief = len(artifacts) > 1 and not display["verbose"]
                 show_verified(done[-1], quiet=display["quiet"], brief=brief)
+    if junit is not None:
+        _write_junit(junit, done)
     if len(done) > 1 and not display["as_json"]:
         show_summary(done)
     click.get_current_context().exit(0 if all(verified.passes for verified in done) else 1)
+
+
+def _write_junit(goal: Path, done: list[Verified]) -> None:
+    from vmgen_build.build.junit import junit_report
+    from vmgen_build.host.files import write_whole
+
+    write_whole(goal, junit_report(done))
 
 
 def _verified(artifact: Path, screen: Plain, verify: Callable[[Path], Verified]) -> Verified:
