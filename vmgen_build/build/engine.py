@@ -104,10 +104,7 @@ def build(recipe: Recipe, options: BuildOptions, bus: Bus) -> tuple[BuildResult,
     refuse_unbuildable(recipe)
     for warning in recipe.warnings:
         bus.note(str(warning), "warning")
-    require_root(
-        "a build needs root, for its containers and mounts",
-        "check, compile, options, programs, cache ls and --dry-run need none",
-    )
+    require_root_to_build()
     require_keys(options.sign)
     require_sbom(options.sbom)
     _prepare(options, bus)
@@ -121,6 +118,14 @@ def build(recipe: Recipe, options: BuildOptions, bus: Bus) -> tuple[BuildResult,
         fresh = frozenset(s.id for result in results for s in result.steps if s.outcome == "built")
         results.append(call.build(plan, look, fresh))
     return tuple(results)
+
+
+def require_root_to_build() -> None:
+    """Raises HostError."""
+    require_root(
+        "a build needs root, for its containers and mounts",
+        "check, compile, options, programs, cache ls and --dry-run need none",
+    )
 
 
 @contextmanager

@@ -68,6 +68,7 @@ def _parse_sbom(_context: click.Context, _option: click.Parameter, values: tuple
 @common.sets_option
 @common.strict_option
 @click.option("--dry-run", is_flag=True, help="Print each step and whether its result is in the cache; build nothing.")
+@click.option("--watch", is_flag=True, help="Build again whenever a file changes that the recipes are made of.")
 @click.option(
     "-j",
     "--jobs",
@@ -145,31 +146,25 @@ def build_command(
     All recipes are checked before anything is built. Where one fails to build, the others are built nevertheless. With
     --jobs, several are built at a time; a step that they share is run once.
     \f
-    values: jobs, and the options that are named as the fields of BuildOptions are.
+    values: jobs, watch, and the options that are named as the fields of BuildOptions are.
     """
     from vmgen_build.build.options import BuildOptions
-    from vmgen_build.build.signers.table import require_keys
 
-    jobs: int = values.pop("jobs")
+    jobs, watched = int(values.pop("jobs")), bool(values.pop("watch"))
     options = BuildOptions(**values, shared_cache=common.shared_cache())
+    if watched and (dry_run or jobs > 1 or options.on_error == "shell"):
+        raise UsageError("--watch builds, one recipe after the other: leave out --dry-run, --jobs and --on-error shell")
     screen, bus = common.open_display(as_json=as_json, quiet=quiet, verbose=verbose)
     with screen:
         for path in recipes:
             _suggest_command(path)
-        try:
-            loaded = _load_all(recipes, options)
-        except RecipeError as error:
-            if as_json:
-                bus.note(common.error_text(error), "error")
-            else:
-                common.show_error(error)
-            click.get_current_context().exit(error.exit_code)
-        if dry_run:
-            _dry_run(loaded, options, bus, as_json=as_json)
-            return
-        require_keys(options.sign)
-        screen.side_by_side = jobs > 1 and len(loaded) > 1
-        _build_all(loaded, options, jobs, _Display(screen, bus, quiet, as_json))
+        call = _Call(recipes, options, jobs, _Display(screen, bus, quiet, as_json), dry_run)
+        if watched:
+            from vmgen_build.cli.watch import watch
+
+            call.require_root()
+            click.get_current_context().exit(watch(call.made, (options.cache, options.output), bus))
+        click.get_current_context().exit(call.made())
 
 
 def _load_all(paths: tuple[Path, ...], options: BuildOptions) -> list[Recipe]:
@@ -244,8 +239,44 @@ class _Display:
     as_json: bool
 
 
-def _build_all(recipes: list[Recipe], options: BuildOptions, jobs: int, display: _Display) -> None:
-    """Build what can be built. Exits with the worst code."""
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """What the command line asks for, to be done once or more often."""
+
+    recipes: tuple[Path, ...]
+    options: BuildOptions
+    jobs: int
+    display: _Display
+    dry_run: bool
+
+    def require_root(self) -> None:
+        from vmgen_build.build.engine import require_root_to_build
+
+        require_root_to_build()
+
+    def made(self) -> int:
+        """The exit code."""
+        from vmgen_build.build.signers.table import require_keys
+
+        screen, bus = self.display.screen, self.display.bus
+        try:
+            loaded = _load_all(self.recipes, self.options)
+        except RecipeError as error:
+            if self.display.as_json:
+                bus.note(common.error_text(error), "error")
+            else:
+                common.show_error(error)
+            return error.exit_code
+        if self.dry_run:
+            _dry_run(loaded, self.options, bus, as_json=self.display.as_json)
+            return 0
+        require_keys(self.options.sign)
+        screen.side_by_side = self.jobs > 1 and len(loaded) > 1
+        return _build_all(loaded, self.options, self.jobs, self.display)
+
+
+def _build_all(recipes: list[Recipe], options: BuildOptions, jobs: int, display: _Display) -> int:
+    """Build what can be built; the worst exit code."""
     from vmgen_build.build.many import build_many
     from vmgen_build.events import RecipeBus
 
@@ -271,7 +302,7 @@ def _build_all(recipes: list[Recipe], options: BuildOptions, jobs: int, display:
                         _show_uses(result)
     if len(recipes) > 1 and not (display.quiet or display.as_json):
         _show_outcomes(outcomes)
-    click.get_current_context().exit(worst)
+    return worst
 
 
 def _show_uses(result: BuildResult) -> None:

@@ -9,6 +9,7 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
+from vmgen_build.host.watching import note_read
 from vmgen_build.limits import Limit
 
 _KINDS = {
@@ -25,6 +26,7 @@ def open_regular(path: Path, *, follow: bool = True) -> BinaryIO:
 
     Raises OSError: that of open(2), IsADirectoryError, or EINVAL for what is no file.
     """
+    note_read(path)
     status = path.stat(follow_symlinks=follow)
     _check(status.st_mode, path)
     flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC

@@ -9,6 +9,7 @@ from pathlib import Path
 from jinja2 import BaseLoader, Environment, TemplateNotFound, TemplateSyntaxError
 
 from vmgen_build.host.beneath import read_beneath
+from vmgen_build.host.watching import note_read
 from vmgen_build.limits import TEMPLATE
 
 _MISSING = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EINVAL)
@@ -23,6 +24,7 @@ class ForeignFolder(BaseLoader):
     def get_source(self, environment: Environment, template: str) -> tuple[str, str, Callable[[], bool]]:
         """Raises TemplateNotFound, TemplateSyntaxError for what is there and cannot be read."""
         path = self._folder / template
+        note_read(path)
         try:
             text = read_beneath(self._folder, template, TEMPLATE).decode()
         except UnicodeDecodeError as error:
