@@ -63,6 +63,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 @pytest.fixture(autouse=True)
 def _own_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the developer's shell holds changes no result."""
-    for name in ("VMGEN_CACHE", "VMGEN_DEBUG", "NO_COLOR", "SOURCE_DATE_EPOCH"):
+    services = ("CI", "GITHUB_ACTIONS", "GITLAB_CI")
+    for name in ("VMGEN_CACHE", "VMGEN_DEBUG", "NO_COLOR", "SOURCE_DATE_EPOCH", *services):
         monkeypatch.delenv(name, raising=False)
     forget()

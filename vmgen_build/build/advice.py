@@ -155,7 +155,7 @@ CAUSES = (
         "missing tool",
         "the program '{0}' is not in the image: add its package to '[config] packages'",
         r": (?:\d+|line \d+): ([^\s:/]+): (?:command )?not found",
-        r"env: '?([^\s':]+)'?: No such file or directory",
+        r"env: ['‘]?([^\s'‘’:]+)['’]?: No such file or directory",
     ),
 )
 

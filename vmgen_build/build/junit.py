@@ -6,6 +6,7 @@ settings are not known, and the first one has the whole.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
@@ -13,6 +14,9 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 from vmgen_build.build.verify import Verified
 from vmgen_build.events import ProbeDone
 from vmgen_build.text import clean, without_passwords
+
+_NO_XML = re.compile("[\ufffe\uffff]")
+"""What XML 1.0 lacks (2.2, "Characters") of the characters that are left in clean text."""
 
 
 def junit_report(verified: Iterable[Verified]) -> str:
@@ -58,4 +62,5 @@ def _case(suite: Element, classname: str, probe: ProbeDone, seconds: str) -> Non
 
 
 def _safe(text: str) -> str:
-    return "\n".join(clean(line) for line in without_passwords(text).split("\n"))
+    lines = "\n".join(clean(line) for line in without_passwords(text).split("\n"))
+    return _NO_XML.sub("\ufffd", lines)

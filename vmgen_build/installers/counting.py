@@ -12,7 +12,7 @@ _APT = re.compile(r"(?:Unpacking|Setting up) \S+ \(")
 
 _COUNTED = re.compile(
     r"\s*(?:Installing|Upgrading|Updating)\s*:\s.*\s(\d+)/(\d+)\s*$"  # dnf 4, yum
-    r"|[\[(]\s*(\d+)/(\d+)[\])]\s+(?:[Ii]nstalling|[Uu]pgrading)\b"  # dnf 5, zypper, pacman
+    r"|[\[(]\s*(\d+)/\s*(\d+)[\])]\s+(?:[Ii]nstalling|[Uu]pgrading)\b"  # dnf 5, zypper, pacman
 )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.cli.screens import Window, window
+from tests.screens import Window, window
 
 PLAY = """
 import sys
@@ -50,9 +50,7 @@ with screen:
 
 
 @contextmanager
-def played(
-    columns: int = 80, rows: int = 24, steps: int = 6, recipes: str = "lab.ini", **env: str
-) -> Iterator[Window]:
+def played(columns: int = 80, rows: int = 24, steps: int = 6, recipes: str = "lab.ini", **env: str) -> Iterator[Window]:
     words = [sys.executable, "-c", PLAY, str(steps), recipes]
     with window(words, columns, rows, {"PYTHONPATH": str(Path(__file__).parents[3])} | env) as shown:
         yield shown

@@ -9,7 +9,7 @@ import struct
 import subprocess
 import termios
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import pyte
@@ -41,17 +41,25 @@ class Window:
             assert self.read(), "\n".join(self.screen.display)
         return self.lines()
 
-    def to_its_end(self) -> list[str]:
-        self.go_on()
+    def until_shown(self, *texts: str) -> list[str]:
+        """Read until one screen holds all these; its lines."""
+        while not all(any(text in line for line in self.lines()) for text in texts):
+            assert self.read(), "\n".join(self.screen.display)
+        return self.lines()
+
+    def to_its_end(self, code: int = 0) -> list[str]:
+        if self.process.poll() is None:
+            self.go_on()
         while self.read():
             pass
-        assert self.process.wait() == 0, "\n".join(self.screen.display)
+        assert self.process.wait() == code, "\n".join(self.screen.display)
         return self.lines()
 
     def go_on(self) -> None:
         assert self.process.stdin is not None
-        self.process.stdin.write(b"\n")
-        self.process.stdin.flush()
+        with suppress(BrokenPipeError):
+            self.process.stdin.write(b"\n")
+            self.process.stdin.flush()
 
     def lines(self) -> list[str]:
         return [line.rstrip() for line in self.screen.display]
