@@ -60,6 +60,7 @@ Examples:
   vmgen-build init lab                       write lab.ini, a first recipe, from a few questions
   vmgen-build lab.ini                        build an LXC image into output/
   vmgen-build lab.ini -o out -v              show what every step prints
+  vmgen-build lab.ini --watch                build again whenever a file of it changes
   vmgen-build lab.ini --dry-run              which steps would run, which are in the cache
   vmgen-build lab.ini --set hardware.os=debian-13
   vmgen-build check lab.ini                  find the recipe's mistakes; needs no root
