@@ -98,7 +98,16 @@ def test_a_failure_says_the_line_what_to_do_and_where_the_next_build_begins(
 
 
 def test_a_failed_step_opens_a_shell_under_the_live_view(cache: Path, tmp_path: Path) -> None:
-    words = [sys.executable, "-m", "vmgen_build", recipe(tmp_path, "echo half > /srv/half\nexit 3")]
+    """The terminal is a controlling one, as a user's is: by that lxc-execute reaches it."""
+    words = [
+        "setsid",
+        "--ctty",
+        "--wait",
+        sys.executable,
+        "-m",
+        "vmgen_build",
+        recipe(tmp_path, "echo half > /srv/half\nexit 3"),
+    ]
     words += ["-o", tmp_path / "out", "--on-error", "shell"]
     with at_terminal(words, PASSWORD | {"VMGEN_CACHE": str(cache), "TERM": "xterm"}) as user:
         user.read_until("this shell is where it failed")
