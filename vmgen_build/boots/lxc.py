@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from functools import partial
 from pathlib import Path
 
 from vmgen_build.artifacts.lxc import ENTRY, BridgedNic, config_text, for_this_host, nics_of, parse_config, taken_over
 from vmgen_build.boots import jail
 from vmgen_build.boots.groups import CGROUP_ROOT, Limits, limited
-from vmgen_build.boots.model import Boot, Booted
-from vmgen_build.boots.network import answer_as_gateway, dhcp_server, ip_inside, knock, make_bridges
+from vmgen_build.boots.model import Boot, Booted, IPInterface
+from vmgen_build.boots.network import (
+    addresses_of,
+    answer_as_gateway,
+    connected,
+    dhcp_server,
+    ip_inside,
+    knock,
+    make_bridges,
+)
 from vmgen_build.boots.tree import PLACE, Tree
 from vmgen_build.boots.up import NO_ANSWER, state_of, waits_for
 from vmgen_build.boots.watch import Watch
@@ -24,12 +32,14 @@ from vmgen_build.guests.model import PATH, Communicator, Ran, no_answer
 from vmgen_build.host.architectures import Emulation, emulation_of
 from vmgen_build.host.beneath import read_beneath
 from vmgen_build.host.bounded import TOO_MUCH, finish_within
+from vmgen_build.host.environment import ON_TERMINAL, environment, own
 from vmgen_build.host.namespaces import reap_guests
 from vmgen_build.host.programs import find_program
-from vmgen_build.host.run import NULL, PIPE, TOGETHER, finish, kill, run, start
+from vmgen_build.host.pseudoterminal import Session
+from vmgen_build.host.run import NULL, PIPE, TOGETHER, finish, kill, run, start, start_on
 from vmgen_build.host.undo import Undo
 from vmgen_build.host.usernamespace import user_namespace
-from vmgen_build.limits import ANSWER, GUEST_TIME, TREE_FILE
+from vmgen_build.limits import ANSWER, TREE_FILE
 from vmgen_build.store.lease import CGROUPS
 from vmgen_build.text import clean
 
@@ -81,6 +91,13 @@ class Attached(Communicator):
     def delete(self, remote: str) -> None:
         self._or_fail(["/bin/rm", "-rf", "--", remote], b"")
 
+    def on_terminal(self, command: Sequence[str]) -> int:
+        """Its exit code."""
+        variables = [word for name, text in own(ON_TERMINAL).items() for word in ("-v", f"{name}={text}")]
+        with self._limits():
+            session = Session([*self._head, *variables, "--", *command])
+        return session.end()
+
     def _or_fail(self, command: Sequence[str], data: bytes) -> None:
         ran = self._attach(command, data, None)
         if ran.code != 0:
@@ -98,12 +115,12 @@ class Attached(Communicator):
 
 
 class LxcBooted(Booted):
-    """answer: gives the host's side the addresses that the guest looks for. A guest may get its own after its boot, so
-    that this is done anew before each question from outside."""
+    """A guest may get its addresses after its boot: before each question from outside, the host's side is given those
+    that it looks for."""
 
-    def __init__(self, lxc: Path, limits: Limits, answer: Callable[[], None], *, emulated: bool = False) -> None:
-        self._communicator = Attached(lxc, limits)
-        self._answer = answer
+    def __init__(self, started: _Start, nics: Sequence[BridgedNic], *, emulated: bool = False) -> None:
+        self._communicator = Attached(LXC, started.limits)
+        self._started, self._nics = started, nics
         self.emulated = emulated
 
     @property
@@ -111,8 +128,18 @@ class LxcBooted(Booted):
         return self._communicator
 
     def reach(self, address: str, port: int) -> str:
-        self._answer()
+        self._started.answer_as_gateway(self._nics)
         return knock(address, port)
+
+    def connect(self, port: int) -> socket.socket:
+        self._started.answer_as_gateway(self._nics)
+        return connected((address.ip for address in self._started.addresses()), port)
+
+    def shell(self, command: Sequence[str]) -> int:
+        return self._communicator.on_terminal(command)
+
+    def wait(self) -> None:
+        self._started.wait()
 
 
 Content = Callable[[Tree], list[ENTRY]]
@@ -147,14 +174,15 @@ def booted_from(content: Content, boot: Boot) -> Iterator[LxcBooted]:
         limits = undo.enter_context(limited(group, boot.scratch, boot.bus.note))
         entries = for_this_host(entries, (CGROUP_ROOT / "cgroup.controllers").read_text().split())
         emulation = emulation_of(boot.arch)
-        own = _emulated(jail.entries(boot.scratch, group, trusted=boot.trusted), emulation, boot)
-        (folder / "config").write_text(config_text([*entries, *own]))
-        started = undo.enter_context(_Start(lxc, boot.scratch, limits))
-        undo.enter_context(Watch("the booted machine", PLACE, GUEST_TIME, started.stop, tree.kept_free))
-        answer = partial(started.answer_as_gateway, nics)
-        machine = LxcBooted(lxc, limits, answer, emulated=emulation is not None)
-        started.wait_until_up(machine.communicator, boot)
-        started.answer_as_gateway(nics)
+        walled = jail.entries(boot.scratch, group, trusted=boot.trusted)
+        wall = [(key, text) for key, text in walled if not (boot.console and key.startswith("lxc.console."))]
+        (folder / "config").write_text(config_text([*entries, *_emulated(wall, emulation, boot)]))
+        started = undo.enter_context(_Start(boot, limits))
+        undo.enter_context(Watch("the booted machine", PLACE, boot.time, started.stop, tree.kept_free))
+        machine = LxcBooted(started, nics, emulated=emulation is not None)
+        if boot.console is None:
+            started.wait_until_up(machine.communicator, boot)
+            started.answer_as_gateway(nics)
         yield machine
 
 
@@ -194,15 +222,18 @@ def _taken_over(entries: list[ENTRY], boot: Boot) -> list[ENTRY]:
 class _Start:
     """lxc-start(1) in the foreground; leaving the context kills the container."""
 
-    def __init__(self, lxc: Path, scratch: Path, limits: Limits) -> None:
-        self._lxc, self._scratch, self._limits = lxc, scratch, limits
+    def __init__(self, boot: Boot, limits: Limits) -> None:
+        self._scratch, self._console, self.limits = boot.scratch, boot.console, limits
 
     def __enter__(self) -> _Start:
-        command = ["lxc-start", "-P", str(self._lxc), "-n", NAME, "-F", "-o", str(self._scratch / "log"), "-l", "ERROR"]
-        with self._limits():
-            self._process = start(
-                ["env", "-i", _NO_PROGRAMS, find_program(command[0]) or "", *command[1:]], stdout=NULL, stderr=NULL
-            )
+        command = ["lxc-start", "-P", str(LXC), "-n", NAME, "-F", "-o", str(self._scratch / "log"), "-l", "ERROR"]
+        command = ["env", "-i", _NO_PROGRAMS, find_program(command[0]) or "", *command[1:]]
+        with self.limits():
+            if self._console is None:
+                self._process = start(command, stdout=NULL, stderr=NULL)
+            else:
+                self._process = start_on(command, self._console.as_terminal(), environment())
+                self._console.given()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -214,7 +245,7 @@ class _Start:
         the worker has these then."""
         if self._process.poll() is not None:
             return
-        stopping = start(["lxc-stop", "-P", self._lxc, "-n", NAME, "--kill"], stdout=NULL, stderr=NULL)
+        stopping = start(["lxc-stop", "-P", LXC, "-n", NAME, "--kill"], stdout=NULL, stderr=NULL)
         end = time.monotonic() + ENDING
         while self._process.poll() is None and time.monotonic() < end:
             reap_guests()
@@ -225,11 +256,17 @@ class _Start:
     def answer_as_gateway(self, nics: Sequence[BridgedNic]) -> None:
         answer_as_gateway(ip_inside(self.init_pid()), nics)
 
+    def addresses(self) -> list[IPInterface]:
+        return addresses_of(ip_inside(self.init_pid()))
+
+    def wait(self) -> None:
+        self._process.wait()
+
     def init_pid(self) -> int:
         """Of the container's init, as the worker sees it."""
-        pid = run(["lxc-info", "-P", self._lxc, "-n", NAME, "--pid", "--no-humanize"]).text.strip()
+        pid = run(["lxc-info", "-P", LXC, "-n", NAME, "--pid", "--no-humanize"]).text.strip()
         if not pid.isdigit():
-            raise BuildError("the machine stopped by itself after its boot\n" + self._console())
+            raise BuildError("the machine stopped by itself after its boot\n" + self._last_words())
         return int(pid)
 
     def wait_until_up(self, communicator: Communicator, boot: Boot) -> None:
@@ -237,20 +274,22 @@ class _Start:
         began, state = time.monotonic(), NO_ANSWER
         while (passed := time.monotonic() - began) < boot.timeout:
             if self._process.poll() is not None:
-                raise BuildError(f"the machine does not start: its init ended after {passed:.1f} s\n{self._console()}")
+                raise BuildError(
+                    f"the machine does not start: its init ended after {passed:.1f} s\n{self._last_words()}"
+                )
             state = state_of(communicator, boot.up, ATTACH_TIMEOUT)
             if state.up:
                 boot.bus.note(f"booted in {passed:.1f} s: {state.text}", verbose=True)
                 return
             if state.broken:
-                raise BuildError(f"the machine does not start: its system is in {state.text}\n{self._console()}")
+                raise BuildError(f"the machine does not start: its system is in {state.text}\n{self._last_words()}")
             time.sleep(POLL)
         waiting = waits_for(communicator, ATTACH_TIMEOUT)
         raise BuildError(
-            f"the machine did not come up within {boot.timeout:g} s ({state.text})\n{waiting}{self._console()}"
+            f"the machine did not come up within {boot.timeout:g} s ({state.text})\n{waiting}{self._last_words()}"
         )
 
-    def _console(self) -> str:
+    def _last_words(self) -> str:
         """The last lines of the machine's console, and the first errors of lxc, of which the others follow."""
         console = [line for line in map(clean, _lines(self._scratch / "console")) if line.strip()][-15:]
         errors = [match[1] for match in map(_LXC_ERROR.match, _lines(self._scratch / "log")) if match][:3]

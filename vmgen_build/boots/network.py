@@ -8,23 +8,22 @@ from __future__ import annotations
 
 import errno
 import grp
+import json
 import pwd
 import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface, ip_address, ip_interface, ip_network
+from ipaddress import ip_address, ip_interface, ip_network
 from pathlib import Path
 from typing import TypeVar
 
 from vmgen_build.artifacts.lxc import BridgedNic
+from vmgen_build.boots.model import IPAddress, IPInterface
 from vmgen_build.errors import BuildError
 from vmgen_build.host.bounded import finish_within
 from vmgen_build.host.run import NULL, PIPE, Word, kill, start
 from vmgen_build.jsontext import Field, parse_json
 from vmgen_build.limits import GUEST_ADDRESSES, GUEST_LINKS, IP_ANSWER
-
-IPAddress = IPv4Address | IPv6Address
-IPInterface = IPv4Interface | IPv6Interface
 
 IpQuery = Callable[..., list[Field]]
 """Words of ip(8) -> what it answers to them (as JSON) in the guest. Raises BuildError."""
@@ -41,6 +40,9 @@ KNOCK = 1.5
 
 PATIENCE = 60.0
 """Seconds for one answer of the host's own ip(8)."""
+
+PATIENCE_OF_USERS = 5.0
+"""Seconds that a connection to a machine that is used may take."""
 
 
 def make_bridges(nics: Iterable[BridgedNic]) -> list[str]:
@@ -115,6 +117,41 @@ def knock(address: str, port: int) -> str:
             return _nobody(address)
         return error.strerror or str(error)
     return "open"
+
+
+def stated(addresses: Iterable[tuple[str, IPInterface]], gateways: Iterable[tuple[str, IPAddress]]) -> IpQuery:
+    """Answers as ip(8) would in a guest that has these, each with its network device, and cannot be asked."""
+    shown = [
+        {"ifname": name, "addr_info": [{"scope": "global", "local": str(a.ip), "prefixlen": a.network.prefixlen}]}
+        for name, a in addresses
+    ]
+    routes = {
+        f"-{version}": [{"gateway": str(g), "dev": name} for name, g in gateways if g.version == version]
+        for version in (4, 6)
+    }
+    return lambda *words: ip_entries(json.dumps(routes.get(words[0], shown)))
+
+
+def addresses_of(ask: IpQuery) -> list[IPInterface]:
+    """The addresses of a running guest that others may reach it by, IPv4 first. Raises BuildError."""
+    try:
+        found = [address for own in _addresses(ask).values() for address in own]
+    except ValueError as error:
+        raise BuildError(f"cannot understand the addresses of the booted machine: {error}") from error
+    return sorted(found, key=lambda address: address.version)
+
+
+def connected(addresses: Iterable[IPAddress], port: int) -> socket.socket:
+    """A connection to the first of them that takes one. Raises OSError where none does."""
+    failure = OSError(errno.EHOSTUNREACH, "the machine has no address yet")
+    for address in addresses:
+        try:
+            connection = socket.create_connection((str(address), port), timeout=PATIENCE_OF_USERS)
+            connection.settimeout(None)
+            return connection
+        except OSError as error:
+            failure = error
+    raise failure
 
 
 def _is_there(address: str) -> bool:

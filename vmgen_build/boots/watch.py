@@ -23,8 +23,8 @@ KEPT_FREE = 1 << 30
 class Watch:
     """Looks now and then, in a thread of its own, and calls `end` where a limit is exceeded.
 
-    folder: where the image lies; what others write to the same disk meanwhile counts too. limit: of the time.
-    kept: bytes of the disk that stay free. files: what each of them may be, below another limit.
+    folder: where the image lies; what others write to the same disk meanwhile counts too. limit: of the time, None for
+    none. kept: bytes of the disk that stay free. files: what each of them may be, below another limit.
     Leaving the context raises BuildError where a limit was exceeded, in place of the failures that this caused.
     """
 
@@ -32,7 +32,7 @@ class Watch:
         self,
         what: str,
         folder: Path,
-        limit: Limit,
+        limit: Limit | None,
         end: Callable[[], None],
         kept: int,
         files: Mapping[Path, Limit] = MappingProxyType({}),
@@ -66,7 +66,7 @@ class Watch:
     def _found(self) -> str:
         """Which limit is exceeded."""
         now = os.statvfs(self._folder)
-        if time.monotonic() - self._begin > self.limit.amount:
+        if self.limit is not None and time.monotonic() - self._begin > self.limit.amount:
             return self.limit.exceeded
         if (self._before.f_bavail - now.f_bavail) * now.f_frsize > UNPACKED.amount:
             return UNPACKED.exceeded

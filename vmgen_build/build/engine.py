@@ -128,6 +128,21 @@ def require_root_to_build() -> None:
     )
 
 
+def planned(recipe: Recipe, options: BuildOptions, bus: Bus) -> tuple[Place, Plan, Look]:
+    """The plan for the first backend, as it would run now in its place, which has all that running it needs. Raises
+    VmgenError."""
+    call = _Call(recipe, options, _checked_place(options), bus)
+    refuse_unbuildable(recipe)
+    require_root("steps run in containers, which needs root")
+    own_folder(options.cache, "layers", READABLE)
+    reap(options.cache)
+    facts = facts_for(recipe, options.cache, offline=options.offline)
+    plan, look = call.planned(options.backends[0], facts)
+    _refuse(call.place.problems(recipe, plan, look))
+    require_programs(list(call.place.requirements(plan, look)))
+    return call.place, plan, look
+
+
 @contextmanager
 def _no_part_stays(folder: Path) -> Iterator[None]:
     """A worker that was killed leaves part files, which its parent removes."""

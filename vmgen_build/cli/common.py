@@ -127,15 +127,25 @@ backend_option = click.option(
     callback=parse_backends,
     help="What to make: lxc by default; may be repeated. 'vmgen-build doctor' lists all backends.",
 )
+trusted_option = click.option(
+    "--trusted",
+    is_flag=True,
+    help="Boot a container as root of this host, not in a user namespace; for images of your own alone.",
+)
 offline_option = click.option("--offline", is_flag=True, help="Ask nothing of the network: use what is in the cache.")
 recipe_path = click.Path(path_type=Path)
 
 
 def display_options(command: Command) -> Command:
     """--json, -q and -v."""
-    command = click.option("-v", "--verbose", is_flag=True, help="Show every line that the steps print.")(command)
-    command = click.option("-q", "--quiet", is_flag=True, help="Show errors and results only.")(command)
+    command = loudness_options(command)
     return click.option("--json", "as_json", is_flag=True, help="Print events as JSON, one object a line.")(command)
+
+
+def loudness_options(command: Command) -> Command:
+    """-q and -v."""
+    command = click.option("-v", "--verbose", is_flag=True, help="Show every line that the steps print.")(command)
+    return click.option("-q", "--quiet", is_flag=True, help="Show errors and results only.")(command)
 
 
 def check_image_server(_context: click.Context, _option: click.Parameter, value: str) -> str:

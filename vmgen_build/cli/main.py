@@ -35,6 +35,8 @@ GROUPS = {
         "diff": "diff",
         "verify": "verify",
         "audit": "audit",
+        "run": "run",
+        "shell": "shell",
     },
     "What there is": {
         "options": "reference",
@@ -70,6 +72,8 @@ Examples:
   vmgen-build inspect output/lab-lxc-amd64.tar.zst --packages
   vmgen-build diff old.tar.zst new.tar.zst   packages, settings, sizes that differ
   vmgen-build audit output/lab-lxc-amd64.tar.zst   which of its packages have fixes now
+  vmgen-build run output/lab-lxc-amd64.tar.zst -p 8080:80
+  vmgen-build shell lab.ini --step services  look round in a throwaway container
   vmgen-build options network                what can stand in [network]
   vmgen-build programs                       what can stand in [devel], [services], [gui]
   vmgen-build systems                        what `os` can name, and what was tried

@@ -186,11 +186,7 @@ def _check_folder(_context: click.Context, option: click.Parameter, value: Path 
     help="How long the machine may take to boot; by default 180, or more where a processor is emulated.",
 )
 @click.option("--no-boot", is_flag=True, help="Check the file alone; needs no root.")
-@click.option(
-    "--trusted",
-    is_flag=True,
-    help="Boot a container as root of this host, not in a user namespace; for images of your own alone.",
-)
+@common.trusted_option
 @click.option(
     "--junit",
     type=click.Path(dir_okay=False, path_type=Path),

@@ -139,6 +139,11 @@ class Guest(StepExecutor):
         """A shell on the caller's terminal, where the step failed. Raises HostError where there is none."""
         raise HostError("there is no shell to open in this guest; take: --on-error keep")
 
+    def enter(self, step: Step, command: Sequence[str]) -> int:
+        """Run a command, or without any a shell, on the caller's terminal, with what a step is given: its exit code.
+        Raises HostError where that cannot be done."""
+        raise HostError("nobody enters this guest; leave --host out")
+
 
 class Workshop(ABC):
     """Where guests are made and layers are kept: this machine, an OpenVZ node, a vSphere server."""

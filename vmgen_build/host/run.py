@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
+import termios
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -13,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from vmgen_build.errors import TIMED_OUT, BuildError
-from vmgen_build.host.environment import ON_TERMINAL, environment, own
+from vmgen_build.host.environment import environment
 from vmgen_build.host.lines import CHUNK, Lines
 from vmgen_build.host.programs import find_program, missing, needed
 from vmgen_build.host.stops import undisturbed
@@ -80,10 +82,23 @@ def start_so(argv: Sequence[Word], env: Mapping[str, str], options: Mapping[str,
     return _started(argv, env=dict(env), start_new_session=True, **options)
 
 
-def run_on_terminal(argv: Sequence[Word], *, prepare: Callable[[], object] | None = None) -> None:
-    """Run a program to its end on our own terminal, whose Ctrl-C reaches it. prepare: as of `run_lines`. Raises
-    HostError as `start`."""
-    _started(argv, env=environment(own(ON_TERMINAL)), stdin=0, stdout=1, stderr=2, preexec_fn=prepare).wait()
+def start_on(
+    argv: Sequence[Word], terminal: int | None, env: Mapping[str, str], prepare: Callable[[], object] | None = None
+) -> Process:
+    """Start a program in a session of its own whose terminal is this open one; with our own streams where that is None.
+
+    env: all of its environment. prepare: as of `run_lines`. Raises HostError as `start`.
+    """
+    if terminal is None:
+        return _started(argv, env=env, stdin=0, stdout=1, stderr=2, start_new_session=True, preexec_fn=prepare)
+
+    def own_terminal() -> None:
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        if prepare is not None:
+            prepare()
+
+    streams = {"stdin": terminal, "stdout": terminal, "stderr": terminal}
+    return _started(argv, env=env, start_new_session=True, preexec_fn=own_terminal, **streams)
 
 
 def _started(argv: Sequence[Word], **options: Any) -> Process:

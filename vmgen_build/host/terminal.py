@@ -41,11 +41,17 @@ def size() -> tuple[int, int]:
     return found.columns or USUAL[0], found.lines or USUAL[1]
 
 
-def join(wire: Wire, mark: bytes = b"", resized: Callable[[int, int], object] = lambda columns, lines: None) -> None:
+def join(
+    wire: Wire,
+    mark: bytes = b"",
+    resized: Callable[[int, int], object] = lambda columns, lines: None,
+    leave: bytes = b"",
+) -> bool:
     """Carry keys there and what comes back here, until the other end closes, or sends `mark`, which is not shown.
 
-    resized: called with the columns and lines of the terminal when they have become others. Keys that have ended, as
-    those of a pipe do, are the end of the input there (^D).
+    leave: a key that ends it, and does not go there. Whether that key did. resized: called with the columns and lines
+    of the terminal when they have become others. Keys that have ended, as those of a pipe do, are the end of the input
+    there (^D).
     """
     until = Until(mark)
     with _raw(KEYS), selectors.PollSelector() as waiting:
@@ -58,9 +64,11 @@ def join(wire: Wire, mark: bytes = b"", resized: Callable[[int, int], object] = 
                     data = wire.recv(_CHUNK)
                     _write(until.shown(data))
                     if not data or until.found:
-                        return
+                        return False
                 elif keys := os.read(KEYS, _CHUNK):
-                    wire.sendall(keys)
+                    wire.sendall(keys.partition(leave)[0] if leave else keys)
+                    if leave and leave in keys:
+                        return True
                 else:
                     waiting.unregister(KEYS)
                     wire.sendall(b"\x04")

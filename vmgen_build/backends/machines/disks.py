@@ -173,6 +173,10 @@ def booted_disks(
     machine: Machine, disks: Sequence[Disk], boot: Boot, cds: Mapping[int, Path]
 ) -> AbstractContextManager[Booted]:
     """cds: by the number of its drive, an image that is ours."""
+    if boot.console is not None:
+        from vmgen_build.boots.qemu.use import used_machine
+
+        return used_machine(machine, disks, boot, cds)
     from vmgen_build.boots.qemu.boot import booted_vm
     from vmgen_build.boots.qemu.windows import booted_windows
     from vmgen_build.boots.up import system_of

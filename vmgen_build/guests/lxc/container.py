@@ -15,8 +15,10 @@ from vmgen_build.guests.lxc.words import value, word
 from vmgen_build.guests.model import Output
 from vmgen_build.host import syscalls as sc
 from vmgen_build.host.architectures import emulation_of
+from vmgen_build.host.environment import ON_TERMINAL, own
 from vmgen_build.host.landlock import keep_abstract_sockets_apart
-from vmgen_build.host.run import run_lines, run_on_terminal
+from vmgen_build.host.pseudoterminal import Session
+from vmgen_build.host.run import run_lines
 from vmgen_build.store.lease import CGROUPS, remove_cgroups
 
 _NETWORK = Path("/run/lxc/vmgen-network")
@@ -60,9 +62,11 @@ class Container:
         while not remove_cgroups(self._cgroup) and time.monotonic() < end:
             time.sleep(0.02)
 
-    def open_shell(self, *, network: bool) -> None:
-        """An interactive shell on our own terminal."""
-        run_on_terminal(self._argv(["/bin/bash", "-i"], network), prepare=keep_abstract_sockets_apart)
+    def open_shell(self, *, network: bool, command: Sequence[str] = ("/bin/bash", "-i")) -> int:
+        """A command on our own terminal, by default an interactive shell; its exit code."""
+        variables = [f"{name}={text}" for name, text in own(ON_TERMINAL).items()]
+        words = ["/usr/bin/env", *variables, *command]
+        return Session(self._argv(words, network), prepare=keep_abstract_sockets_apart).end()
 
     @property
     def _lxc_path(self) -> Path:

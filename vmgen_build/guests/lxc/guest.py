@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -45,6 +45,11 @@ class RootExecutor(StepExecutor):
         """An interactive shell where the step failed, on the caller's terminal."""
         with self._step_folder(step):
             self._container.open_shell(network=step.network)
+
+    def enter(self, step: Step, command: Sequence[str]) -> int:
+        words = {"command": tuple(command)} if command else {}
+        with self._step_folder(step):
+            return self._container.open_shell(network=step.network, **words)
 
     def _fetch_indexes(self, output: Output) -> None:
         indexes = self.site.indexes(self.after)

@@ -66,7 +66,8 @@ class Wiring:
     the machine, by QEMU's own network. guest_agent, shell: connected sockets for QEMU's guest agent and for the third
     serial port; None for none. clock: what the machine's clock begins with, as qemu(1) has it for -rtc base. floppy:
     the image in A:; None for no drive. installs: whether the first CD starts the machine where no disk does. resets:
-    whether the machine may start anew by itself; where it may not, QEMU ends then.
+    whether the machine may start anew by itself; where it may not, QEMU ends then. terminal: a connected socket for the
+    first serial port, in place of the file; None for the file.
     """
 
     disks: tuple[int | tuple[int, ...], ...]
@@ -84,6 +85,7 @@ class Wiring:
     floppy: int | None = None
     installs: bool = False
     resets: bool = False
+    terminal: int | None = None
 
     @property
     def files(self) -> tuple[int, ...]:
@@ -94,7 +96,7 @@ class Wiring:
 
     @property
     def fds(self) -> tuple[int, ...]:
-        more = (one for one in (self.guest_agent, self.shell) if one is not None)
+        more = (one for one in (self.guest_agent, self.shell, self.terminal) if one is not None)
         return (*self.files, *(self.taps or ()), self.agent, *more, self.control)
 
 
@@ -127,7 +129,7 @@ def arguments(machine: Machine, wiring: Wiring, power: Power) -> list[str]:
         code, variables = map(_file, wiring.firmware)
         words += ["-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={code}"]
         words += ["-drive", f"if=pflash,unit=1,format=raw,auto-read-only=off,file={variables}"]
-    words += ["-chardev", f"file,id=console,append=on,path={_file(wiring.console)}", "-serial", "chardev:console"]
+    words += ["-chardev", _console(wiring), "-serial", "chardev:console"]
     words += ["-chardev", f"socket,id=agent,fd={wiring.agent}", "-serial", "chardev:agent"]
     if wiring.shell is not None:
         words += ["-chardev", f"socket,id=shell,fd={wiring.shell}", "-serial", "chardev:shell"]
@@ -135,6 +137,12 @@ def arguments(machine: Machine, wiring: Wiring, power: Power) -> list[str]:
     drives, cds = _drives(machine, wiring.disks), _cds(machine, board, wiring)
     words += [*_guest_agent(wiring.guest_agent), *_floppy(wiring.floppy)]
     return [*words, *drives, *cds, *_offered(wiring.offered), *_nics(machine.nics, wiring)]
+
+
+def _console(wiring: Wiring) -> str:
+    if wiring.terminal is not None:
+        return f"socket,id=console,fd={wiring.terminal}"
+    return f"file,id=console,append=on,path={_file(wiring.console)}"
 
 
 def _file(number: int) -> str:

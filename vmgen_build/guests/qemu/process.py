@@ -33,7 +33,7 @@ class Parts:
 
     work: the agent's folder in the guest. offered: an image that is read only, as Wiring has it; forwards: as there.
     guest_agent: whether it has a port for QEMU's guest agent; shell: whether it has a third serial port. floppy: an
-    image; clock, installs, resets: as Wiring has them.
+    image; clock, installs, resets, terminal: as Wiring has them.
     """
 
     machine: Machine
@@ -51,6 +51,7 @@ class Parts:
     floppy: Path | None = None
     installs: bool = False
     resets: bool = False
+    terminal: int | None = None
 
     def wiring(self, console: Path, ends: Sequence[int], undo: ExitStack) -> Wiring:
         """All files open, until `undo`. ends: QEMU's of the sockets for agent, control, guest agent and shell.
@@ -86,6 +87,7 @@ class Parts:
             floppy=opened(self.floppy, os.O_RDONLY) if self.floppy else None,
             installs=self.installs,
             resets=self.resets,
+            terminal=self.terminal,
         )
 
 

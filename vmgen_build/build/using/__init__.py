@@ -1,0 +1,1 @@
+"""What was made, used: run, entered, or installed where it is to stay."""

@@ -1,0 +1,52 @@
+"""vmgen-build run: a throwaway copy of an image, at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from vmgen_build.cli import common
+
+
+@click.command("run", context_settings=common.CONTEXT, short_help="Run a throwaway copy of an image.")
+@click.argument("artifact", type=click.Path(path_type=Path), metavar="ARTIFACT")
+@click.option(
+    "-p",
+    "--port",
+    "ports",
+    multiple=True,
+    metavar="[HOST:]GUEST",
+    help="Have this TCP port of 127.0.0.1 lead to the machine's; without HOST to a free one. May be repeated. By"
+    " default: all that the recipe opens, each by a free port.",
+)
+@click.option("--no-ports", is_flag=True, help="Have no port lead to it.")
+@common.trusted_option
+@common.cache_option
+@common.loudness_options
+def run_command(
+    artifact: Path, ports: tuple[str, ...], no_ports: bool, trusted: bool, cache: Path, **values: bool
+) -> None:
+    """Run a throwaway copy of ARTIFACT: a container, or a machine in QEMU. Nothing of it stays.
+
+    Your terminal is its console: log in as a user of the recipe. Ctrl-] ends it; so does 'poweroff' inside. The file
+    itself is not changed. It runs as verify boots it: apart from this host and its network, a container without root's
+    rights here. The manifest beside the file must be there: it says what the file is.
+
+    \b
+    vmgen-build run output/lab-lxc-amd64.tar.zst
+    vmgen-build run output/lab.ova -p 8080:80 -p 2222:22
+    ssh -p 2222 student@127.0.0.1              (in another terminal)
+    \f
+    values: quiet and verbose.
+    """
+    from vmgen_build.build.using.image import find_image
+    from vmgen_build.build.using.ports import chosen
+    from vmgen_build.build.using.run import UseOptions, run_image
+
+    wanted = chosen(ports, none=no_ports)
+    screen, bus = common.open_display(as_json=False, **values)
+    with screen:
+        image = find_image(artifact)
+        screen.activity(f"unpacking {artifact.name}")
+        run_image(image, wanted, UseOptions(cache, trusted), bus)
