@@ -37,6 +37,7 @@ GROUPS = {
         "audit": "audit",
         "run": "run",
         "shell": "shell",
+        "install": "install",
     },
     "What there is": {
         "options": "reference",

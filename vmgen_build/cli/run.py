@@ -48,5 +48,4 @@ def run_command(
     screen, bus = common.open_display(as_json=False, **values)
     with screen:
         image = find_image(artifact)
-        screen.activity(f"unpacking {artifact.name}")
         run_image(image, wanted, UseOptions(cache, trusted), bus)

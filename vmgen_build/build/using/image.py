@@ -26,7 +26,7 @@ MANIFEST = manifest_path(Path("x")).name.removeprefix("x")
 _OPEN = re.compile(r"firewall-tcp-(\d{1,5})|port-(\d{1,5})-open")
 """Names of probes of a port that the recipe opens."""
 
-_USER = re.compile(r"user-([a-z_][a-z0-9_-]{0,31})")
+_USER = re.compile(r"\[users\] ([a-z_][a-z0-9_-]{0,31})")
 _SETTING = re.compile(r"\[network\] (\S{1,15}): address")
 _GATEWAY = re.compile(r"default via (\S+) dev (\S{1,15})")
 
@@ -78,7 +78,7 @@ class Image:
     @property
     def users(self) -> tuple[str, ...]:
         """Names of those that its recipe made."""
-        return tuple(match[1] for probe in self.probes if (match := _USER.fullmatch(probe.name)))
+        return tuple(match[1] for probe in self.probes if (match := _USER.fullmatch(probe.setting)))
 
     @property
     def addresses(self) -> tuple[tuple[str, IPInterface], ...]:

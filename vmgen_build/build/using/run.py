@@ -37,6 +37,7 @@ def run_image(image: Image, ports: Sequence[Port] | None, options: UseOptions, b
 
     Raises VmgenError; KeyboardInterrupt once all is gone.
     """
+    bus.note(f"{image.path.name} is unpacked")
     wanted = [Port(0, port) for port in image.open_ports] if ports is None else ports
     with listening(wanted) as opened, _ready(image, options) as scratch:
 
