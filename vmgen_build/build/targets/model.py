@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import ClassVar
 
 from vmgen_build.build.using.image import Image
-from vmgen_build.errors import UsageError
+from vmgen_build.errors import HostError, UsageError
+from vmgen_build.guests.node.driver import last_line
 from vmgen_build.guests.runners import Done, Runner
+from vmgen_build.text import clean
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 
@@ -76,6 +78,11 @@ class Site:
     def ask(self, *argv: str) -> Done:
         """A command that changes nothing. What is not known ends with NOT_THERE."""
         return self._runner.run(argv) if self._runner else Done(NOT_THERE, "", "")
+
+    def require(self, what: str, *argv: str) -> None:
+        """Raises HostError where the command fails. what: that then is so."""
+        if self._runner is not None and (done := self.ask(*argv)).code != 0:
+            raise HostError(f"{self._runner.name}: {what}: {clean(last_line(done)) or 'install it, or start it'}")
 
     def says(self, usual: str, *argv: str) -> str:
         """The first line of the answer; `usual` where there is none."""
