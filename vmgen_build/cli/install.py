@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from vmgen_build.cli import common
+
+if TYPE_CHECKING:
+    from vmgen_build.build.targets.doing import Outcome
 
 
 @click.command("install", context_settings=common.CONTEXT, short_help="Install an image: lxc, incus, libvirt, ...")
@@ -42,9 +46,13 @@ def install_command(artifact: Path, where: str, quiet: bool, verbose: bool, **va
     screen, bus = common.open_display(as_json=False, quiet=quiet, verbose=verbose)
     with screen:
         goal, image = parse_where(where), find_image(artifact)
-        outcome = install(image, goal, Wanted(**values), bus)  # type: ignore[arg-type]
-        if outcome.done and not quiet:
-            common.show(f"installed; now: {outcome.commands[0]}")
-        if not outcome.done:
-            for line in outcome.commands:
-                common.show(line)
+        show_outcome(install(image, goal, Wanted(**values), bus))  # type: ignore[arg-type]
+
+
+def show_outcome(outcome: Outcome) -> None:
+    """The commands on lines of their own, so that they can be taken over."""
+    if outcome.done:
+        common.show(f"installed; now: {outcome.commands[0]}")
+        return
+    for line in outcome.commands:
+        common.show(line)

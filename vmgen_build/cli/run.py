@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from vmgen_build.cli import common
+from vmgen_build.cli.install import show_outcome
 
 
 @click.command("run", context_settings=common.CONTEXT, short_help="Run a throwaway copy of an image.")
@@ -21,11 +22,17 @@ from vmgen_build.cli import common
     " default: all that the recipe opens, each by a free port.",
 )
 @click.option("--no-ports", is_flag=True, help="Have no port lead to it.")
+@click.option(
+    "--keep",
+    default="",
+    metavar="NAME",
+    help="Do not run it: unpack a container, and register it with lxc under this name, to stay. As install --to lxc.",
+)
 @common.trusted_option
 @common.cache_option
 @common.loudness_options
 def run_command(
-    artifact: Path, ports: tuple[str, ...], no_ports: bool, trusted: bool, cache: Path, **values: bool
+    artifact: Path, ports: tuple[str, ...], no_ports: bool, keep: str, trusted: bool, cache: Path, **values: bool
 ) -> None:
     """Run a throwaway copy of ARTIFACT: a container, or a machine in QEMU. Nothing of it stays.
 
@@ -40,6 +47,7 @@ def run_command(
     \f
     values: quiet and verbose.
     """
+    from vmgen_build.build.targets.doing import Wanted, install, parse_where, refuse_with_keep
     from vmgen_build.build.using.image import find_image
     from vmgen_build.build.using.ports import chosen
     from vmgen_build.build.using.run import UseOptions, run_image
@@ -48,4 +56,8 @@ def run_command(
     screen, bus = common.open_display(as_json=False, **values)
     with screen:
         image = find_image(artifact)
+        if keep:
+            refuse_with_keep({"--port": ports, "--no-ports": no_ports, "--trusted": trusted})
+            show_outcome(install(image, parse_where("lxc"), Wanted(name=keep), bus))
+            return
         run_image(image, wanted, UseOptions(cache, trusted), bus)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import BinaryIO
 from vmgen_build.build.targets.model import Action, Install, Put, Run, Site, Target, Wish, as_shell, check_name
 from vmgen_build.build.targets.registry import target_named
 from vmgen_build.build.using.image import Image
-from vmgen_build.errors import BuildError, HostError
+from vmgen_build.errors import BuildError, HostError, UsageError
 from vmgen_build.events import Bus
 from vmgen_build.guests.runners import Host, Runner, connect, parse_host
 from vmgen_build.host.locks import folder_lock
@@ -56,16 +58,14 @@ def install(image: Image, where: Where, wanted: Wanted, bus: Bus) -> Outcome:
     target.check(image)
     wish = Wish(image, wanted.name or image.name)
     check_name(wish.name)
-    if wanted.shown and host.local:
-        return _shown(target.install(wish, Site(None, local=True)), "")
     if wanted.shown:
-        return _shown(target.install(wish, Site(None, local=False)), _ssh(host))
+        return _shown(target.install(wish, Site(None, local=host.local)), host)
     with ExitStack() as stack:
         probe = stack.enter_context(connect(host, accept_new=wanted.accept_new, need_root=False))
         if not any(map(Site(probe, local=host.local).has, target.programs)):
             names = " or ".join(target.programs)
             bus.note(f"{probe.name} has no {names}: these commands do it where it is", "warning")
-            return _shown(target.install(wish, Site(None, local=host.local)), "" if host.local else _ssh(host))
+            return _shown(target.install(wish, Site(None, local=host.local)), host)
     with connect(host, accept_new=wanted.accept_new, need_root=target.needs_root) as runner, folder_lock(Path("/")):
         found = target.install(wish, Site(runner, local=host.local))
         for note in found.notes:
@@ -73,8 +73,8 @@ def install(image: Image, where: Where, wanted: Wanted, bus: Bus) -> Outcome:
         _do(found, runner, bus)
         if wanted.start:
             _start(found, wish, runner)
-    commands = (found.enter,) if wanted.start else (*as_shell([Run(found.start)], "" if host.local else _ssh(host)),)
-    return Outcome(True, commands)
+    then = tuple(shlex.split(found.enter)) if wanted.start else found.start
+    return Outcome(True, tuple(as_shell([Run(then)], host)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +88,15 @@ class Wanted:
     accept_new: bool = False
 
 
-def _shown(found: Install, host: str) -> Outcome:
+def refuse_with_keep(given: Mapping[str, object]) -> None:
+    """Raises UsageError for an option of a run, where nothing is run. given: the options by name, and their values."""
+    for option, value in given.items():
+        if value:
+            raise UsageError(f"{option}: --keep runs nothing; leave one of them out")
+
+
+def _shown(found: Install, host: Host) -> Outcome:
     return Outcome(False, tuple(as_shell([*found.actions, Run(found.start)], host)))
-
-
-def _ssh(host: Host) -> str:
-    """As ssh(1) and scp(1) take it."""
-    return str(host) if host.port else str(host).removeprefix("ssh://")
 
 
 def _do(found: Install, runner: Runner, bus: Bus) -> None:

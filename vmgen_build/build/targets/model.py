@@ -13,7 +13,7 @@ from typing import ClassVar
 from vmgen_build.build.using.image import Image
 from vmgen_build.errors import HostError, UsageError
 from vmgen_build.guests.node.driver import last_line
-from vmgen_build.guests.runners import Done, Runner
+from vmgen_build.guests.runners import Done, Host, Runner
 from vmgen_build.text import clean
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
@@ -136,28 +136,31 @@ def refuse_taken(what: str, wish: Wish) -> UsageError:
     return UsageError(f"there is {what} '{wish.name}' already; choose another name by --name, or remove it first")
 
 
-def as_shell(actions: Sequence[Action], host: str = "") -> list[str]:
-    """The commands, for a person who types them. host: where they run, by ssh; "" for this one."""
+def as_shell(actions: Sequence[Action], host: Host) -> list[str]:
+    """The commands, for a person who types them here. host: where they run."""
     return [line for action in actions for line in _lines(action, host)]
 
 
-def _lines(action: Action, host: str) -> list[str]:
-    if isinstance(action, Put):
-        if isinstance(action.source, Path):
-            copy = (
-                ("scp", str(action.source), f"{host}:{action.goal}")
-                if host
-                else ("cp", str(action.source), action.goal)
-            )
-            return [shlex.join(copy)]
+def _lines(action: Action, host: Host) -> list[str]:
+    if isinstance(action, Run):
+        return _fed(shlex.join(action.argv), action.source, host)
+    if isinstance(action.source, str):
         return _fed(f"cat > {shlex.quote(action.goal)}", action.source, host)
-    return _fed(shlex.join(action.argv), action.source, host)
+    if host.local:
+        return [shlex.join(("cp", str(action.source), action.goal))]
+    port = ("-P", str(host.port)) if host.port else ()
+    return [shlex.join(("scp", *port, str(action.source), f"{_login(host)}:{action.goal}"))]
 
 
-def _fed(command: str, source: Path | str, host: str) -> list[str]:
-    there = f"ssh {shlex.quote(host)} {shlex.quote(command)}" if host else command
+def _fed(command: str, source: Path | str, host: Host) -> list[str]:
+    if not host.local:
+        port = ("-p", str(host.port)) if host.port else ()
+        command = shlex.join(("ssh", *port, _login(host), command))
     if isinstance(source, Path):
-        return [f"{there} < {shlex.quote(str(source))}"]
-    if not source:
-        return [there]
-    return [f"{there} <<'END'", *source.splitlines(), "END"]
+        return [f"{command} < {shlex.quote(str(source))}"]
+    return [f"{command} <<'END'", *source.splitlines(), "END"] if source else [command]
+
+
+def _login(host: Host) -> str:
+    name = f"[{host.name}]" if ":" in host.name else host.name
+    return f"{host.user}@{name}" if host.user else name
