@@ -10,7 +10,7 @@ import click
 from vmgen_build.cli import common
 
 if TYPE_CHECKING:
-    from vmgen_build.build.targets.doing import Outcome
+    from vmgen_build.build.targets.doing import Installed
 
 
 @click.command("install", context_settings=common.CONTEXT, short_help="Install an image: lxc, incus, libvirt, ...")
@@ -49,7 +49,7 @@ def install_command(artifact: Path, where: str, quiet: bool, verbose: bool, **va
         show_outcome(install(image, goal, Wanted(**values), bus))  # type: ignore[arg-type]
 
 
-def show_outcome(outcome: Outcome) -> None:
+def show_outcome(outcome: Installed) -> None:
     """The commands on lines of their own, so that they can be taken over."""
     if outcome.done:
         common.show(f"installed; now: {outcome.commands[0]}")

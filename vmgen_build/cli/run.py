@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -31,9 +32,7 @@ from vmgen_build.cli.install import show_outcome
 @common.trusted_option
 @common.cache_option
 @common.loudness_options
-def run_command(
-    artifact: Path, ports: tuple[str, ...], no_ports: bool, keep: str, trusted: bool, cache: Path, **values: bool
-) -> None:
+def run_command(artifact: Path, keep: str, trusted: bool, cache: Path, **values: Any) -> None:
     """Run a throwaway copy of ARTIFACT: a container, or a machine in QEMU. Nothing of it stays.
 
     Your terminal is its console: log in as a user of the recipe. Ctrl-] ends it; so does 'poweroff' inside. The file
@@ -45,13 +44,14 @@ def run_command(
     vmgen-build run output/lab.ova -p 8080:80 -p 2222:22
     ssh -p 2222 student@127.0.0.1              (in another terminal)
     \f
-    values: quiet and verbose.
+    values: ports, no_ports, quiet, verbose.
     """
     from vmgen_build.build.targets.doing import Wanted, install, parse_where, refuse_with_keep
     from vmgen_build.build.using.image import find_image
     from vmgen_build.build.using.ports import chosen
     from vmgen_build.build.using.run import UseOptions, run_image
 
+    ports, no_ports = values.pop("ports"), values.pop("no_ports")
     wanted = chosen(ports, none=no_ports)
     screen, bus = common.open_display(as_json=False, **values)
     with screen:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
@@ -22,7 +22,7 @@ from vmgen_build.guests.qemu.host import ACCELERATORS, own_firmware, power
 from vmgen_build.guests.qemu.process import Parts, Qemu
 from vmgen_build.guests.qemu.qmp import QmpError
 from vmgen_build.host.undo import Undo
-from vmgen_build.limits import CONSOLE, READER_OUTPUT
+from vmgen_build.limits import CONSOLE, GUEST_TIME, READER_OUTPUT, Limit
 from vmgen_build.plan.machine import Machine
 from vmgen_build.text import duration
 
@@ -97,7 +97,7 @@ def booted_vm(
         firmware = own_firmware(boot.scratch) if machine.firmware == "efi" else None
         taps = undo.enter_context(open_taps(nics))
         qemu = undo.enter_context(Booting(Parts(machine, copies, cds, firmware, taps, given), boot))
-        undo.enter_context(watched(boot, qemu))
+        undo.enter_context(watched(boot.scratch, qemu.console.file, qemu.errors, qemu.stop))
         seconds, state = qemu.wait_until_up(talks=not reason)
         bus.note(f"booted in {duration(seconds)} ({ACCELERATORS[given.accel]}): {state}")
         if reason:
@@ -111,10 +111,13 @@ def booted_vm(
         yield VmBooted(qemu.agent)
 
 
-def watched(boot: Boot, qemu: Qemu) -> Watch:
-    """The bounds of a running machine, and of what QEMU writes itself."""
-    files = {qemu.console.file: CONSOLE, qemu.errors: READER_OUTPUT}
-    return Watch("the booted machine", boot.scratch, boot.time, qemu.stop, KEPT_FREE, files)
+def watched(
+    scratch: Path, console: Path, errors: Path, end: Callable[[], None], time: Limit | None = GUEST_TIME
+) -> Watch:
+    """The bounds of a running machine. scratch: the folder of its disks. errors: what QEMU writes itself. time: how
+    long it may run."""
+    files = {console: CONSOLE, errors: READER_OUTPUT}
+    return Watch("the booted machine", scratch, time, end, KEPT_FREE, files)
 
 
 class Booting(Qemu):

@@ -84,5 +84,5 @@ def used_machine(machine: Machine, disks: Sequence[Disk], boot: Boot, cds: Mappi
         parts = Parts(machine, copies, cds, firmware, taps, given, clock=clock, resets=True, terminal=end)
         qemu = undo.enter_context(Booting(parts, boot))
         boot.console.given()
-        undo.enter_context(watched(boot, qemu))
+        undo.enter_context(watched(boot.scratch, qemu.console.file, qemu.errors, qemu.stop, boot.time))
         yield VmUsed(qemu, boot.scratch / "leases", [address.ip for _, address in boot.use.addresses])

@@ -66,7 +66,7 @@ def booted_windows(
         taps = undo.enter_context(open_taps(nics))
         parts = Parts(machine, copies, cds, firmware, taps, given, guest_agent=True, clock=local_time(), resets=True)
         qemu = undo.enter_context(Booting(parts, boot))
-        undo.enter_context(watched(boot, qemu))
+        undo.enter_context(watched(boot.scratch, qemu.console.file, qemu.errors, qemu.stop))
         agent, began = WindowsAgent(qemu.guest_agent, qemu.last_words), time.monotonic()
         _wait(qemu, agent, boot.timeout)
         passed = duration(time.monotonic() - began)

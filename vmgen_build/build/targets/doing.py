@@ -36,7 +36,7 @@ class Where:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class Installed:
     """done: whether it is installed; else it was only said how. commands: those that do it, or, where it is done,
     those that start and enter it."""
 
@@ -51,7 +51,7 @@ def parse_where(text: str) -> Where:
     return Where(target, parse_host(f"ssh://{rest}") if far else Host())
 
 
-def install(image: Image, where: Where, wanted: Wanted, bus: Bus) -> Outcome:
+def install(image: Image, where: Where, wanted: Wanted, bus: Bus) -> Installed:
     """Raises UsageError for an artifact that the target does not take or a name that is taken there; VmgenError, or
     KeyboardInterrupt, once all that was begun is undone."""
     target, host = where.target, where.host
@@ -74,7 +74,7 @@ def install(image: Image, where: Where, wanted: Wanted, bus: Bus) -> Outcome:
         if wanted.start:
             _start(found, wish, runner)
     then = tuple(shlex.split(found.enter)) if wanted.start else found.start
-    return Outcome(True, tuple(as_shell([Run(then)], host)))
+    return Installed(True, tuple(as_shell([Run(then)], host)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +95,8 @@ def refuse_with_keep(given: Mapping[str, object]) -> None:
             raise UsageError(f"{option}: --keep runs nothing; leave one of them out")
 
 
-def _shown(found: Install, host: Host) -> Outcome:
-    return Outcome(False, tuple(as_shell([*found.actions, Run(found.start)], host)))
+def _shown(found: Install, host: Host) -> Installed:
+    return Installed(False, tuple(as_shell([*found.actions, Run(found.start)], host)))
 
 
 def _do(found: Install, runner: Runner, bus: Bus) -> None:

@@ -48,7 +48,7 @@ def run_image(image: Image, ports: Sequence[Port] | None, options: UseOptions, b
             with image.format.boot(image.path, image.manifest, boot) as machine:
                 for port in opened:
                     port.lead_to(machine)
-                _tell(image, opened, worker_bus)
+                _show(image, opened, worker_bus)
                 if not console.join():
                     machine.wait()
 
@@ -91,7 +91,7 @@ def _boot(image: Image, scratch: Path, use: Use, options: UseOptions, bus: Worke
     return Boot(bus, scratch, image.format.boot_timeout, up, options.trusted, image.arch, use)
 
 
-def _tell(image: Image, opened: Sequence[Opened], bus: Bus) -> None:
+def _show(image: Image, opened: Sequence[Opened], bus: Bus) -> None:
     """What a user must know before the console has the terminal."""
     for port in opened:
         bus.note(port.shown)
