@@ -93,8 +93,8 @@ def banner(port: int) -> bytes:
     """What the machine's sshd says at a port of this host, once it runs."""
     for _ in range(100):
         with socket.create_connection(("127.0.0.1", port)) as connection:
-            if said := connection.recv(100):
-                return said
+            if first := connection.recv(100):
+                return first
         time.sleep(0.2)
     return b""
 
@@ -104,7 +104,7 @@ def answer(user: User, line: str) -> str:
     user.type(f"echo '<''<'; {line}; echo '>''>'")
     found = re.search("<<(.*?)>>", user.read_until(">>"), re.DOTALL)
     assert found is not None
-    return found[1].strip()
+    return re.sub("\r+\n", "\n", found[1]).strip()
 
 
 def test_run_shows_the_console_and_its_ports_and_nothing_stays(at: Callable[..., User], image: Path) -> None:
@@ -185,9 +185,9 @@ def test_a_shell_on_the_layers_up_to_a_step(at: Callable[..., User], vmgen: Run,
 
 def test_a_shell_makes_what_is_not_there_first(vmgen: Run, recipe: Path) -> None:
     """And what it made is a build's, too."""
-    more = ("--set", "config.hostname=other")
+    more = ("--set", f"config.hostname={KEPT}")
     done = vmgen("shell", recipe, *more, "--step", "system", "--", "cat", "/etc/hostname")
-    assert (done.returncode, done.stdout) == (0, "other\n"), done.stderr
+    assert (done.returncode, done.stdout) == (0, f"{KEPT}\n"), done.stderr
     assert "host name, time, language: done" in done.stderr
     rest = vmgen(recipe, *more, "--dry-run")
     assert rest.stdout.count("cached") == 4, rest.stdout
@@ -199,7 +199,7 @@ def test_on_error_shell_is_where_the_step_failed(at: Callable[..., User], tmp_pa
     user = at(tmp_path / "f.ini", "-o", tmp_path, "--on-error", "shell")
     user.read_until("this shell is where it failed")
     user.read_until("# ")
-    assert answer(user, "ls /here; tty") == "/here\r\n/dev/pts/0"
+    assert answer(user, "ls /here; tty") == "/here\n/dev/pts/0"
     user.type("exit")
     assert user.process.wait(60) == 1
 

@@ -4,7 +4,6 @@ for QEMU."""
 from __future__ import annotations
 
 import socket
-import tty
 from contextlib import suppress
 
 from vmgen_build.errors import BuildError
@@ -24,9 +23,8 @@ class Console:
         self._inner: socket.socket | None = None
 
     def as_terminal(self) -> int:
-        """Open until `given`. Raw: the container's own terminal does what a terminal does."""
+        """Open until `given`."""
         self._screen = Screen()
-        tty.setraw(self._screen.inner)
         return self._screen.inner
 
     def as_socket(self) -> int:
