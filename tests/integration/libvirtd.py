@@ -9,7 +9,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 QEMU_CONF = 'security_driver = "none"\nstdio_handler = "file"\nuser = "root"\ngroup = "root"\n'
@@ -35,9 +35,16 @@ exit
 
 @dataclass(frozen=True, slots=True)
 class Libvirt:
-    """folder: where all lies that its daemon writes. It listens in a folder that is seen from outside, too."""
+    """folder: where all lies that its daemon writes. daemon: the process that its namespaces live by. It listens in a folder that is seen from outside, too."""
 
     folder: Path
+    daemon: int = 0
+
+    def inside(self, *words: object) -> list[str]:
+        """The command as one that runs where the daemon does."""
+        first = Path(f"/proc/{self.daemon}/task/{self.daemon}/children").read_text().split()[0]
+        enter = ["nsenter", "--target", first, "--mount", "--pid", "--net", f"--wdns={Path.cwd()}", "--"]
+        return [*enter, *map(str, words)]
 
     @property
     def images(self) -> Path:
@@ -86,7 +93,7 @@ def libvirt(folder: Path) -> Iterator[Libvirt]:
     try:
         up = waited(lambda: daemon.poll() is not None or one.tried("uri").returncode == 0, 60)
         assert up and daemon.poll() is None, (folder / "log").read_text()
-        yield one
+        yield replace(one, daemon=daemon.pid)
     finally:
         daemon.kill()
         daemon.wait()

@@ -46,6 +46,47 @@ def test_install_on_a_kernel_without_vswap_sets_what_the_recipe_says(cache: Path
         assert node.vzctl("exec2", "4101", "hostname").stdout == "ct-4101\n"
 
 
+def test_the_tool_installs_it_by_vzctl_alone(cache: Path, node: Node, tmp_path: Path) -> None:
+    """All that its configuration says, but for the disk's places and the ends of its devices on the host. What fails
+    leaves nothing; a second container of the same image takes the same OS template."""
+    line = command(cache, FULL, tmp_path, "-b", "openvz")
+    done = subprocess.run(line, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    assert done.returncode == 0, done.stderr[-4000:]
+    bundle = tmp_path / "4101-openvz-amd64.tar"
+    words = [sys.executable, "-m", "vmgen_build", "install", str(bundle), "--to", "openvz"]
+
+    def install(*more: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(node.inside([*words, *more]), capture_output=True, text=True, stdin=subprocess.DEVNULL)
+
+    before = node.left_over()
+    node.fault("no-space")
+    failed = install()
+    node.clear()
+    assert failed.returncode == 1 and "vzctl fails" in failed.stderr, failed.stderr
+    assert node.left_over() == before
+    try:
+        with tarfile.open(bundle) as tar:
+            member = tar.extractfile("4101.conf")
+            assert member is not None
+            own = conf_of(member.read().decode())
+        done = install("--start")
+        assert (done.returncode, done.stdout) == (0, "installed; now: vzctl enter 4101\n"), done.stderr
+        found = conf_of((node.conf / "4101.conf").read_text())
+        same = ("PHYSPAGES", "SWAPPAGES", "DISKSPACE", "CPUS", "HOSTNAME", "IP_ADDRESS", "NAMESERVER", "OSTEMPLATE")
+        assert {key: found.get(key) for key in same} == {key: own.get(key) for key in same}
+        assert node.vzctl("exec2", "4101", "hostname").stdout == "ct-4101\n"
+        again = install()
+        assert again.returncode == 2 and "there is a container '4101' already" in again.stderr
+        assert install("--name", "other").returncode == 0
+        assert "other" in node.vzlist("-a", "-H", "-o", "name").stdout
+    finally:
+        for number in ("4101", "101"):
+            node.vzctl("stop", number, "--fast")
+            node.vzctl("destroy", number)
+        for path in (*node.cache.glob("*-4101.tar.gz"), *node.conf.glob("*.conf.destroyed")):
+            path.unlink(missing_ok=True)
+
+
 def created_and_probed(node: Node, bundle: Path, manifest: dict[str, Any]) -> None:
     """By INSTALL's own commands, as they stand there; then the configuration is the recipe's, and the probes hold."""
     with installed(node, bundle) as folder:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 import tempfile
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
@@ -81,6 +82,32 @@ def test_virt_managers_own_programs_read_the_same_file(daemon: Libvirt, domain: 
     made = subprocess.run(command, capture_output=True, text=True)
     assert made.returncode == 0, made.stderr
     assert ET.fromstring(made.stdout).find("devices/disk/driver").attrib["type"] == "qcow2"  # type: ignore[union-attr]
+
+
+def test_the_tool_installs_it_under_another_name_beside_itself(daemon: Libvirt, domain: Path) -> None:
+    """Of the type that this host has; twice under one name is refused, and what fails leaves nothing."""
+    words = (sys.executable, "-m", "vmgen_build", "install", domain.with_suffix(".qcow2"), "--to", "libvirt")
+
+    def install(*more: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(daemon.inside(*words, *more), capture_output=True, text=True, stdin=subprocess.DEVNULL)
+
+    done = install("--name", "desk7", "--start")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "installed; now: virsh console desk7\n"
+    assert daemon.virsh("domstate", "desk7") == "running"
+    defined, given = ET.fromstring(daemon.virsh("dumpxml", "desk7")), ET.fromstring(domain.read_text())
+    assert defined.attrib["type"] == "qemu"
+    for path in ("uuid", "devices/interface/mac[@address]"):
+        one, other = defined.find(path), given.find(path)
+        assert one is not None and other is not None and (one.text, one.attrib) != (other.text, other.attrib)
+    again = install("--name", "desk7")
+    assert again.returncode == 2 and "there is a domain 'desk7' already" in again.stderr
+    daemon.virsh("destroy", "desk7")
+    daemon.virsh("undefine", "--nvram", "desk7")
+    lies_there = install("--name", "desk7")
+    assert lies_there.returncode == 2 and "desk7-kvm-amd64.qcow2 already" in lies_there.stderr
+    (daemon.images / "desk7-kvm-amd64.qcow2").unlink()
+    assert list(daemon.images.iterdir()) == [] and daemon.virsh("list", "--all", "--name") == ""
 
 
 @pytest.mark.slow

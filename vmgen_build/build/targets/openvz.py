@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
-from vmgen_build.artifacts.openvz.bundle import read_bundle
+from vmgen_build.artifacts.openvz.bundle import SUMS, Bundle, read_bundle
 from vmgen_build.artifacts.openvz.config import PAGE, parse_netif
 from vmgen_build.build.targets.model import Action, Install, Run, Site, Target, Wish, refuse_taken
 from vmgen_build.errors import BuildError, UsageError
@@ -41,19 +41,30 @@ class OpenvzTarget(Target):
         if not _PATH.fullmatch(cache):
             raise BuildError(f"the node's vz.conf names a folder of OS templates that is none: {clean(cache)}")
         file = f"{cache}/{bundle.os_template}"
-        if site.holds(file):
-            raise UsageError(f"there is an OS template {file} already; remove it first")
+        there = _is_there(bundle, site, file)
         template = bundle.os_template.removesuffix(".tar.gz")
         try:
             settings = list(_settings(bundle.conf, wish))
         except ValueError as error:
             raise BuildError(f"{wish.image.path}: its configuration is unusable: {error}; build it anew") from error
         put = ("sh", "-euc", TAKE_OUT, "sh", bundle.os_template, file)
-        actions: list[Action] = [Run(put, wish.image.path, undo=("rm", "-f", "--", file, f"{file}.vmgen-part"))]
+        undo = ("rm", "-f", "--", file, f"{file}.vmgen-part")
+        actions: list[Action] = [] if there else [Run(put, wish.image.path, undo=undo)]
         create = ("vzctl", "create", number, "--ostemplate", template)
         actions.append(Run(create, undo=("vzctl", "destroy", number)))
         actions += [Run(("vzctl", "set", number, *words, "--save")) for words in settings]
         return Install(tuple(actions), ("vzctl", "start", number), f"vzctl enter {number}", ())
+
+
+def _is_there(bundle: Bundle, site: Site, file: str) -> bool:
+    """Whether the cache has this very OS template: another container of the image was made of it. Raises UsageError for
+    another one of its name."""
+    if not site.holds(file):
+        return False
+    digest = site.says("", "sha256sum", "--", file).partition(" ")[0]
+    if f"{digest}  {bundle.os_template}" in bundle.texts[SUMS].splitlines():
+        return True
+    raise UsageError(f"there is another OS template {file} already; remove it first")
 
 
 def _number(wish: Wish, site: Site) -> str:
