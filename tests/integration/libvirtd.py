@@ -35,7 +35,8 @@ exit
 
 @dataclass(frozen=True, slots=True)
 class Libvirt:
-    """folder: where all lies that its daemon writes. daemon: the process that its namespaces live by. It listens in a folder that is seen from outside, too."""
+    """folder: where all lies that its daemon writes. daemon: the process that its namespaces live by.
+    It listens in a folder that is seen from outside, too."""
 
     folder: Path
     daemon: int = 0
@@ -82,6 +83,7 @@ def libvirt(folder: Path) -> Iterator[Libvirt]:
     for name in ("var/cache", "var/log", "var/tmp", "run"):
         (folder / name).mkdir(parents=True)
     one.images.mkdir(parents=True)
+    (folder / "var/run").symlink_to("/run")
     subprocess.run(["cp", "-a", "/etc/libvirt", folder / "etc"], check=True)
     (folder / "etc/qemu.conf").write_text(QEMU_CONF)
     for name, account in ACCOUNTS.items():
