@@ -91,6 +91,7 @@ def test_the_tool_installs_it_under_another_name_beside_itself(daemon: Libvirt, 
     def install(*more: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(daemon.inside(*words, *more), capture_output=True, text=True, stdin=subprocess.DEVNULL)
 
+    daemon.virsh("net-start", "default")
     done = install("--name", "desk7", "--start")
     assert done.returncode == 0, done.stderr
     assert done.stdout == "installed; now: virsh console desk7\n"
@@ -107,7 +108,8 @@ def test_the_tool_installs_it_under_another_name_beside_itself(daemon: Libvirt, 
     lies_there = install("--name", "desk7")
     assert lies_there.returncode == 2 and "desk7-kvm-amd64.qcow2 already" in lies_there.stderr
     (daemon.images / "desk7-kvm-amd64.qcow2").unlink()
-    assert list(daemon.images.iterdir()) == [] and daemon.virsh("list", "--all", "--name") == ""
+    daemon.virsh("net-destroy", "default")
+    assert not [path for path in daemon.images.iterdir() if "desk7" in path.name] and daemon.virsh("list", "--all", "--name") == ""
 
 
 @pytest.mark.slow
