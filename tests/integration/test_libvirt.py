@@ -109,7 +109,10 @@ def test_the_tool_installs_it_under_another_name_beside_itself(daemon: Libvirt, 
     assert lies_there.returncode == 2 and "desk7-kvm-amd64.qcow2 already" in lies_there.stderr
     (daemon.images / "desk7-kvm-amd64.qcow2").unlink()
     daemon.virsh("net-destroy", "default")
-    assert not [path for path in daemon.images.iterdir() if "desk7" in path.name] and daemon.virsh("list", "--all", "--name") == ""
+    assert (
+        not [path for path in daemon.images.iterdir() if "desk7" in path.name]
+        and daemon.virsh("list", "--all", "--name") == ""
+    )
 
 
 @pytest.mark.slow
