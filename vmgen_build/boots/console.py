@@ -4,6 +4,7 @@ for QEMU."""
 from __future__ import annotations
 
 import socket
+import threading
 from contextlib import suppress
 
 from vmgen_build.errors import BuildError
@@ -46,6 +47,17 @@ class Console:
         if self._ours is not None:
             return terminal.join(_Line(self._ours), leave=LEAVE)
         raise BuildError("the machine has no console to be shown")
+
+    def drop(self) -> None:
+        """From now on nobody looks at it, and what comes is dropped: a machine that cannot write to it waits."""
+        assert self._ours is not None
+        threading.Thread(target=_drain, args=(self._ours,), daemon=True).start()
+
+
+def _drain(line: socket.socket) -> None:
+    with suppress(OSError):
+        while line.recv(1 << 16):
+            continue
 
 
 class _Line:

@@ -29,12 +29,13 @@ class Use:
 
     console: what is joined with its console from the first moment on; its boot is not waited for then, and nothing is
     put into it. None: it is waited for. addresses, gateways: those that it gives itself, each with its network adapter,
-    where the machine cannot be asked for them.
+    where the machine cannot be asked for them. window: whether its screen is to be shown.
     """
 
     console: Console | None = None
     addresses: tuple[tuple[str, IPInterface], ...] = ()
     gateways: tuple[tuple[str, IPAddress], ...] = ()
+    window: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,10 @@ class Booted(ABC):
     def shell(self, command: Sequence[str]) -> int:
         """Run a command in it on our own terminal; its exit code. Raises HostError where it has no such way in."""
         raise HostError("there is no way into this machine but its console: vmgen-build run shows it")
+
+    def show(self) -> None:
+        """Its screen in a window, until that is closed or the machine ends. Raises HostError where it has none."""
+        raise HostError("this machine has no screen that could be shown")
 
     def wait(self) -> None:
         """Until it ends by itself."""

@@ -23,6 +23,7 @@ from vmgen_build.cli.install import show_outcome
     " default: all that the recipe opens, each by a free port.",
 )
 @click.option("--no-ports", is_flag=True, help="Have no port lead to it.")
+@click.option("--window", is_flag=True, help="Show a machine's screen in a window, in place of its console here.")
 @click.option(
     "--keep",
     default="",
@@ -44,20 +45,20 @@ def run_command(artifact: Path, keep: str, trusted: bool, cache: Path, **values:
     vmgen-build run output/lab.ova -p 8080:80 -p 2222:22
     ssh -p 2222 student@127.0.0.1              (in another terminal)
     \f
-    values: ports, no_ports, quiet, verbose.
+    values: ports, no_ports, window, quiet, verbose.
     """
     from vmgen_build.build.targets.doing import Wanted, install, parse_where, refuse_with_keep
     from vmgen_build.build.using.image import find_image
     from vmgen_build.build.using.ports import chosen
     from vmgen_build.build.using.run import UseOptions, run_image
 
-    ports, no_ports = values.pop("ports"), values.pop("no_ports")
+    ports, no_ports, window = values.pop("ports"), values.pop("no_ports"), values.pop("window")
     wanted = chosen(ports, none=no_ports)
     screen, bus = common.open_display(as_json=False, **values)
     with screen:
         image = find_image(artifact)
         if keep:
-            refuse_with_keep({"--port": ports, "--no-ports": no_ports, "--trusted": trusted})
+            refuse_with_keep({"--port": ports, "--no-ports": no_ports, "--trusted": trusted, "--window": window})
             show_outcome(install(image, parse_where("lxc"), Wanted(name=keep), bus))
             return
-        run_image(image, wanted, UseOptions(cache, trusted), bus)
+        run_image(image, wanted, UseOptions(cache, trusted, window), bus)

@@ -12,6 +12,7 @@ from pathlib import Path
 from vmgen_build.artifacts.result import Disk
 from vmgen_build.boots.model import Boot, Booted, IPAddress
 from vmgen_build.boots.network import answer_as_gateway, connected, dhcp_server, make_bridges, stated
+from vmgen_build.boots.qemu import window
 from vmgen_build.boots.qemu.boot import ARCHITECTURES, Booting, Mute, watched
 from vmgen_build.boots.qemu.copies import throwaway
 from vmgen_build.boots.qemu.net import joined, open_taps
@@ -50,6 +51,9 @@ class VmUsed(Booted):
         if self._qemu.wait(ENDING) != 0:
             raise BuildError(f"QEMU ended by itself\n{self._qemu.last_words()}")
 
+    def show(self) -> None:
+        window.show(self._qemu, lambda: self._qemu.ended)
+
     def _leased(self) -> list[IPAddress]:
         """What the machine was given: dnsmasq(8) writes the time, the MAC address, the address and more."""
         macs = {nic.hw_addr.lower() for nic in self._qemu.parts.machine.nics}
@@ -81,7 +85,9 @@ def used_machine(machine: Machine, disks: Sequence[Disk], boot: Boot, cds: Mappi
         taps = undo.enter_context(open_taps(nics))
         clock = local_time() if system_of(machine.os).kind == "windows" else "utc"
         end = boot.console.as_socket()
-        parts = Parts(machine, copies, cds, firmware, taps, given, clock=clock, resets=True, terminal=end)
+        parts = Parts(
+            machine, copies, cds, firmware, taps, given, clock=clock, resets=True, terminal=end, window=boot.use.window
+        )
         qemu = undo.enter_context(Booting(parts, boot))
         boot.console.given()
         undo.enter_context(watched(boot.scratch, qemu.console.file, qemu.errors, qemu.stop, boot.time))

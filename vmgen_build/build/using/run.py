@@ -26,10 +26,11 @@ SHELL = ("/bin/sh", "-c", "cd; [ -x /bin/bash ] && exec /bin/bash -l; exec /bin/
 
 @dataclass(frozen=True, slots=True)
 class UseOptions:
-    """trusted: as of boots.model.Boot."""
+    """trusted: as of boots.model.Boot. window: a machine's screen is shown, and not its console."""
 
     cache: Path
     trusted: bool = False
+    window: bool = False
 
 
 def run_image(image: Image, ports: Sequence[Port] | None, options: UseOptions, bus: Bus) -> None:
@@ -37,22 +38,36 @@ def run_image(image: Image, ports: Sequence[Port] | None, options: UseOptions, b
 
     Raises VmgenError; KeyboardInterrupt once all is gone.
     """
+    if options.window:
+        _check_window(image)
     bus.note(f"{image.path.name} is unpacked")
     wanted = [Port(0, port) for port in image.open_ports] if ports is None else ports
     with listening(wanted) as opened, _ready(image, options) as scratch:
 
         def work(worker_bus: WorkerBus) -> None:
             console = Console()
-            use = Use(console, image.addresses, image.gateways)
+            use = Use(console, image.addresses, image.gateways, options.window)
             boot = _boot(image, scratch, use, options, worker_bus)
             with image.format.boot(image.path, image.manifest, boot) as machine:
                 for port in opened:
                     port.lead_to(machine)
-                _show(image, opened, worker_bus)
-                if not console.join():
+                _say(image, opened, options.window, worker_bus)
+                if options.window:
+                    console.drop()
+                    machine.show()
+                elif not console.join():
                     machine.wait()
 
         run_isolated(work, bus, net=True)
+
+
+def _check_window(image: Image) -> None:
+    """Raises UsageError for a container, HostError where no window can be opened."""
+    from vmgen_build.boots.qemu.window import viewer
+
+    if not image.is_machine:
+        raise UsageError(f"--window: {image.path} is a container, which has no screen; leave --window out")
+    viewer()
 
 
 def shell_in(image: Image, command: Sequence[str], options: UseOptions, bus: Bus) -> int:
@@ -91,11 +106,14 @@ def _boot(image: Image, scratch: Path, use: Use, options: UseOptions, bus: Worke
     return Boot(bus, scratch, image.format.boot_timeout, up, options.trusted, image.arch, use)
 
 
-def _show(image: Image, opened: Sequence[Opened], bus: Bus) -> None:
+def _say(image: Image, opened: Sequence[Opened], window: bool, bus: Bus) -> None:
     """What a user must know before the console has the terminal."""
     for port in opened:
         bus.note(port.shown)
     if image.users:
         bus.note(f"its users: {', '.join(image.users)}")
-    bus.note(f"{image.path.name}: this is its console; Ctrl-] ends the machine, and nothing of it stays")
+    if window:
+        bus.note(f"{image.path.name}: its screen is a window; closing it ends the machine, and nothing of it stays")
+    else:
+        bus.note(f"{image.path.name}: this is its console; Ctrl-] ends the machine, and nothing of it stays")
     bus.settle()

@@ -67,7 +67,7 @@ class Wiring:
     serial port; None for none. clock: what the machine's clock begins with, as qemu(1) has it for -rtc base. floppy:
     the image in A:; None for no drive. installs: whether the first CD starts the machine where no disk does. resets:
     whether the machine may start anew by itself; where it may not, QEMU ends then. terminal: a connected socket for the
-    first serial port, in place of the file; None for the file.
+    first serial port, in place of the file; None for the file. window: whether its screen may be shown to viewers.
     """
 
     disks: tuple[int | tuple[int, ...], ...]
@@ -86,6 +86,7 @@ class Wiring:
     installs: bool = False
     resets: bool = False
     terminal: int | None = None
+    window: bool = False
 
     @property
     def files(self) -> tuple[int, ...]:
@@ -134,6 +135,8 @@ def arguments(machine: Machine, wiring: Wiring, power: Power) -> list[str]:
     if wiring.shell is not None:
         words += ["-chardev", f"socket,id=shell,fd={wiring.shell}", "-serial", "chardev:shell"]
     words += ["-chardev", f"socket,id=control,fd={wiring.control}", "-mon", "chardev=control,mode=control"]
+    if wiring.window:
+        words += ["-vnc", "none", "-device", "qemu-xhci,id=usb", "-device", "usb-tablet,bus=usb.0"]
     drives, cds = _drives(machine, wiring.disks), _cds(machine, board, wiring)
     words += [*_guest_agent(wiring.guest_agent), *_floppy(wiring.floppy)]
     return [*words, *drives, *cds, *_offered(wiring.offered), *_nics(machine.nics, wiring)]

@@ -33,7 +33,7 @@ class Parts:
 
     work: the agent's folder in the guest. offered: an image that is read only, as Wiring has it; forwards: as there.
     guest_agent: whether it has a port for QEMU's guest agent; shell: whether it has a third serial port. floppy: an
-    image; clock, installs, resets, terminal: as Wiring has them.
+    image; clock, installs, resets, terminal, window: as Wiring has them.
     """
 
     machine: Machine
@@ -52,6 +52,7 @@ class Parts:
     installs: bool = False
     resets: bool = False
     terminal: int | None = None
+    window: bool = False
 
     def wiring(self, console: Path, ends: Sequence[int], undo: ExitStack) -> Wiring:
         """All files open, until `undo`. ends: QEMU's of the sockets for agent, control, guest agent and shell.
@@ -88,6 +89,7 @@ class Parts:
             installs=self.installs,
             resets=self.resets,
             terminal=self.terminal,
+            window=self.window,
         )
 
 

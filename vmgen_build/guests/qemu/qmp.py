@@ -44,6 +44,15 @@ class Qmp:
             socket.send_fds(self._control, [line.encode()], [fd])
             return int(self._answer()["fdset-id"])
 
+    def give_fd(self, name: str, fd: int) -> None:
+        """Give QEMU an open socket by a name, under which one command takes it. The caller may close its own."""
+        with self._reported():
+            if self._stream is None:
+                self._greet()
+            line = json.dumps({"execute": "getfd", "arguments": {"fdname": name}}) + "\n"
+            socket.send_fds(self._control, [line.encode()], [fd])
+            self._answer()
+
     def close(self) -> None:
         if self._stream is not None:
             self._stream.close()
