@@ -138,7 +138,7 @@ def planned(recipe: Recipe, options: BuildOptions, bus: Bus) -> tuple[Place, Pla
     reap(options.cache)
     facts = facts_for(recipe, options.cache, offline=options.offline)
     plan, look = call.planned(options.backends[0], facts)
-    _refuse(call.place.problems(recipe, plan, look))
+    _refuse(call.place.problems(recipe, plan, look), bus)
     require_programs(list(call.place.requirements(plan, look)))
     return call.place, plan, look
 
