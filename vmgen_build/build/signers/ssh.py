@@ -52,7 +52,7 @@ class SshSigner(Signer):
                 )
             done = _sign(b"", path, secret)
         if done.code != 0:
-            raise HostError(f"cannot sign with {path}: {_reason(done)}; name a key of ssh-keygen")
+            raise HostError(f"cannot sign with {path}: {_reason(done)}; name a key of ssh-keygen, and its passphrase")
 
     def signature(self, data: bytes, name: str, key: str, old: bytes) -> bytes:
         path = key_file(key)
