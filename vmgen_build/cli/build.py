@@ -31,7 +31,7 @@ class _BuildCommand(click.Command):
 
 
 def _with_formats(args: list[str]) -> Iterator[str]:
-    waiting = iter([*zip(args, [*args[1:], ""], strict=True)])
+    waiting = iter([*zip(args, [*args[1:], ""], strict=False)])
     for word, following in waiting:
         if word != "--sbom":
             yield word

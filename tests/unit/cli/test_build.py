@@ -12,6 +12,7 @@ from vmgen_build.backends.registry import backend_named
 from vmgen_build.build import doctor
 from vmgen_build.build.requirements import RUNNING, all_base_requirements
 from vmgen_build.cli import main
+from vmgen_build.cli.build import build_command
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -96,3 +97,21 @@ def test_the_makefile_installs_all_that_backends_need() -> None:
     needed = (*RUNNING, *all_base_requirements(), *lab.requirements, *lab.boot_requirements)
     assert {"mmdebstrap"} <= {r.package for r in needed} <= packages
     assert {r.package for r in doctor.requirements()} <= packages | lists["UNIT_PACKAGES"] | lists["TEST_PACKAGES"]
+
+
+@pytest.mark.parametrize(
+    ("words", "formats", "recipes"),
+    [
+        (("--sbom", "lab.ini"), ("cyclonedx", "spdx"), ("lab.ini",)),
+        (("lab.ini", "--sbom"), ("cyclonedx", "spdx"), ("lab.ini",)),
+        (("--sbom", "spdx", "lab.ini"), ("spdx",), ("lab.ini",)),
+        (("--sbom=cyclonedx", "--sbom=spdx", "lab.ini"), ("cyclonedx", "spdx"), ("lab.ini",)),
+        (("lab.ini",), (), ("lab.ini",)),
+    ],
+)
+def test_issue_14_a_bare_sbom_means_both_formats(
+    words: tuple[str, ...], formats: tuple[str, ...], recipes: tuple[str, ...]
+) -> None:
+    context = build_command.make_context("build", list(words))
+    assert context.params["sbom"] == formats
+    assert tuple(map(str, context.params["recipes"])) == recipes
