@@ -130,7 +130,7 @@ def _is_file(path: Path) -> bool:
 
 def _no_profile(name: str, folder: Path) -> str:
     if name.endswith(_ENDING):
-        return f"there is no file {shown(name)}; paths start from the folder of the file that names it"
+        return f"there is no profile {shown(name)}; a path starts from the folder of the file that names it"
     if "/" in name:
         return f"there is no profile {shown(name)}; name one, or the path of a file that ends in {_ENDING}"
     return f"there is no profile {shown(name)}{_near_profiles(name, folder)}"
