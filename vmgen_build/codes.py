@@ -16,6 +16,7 @@ CODES = {
     "duplicate": "a name, number or address that is given twice",
     "either": "of several options exactly one must be there",
     "empty-program": "a program with an empty value, which asks for nothing",
+    "failed": "a step or a build failed, at the line that asked for it",
     "file": "a file that cannot be read, or is no recipe",
     "format": "what the format that is asked for cannot hold",
     "gateway": "a gateway that its network does not reach",

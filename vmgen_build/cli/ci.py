@@ -117,4 +117,4 @@ def commands(error: VmgenError) -> list[str]:
         return []
     where = error.where if isinstance(error, StepFailed) else None
     safe = "\n".join(clean(line) for line in without_passwords(str(error)).splitlines())
-    return [annotation(Problem(where or Position("", 0), "", safe))]
+    return [annotation(Problem(where or Position("", 0), "", safe, code="failed"))]
