@@ -96,9 +96,9 @@ def vmgctl(recipe: Path, settings: tuple[str, ...], **values: Any) -> None:
     A VALUE on the command line can be seen by other users (ps), and stays in the shell's history: give passwords by
     PATH@-, or as env:NAME.
     \f
-    values: the options that are named as the fields of _Wanted are.
+    values: the options that are named as the fields of _Flags are.
     """
-    wanted = _Wanted(**values)
+    wanted = _Flags(**values)
     asked = [_argument(text) for text in settings]
     if all(not rest for _, rest in asked):
         _print(recipe, [names for names, _ in asked], wanted)
@@ -112,7 +112,7 @@ def vmgctl(recipe: Path, settings: tuple[str, ...], **values: Any) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Wanted:
+class _Flags:
     form: str
     diff: bool
     backup: str
@@ -131,7 +131,7 @@ def _argument(text: str) -> tuple[tuple[str, ...], str]:
     return names, rest
 
 
-def _print(recipe: Path, paths: Sequence[tuple[str, ...]], wanted: _Wanted) -> None:
+def _print(recipe: Path, paths: Sequence[tuple[str, ...]], wanted: _Flags) -> None:
     from vmgen_build.recipe.edit import read_document
     from vmgen_build.recipe.settings import Setting, asked, data_of, settings
     from vmgen_build.recipe.source import read_text
@@ -207,7 +207,7 @@ def _content(names: tuple[str, ...], file: str) -> str:
     return text.replace("\r\n", "\n").removesuffix("\n")
 
 
-def _change(recipe: Path, changes: Sequence[Change], wanted: _Wanted) -> None:
+def _change(recipe: Path, changes: Sequence[Change], wanted: _Flags) -> None:
     from vmgen_build.cli.check import problems_of
     from vmgen_build.recipe.recipefile import Refused, judge, recipe_file
 
