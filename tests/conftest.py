@@ -36,7 +36,7 @@ GROUPS = {
     ),
     "host": ("test_chaos.py", "test_hosts.py"),
     "machine": (
-        *("test_disk.py", "test_machine_guest.py", "test_ova.py"),
+        *("test_disk.py", "test_machine_guest.py", "test_ova.py", "test_using_machine.py"),
         *("test_vm.py", "test_vm_faults.py", "test_windows_machine.py"),
         *("test_windows_setup.py", "test_windows_verify_here.py"),
     ),

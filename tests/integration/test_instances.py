@@ -83,6 +83,16 @@ def test_what_was_asked_for_is_there(lxd: Daemon, manifest: Mapping[str, Any], n
     assert lxd.run(name, "ip -4 -o addr show dev eth0 scope global").count("inet ") == 1
 
 
+def test_the_commands_that_install_prints_make_another(lxd: Daemon, vmgen: Run, images: Path) -> None:
+    """Incus's, by LXD's client."""
+    printed = vmgen("install", images / IMAGE, "--to", "incus", "--name", "four", "--print")
+    assert printed.returncode == 0, printed.stderr
+    script = printed.stdout.replace("incus ", "lxc ").replace(f"{images}/", "/images/")
+    lxd.inside.ask("sh", "-euc", script)
+    assert lxd.run("four", "hostname") == "four"
+    assert lxd.client("config", "get", "four", "limits.memory").strip() == "384MiB"
+
+
 def test_the_machines_are_two(lxd: Daemon) -> None:
     """Each has its own id and host keys, when it was made from the image."""
     lxd.launch("lab", "three", OPTIONS)

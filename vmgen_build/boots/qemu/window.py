@@ -40,7 +40,7 @@ AT_ONCE = 3.0
 
 def viewer() -> str:
     """The program. Raises HostError where there is none, or no display."""
-    if not own(DISPLAYS):
+    if not any(own(DISPLAYS).values()):
         raise HostError(
             "--window: there is no display here: $DISPLAY and $WAYLAND_DISPLAY are not set. Leave --window out, or call"
             " sudo with --preserve-env=DISPLAY,WAYLAND_DISPLAY,XAUTHORITY,XDG_RUNTIME_DIR"

@@ -112,6 +112,8 @@ def find_image(path: Path) -> Image:
         path = path.with_name(path.name.removesuffix(MANIFEST))
     if not path.is_file():
         raise HostError(f"there is no file {path}; {_near(path)}")
+    if not is_artifact(path):
+        raise HostError(f"{path} is no artifact; where it is a recipe, build it first: vmgen-build {path}")
     found = own_questions(path)
     return Image(path, found.manifest, backend_named(str(found.manifest["backend"])), found.format)
 
