@@ -32,6 +32,7 @@ ROOMS = [
     "jsontext",
     "limits",
     "filenames",
+    "nearness",
     "text",
     "codes",
     "errors",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,44 +18,82 @@ from vmgen_build.text import table
 if TYPE_CHECKING:
     from vmgen_build.catalogue.catalogue import Catalogue
     from vmgen_build.catalogue.programs import Hole, Program
+    from vmgen_build.nearness import Match
     from vmgen_build.recipe.reference import OptionDoc
     from vmgen_build.systems.model import System
 
 
 @click.command("options", context_settings=common.CONTEXT, short_help="Print what can stand in a recipe.")
-@click.argument("name", required=False)
+@click.argument("words", nargs=-1, metavar="[NAME]")
 @click.option("--markdown", is_flag=True, help="Print the whole reference as Markdown.")
+@click.option("--schema", is_flag=True, help="Print a JSON Schema of the recipe, for programs that write recipes.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
-def options_command(name: str | None, markdown: bool, as_json: bool) -> None:
-    """Print what can stand in a recipe, or only the options that NAME points to.
+def options_command(words: tuple[str, ...], markdown: bool, schema: bool, as_json: bool) -> None:
+    """Print what can stand in a recipe, or only the options that NAME means.
 
-    NAME is a word of the option's path, or several: hostname, network, users.passwd, network.eths.eth0.address.
+    NAME is a word of the option's path, or several: hostname, network, users.passwd, network.eths.eth0.address. Where
+    no path has it, it may be another word for an option (mac, ssh key, memory), a slip in one (hw_adr), or a word of
+    its description.
     """
     from vmgen_build.recipe import reference
 
+    if markdown + schema + bool(words or as_json) > 1:
+        raise UsageError("--markdown and --schema print the whole; leave all else out")
     if markdown:
         click.echo(reference.as_markdown(), nl=False)
-        return
-    if name is None and not as_json:
-        click.echo(reference.as_text(), nl=False)
-        return
-    found = [option for option in reference.options() if name is None or _points_to(name, option.path)]
-    if not found:
-        raise UsageError(f"no option is like '{name}'; 'vmgen-build options' lists all")
-    for option in found:
-        if as_json:
+    elif schema:
+        from vmgen_build.recipe.jsonschema import json_schema
+
+        click.echo(json.dumps(json_schema(), indent=2))
+    elif words:
+        _show_hits(" ".join(words), as_json)
+    elif as_json:
+        for option in reference.options():
             common.show(json.dumps({"path": option.path} | dataclasses.asdict(option)))
-        else:
-            _show_option(option)
+    else:
+        click.echo(reference.as_text(), nl=False)
 
 
-def _points_to(name: str, path: str) -> bool:
-    """Whether the words of `name` are in those of `path`, in order; NAME in the path is any word but the last."""
-    words = name.lower().split(".")
-    for place in path.split("."):
-        if words and (words[0] in place.lower() or (place == "NAME" and len(words) > 1)):
-            words = words[1:]
-    return not words
+def _show_hits(name: str, as_json: bool) -> None:
+    """The options that it means, in groups by how they were found."""
+    from vmgen_build.recipe.search import nearest_options, search
+
+    hits = search(name)
+    if not hits:
+        raise UsageError(_program_of(name) or _nothing("option", name, nearest_options(name)))
+    for kind, group in itertools.groupby(hits, key=lambda hit: hit.match):
+        if not as_json:
+            _say_how("option", name, kind)
+        for hit in group:
+            if as_json:
+                fields = {"path": hit.option.path, "match": kind.word} | dataclasses.asdict(hit.option)
+                common.show(json.dumps(fields))
+            else:
+                _show_option(hit.option)
+
+
+def _program_of(name: str) -> str:
+    """What to write for a program that was taken for an option; "" for anything else."""
+    from vmgen_build.catalogue.catalogue import known_programs
+
+    program = known_programs().find(name.rpartition(".")[2])
+    return f"'{name}' is no option, but a program: write {program.name} = 1 in [{program.category}]" if program else ""
+
+
+def _nothing(thing: str, name: str, nearest: Sequence[str]) -> str:
+    near = f"; the nearest are {', '.join(nearest)}" if nearest else ""
+    return f"no {thing} is like '{name}'{near}; 'vmgen-build {thing}s' lists all"
+
+
+def _say_how(thing: str, name: str, kind: Match) -> None:
+    """Before those that were not found by their names. On standard error, so that the results stay alone."""
+    heads = {
+        "also": f"Another word for '{name}' is:",
+        "near": f"Near '{name}':",
+        "text": f"No {thing} is called '{name}'; these tell of it:",
+    }
+    if head := heads.get(kind.word):
+        common.complain(head, dim=True)
 
 
 def _show_option(option: OptionDoc) -> None:
@@ -73,27 +112,46 @@ def _show_option(option: OptionDoc) -> None:
 @click.option("--missing", is_flag=True, help="Print what the catalogue lacks for the system, and what to do.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
 def programs_command(name: str | None, system: str | None, recipe: Path | None, missing: bool, as_json: bool) -> None:
-    """Print the programs that a recipe can ask for, or only those whose name, alias or package holds NAME.
+    """Print the programs that a recipe can ask for, or only those that NAME means: whose name, alias or package holds
+    it; where none does, those of which it is a slip (pythn), or that tell of it.
 
     Columns: name, section of the recipe, when its names were compared with an index of the system's packages (or that
     they were not), packages. With --missing: name, section, what is missing (packages, the units of a service, or the
     commands that prove a program to be there), what to do.
     """
+    from vmgen_build.catalogue.programs import Unavailable
+
     known, meant = _catalogue(recipe, system)
     if missing:
         _show_holes([hole for hole in known.holes(meant) if name is None or name.lower() in hole.name], as_json)
         return
-    found = [p for p in known.all_programs(meant) if name is None or _matches(p, name.lower())]
-    if not found:
-        like = f" is like '{name}'" if name else " is known"
-        raise UsageError(f"no program of {meant.name}{like}; 'vmgen-build programs' lists those of Debian 12")
+    programs = known.all_programs(meant)
+    if name is None:
+        _show_programs(programs, as_json)
+        return
+    from vmgen_build.catalogue.search import nearest_programs, search
+
+    hits = search(name, programs)
+    if not hits:
+        gone = known.resolve(name, None, meant) if known.is_known(name) else None
+        why = gone.reason if isinstance(gone, Unavailable) else ""
+        raise UsageError(why or _nothing("program", name, nearest_programs(name, programs)))
+    for kind, group in itertools.groupby(hits, key=lambda hit: hit[0]):
+        if not as_json:
+            _say_how("program", name, kind)
+        _show_programs([program for _, program in group], as_json, kind)
+
+
+def _show_programs(found: Sequence[Program], as_json: bool, kind: Match | None = None) -> None:
+    """kind: how those were found that were looked for."""
     if as_json:
         for program in found:
-            common.show(json.dumps(_as_dict(program)))
+            how = {} if kind is None else {"match": kind.word}
+            common.show(json.dumps(_as_dict(program) | how))
         return
     for program, line in zip(found, table([_row(p) for p in found]), strict=True):
         common.show(line)
-        if name and program.notes:
+        if kind is not None and program.notes:
             common.show(f"    {program.notes}", dim=True)
 
 
@@ -128,10 +186,6 @@ def _show_holes(holes: Sequence[Hole], as_json: bool) -> None:
         lines = table([(hole.name, hole.category, hole.lacks, hole.advice) for hole in holes])
     for line in lines:
         common.show(line)
-
-
-def _matches(program: Program, part: str) -> bool:
-    return any(part in text.lower() for text in (program.name, *program.aliases, *program.packages))
 
 
 def _row(program: Program) -> tuple[str, str, str, str]:

@@ -9,18 +9,24 @@ from typing import Any
 
 from vmgen_build.recipe.dotted import written_path
 from vmgen_build.recipe.problems import nearest
-from vmgen_build.recipe.schema import Free, Option, Section, recipe_sections, spec
+from vmgen_build.recipe.schema import Free, Option, Section, first_line, recipe_sections, spec
 from vmgen_build.recipe.types.base import Type
 
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """An option. type: None for a program. several: its value is a list. default: as it would be written."""
+    """An option. type: None for a program. several: its value is a list. default: as it would be written.
+
+    also: other words that people look for it by.
+    """
 
     type: Type[Any] | None = None
     several: bool = False
     default: str = ""
     doc: str = ""
+    example: str = ""
+    required: bool = False
+    also: tuple[str, ...] = ()
 
     @property
     def private(self) -> bool:
@@ -40,6 +46,7 @@ class Level:
     other_option: Leaf | None = None
     other_section: Level | None = None
     doc: str = ""
+    also: tuple[str, ...] = ()
 
     def option(self, name: str) -> Leaf | None:
         return self.options.get(name) or (None if name in self.sections else self.other_option)
@@ -121,25 +128,34 @@ def _of_class(cls: type[Section], programs: bool = False) -> Level:
     table = spec(cls)
     frees = {key: free for key, (_, free) in table.free.items()}
     options = {key: _of_option(option) for key, (_, option) in table.options.items()}
-    nested = {key: Level(other_section=_of_class(n.cls), doc=n.doc) for key, (_, n) in table.named.items()}
+    nested = {
+        key: Level(other_section=_of_class(n.cls), doc=n.doc, also=_words(n.also))
+        for key, (_, n) in table.named.items()
+    }
     order = [f.name for f in fields(cls) if f.name in nested or f.name in frees]
     return Level(
         options=options | {key: _of_list(free) for key, free in frees.items()},
         sections={name: nested.get(name) or _of_free(frees[name]) for name in order},
         other_option=Leaf() if programs else None,
-        doc=(cls.__doc__ or "").partition("\n")[0],
+        doc=first_line(cls),
     )
 
 
 def _of_option(option: Option) -> Leaf:
     shown = "" if option.required or option.default in (None, (), "") else option.type.show(option.default)
-    return Leaf(option.type, option.default == (), shown, option.doc)
+    several = option.default == ()
+    also = _words(option.also)
+    return Leaf(option.type, several, shown, option.doc, option.example, option.required, also)
 
 
 def _of_list(free: Free) -> Leaf:
     """As one option. A type that splits its values by itself is read from the whole text."""
-    return Leaf(free.type, free.type.split is Type.split, doc=free.doc)
+    return Leaf(free.type, free.type.split is Type.split, doc=free.doc, also=_words(free.also))
 
 
 def _of_free(free: Free) -> Level:
-    return Level(other_option=Leaf(free.type, doc=free.doc), doc=free.doc)
+    return Level(other_option=Leaf(free.type, doc=free.doc), doc=free.doc, also=_words(free.also))
+
+
+def _words(also: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in also.split(",") if word.strip())

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from vmgen_build.recipe.schema import Free, Option, Section, recipe_sections, spec
+from vmgen_build.recipe.schema import Free, Option, Section, first_line, recipe_sections, spec
 
 _NAME = "NAME"
 """Stands for a section's name that the user chooses."""
@@ -54,7 +54,7 @@ def sections() -> list[SectionDoc]:
     return [
         doc
         for name, registered in recipe_sections().items()
-        for doc in _walk(registered.cls, (name,), _first_line(registered.cls), registered.programs)
+        for doc in _walk(registered.cls, (name,), first_line(registered.cls), registered.programs)
     ]
 
 
@@ -69,11 +69,6 @@ def _walk(cls: type[Section], path: tuple[str, ...], doc: str, programs: bool = 
     yield SectionDoc(path, doc, programs, tuple(found))
     for name, (_, nested) in table.named.items():
         yield from _walk(nested.cls, (*path, name, _NAME), nested.doc)
-
-
-def _first_line(cls: type[Section]) -> str:
-    doc = (cls.__doc__ or "").strip().partition("\n")[0]
-    return "" if doc.startswith(f"{cls.__name__}(") else doc
 
 
 def _option(option: Option, path: tuple[str, ...]) -> OptionDoc:
@@ -123,6 +118,9 @@ A recipe is an INI file. `[section]`, `[[subsection]]`, `[[[deeper]]]`: a bracke
 values of several lines. `#` begins a comment at the start of a line, and in a value after a space. An empty value means
 the default. Where a section's name is written NAME, choose any. `--set network.eths.eth0.address=192.168.1.23` sets one
 option from the command line. Paths start from the folder of the file that names them.
+
+`vmgen-build options --schema` prints the same as a JSON Schema, for programs that write recipes. `vmgen-build options
+mac` finds an option by another word for it.
 
 A size is a bare number of MB, or has a unit: K, M, G, T (powers of 1024). A password or hash may stand elsewhere:
 `env:NAME` takes it from an environment variable, `file:PATH` from a file.

@@ -43,7 +43,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Option:
-    """key: the option's name in the file. required: it has no default."""
+    """key: the option's name in the file. required: it has no default. also: as in `option`."""
 
     type: Type[Any]
     key: str
@@ -51,6 +51,7 @@ class Option:
     example: str
     required: bool
     default: Any
+    also: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ class Named:
     cls: type[Section]
     doc: str
     names: Type[str] | None
+    also: str = ""
 
 
 @dataclass(frozen=True)
@@ -68,26 +70,32 @@ class Free:
 
     type: Type[Any]
     doc: str
+    also: str = ""
 
 
 _KEY = "recipe"
 
 
-def option(parse: Type[Any], *, default: Any = MISSING, key: str = "", doc: str, example: str = "") -> Any:
-    """Declare an option; without a default it is required. key: its name in the file, where the field's differs."""
+def option(
+    parse: Type[Any], *, default: Any = MISSING, key: str = "", doc: str, example: str = "", also: str = ""
+) -> Any:
+    """Declare an option; without a default it is required. key: its name in the file, where the field's differs.
+
+    also: what people may look for it by, comma-separated: "mac, mac address"; no recipe can write it so.
+    """
     required = default is MISSING
-    declared = Option(parse, key, doc, example, required, None if required else default)
+    declared = Option(parse, key, doc, example, required, None if required else default, also)
     return field(metadata={_KEY: declared}) if required else field(default=default, metadata={_KEY: declared})
 
 
-def named(cls: type[Section], *, doc: str, names: Type[str] | None = None) -> Any:
+def named(cls: type[Section], *, doc: str, names: Type[str] | None = None, also: str = "") -> Any:
     """Declare a subsection that holds any number of sections of a class: a dict by their names, in the file's order."""
-    return field(default_factory=dict, metadata={_KEY: Named(cls, doc, names)})
+    return field(default_factory=dict, metadata={_KEY: Named(cls, doc, names, also)})
 
 
-def free(parse: Type[Any], *, doc: str) -> Any:
+def free(parse: Type[Any], *, doc: str, also: str = "") -> Any:
     """Declare values that stand in one option, comma-separated, or in a subsection under any keys: a tuple."""
-    return field(default=(), metadata={_KEY: Free(parse, doc)})
+    return field(default=(), metadata={_KEY: Free(parse, doc, also)})
 
 
 @dataclass(frozen=True)
@@ -129,6 +137,12 @@ def _spec(cls: type[Section]) -> Spec:
             case Free() as declared:
                 frees[f.name] = (f.name, declared)
     return Spec(options, nameds, frees)
+
+
+def first_line(cls: type[Section]) -> str:
+    """Of its docstring; "" where there is only the one that dataclass makes."""
+    doc = (cls.__doc__ or "").strip().partition("\n")[0]
+    return "" if doc.startswith(f"{cls.__name__}(") else doc
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,34 @@ def test_options_by_name(name: str, paths: list[str], capsys: pytest.CaptureFixt
     assert run(capsys, "options", name).splitlines()[0] == paths[0]
 
 
+def test_how_it_was_found_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    for words, how in ((["hw_addr"], "exact"), (["mac"], "also"), (["hw_adr"], "near"), (["sysprep"], "text")):
+        assert main.run(["options", *words]) == 0
+        shown = capsys.readouterr()
+        assert shown.out.count("\n    takes") == 1
+        assert bool(shown.err) == (how != "exact")
+        assert [json.loads(line)["match"] for line in run(capsys, "options", *words, "--json").splitlines()] == [how]
+    assert run(capsys, "options", "ssh", "key").startswith("users.users.NAME.ssh_keys\n")
+
+
+def test_nothing_is_found(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run(["options", "gatxwxy"]) == 2
+    assert "; the nearest are network.gateway, " in capsys.readouterr().err
+    assert main.run(["options", "docker"]) == 2
+    assert "no option, but a program: write docker = 1 in [services]" in capsys.readouterr().err
+    assert main.run(["programs", "zzqqyy"]) == 2
+    assert "; the nearest are " in capsys.readouterr().err
+    assert main.run(["programs", "mininet", "--os", "fedora-42"]) == 2
+    assert "fedora-42 has no 'mininet': " in capsys.readouterr().err
+
+
+def test_the_schema_stands_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    assert json.loads(run(capsys, "options", "--schema"))["$schema"].endswith("2020-12/schema")
+    for more in ("--json", "--markdown", "network"):
+        assert main.run(["options", "--schema", more]) == 2
+        capsys.readouterr()
+
+
 def test_all_options_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     reported = [json.loads(line) for line in run(capsys, "options", "--json").splitlines()]
     assert [t["path"] for t in reported] == [o.path for o in options()]

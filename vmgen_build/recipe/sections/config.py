@@ -80,20 +80,39 @@ class Script(Section):
 @dataclass(frozen=True, kw_only=True)
 class Config(Section):
     hostname: str | None = option(
-        t.hostname, default=None, doc="Host name; made from vm_id by default.", example="HAL-9000"
+        t.hostname,
+        default=None,
+        doc="Host name; made from vm_id by default.",
+        example="HAL-9000",
+        also="host name, name",
     )
     root_passwd: Secret | None = option(
-        t.secret, default=None, doc="Password of root, or env:NAME or file:PATH. Without one root's password is locked."
+        t.secret,
+        default=None,
+        doc="Password of root, or env:NAME or file:PATH. Without one root's password is locked.",
+        also="password, root password",
     )
     root_passwd_hash: Secret | None = option(t.crypt_hash, default=None, doc="Password of root as a crypt(5) hash.")
     timezone: str | None = option(
-        t.timezone, default=None, doc="Time zone; UTC by default.", example="Europe/Bucharest"
+        t.timezone,
+        default=None,
+        doc="Time zone; UTC by default.",
+        example="Europe/Bucharest",
+        also="time zone, tz, clock, time",
     )
     locale: str | None = option(
-        t.locale, default=None, doc="Locale of the system; C.UTF-8 by default.", example="en_US.UTF-8"
+        t.locale,
+        default=None,
+        doc="Locale of the system; C.UTF-8 by default.",
+        example="en_US.UTF-8",
+        also="language, lang",
     )
     keyboard: str | None = option(
-        t.keyboard, default=None, doc="Keyboard layout, with a variant after a colon.", example="us"
+        t.keyboard,
+        default=None,
+        doc="Keyboard layout, with a variant after a colon.",
+        example="us",
+        also="keymap, layout, xkb",
     )
     product_key: Secret | None = option(
         t.product_key,
@@ -107,7 +126,10 @@ class Config(Section):
         doc="Updates of Windows: on (it gets them by itself), off, or now (the build puts them in, and they stay on).",
     )
     remote_desktop: bool = option(
-        t.boolean, default=False, doc="Whether Windows takes remote desktop connections, and its firewall lets them in."
+        t.boolean,
+        default=False,
+        doc="Whether Windows takes remote desktop connections, and its firewall lets them in.",
+        also="rdp",
     )
     power: str | None = option(
         t.choice("balanced", "high", "never-sleep"),
@@ -126,6 +148,7 @@ class Config(Section):
         doc="Packages under the distribution's own names, as NAME or NAME=VERSION; files beside the recipe, as ./NAME."
         " On Windows Chocolatey's, or winget:ID.",
         example="htop, nginx=1.22*",
+        also="package, apt, install, software",
     )
     packages_remove: tuple[str, ...] = option(
         t.package_names, default=(), doc="Packages to remove, with what nothing else wants then.", example="nano"
@@ -155,10 +178,17 @@ class Config(Section):
         example="my-programs.ini",
     )
     repos: dict[str, Repository] = named(
-        Repository, names=t.section_name, doc="Further repositories; they stay configured in the image."
+        Repository,
+        names=t.section_name,
+        doc="Further repositories; they stay configured in the image.",
+        also="repository, ppa",
     )
     sources: dict[str, SourceTree] = named(
         SourceTree, names=archives.program, doc="Programs to build from their source in the guest, in order."
     )
-    files: dict[str, CopiedFile] = named(CopiedFile, names=t.section_name, doc="Files to copy into the guest.")
-    scripts: dict[str, Script] = named(Script, names=t.section_name, doc="Scripts to run in the guest, in order.")
+    files: dict[str, CopiedFile] = named(
+        CopiedFile, names=t.section_name, doc="Files to copy into the guest.", also="file, copy"
+    )
+    scripts: dict[str, Script] = named(
+        Script, names=t.section_name, doc="Scripts to run in the guest, in order.", also="script, command, commands"
+    )

@@ -20,6 +20,7 @@ class Partition(Section):
         t.choice("ext4", "ext3", "ext2", "xfs", "btrfs", "swap", "vfat", "ntfs"),
         default=None,
         doc="File system; none for an extended partition.",
+        also="file system, filesystem, format",
     )
     size: int | None = option(
         t.size_or_rest,
@@ -27,7 +28,9 @@ class Partition(Section):
         doc="Size; a bare number is MB; 'rest' takes what is left (the default).",
         example="2G",
     )
-    mount: str | None = option(t.guest_path, default=None, doc="Where the guest mounts it.", example="/home")
+    mount: str | None = option(
+        t.guest_path, default=None, doc="Where the guest mounts it.", example="/home", also="mount point"
+    )
     label: str | None = option(t.text, default=None, doc="Label of the file system.")
 
 
@@ -50,7 +53,9 @@ class Disk(Section):
     filename: str | None = option(
         t.file_name, default=None, key="name", doc="Name of the disk's file.", example="hdd.vmdk"
     )
-    partitions: dict[str, Partition] = named(Partition, names=t.device_name, doc="The disk's partitions, in order.")
+    partitions: dict[str, Partition] = named(
+        Partition, names=t.device_name, doc="The disk's partitions, in order.", also="volumes, swap"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,16 +75,19 @@ class Adapter(Section):
         default=None,
         doc="MAC address; made from the recipe's name when absent or unusable.",
         example="00:16:3e:12:34:56",
+        also="mac, mac address, ethernet address",
     )
     type: str = option(
         t.choice("nat", "bridged", "hostonly", "veth", "venet"),
         default="nat",
         doc="How it is joined to the host's network.",
+        also="mode",
     )
     adapter: str = option(
         t.choice("e1000", "e1000e", "vmxnet3", "pcnet32"),
         default="e1000",
         doc="Emulated card of a virtual machine; of Windows by default one that it has a driver for.",
+        also="model, card",
     )
     bridge: str | None = option(t.interface_name, default=None, doc="Bridge of the host that it joins.", example="br0")
     network: str | None = option(
@@ -94,8 +102,18 @@ class Adapter(Section):
 @recipe_section("hardware")
 @dataclass(frozen=True, kw_only=True)
 class Hardware(Section):
-    vm_id: str = option(t.machine_id, doc="Name of the machine, or its number (OpenVZ: above 100).", example="lab")
-    os: System = option(t.system, doc="Operating system: distribution-version[-architecture].", example="debian-12")
+    vm_id: str = option(
+        t.machine_id,
+        doc="Name of the machine, or its number (OpenVZ: above 100).",
+        example="lab",
+        also="name, machine, ctid",
+    )
+    os: System = option(
+        t.system,
+        doc="Operating system: distribution-version[-architecture].",
+        example="debian-12",
+        also="operating system, distribution, distro, release, version, system, architecture, arch",
+    )
     base: BaseSource | None = option(
         t.base,
         default=None,
@@ -103,6 +121,7 @@ class Hardware(Section):
         " template:NAME of OpenVZ, vm:NAME or vm:NAME@SNAPSHOT of a vSphere server, or iso:FILE, a medium that Windows"
         " is installed from; by default made of packages, else looked for there.",
         example="images:debian/12",
+        also="image, template, snapshot, iso",
     )
     base_sha256: str | None = option(
         t.sha256, default=None, doc="Checksum of the base's file, by SHA-256; an address needs it, or base_key."
@@ -125,7 +144,7 @@ class Hardware(Section):
         doc="User of a base that is a whole machine, which is started as it is (--host qemu: or vsphere:): root, or"
         " one who may use sudo without a password.",
     )
-    login_password: Secret | None = option(t.login_password, default=None, doc="Password of that user.")
+    login_password: Secret | None = option(t.login_password, default=None, doc="Password of that user.", also="passwd")
     login_key: Secret | None = option(
         t.login_key, default=None, doc="Private key that lets that user in by ssh, as file:~/.ssh/id_ed25519."
     )
@@ -154,18 +173,30 @@ class Hardware(Section):
         doc="The hypervisor's tools for Windows, as an ISO image or an installer; they are put in at the first start.",
         example="windows.iso",
     )
-    num_cpu: int | None = option(t.integer(1, 768), default=None, doc="Number of CPUs.", example="2")
-    ram: int | None = option(t.size, default=None, doc="Memory; a bare number is MB.", example="1024")
+    num_cpu: int | None = option(
+        t.integer(1, 768),
+        default=None,
+        doc="Number of CPUs.",
+        example="2",
+        also="cpus, cores, processors, processor, vcpu",
+    )
+    ram: int | None = option(
+        t.size, default=None, doc="Memory; a bare number is MB.", example="1024", also="memory, mem"
+    )
     firmware: str = option(
         t.choice("bios", "efi"),
         default="bios",
         doc="Firmware of a virtual machine; efi where the system takes no other.",
+        also="bios, efi, uefi",
     )
     hw_version: int = option(t.integer(4, 30), default=13, doc="VMware's virtual hardware version.")
-    hdds: dict[str, Disk] = named(Disk, doc="Hard disks.")
-    cds: dict[str, Cd] = named(Cd, names=t.device_name, doc="CD drives.")
+    hdds: dict[str, Disk] = named(Disk, doc="Hard disks.", also="disk, disks, hard disk, drive, storage, hdd")
+    cds: dict[str, Cd] = named(Cd, names=t.device_name, doc="CD drives.", also="cdrom, dvd, drive, iso")
     eths: dict[str, Adapter] = named(
-        Adapter, names=t.interface_name, doc="Network adapters; an lxc machine without any gets eth0."
+        Adapter,
+        names=t.interface_name,
+        doc="Network adapters; an lxc machine without any gets eth0.",
+        also="nic, nics, card, network card, network adapter, adapters",
     )
 
     @property

@@ -28,17 +28,25 @@ class Interface(Section):
         default=(),
         doc="IPv4 or IPv6 addresses, comma-separated; each may carry its own prefix length (192.168.1.2/24).",
         example="192.168.1.2",
+        also="ip, ip address, ipv4, ipv6, static ip",
     )
     network: tuple[int, ...] = option(
         t.networks,
         default=(),
         doc="Mask or prefix length of each address without one of its own.",
         example="255.255.255.0",
+        also="netmask, mask, subnet, prefix",
     )
     gateway: tuple[IPAddress, ...] = option(
-        t.ip_addresses, default=(), doc="Default gateway by this interface.", example="192.168.1.254"
+        t.ip_addresses,
+        default=(),
+        doc="Default gateway by this interface.",
+        example="192.168.1.254",
+        also="router, default route, route",
     )
-    dns: tuple[IPAddress, ...] = option(t.ip_addresses, default=(), doc="Name servers.", example="192.168.1.1")
+    dns: tuple[IPAddress, ...] = option(
+        t.ip_addresses, default=(), doc="Name servers.", example="192.168.1.1", also="nameserver, resolver"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,25 +60,40 @@ class OpenPort(Section):
 @dataclass(frozen=True, kw_only=True)
 class Network(Section):
     gateway: tuple[IPAddress, ...] = option(
-        t.ip_addresses, default=(), doc="Default gateway, of each address family at most one.", example="192.168.1.254"
+        t.ip_addresses,
+        default=(),
+        doc="Default gateway, of each address family at most one.",
+        example="192.168.1.254",
+        also="router, default route, route",
     )
-    ip_routing: bool = option(t.boolean, default=False, doc="Forward packets between interfaces.")
+    ip_routing: bool = option(
+        t.boolean, default=False, doc="Forward packets between interfaces.", also="forwarding, ip_forward, router"
+    )
     nat: bool = option(
-        t.boolean, default=False, doc="Masquerade what is forwarded out of the interface that has the default gateway."
+        t.boolean,
+        default=False,
+        doc="Masquerade what is forwarded out of the interface that has the default gateway.",
+        also="masquerade, masquerading",
     )
     eths: dict[str, Interface] = named(
-        Interface, names=t.interface_name, doc="One section per interface, named as in [hardware] eths."
+        Interface,
+        names=t.interface_name,
+        doc="One section per interface, named as in [hardware] eths.",
+        also="interface, interfaces, nic",
     )
     nameservers: tuple[IPAddress, ...] = free(
-        t.ip_address, doc="Name servers, any key (nameserver0 = 192.168.1.1), or one comma-separated option."
+        t.ip_address,
+        doc="Name servers, any key (nameserver0 = 192.168.1.1), or one comma-separated option.",
+        also="dns, nameserver, resolver",
     )
     open_ports: dict[str, OpenPort] = named(
-        OpenPort, doc="Ports reachable from outside. With any of these, all others are closed."
+        OpenPort, doc="Ports reachable from outside. With any of these, all others are closed.", also="firewall, ports"
     )
     allowed_programs: tuple[str, ...] = free(
-        t.program_name, doc="Programs whose ports (from the catalogue) are reachable from outside."
+        t.program_name, doc="Programs whose ports (from the catalogue) are reachable from outside.", also="firewall"
     )
     firewall_rules: tuple[Rule, ...] = free(
         t.iptables_rule,
         doc="Own rules, iptables arguments (-A INPUT -s 10.0.0.0/8 -j ACCEPT), in order, before the generated ones.",
+        also="iptables, nftables",
     )

@@ -20,23 +20,38 @@ class Group(Section):
 class User(Section):
     """`group` is the primary one; without it, the guest makes a group of the user's name."""
 
-    login: str = option(t.unix_name, key="name", doc="Login name.", example="ana")
+    login: str = option(
+        t.unix_name, key="name", doc="Login name.", example="ana", also="login, user, user name, username, account"
+    )
     passwd: Secret | None = option(
         t.secret,
         default=None,
         doc="Password, or env:NAME or file:PATH. Without one the account is locked for password logins.",
+        also="password",
     )
-    passwd_hash: Secret | None = option(t.crypt_hash, default=None, doc="Password as a crypt(5) hash.")
+    passwd_hash: Secret | None = option(
+        t.crypt_hash, default=None, doc="Password as a crypt(5) hash.", also="password hash"
+    )
     group: str | None = option(t.unix_name, default=None, doc="Primary group.")
     groups: tuple[str, ...] = option(t.unix_names, default=(), doc="Further groups.", example="students, sudo")
-    home_dir: str | None = option(t.account_path, default=None, doc="Home directory; /home/NAME by default.")
+    home_dir: str | None = option(
+        t.account_path, default=None, doc="Home directory; /home/NAME by default.", also="home"
+    )
     shell: str = option(t.account_path, default="/bin/bash", doc="Login shell.")
     uid: int | None = option(t.integer(0, 4294967293), default=None, doc="Numeric id; the next free one by default.")
-    sudo: str = option(t.sudo, default="no", doc="yes: may become root with the password; nopasswd: without; no.")
-    ssh_keys: tuple[str, ...] = option(
-        t.ssh_keys, default=(), doc="Public keys (one per line of a multi-line value) or file:PATH."
+    sudo: str = option(
+        t.sudo,
+        default="no",
+        doc="yes: may become root with the password; nopasswd: without; no.",
+        also="root, admin, administrator, wheel",
     )
-    full_name: str | None = option(t.gecos, default=None, doc="Full name.")
+    ssh_keys: tuple[str, ...] = option(
+        t.ssh_keys,
+        default=(),
+        doc="Public keys (one per line of a multi-line value) or file:PATH.",
+        also="ssh key, sshkey, public key, authorized_keys",
+    )
+    full_name: str | None = option(t.gecos, default=None, doc="Full name.", also="gecos, comment")
 
 
 @recipe_section("users")

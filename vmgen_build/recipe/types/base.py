@@ -69,7 +69,8 @@ class Type(Generic[T]):
     takes: for people ("a whole number from 1 to 768"). read: the value, or ValueError("what is wrong; what would be
     right"). empty: whether `read` wants to see an empty value; otherwise an empty one means the default. split: the
     values of one comma-separated option where any number of this type may stand (see schema.free). choices: the words
-    that it takes, where these are all. private: its values never show.
+    that it takes, where these are all; spellings: further ones that mean the same. private: its values never show.
+    pattern: what its text must match at least, as a regular expression of ECMA-262; "" for what has none.
     """
 
     takes: str
@@ -79,6 +80,8 @@ class Type(Generic[T]):
     split: Callable[[Value], Sequence[Value]] = Value.parts
     choices: tuple[str, ...] = ()
     private: bool = False
+    spellings: tuple[str, ...] = ()
+    pattern: str = ""
 
 
 def of_text(takes: str) -> Callable[[Callable[[str], T]], Type[T]]:

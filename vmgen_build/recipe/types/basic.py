@@ -32,7 +32,10 @@ def _boolean(value: str) -> bool:
     raise ValueError(f"{shown(value)} is neither yes nor no; write yes (1, true, on) or no (0, false, off)")
 
 
-boolean = replace(of_text("yes or no")(_boolean), choices=("yes", "no"))
+SPELLINGS = ("1", "0", "true", "false", "on", "off")
+"""Of yes and no, besides."""
+
+boolean = replace(of_text("yes or no")(_boolean), choices=("yes", "no"), spellings=SPELLINGS)
 
 
 def integer(low: int, high: int) -> Type[int]:
@@ -46,7 +49,7 @@ def integer(low: int, high: int) -> Type[int]:
             raise ValueError(f"{shown(value)} is out of range; give a number from {low} to {high}")
         return int(value)
 
-    return of_text(f"a whole number from {low} to {high}")(read)
+    return replace(of_text(f"a whole number from {low} to {high}")(read), pattern="[+-]?[0-9]+")
 
 
 _SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?)\s*([KMGT]?)(?:i?B)?", re.IGNORECASE)

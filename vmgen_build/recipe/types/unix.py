@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from vmgen_build.catalogue.regions import known_locales, known_zones
 from vmgen_build.recipe.problems import did_you_mean, shown
@@ -106,7 +107,11 @@ file_mode = Type("a mode in octal digits", lambda value, _: _file_mode(value.tex
 
 _SUDO = choice("yes", "no", "nopasswd")
 _SUDO_WORDS = {"1": "yes", "true": "yes", "on": "yes", "0": "no", "false": "no", "off": "no"}
-sudo = Type(_SUDO.takes, lambda value, ctx: _SUDO_WORDS.get(value.text.lower()) or _SUDO.read(value, ctx))
+sudo = replace(
+    Type(_SUDO.takes, lambda value, ctx: _SUDO_WORDS.get(value.text.lower()) or _SUDO.read(value, ctx)),
+    choices=_SUDO.choices,
+    spellings=tuple(_SUDO_WORDS),
+)
 
 
 @of_text("a time zone, as Europe/Bucharest")
