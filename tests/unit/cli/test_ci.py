@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import re
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -14,7 +13,7 @@ from vmgen_build import events as e
 from vmgen_build.cli import main
 from vmgen_build.cli.ci import GitHub, GitLab, commands, folding
 from vmgen_build.cli.plain import Plain, Verbosity
-from vmgen_build.errors import Position, Problem, RecipeError, StepFailed
+from vmgen_build.errors import Position, StepFailed
 
 COMMANDS = ("::add-mask::x", "  ::error::injected", "##[error]old", "::endgroup::")
 
@@ -104,17 +103,6 @@ def test_the_service_is_known_by_its_variables(variables: dict[str, str], kind: 
     assert folding(variables) is kind
 
 
-def test_mistakes_are_shown_at_their_lines() -> None:
-    error = RecipeError(
-        [Problem(Position("a,b:c.ini", 14), "[network] gateway", "50% is\nno address")],
-        [Problem(Position("lab.ini", 3), "", "ignored", severity="warning")],
-    )
-    assert commands(error) == [
-        "::error file=a%2Cb%3Ac.ini,line=14::[network] gateway: 50%25 is%0Ano address",
-        "::warning file=lab.ini,line=3::ignored",
-    ]
-
-
 def test_a_failed_step_is_shown_at_the_line_of_its_script() -> None:
     error = StepFailed("script-one", 1, ("::error::injected",), None)
     error.where = Position("setup.sh", 7)
@@ -122,18 +110,6 @@ def test_a_failed_step_is_shown_at_the_line_of_its_script() -> None:
     assert line.startswith("::error file=setup.sh,line=7::step 'script-one' failed with exit code 1%0A")
     assert obeyed([line]) == ["error"]
     assert commands(StepFailed("base", 1, (), None)) == ["::error::step 'base' failed with exit code 1"]
-
-
-def test_check_shows_mistakes_at_their_lines(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("bad.ini").write_text("[hardware]\nvm_id = x\nos = debian-12\nnum_cpu = many\n")
-    assert main.run(["check", "bad.ini"]) == 2
-    assert "::error" not in capsys.readouterr().err
-    monkeypatch.setenv("GITHUB_ACTIONS", "true")
-    assert main.run(["check", "bad.ini"]) == 2
-    assert "::error file=bad.ini,line=4::[hardware] num_cpu: " in capsys.readouterr().err
 
 
 def test_an_error_that_ends_a_command_is_annotated(
