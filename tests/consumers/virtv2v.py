@@ -22,7 +22,7 @@ PACKAGES = ("virt-v2v", "nbdkit", "libnbd-bin", "linux-image-amd64", "qemu-syste
 """nbdkit and libnbd-bin are what virt-v2v misses at its very end. The kernel is that of libguestfs's machine."""
 
 ENVIRON = "LIBGUESTFS_BACKEND=direct LIBGUESTFS_BACKEND_SETTINGS=force_tcg"
-WORDS = "virt-v2v -i ova /images/{name}.ova -o local -os /converted -of qcow2"
+WORDS = "virt-v2v -i ova /images/{name}.ova -o local -os /converted -of qcow2 -n default"
 LONGEST = 4 * 3600.0
 """Seconds, on a busy host without KVM."""
 
@@ -54,13 +54,15 @@ def _wrong(root: Path, images: Path, used: Callable[[Inside, Path, Machine], Ite
 
 def _read(inside: Inside, goal: Path, machine: Machine) -> Iterator[str]:
     shown = inside.ask("virt-v2v", "-i", "ova", f"/images/{machine.name}.ova", "--print-source")
-    fields = dict(line.strip().split(": ", 1) for line in shown.splitlines() if ": " in line)
+    lines = [line.partition(":") for line in shown.splitlines()]
+    fields = {name.strip(): value.strip() for name, _, value in lines}
     wanted = {"source name": machine.name, "memory": f"{machine.ram} (bytes)", "nr vCPUs": str(machine.cpus)}
     wanted["firmware"] = {"efi": "uefi"}.get(machine.firmware, machine.firmware)
     for field, value in wanted.items():
-        if fields.get(field, "").strip() != value:
+        if fields.get(field) != value:
             yield f"{field} is {fields.get(field)}, and not {value}"
-    if (count := len(re.findall(r"\[(?:scsi|ide|sata|virtio-blk|nvme)\]", shown))) != len(machine.drives):
+    disks = shown.partition("\ndisks:")[2].partition("\nremovable media:")[0].split("\n")
+    if (count := len([line for line in disks if line.strip()])) != len(machine.drives):
         yield f"{count} disks, and not {len(machine.drives)}"
 
 
@@ -74,6 +76,9 @@ def _converted(inside: Inside, goal: Path, machine: Machine) -> Iterator[str]:
     buses = [target.get("bus") for target in ET.parse(domain).iterfind("devices/disk[@device='disk']/target")]
     if buses != ["virtio"] * len(machine.drives):
         yield f"its disks hang on {buses}, and not on virtio"
+    networks = [source.attrib for source in ET.parse(domain).iterfind("devices/interface/source")]
+    if networks != [{"network": "default"}] * len(machine.nics):
+        yield f"its adapters join {networks}, and not the network default"
     (disk,) = goal.glob(f"{machine.name}-sd*")
     yield from _boots(disk, goal / "serial", machine)
 
