@@ -13,7 +13,7 @@ OUTPUT := output
 UNIT_PACKAGES := shellcheck dash iptables fdisk e2fsprogs qemu-utils btrfs-progs dosfstools mtools ntfs-3g xfsprogs \
     libvmdk-utils libxml2-utils p7zip-full python3-libvmdk openssh-server gnupg gpgv util-linux grub-common git rsync \
     qemu-user-static squashfs-tools squashfs-tools-ng lz4 bzip2 openssl libcap2-bin wget libosinfo-bin osinfo-db \
-    xorriso genisoimage bmap-tools grub-pc-bin grub-efi-amd64-bin minisign openssh-client
+    xorriso genisoimage bmap-tools grub-pc-bin grub-efi-amd64-bin minisign openssh-client zsh fish man-db mandoc
 TEST_PACKAGES := $(UNIT_PACKAGES) qemu-system-x86 ovmf seabios ipxe-qemu virt-v2v \
     libvirt-clients libvirt-daemon libvirt-daemon-driver-qemu libvirt-daemon-config-network virtinst \
     golang-go golang-github-vmware-govmomi-dev skopeo umoci wine wine64 gcc-mingw-w64-x86-64-win32 cpio kmod \

@@ -9,6 +9,10 @@ import signal
 
 def main() -> None:
     _end_silently()
+    if os.environ.get("_VMGEN_BUILD_COMPLETE"):
+        from vmgen_build.cli.completing import answer_shell
+
+        answer_shell()
     from vmgen_build.cli.main import main as run
 
     run()

@@ -49,6 +49,7 @@ GROUPS = {
     "This host": {
         "cache": "cache",
         "doctor": "doctor",
+        "completion": "completion",
     },
 }
 """As `--help` shows them: each command and its module in this package, which is imported when it is asked for."""
