@@ -76,7 +76,7 @@ endef
 
 .PHONY: help setup image check lint unit integration base containers machines formats nodes hosts distros builds fuzz
 .PHONY: test
-.PHONY: chaos consumers limits clean distclean
+.PHONY: chaos consumers limits man install uninstall deb clean distclean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -155,6 +155,35 @@ limits: setup ## write the table of limits into docs/security.md
 	$(BIN)/python -c 'import pathlib, re; from vmgen_build import limits; page = pathlib.Path("docs/security.md"); \
 	    head, tail = "<!-- limits -->\n", "\n<!-- end of limits -->"; text = page.read_text(); \
 	    page.write_text(text.split(head)[0] + head + limits.table() + tail + text.split(tail.strip())[1])'
+
+MANUAL := build/man
+man: setup ## write the manual pages into build/man
+	mkdir -p $(MANUAL) && $(BIN)/python -m vmgen_build.cli.manpage $(MANUAL)
+
+# For packagers, DESTDIR is a folder that stands for /. The commands are links to this checkout's .venv.
+PREFIX := /usr/local
+DESTDIR :=
+COMMANDS := vmgen-build $(if $(wildcard vmgen_build/cli/vmgctl.py),vmgctl)
+SHARE = $(DESTDIR)$(PREFIX)/share
+SHELLS := vmgen_build/cli/shells
+INSTALLED = $(foreach name,$(COMMANDS),$(DESTDIR)$(PREFIX)/bin/$(name) $(SHARE)/man/man1/$(name).1 \
+    $(SHARE)/bash-completion/completions/$(name) $(SHARE)/fish/vendor_completions.d/$(name).fish) \
+    $(SHARE)/zsh/site-functions/_vmgen-build
+
+install: man ## put links to the commands, completion and manual pages below PREFIX (/usr/local)
+	for name in $(COMMANDS); do \
+	    install -d $(DESTDIR)$(PREFIX)/bin && ln -sfn $(CURDIR)/$(BIN)/$$name $(DESTDIR)$(PREFIX)/bin/$$name; \
+	    install -D -m 644 -t $(SHARE)/man/man1 $(MANUAL)/$$name.1; \
+	    install -D -m 644 $(SHELLS)/bash $(SHARE)/bash-completion/completions/$$name; \
+	    install -D -m 644 $(SHELLS)/fish $(SHARE)/fish/vendor_completions.d/$$name.fish; \
+	done
+	install -D -m 644 $(SHELLS)/zsh $(SHARE)/zsh/site-functions/_vmgen-build
+
+uninstall: ## remove what make install has put there
+	rm -f $(INSTALLED)
+
+deb: ## build the Debian package into ../; asks PyPI
+	dpkg-buildpackage -us -uc
 
 clean: ## remove what was built, and caches of tools; the cache of builds stays
 	$(call empty,$(OUTPUT))

@@ -22,7 +22,7 @@ from vmgen_build import __version__
 from vmgen_build.cli import main
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDERS = (".ci", "bench", "docs", "recipes", "templates", "tests", "vmgen_build")
+FOLDERS = (".ci", "bench", "debian", "docs", "recipes", "templates", "tests", "vmgen_build")
 FILES = (
     *(".gitignore", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "MANIFEST.in", "Makefile", "README.md"),
     *("pyproject.toml", "setup.cfg", "setup.py", "cache/README.md", "output/README.md"),
@@ -93,6 +93,17 @@ def test_an_installed_wheel_plans_as_the_checkout_does(
     assert files(tmp_path / "theirs") == files(tmp_path / "ours")
     for name in files(tmp_path / "ours") - {"plan.json"}:
         assert (tmp_path / "theirs" / name).read_bytes() == (tmp_path / "ours" / name).read_bytes(), name
+
+
+def test_debian_has_the_version_and_what_a_build_needs() -> None:
+    """debian/changelog has a version of its own, and debian/control the packages that make sets a host up with."""
+    first = (ROOT / "debian/changelog").read_text().split("\n", 1)[0]
+    assert first.startswith(f"vmgen-build ({__version__}) ")
+    table = (ROOT / "Makefile").read_text().partition("define NEEDS\n")[2].partition("endef")[0]
+    needed = {line.split()[1] for line in table.splitlines()} - {"python3-venv", "tar", "gzip"}
+    control = (ROOT / "debian/control").read_text()
+    lists = [line.partition(": ")[2] for line in control.splitlines() if line.startswith(("Depends", "Recommends"))]
+    assert needed <= {name.strip() for one in lists for name in one.split(",")}
 
 
 def wheel(shipped: Path) -> Path:

@@ -15,8 +15,10 @@ HELP = """Print what a shell reads to complete the command lines of vmgen-build 
 recipes, artifacts, and what --set, --format, --backend and --os can name.
 
 \b
-  bash   vmgen-build completion bash > ~/.local/share/bash-completion/completions/vmgen-build
-  zsh    vmgen-build completion zsh > ~/.zfunc/_vmgen-build     # with fpath+=(~/.zfunc) before compinit
+  bash   vmgen-build completion bash \\
+             > ~/.local/share/bash-completion/completions/vmgen-build
+  zsh    vmgen-build completion zsh > ~/.zfunc/_vmgen-build
+         (with fpath+=(~/.zfunc) in ~/.zshrc, before compinit)
   fish   vmgen-build completion fish > ~/.config/fish/completions/vmgen-build.fish
 
 For the shell at work alone: eval "$(vmgen-build completion bash)". The Debian package and 'make install' have put it
