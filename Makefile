@@ -17,6 +17,7 @@ UNIT_PACKAGES := shellcheck dash iptables fdisk e2fsprogs qemu-utils btrfs-progs
 TEST_PACKAGES := $(UNIT_PACKAGES) qemu-system-x86 ovmf seabios ipxe-qemu virt-v2v \
     libvirt-clients libvirt-daemon libvirt-daemon-driver-qemu libvirt-daemon-config-network virtinst \
     golang-go golang-github-vmware-govmomi-dev skopeo umoci wine wine64 gcc-mingw-w64-x86-64-win32 cpio kmod \
+    build-essential debhelper dh-python python3-pip lintian \
     dnf zypper pacman-package-manager arch-install-scripts makepkg systemd-container podman runc \
     vagrant xvfb x11-utils tigervnc-viewer
 
@@ -172,7 +173,7 @@ INSTALLED = $(foreach name,$(COMMANDS),$(DESTDIR)$(PREFIX)/bin/$(name) $(SHARE)/
 
 install: man ## put links to the commands, completion and manual pages below PREFIX (/usr/local)
 	for name in $(COMMANDS); do \
-	    install -d $(DESTDIR)$(PREFIX)/bin && ln -sfn $(CURDIR)/$(BIN)/$$name $(DESTDIR)$(PREFIX)/bin/$$name; \
+	    install -d $(DESTDIR)$(PREFIX)/bin; ln -sfn "$(CURDIR)/$(BIN)/$$name" $(DESTDIR)$(PREFIX)/bin/$$name; \
 	    install -D -m 644 -t $(SHARE)/man/man1 $(MANUAL)/$$name.1; \
 	    install -D -m 644 $(SHELLS)/bash $(SHARE)/bash-completion/completions/$$name; \
 	    install -D -m 644 $(SHELLS)/fish $(SHARE)/fish/vendor_completions.d/$$name.fish; \

@@ -34,7 +34,7 @@ GROUPS = {
         *("test_boxes.py", "test_cloud.py", "test_hyperv.py", "test_incusvm.py", "test_libvirt.py", "test_live.py"),
         *("test_media_boot.py", "test_qemuboot.py"),
     ),
-    "host": ("test_chaos.py", "test_hosts.py"),
+    "host": ("test_chaos.py", "test_deb.py", "test_hosts.py"),
     "machine": (
         *("test_disk.py", "test_machine_guest.py", "test_ova.py", "test_using_machine.py"),
         *("test_vm.py", "test_vm_faults.py", "test_windows_machine.py"),

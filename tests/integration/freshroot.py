@@ -109,7 +109,7 @@ def fresh_root(suite: str, source: Path, cache: Path) -> Iterator[FreshRoot]:
     )
     try:
         _bootstrap(suite, folder, archives, cache)
-        _clone(source, folder / CHECKOUT)
+        clone(source, folder / CHECKOUT)
         if (cache / "downloads").exists():
             claim_cache(folder / CHECKOUT / "cache")
             subprocess.run(["cp", "-al", cache / "downloads", folder / CHECKOUT / "cache/downloads"], check=True)
@@ -144,7 +144,8 @@ def _bootstrap(suite: str, folder: Path, archives: Path, cache: Path) -> None:
         shutil.copy(CA_FILE, folder / "root/host-ca.crt")
 
 
-def _clone(source: Path, goal: Path) -> None:
+def clone(source: Path, goal: Path) -> None:
+    """The checkout `source`, changes of its files included."""
     git: Sequence[str] = ("git", "-c", "safe.directory=*")
     subprocess.run([*git, "clone", "--quiet", f"file://{source}", goal], check=True)
     changes = subprocess.run(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,3 +45,30 @@ def test_the_tests_packages_are_named(tmp_path: Path) -> None:
     done = made("test-packages", tmp_path)
     assert done.returncode == 0
     assert "no apt-get" in done.stderr and " shellcheck " in done.stderr
+
+
+def test_install_puts_what_uninstall_removes(tmp_path: Path) -> None:
+    """In a checkout that is set up already, by a program that stands for its environment's Python."""
+    checkout, goal = tmp_path / "checkout", tmp_path / "goal"
+    (checkout / ".venv/bin").mkdir(parents=True)
+    for name in ("Makefile", "setup.cfg", "setup.py", "pyproject.toml"):
+        shutil.copy(ROOT / name, checkout)
+    shutil.copytree(ROOT / "vmgen_build", checkout / "vmgen_build", ignore=shutil.ignore_patterns("__pycache__"))
+    (checkout / ".venv/bin/python").symlink_to(sys.executable)
+    (checkout / ".venv/.installed").touch()
+    make = ["make", "-C", str(checkout), "--old-file=host-packages", f"DESTDIR={goal}", "PREFIX=/usr"]
+    site = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    for target in ("install", "uninstall"):
+        done = subprocess.run([*make, target], capture_output=True, text=True, env=os.environ | site)
+        assert done.returncode == 0, done.stdout + done.stderr
+        put = {
+            str(path.relative_to(goal / "usr")) for path in goal.rglob("*") if not path.is_dir() or path.is_symlink()
+        }
+        if target == "install":
+            assert {"bin/vmgen-build", "share/man/man1/vmgen-build.1", "share/zsh/site-functions/_vmgen-build"} <= put
+            assert {"share/bash-completion/completions/vmgen-build"} <= put
+            assert {"share/fish/vendor_completions.d/vmgen-build.fish"} <= put
+            link = goal / "usr/bin/vmgen-build"
+            assert link.readlink() == checkout / ".venv/bin/vmgen-build"
+        else:
+            assert put == set()
