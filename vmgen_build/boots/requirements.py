@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vmgen_build.host.needs import ControlGroups, Need, UserNamespaces
 from vmgen_build.host.programs import Requirement, needed
 
 _NETWORK = (
@@ -10,6 +11,8 @@ _NETWORK = (
 )
 
 CONTAINER: tuple[Requirement, ...] = (needed("lxc-start", "boots the image"), *_NETWORK)
+
+CONTAINER_HOST: tuple[Need, ...] = (ControlGroups(), UserNamespaces())
 
 MACHINE: tuple[Requirement, ...] = (
     needed("qemu-system-x86_64", "boots the image"),

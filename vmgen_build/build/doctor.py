@@ -9,8 +9,8 @@ from pathlib import Path
 
 from vmgen_build.build.finding import Finding
 from vmgen_build.build.requirements import RUNNING, all_base_requirements, other_base_requirements
+from vmgen_build.host.needs import NAMESPACES, OVERLAYFS, cgroup_version
 from vmgen_build.host.programs import Requirement, find_program
-from vmgen_build.host.run import run
 from vmgen_build.host.system import DEBIAN_KEYS, host_system, users_are_kept_from_namespaces
 from vmgen_build.text import size
 
@@ -18,16 +18,6 @@ ROOM = {"cache": 4_000_000_000, "temporary files": 200_000_000}
 """Free bytes that a first build of a machine with the usual programs needs."""
 
 PRUNE = "vmgen-build cache prune"
-
-OVERLAY = (
-    "mount -t tmpfs none /mnt && cd /mnt && mkdir l u w m && mount -t overlay -o lowerdir=l,upperdir=u,workdir=w none m"
-)
-
-TRIALS = (
-    ("namespaces", ["unshare", "--mount", "--pid", "--fork", "--uts", "--ipc", "--net", "true"]),
-    ("overlayfs", ["unshare", "--mount", "sh", "-c", OVERLAY]),
-)
-"""Tried for real as root, in a mount namespace of their own."""
 
 TRIED = {"debian": ("12", "13"), "ubuntu": ("24.04",)}
 WERE_TRIED = "Debian 12, Debian 13 and Ubuntu 24.04"
@@ -94,11 +84,10 @@ def _kernel() -> Iterator[Finding]:
             "overlayfs", known, "known to the kernel" if known else "the kernel lacks it", advice=_kernel_advice(known)
         )
     else:
-        for what, command in TRIALS:
-            ran = run(command)
-            good = ran.code == 0
-            found = "works" if good else ran.reason.splitlines()[-1]
-            yield Finding(what, good, found, advice=_kernel_advice(good, what))
+        for trial in (NAMESPACES, OVERLAYFS):
+            lack = trial.lack()
+            found, advice = (lack.why.removeprefix(f"{trial.what}: "), lack.advice) if lack else ("works", "")
+            yield Finding(trial.what, lack is None, found, advice=advice)
     version = cgroup_version()
     yield Finding(
         "cgroup",
@@ -112,17 +101,8 @@ def _module_there(name: str) -> bool:
     return any(Path("/lib/modules", os.uname().release).rglob(f"{name}.ko*"))
 
 
-def _kernel_advice(good: bool, what: str = "overlayfs") -> str:
-    if good:
-        return ""
-    return f"The kernel, or the container that this runs in, does not allow {what}: use a host that does."
-
-
-def cgroup_version() -> str:
-    """ "version 2", "version 1", or "" where none is mounted (cgroups(7))."""
-    if Path("/sys/fs/cgroup/cgroup.controllers").exists():
-        return "version 2"
-    return "version 1" if any(Path("/sys/fs/cgroup").glob("*/tasks")) else ""
+def _kernel_advice(good: bool) -> str:
+    return "" if good else "The kernel lacks overlayfs: use a host that has it."
 
 
 def room(cache: Path) -> Iterator[Finding]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 from vmgen_build.bases import diskimage
 from vmgen_build.bases.supply import base_maker
 from vmgen_build.bases.unpack import READS_SQUASHFS
 from vmgen_build.host.architectures import requirements_of
+from vmgen_build.host.needs import NAMESPACES, OVERLAYFS, ROOT, ControlGroups, DebianKeys, Need, programs
 from vmgen_build.host.programs import Requirement, needed
 from vmgen_build.plan.bases import Bootstrapped, Foreign, Image, Root, Squashfs
 from vmgen_build.plan.model import Plan
@@ -45,6 +47,17 @@ def all_base_requirements() -> tuple[Requirement, ...]:
 def other_base_requirements() -> tuple[Requirement, ...]:
     """What making the bases of all other systems needs. Where it is not there, an image server gives the base."""
     return _making(lambda system: system.installer != FIRST)
+
+
+@cache
+def base_needs() -> tuple[Need, ...]:
+    """Where bases of Debian and its relatives are made."""
+    return (*programs(*all_base_requirements()), DebianKeys())
+
+
+def container_needs() -> tuple[Need, ...]:
+    """Where steps run in containers of this host."""
+    return (ROOT, NAMESPACES, OVERLAYFS, ControlGroups(), *programs(*RUNNING), *base_needs())
 
 
 def _making(wanted: Callable[[System], bool]) -> tuple[Requirement, ...]:

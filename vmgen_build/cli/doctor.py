@@ -1,73 +1,223 @@
-"""vmgen-build doctor: what a host lacks, and the one command that mends it."""
+"""vmgen-build doctor: what this host can do, what keeps it from more, and the one command that mends it."""
 
 from __future__ import annotations
 
 import json
 import os
+import sys
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from vmgen_build.cli import common, hosts
+from vmgen_build.errors import HostError, UsageError
 from vmgen_build.host.system import host_system
 from vmgen_build.text import table
 
 if TYPE_CHECKING:
+    from vmgen_build.build.answers import Answer
     from vmgen_build.build.finding import Finding
+    from vmgen_build.host.needs import Lack
+
+STYLES = {"works": {"fg": "green"}, "degraded": {"fg": "yellow"}, "no": {"fg": "red"}}
+
+EPILOG = """\b
+Examples:
+  vmgen-build doctor                     all that this host can do
+  vmgen-build doctor lxc verify          one backend, one command
+  vmgen-build doctor --install           install what is missing
+  vmgen-build doctor minisign --install
+  vmgen-build doctor --host qemu:        what machines in QEMU get
+  vmgen-build doctor --host ssh://root@node"""
 
 
-@click.command("doctor", context_settings=common.CONTEXT, short_help="Say what this host lacks, and how to mend it.")
+@click.command(
+    "doctor", context_settings=common.CONTEXT, epilog=EPILOG, short_help="Say what this host can do, and mend it."
+)
+@click.argument("words", nargs=-1, metavar="[COMMAND|BACKEND|FORMAT|PLACE]...")
+@click.option("--install", is_flag=True, help="Install the packages that are missing, by apt-get; needs root.")
+@click.option("-y", "--yes", is_flag=True, help="With --install: do not ask.")
+@click.option("-v", "--verbose", is_flag=True, help="Show each program that was looked for, too.")
 @common.unchecked_cache_option
 @hosts.host_options
 @click.option("--keep-as", metavar=hosts.GOAL, default="", help="May the account keep machines there as builds do?")
 @click.option("--base", metavar="vm:NAME", default="", help="A machine of a vSphere server: can builds begin with it?")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
-def doctor_command(base: str, as_json: bool, **values: Any) -> None:
-    """Look at what a build and a verification need of this host, or at what a build needs of the build host that --host
-    names. Exit code 1 where something is missing.
+def doctor_command(words: tuple[str, ...], base: str, as_json: bool, verbose: bool, **values: Any) -> None:
+    """Say of each command, backend and place whether it works on this host, works with something slower or missing
+    (degraded), or not (no); why; and what mends it. Words ask for some of it alone.
+
+    With --host: look at the build host that it names.
+
+    Exit code 1 where something that was asked for does not work. Without words that is what everybody needs: not the
+    places elsewhere, the targets of install, or the programs that sign.
     \f
-    values: the options that are named as the fields of BuildOptions are.
+    values: install, yes; and the options that are named as the fields of BuildOptions are.
     """
     from vmgen_build.build.options import BuildOptions
     from vmgen_build.build.places.registry import place_at
 
+    install, yes = values.pop("install"), values.pop("yes")
     place = place_at(BuildOptions(**values))
     place.check_options()
-    findings = [*(place.doctor_of(base) if base else []), *place.doctor()]
+    if values["host"] or base:
+        if words or install:
+            raise UsageError("--host and --base look at another host as a whole; leave the words and --install out")
+        findings = [*(place.doctor_of(base) if base else []), *place.doctor()]
+        _show_all(findings, as_json)
+        click.get_current_context().exit(0 if all(f.good for f in findings) else 1)
+    if yes and not install:
+        raise UsageError("--yes answers --install; add that, or leave --yes out")
+    if install:
+        _install(words, yes)
+    good = _look(words, place.doctor(), as_json, verbose)
+    click.get_current_context().exit(0 if good else 1)
+
+
+def _look(words: Sequence[str], findings: Sequence[Finding], as_json: bool, verbose: bool) -> bool:
+    """Show all; whether what was asked for works."""
+    from vmgen_build.build.answers import answers, counted
+
+    found = answers(words)
+    own = counted(found, words)
+    room = [one for one in findings if one.advice and not one.good and one.what.startswith("disk space")]
+    room = room if any(one.verb == "build" for one in own) else []
     if as_json:
-        for finding in findings:
-            common.show(json.dumps(finding.as_dict()))
+        for each in (*([] if words else findings), *found):
+            common.show(json.dumps(each.as_dict()))
     else:
-        _show(findings)
-    click.get_current_context().exit(0 if all(f.good for f in findings) else 1)
+        if verbose:
+            for line in table([("ok" if f.good else "MISSING", f.what, f.found) for f in findings]):
+                common.show(line)
+            common.show()
+        _show_answers(found, words)
+        _show_lacks(found, own, room)
+    return not room and all(one.readiness.value != "no" for one in own)
 
 
-def _show(findings: list[Finding]) -> None:
-    rows = [("ok" if f.good else "MISSING", f.what, f.found) for f in findings]
-    for finding, line in zip(findings, table(rows), strict=True):
-        common.show(line, **({} if finding.good else {"fg": "red"}))
-    lacking = [f for f in findings if not f.good]
-    advice = [f.advice for f in lacking if f.advice]
-    _show_packages([f for f in lacking if f.package], alone=not advice)
-    for text in advice:
-        common.show(text, bold=True)
-    if not lacking:
+def _show_answers(found: Sequence[Answer], words: Sequence[str]) -> None:
+    """Whole: a table of commands and backends, a cell for all formats together. Parts: a line each."""
+    if words:
+        for one, line in zip(found, table([(one.readiness.value, one.title) for one in found]), strict=True):
+            common.show(line, **STYLES[one.readiness.value])
+        return
+    common.show(f"{host_system().name}, as {'root' if os.geteuid() == 0 else 'an ordinary user'}")
+    common.show()
+    backends = list(dict.fromkeys(one.row.backend for one in found if one.row.backend))
+    rows: dict[str, dict[str, list[str]]] = {}
+    for one in found:
+        head = one.verb if one.row.place == "here" else f"{one.verb} --host {one.row.place}"
+        rows.setdefault(head, {}).setdefault(one.row.backend, []).append(one.readiness.value)
+    cells = [(head, *(_cell(row.get(name, [])) for name in backends)) for head, row in rows.items() if "" not in row]
+    for line in table([("", *backends), *cells]):
+        common.show(line)
+    common.show()
+    others: dict[str, list[str]] = {}
+    for one in found:
+        if not one.row.backend:
+            others.setdefault(one.verb, []).append(f"{one.row.thing} {one.readiness.value}".strip())
+    for line in table([(verb, ", ".join(states)) for verb, states in others.items()]):
+        common.show(line)
+
+
+def _cell(states: Sequence[str]) -> str:
+    """Of several formats: degraded where some work and others do not."""
+    if not states:
+        return "-"
+    return states[0] if len(set(states)) == 1 else "degraded"
+
+
+def _show_lacks(found: Sequence[Answer], own: Sequence[Answer], room: Sequence[Finding]) -> None:
+    """Why, and what mends it."""
+    from vmgen_build.build.answers import packages
+
+    effects: dict[Lack, list[Answer]] = {}
+    for one in found:
+        for lack in one.lacks:
+            effects.setdefault(lack, []).append(one)
+    if not effects and not room:
+        common.show()
         common.show("Everything is there.", bold=True)
+        return
+    common.show()
+    for lack, hit in sorted(effects.items(), key=lambda item: item[0].readiness.value, reverse=True):
+        head = f"{lack.readiness.value:9} "
+        common.show_wrapped(f"{lack.why} ({_named(hit)})", head, " " * len(head), **STYLES[lack.readiness.value])
+    for one in room:
+        common.show_wrapped(f"{one.what}: {one.found}", "no        ", " " * 10, **STYLES["no"])
+    _show_packages(packages(own))
+    advice = [lack.advice for one in own for lack in one.lacks] + [one.advice for one in room]
+    for text in dict.fromkeys(filter(None, advice)):
+        common.show_wrapped(text, bold=True)
 
 
-def _show_packages(lacking: list[Finding], *, alone: bool) -> None:
-    """The command that installs it, or a list where there is no apt-get. alone: nothing else is wrong."""
+def _named(hit: Sequence[Answer]) -> str:
+    """What suffers, in few words: commands with their backends or things."""
+    whole: dict[str, list[str]] = {}
+    for one in hit:
+        verb = one.verb if one.row.place == "here" else f"{one.verb} in {one.row.place}"
+        whole.setdefault(verb, []).append(one.row.backend or one.row.thing)
+    return "; ".join(f"{verb} {', '.join(filter(None, dict.fromkeys(names)))}".strip() for verb, names in whole.items())
+
+
+def _show_packages(lacking: Sequence[str]) -> None:
+    """The command that installs them, or the list where there is no apt-get."""
     if not lacking:
         return
     common.show()
     if host_system().has_apt:
-        common.show("This command mends it:" if alone else "This command installs what is missing:", bold=True)
-        sudo = "" if os.geteuid() == 0 else "sudo "
-        packages = " ".join(sorted({f.package for f in lacking}))
-        common.show(f"  {sudo}apt-get update && {sudo}apt-get install -y {packages}")
+        common.show("This installs what is missing ('vmgen-build doctor --install' does so):", bold=True)
+        common.show(f"  {_command(lacking)}")
         return
     common.show(
-        "This is missing; get it by this host's package manager, or build on Debian (docs/hosts.md):", bold=True
+        "Get what Debian's packages of these names hold by this host's package manager, or build on Debian"
+        " (docs/hosts.md):",
+        bold=True,
     )
-    for line in table([("program", "Debian's package", "why"), *((f.what, f.package, f.found) for f in lacking)]):
-        common.show(f"  {line}")
+    common.show_wrapped(" ".join(lacking), "  ", "  ")
+
+
+def _command(names: Iterable[str]) -> str:
+    sudo = "" if os.geteuid() == 0 else "sudo "
+    return f"{sudo}apt-get update && {sudo}apt-get install -y --no-install-recommends {' '.join(names)}"
+
+
+def _install(words: Sequence[str], yes: bool) -> None:
+    """Install what was asked for and is missing. Raises HostError, UsageError; click.Abort for a no."""
+    from vmgen_build.build.answers import answers, counted, packages
+    from vmgen_build.build.mending import install
+
+    names = packages(counted(answers(words), words))
+    if not names:
+        common.complain("no package is missing")
+        return
+    if not host_system().has_apt:
+        raise HostError(
+            f"this host has no apt-get; install what Debian's packages of these names hold: {' '.join(names)}"
+        )
+    common.complain(_command(names))
+    if os.geteuid() != 0:
+        raise HostError("installing packages needs root: run 'vmgen-build doctor --install' by sudo, or the line above")
+    if not yes:
+        if not common.is_terminal(sys.stdin):
+            raise UsageError("--install asks before it installs, and here is nobody to ask; add --yes")
+        click.confirm("Run this?", abort=True, err=True)
+    install(names, common.complain)
+
+
+def _show_all(findings: Sequence[Finding], as_json: bool) -> None:
+    """Of another host: a flat list."""
+    if as_json:
+        for finding in findings:
+            common.show(json.dumps(finding.as_dict()))
+        return
+    rows = [("ok" if f.good else "MISSING", f.what, f.found) for f in findings]
+    for finding, line in zip(findings, table(rows), strict=True):
+        common.show(line, **({} if finding.good else {"fg": "red"}))
+    lacking = [f for f in findings if not f.good]
+    _show_packages(sorted({f.package for f in lacking if f.package}))
+    for text in filter(None, (f.advice for f in lacking)):
+        common.show(text, bold=True)
+    if not lacking:
+        common.show("Everything is there.", bold=True)

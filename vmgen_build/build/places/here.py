@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import ClassVar
 
 from vmgen_build.backends.base import Backend
+from vmgen_build.backends.format import Format
 from vmgen_build.build.choice import Chosen, choose_base
 from vmgen_build.build.finding import Finding
 from vmgen_build.build.job import Build
 from vmgen_build.build.places.model import Look, Place, refuse_server
-from vmgen_build.build.requirements import RUNNING, base_requirements
+from vmgen_build.build.requirements import RUNNING, base_requirements, container_needs
 from vmgen_build.errors import Problem, UsageError
 from vmgen_build.events import Bus
 from vmgen_build.guests.model import Workshop
 from vmgen_build.host.architectures import requirements_of, why_not
+from vmgen_build.host.needs import Need
 from vmgen_build.host.programs import Requirement, require_root
 from vmgen_build.plan.bases import MinimalMachine
 from vmgen_build.plan.context import Facts
@@ -64,6 +66,10 @@ class HerePlace(Place):
     def requirements(self, plan: Plan, look: Look) -> tuple[Requirement, ...]:
         base_is_made = not self.options.use_cache or self.kept_stages(plan, look) == 0
         return (*RUNNING, *requirements_of(plan.arch), *(base_requirements(plan) if base_is_made else ()))
+
+    @classmethod
+    def needs(cls, backend: Backend, form: Format) -> tuple[Need, ...] | None:
+        return None if form.as_exported else container_needs()
 
     @contextmanager
     def workshop(self, build: Build) -> Iterator[Workshop]:

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from vmgen_build.backends.base import Backend
+from vmgen_build.backends.format import Format
 from vmgen_build.build.finding import Finding
 from vmgen_build.build.options import BuildOptions
 from vmgen_build.errors import Problem, UsageError
 from vmgen_build.events import Bus
 from vmgen_build.guests.model import Workshop
+from vmgen_build.host.needs import ROOT, Need
 from vmgen_build.host.programs import Requirement
 from vmgen_build.plan.context import Facts
 from vmgen_build.plan.model import Plan
@@ -87,6 +89,12 @@ class Place(ABC):
     @abstractmethod
     def requirements(self, plan: Plan, look: Look) -> tuple[Requirement, ...]:
         """What running this plan here needs of this host, packing aside."""
+
+    @classmethod
+    def needs(cls, backend: Backend, form: Format) -> tuple[Need, ...] | None:
+        """What building such an image there needs of this host whatever the recipe says, packing aside: for doctor.
+        None where none is built there."""
+        return (ROOT,)
 
     @abstractmethod
     def workshop(self, build: Build) -> AbstractContextManager[Workshop]:

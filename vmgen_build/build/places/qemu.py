@@ -10,6 +10,7 @@ from typing import Any
 
 from vmgen_build.artifacts.result import Disks
 from vmgen_build.backends.base import Backend
+from vmgen_build.backends.format import Format
 from vmgen_build.bases.supply import COMPLETE, Request, supply_kind
 from vmgen_build.build.choice import Emit, choose_base, choose_machine
 from vmgen_build.build.finding import Finding
@@ -18,6 +19,7 @@ from vmgen_build.build.job import Build
 from vmgen_build.build.medium import choose_media
 from vmgen_build.build.places.here import HerePlace, kept_for, look_of, minimal_requirements, note_waiting
 from vmgen_build.build.places.model import Look
+from vmgen_build.build.requirements import container_needs
 from vmgen_build.errors import Problem, RecipeError, UsageError
 from vmgen_build.events import Bus
 from vmgen_build.guests.communicators.login import GuestLogin
@@ -28,7 +30,9 @@ from vmgen_build.guests.model import Output, Workshop
 from vmgen_build.guests.qemu.access import Access, BuildAgent, ByGuestAgent, Ssh
 from vmgen_build.guests.qemu.agent import agent_script
 from vmgen_build.guests.qemu.machines import QemuMachines, as_built, as_started, holds
+from vmgen_build.guests.qemu.needs import MACHINE_HOST
 from vmgen_build.guests.qemu.windows import NO_SHELL, WindowsByAgent, WindowsInQemu, as_started_windows
+from vmgen_build.host.needs import Need, programs
 from vmgen_build.host.programs import Requirement, needed
 from vmgen_build.host.undo import Undo
 from vmgen_build.plan.bases import DiskMachine, Image, InstalledMachine, MinimalMachine
@@ -100,6 +104,12 @@ class QemuPlace(HerePlace):
         if isinstance(plan.base, InstalledMachine):
             return NEEDED if there else (*NEEDED, *installed_requirements(plan))
         return NEEDED if there or isinstance(plan.base, DiskMachine) else (*NEEDED, *minimal_requirements(plan))
+
+    @classmethod
+    def needs(cls, backend: Backend, form: Format) -> tuple[Need, ...] | None:
+        if backend.name not in BACKENDS or form.as_exported:
+            return None
+        return (*container_needs(), *MACHINE_HOST, *programs(*NEEDED))
 
     @contextmanager
     def workshop(self, build: Build) -> Iterator[Workshop]:

@@ -49,6 +49,15 @@ def place_class(host: str) -> type[Place]:
     return found
 
 
+def place_classes() -> dict[str, type[Place]]:
+    """All places, this host first, by their schemes: "here", "local, ssh", "qemu"."""
+    names: dict[type[Place], list[str]] = {_class_of(HERE): []}
+    for scheme in schemes():
+        if scheme != HERE:
+            names.setdefault(_class_of(scheme), []).append(scheme)
+    return {", ".join(found) or HERE: place for place, found in names.items()}
+
+
 def schemes() -> tuple[str, ...]:
     """Sorted."""
     return tuple(sorted({*_own_schemes(), *GROUP.names()}))

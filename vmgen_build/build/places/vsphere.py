@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from vmgen_build.backends.base import Backend
+from vmgen_build.backends.format import Format
 from vmgen_build.boots.model import Elsewhere
 from vmgen_build.build.choice import Emit, choose_base, choose_machine
 from vmgen_build.build.finding import Finding
@@ -27,6 +28,7 @@ from vmgen_build.build.places.servers.own import (
     placed,
     source_of,
 )
+from vmgen_build.build.requirements import container_needs
 from vmgen_build.errors import Problem, UsageError, VmgenError
 from vmgen_build.events import Bus
 from vmgen_build.guests.machines.imported import own_problems
@@ -50,6 +52,7 @@ from vmgen_build.guests.vsphere.source import Source
 from vmgen_build.guests.vsphere.tags import layer_name, owner_of
 from vmgen_build.guests.vsphere.windows import NO_SHELL as NO_WINDOWS_SHELL
 from vmgen_build.guests.vsphere.windows import WindowsMachines, as_started_windows
+from vmgen_build.host.needs import Need
 from vmgen_build.host.programs import Requirement
 from vmgen_build.host.undo import Undo
 from vmgen_build.plan.bases import DiskMachine, InstalledMachine, PlacedMachine
@@ -142,6 +145,11 @@ class VspherePlace(Place):
         if isinstance(plan.base, InstalledMachine):
             return installed_requirements(plan)
         return minimal_requirements(plan)
+
+    @classmethod
+    def needs(cls, backend: Backend, form: Format) -> tuple[Need, ...] | None:
+        """The minimal machine that it is sent is made here."""
+        return container_needs() if backend.name == "vmware" else None
 
     @contextmanager
     def workshop(self, build: Build) -> Iterator[Workshop]:

@@ -8,6 +8,7 @@ from vmgen_build.bases import signature as openpgp
 from vmgen_build.build.signers.model import Signer
 from vmgen_build.host import gpg
 from vmgen_build.host.inmemory import in_memory
+from vmgen_build.host.programs import Requirement, needed
 
 
 class GpgSigner(Signer):
@@ -15,6 +16,7 @@ class GpgSigner(Signer):
 
     scheme: ClassVar[str] = "gpg"
     ending: ClassVar[str] = ".asc"
+    program: ClassVar[Requirement] = needed("gpg", "signs")
 
     def require(self, key: str) -> None:
         gpg.require_signing_key(key)

@@ -32,6 +32,7 @@ class MinisignSigner(Signer):
 
     scheme: ClassVar[str] = "minisign"
     ending: ClassVar[str] = ".minisig"
+    program: ClassVar[Requirement] = _MINISIGN
 
     def require(self, key: str) -> None:
         """By signing something: nothing else shows that the passphrase is right."""

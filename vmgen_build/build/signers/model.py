@@ -5,6 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
+from vmgen_build.host.programs import Requirement
+
 NAMESPACE = "vmgen-build"
 """What a signature is for, where its format says so: one that was made for mail or for git is none of ours."""
 
@@ -12,12 +14,12 @@ NAMESPACE = "vmgen-build"
 class Signer(ABC):
     """A program that makes detached signatures, and checks them.
 
-    scheme: before the colon of --sign. ending: of a signature's file.
-
+    scheme: before the colon of --sign. ending: of a signature's file. program: by which it signs.
     """
 
     scheme: ClassVar[str]
     ending: ClassVar[str]
+    program: ClassVar[Requirement]
 
     @abstractmethod
     def require(self, key: str) -> None:

@@ -37,6 +37,7 @@ class SshSigner(Signer):
 
     scheme: ClassVar[str] = "ssh"
     ending: ClassVar[str] = ".sig"
+    program: ClassVar[Requirement] = _KEYGEN
 
     def require(self, key: str) -> None:
         """By signing something: nothing else shows that the passphrase is right, or that the agent has the key."""

@@ -20,6 +20,7 @@ class IncusTarget(Target):
     title: ClassVar[str] = "Incus"
     programs: ClassVar[tuple[str, ...]] = ("incus", "lxc")
     """The second is LXD's."""
+    package: ClassVar[str] = "incus"
     takes: ClassVar[Mapping[tuple[str, str], str]] = {("lxc", "lxd"): "", ("kvm", "incus-vm"): "--vm"}
     """What its kind of instance is asked for by."""
     needs_root: ClassVar[bool] = False

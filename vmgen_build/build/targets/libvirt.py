@@ -25,6 +25,7 @@ class LibvirtTarget(Target):
     name: ClassVar[str] = "libvirt"
     title: ClassVar[str] = "libvirt"
     programs: ClassVar[tuple[str, ...]] = ("virsh",)
+    package: ClassVar[str] = "libvirt-clients"
     takes: ClassVar[Mapping[tuple[str, str], str]] = {
         ("kvm", "qcow2"): "disks",
         ("kvm", "cloud"): "disks",

@@ -31,6 +31,7 @@ class LxcTarget(Target):
     name: ClassVar[str] = "lxc"
     title: ClassVar[str] = "LXC"
     programs: ClassVar[tuple[str, ...]] = ("lxc-start",)
+    package: ClassVar[str] = "lxc"
     takes: ClassVar[Mapping[tuple[str, str], str]] = {
         ("lxc", "tar"): ".",
         ("lxc", "lxd"): ".",

@@ -14,6 +14,8 @@ from vmgen_build.build.using.image import Image
 from vmgen_build.errors import HostError, UsageError
 from vmgen_build.guests.node.driver import last_line
 from vmgen_build.guests.runners import Done, Host, Runner
+from vmgen_build.host.needs import ROOT, Need, Readiness, programs
+from vmgen_build.host.programs import Requirement, find_program
 from vmgen_build.text import clean
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
@@ -109,6 +111,15 @@ class Target(ABC):
     takes: ClassVar[Mapping[tuple[str, str], str]]
     """Backend and format of what it takes -> what that is to it, in its own words."""
     needs_root: ClassVar[bool] = True
+    package: ClassVar[str] = ""
+    """Debian's, which brings one of the programs."""
+
+    def needs(self) -> tuple[Need, ...]:
+        """What installing here needs of this host. Without a program of it the commands are printed."""
+        if any(map(find_program, self.programs)):
+            return (ROOT,) if self.needs_root else ()
+        why = "installs, which this host does not: the commands are printed instead"
+        return programs(Requirement(self.programs[0], self.package, why), without=Readiness.DEGRADED)
 
     def check(self, image: Image) -> None:
         """Raises UsageError for an artifact that it does not take: it says what to build."""

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from vmgen_build.backends.base import Backend
+from vmgen_build.backends.format import Format
 from vmgen_build.bases.ostemplate import DEFAULT_URL, OsTemplateChoice, fetch, kept
 from vmgen_build.bases.supply import base_maker
 from vmgen_build.build.bases import make_base_here
@@ -17,7 +18,7 @@ from vmgen_build.build.places.model import Look, Place, refuse_server
 from vmgen_build.build.places.nodes.address import setup_of, without_address
 from vmgen_build.build.places.nodes.drivers import drivers_on
 from vmgen_build.build.places.nodes.push import push
-from vmgen_build.build.requirements import base_requirements
+from vmgen_build.build.requirements import base_needs, base_requirements
 from vmgen_build.errors import BuildError, Problem, RecipeError, UsageError, VmgenError
 from vmgen_build.events import Bus
 from vmgen_build.guests.model import Workshop
@@ -27,6 +28,7 @@ from vmgen_build.guests.node.workshop import NodeWorkshop, last_kept_stage
 from vmgen_build.guests.runners import ConnectionLost, connect, parse_host
 from vmgen_build.host.architectures import kernel_runs
 from vmgen_build.host.files import sha256_of
+from vmgen_build.host.needs import NAMESPACES, ROOT, Need, NeededProgram, Readiness, programs
 from vmgen_build.host.programs import Requirement, needed
 from vmgen_build.plan.bases import OsTemplate
 from vmgen_build.plan.context import Facts
@@ -72,6 +74,15 @@ class NodePlace(Place):
 
     def requirements(self, plan: Plan, look: Look) -> tuple[Requirement, ...]:
         return (*HOMEWARD, *(base_requirements(plan) if self._base_is_made_here(plan, look) else ()))
+
+    @classmethod
+    def needs(cls, backend: Backend, form: Format) -> tuple[Need, ...] | None:
+        """A base of packages is made here where the node lacks it; a node with OS templates needs none."""
+        if form.as_exported:
+            return None
+        making = (need for need in base_needs() if isinstance(need, NeededProgram))
+        bases = (replace(need, without=Readiness.DEGRADED) for need in making)
+        return (ROOT, NAMESPACES, *programs(*HOMEWARD), *bases)
 
     @contextmanager
     def workshop(self, build: Build) -> Iterator[Workshop]:
