@@ -12,7 +12,7 @@ import click
 
 from vmgen_build.cli import common, hosts
 from vmgen_build.errors import HostError, UsageError
-from vmgen_build.host.system import host_system
+from vmgen_build.host.system import host_system, how_to_get
 from vmgen_build.text import table
 
 if TYPE_CHECKING:
@@ -84,8 +84,9 @@ def _look(words: Sequence[str], findings: Sequence[Finding], as_json: bool, verb
     room = [one for one in findings if one.advice and not one.good and one.what.startswith("disk space")]
     room = room if any(one.verb == "build" for one in own) else []
     if as_json:
-        for each in (*([] if words else findings), *found):
-            common.show(json.dumps(each.as_dict()))
+        shown = [] if words else [finding.as_dict() for finding in findings]
+        for each in (*shown, *(one.as_dict() for one in found)):
+            common.show(json.dumps(each))
     else:
         if verbose:
             for line in table([("ok" if f.good else "MISSING", f.what, f.found) for f in findings]):
@@ -144,10 +145,10 @@ def _show_lacks(found: Sequence[Answer], own: Sequence[Answer], room: Sequence[F
     for lack, hit in sorted(effects.items(), key=lambda item: item[0].readiness.value, reverse=True):
         head = f"{lack.readiness.value:9} "
         common.show_wrapped(f"{lack.why} ({_named(hit)})", head, " " * len(head), **STYLES[lack.readiness.value])
-    for one in room:
-        common.show_wrapped(f"{one.what}: {one.found}", "no        ", " " * 10, **STYLES["no"])
+    for finding in room:
+        common.show_wrapped(f"{finding.what}: {finding.found}", "no        ", " " * 10, **STYLES["no"])
     _show_packages(packages(own))
-    advice = [lack.advice for one in own for lack in one.lacks] + [one.advice for one in room]
+    advice = [lack.advice for one in own for lack in one.lacks] + [finding.advice for finding in room]
     for text in dict.fromkeys(filter(None, advice)):
         common.show_wrapped(text, bold=True)
 
@@ -193,9 +194,7 @@ def _install(words: Sequence[str], yes: bool) -> None:
         common.complain("no package is missing")
         return
     if not host_system().has_apt:
-        raise HostError(
-            f"this host has no apt-get; install what Debian's packages of these names hold: {' '.join(names)}"
-        )
+        raise HostError(f"this host has no apt-get; {how_to_get(names)}")
     common.complain(_command(names))
     if os.geteuid() != 0:
         raise HostError("installing packages needs root: run 'vmgen-build doctor --install' by sudo, or the line above")
