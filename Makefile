@@ -186,9 +186,19 @@ uninstall: ## remove what make install has put there
 deb: ## build the Debian package into ../; asks PyPI
 	dpkg-buildpackage -us -uc
 
+DOCS := $(VENV)/.docs
+$(DOCS): $(STAMP)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[docs]' </dev/null
+	touch $@
+
+.PHONY: docs picture
+docs: setup $(DOCS) ## the documentation as a site, into site/; its links are checked
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	@echo "site/index.html; with search: python3 -m http.server -d site"
+
 clean: ## remove what was built, and caches of tools; the cache of builds stays
 	$(call empty,$(OUTPUT))
-	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf build dist site *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean ## remove .venv and the cache of builds too

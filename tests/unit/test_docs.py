@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from docs.tools.pages import address, for_the_site, shown, targets
 from vmgen_build.recipe.load import load
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,6 +43,35 @@ def test_no_line_is_long(page: Path) -> None:
 def test_links_lead_somewhere(page: Path) -> None:
     links = re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text())
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_to_headings(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]*)#([^)]+)\)", "\n".join(line for _, line in prose(page)))
+    wrong = [(there, name) for there, name in links if name not in anchors(page.parent / there if there else page)]
+    assert wrong == []
+
+
+def anchors(page: Path) -> set[str]:
+    """Of a page's headings, as GitHub and the site make them."""
+    titles = [line.lstrip("#").strip().lower() for _, line in prose(page) if re.match("#+ ", line)]
+    return {re.sub(r"[^\w\- ]", "", title).replace(" ", "-") for title in titles}
+
+
+def test_the_site_shows_each_page_once() -> None:
+    nav = re.findall(r"^ +- (\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
+    assert sorted(nav) == sorted(address(str(page.relative_to(ROOT))) for page in PAGES)
+
+
+def test_links_out_of_docs_lead_to_pages_of_the_site() -> None:
+    text = "[a](../recipes/lab.ini) [b](hosts.md#here) [c](../README.md#two-commands) [d](https://x)\n"
+    assert for_the_site("docs/sources.md", text) == (
+        "[a](files/recipes/lab.ini.md) [b](hosts.md#here) [c](index.md#two-commands) [d](https://x)\n"
+    )
+    fenced = "```\n[a](docs/hosts.md)\n```\n"
+    assert for_the_site("README.md", f"[a](docs/hosts.md)\n{fenced}") == f"[a](hosts.md)\n{fenced}"
+    assert targets("docs/sources.md", text) == {"recipes/lab.ini", "docs/hosts.md", "README.md"}
+    assert "vm_id = lab" in shown("recipes/lab.ini")
 
 
 def test_the_modules_that_the_docs_name_are_there() -> None:
