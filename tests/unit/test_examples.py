@@ -200,3 +200,10 @@ def test_help_has_examples(name: str, capsys: pytest.CaptureFixture[str]) -> Non
     examples = [line.split("  ")[0] for line in lines if re.match("(sudo )?vmgen-build [^ ]", line)]
     assert len(examples) >= 1
     assert {line: text for line in examples for words in words_of(line) if (text := problem(words))} == {}
+
+
+def test_help_fits_80_columns(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    for name in every_command():
+        run([*name.split(), "--help"])
+    assert [line for line in capsys.readouterr().out.splitlines() if len(line) > 80] == []

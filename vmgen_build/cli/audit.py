@@ -35,6 +35,10 @@ def audit_command(
     are fixes of security. Needs no root. ARTIFACT is an image with its manifest beside it, or the manifest alone.
 
     Exit code 0 where no fix of security is waiting (with --all: nothing newer), else 1.
+
+    \b
+      vmgen-build audit output/lab-lxc-amd64.tar.zst
+      vmgen-build audit --json output/*.manifest.json
     """
     from vmgen_build.build.audit import audit
 

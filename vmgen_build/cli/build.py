@@ -145,6 +145,11 @@ def build_command(
 
     All recipes are checked before anything is built. Where one fails to build, the others are built nevertheless. With
     --jobs, several are built at a time; a step that they share is run once.
+
+    \b
+      vmgen-build build lab.ini
+      vmgen-build build lab.ini -b vmware -b kvm -o out
+      vmgen-build build desks/*.ini -j 4 --json
     \f
     values: jobs, watch, and the options that are named as the fields of BuildOptions are.
     """

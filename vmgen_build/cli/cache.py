@@ -30,6 +30,9 @@ def cache_command() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
 def list_command(as_json: bool, **values: Any) -> None:
     """List what the cache holds, last used first; with --host the results of steps on a vSphere server.
+
+    \b
+      vmgen-build cache ls
     \f
     values: fields of BuildOptions.
     """
@@ -56,6 +59,10 @@ def prune_command(
 ) -> None:
     """Drop what is no longer needed from the cache, or with --host from a vSphere server; running builds keep what they
     use.
+
+    \b
+      vmgen-build cache prune --keep 20G --older 30d
+      vmgen-build cache prune --all --dry-run
     \f
     values: fields of BuildOptions.
     """

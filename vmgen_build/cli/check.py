@@ -31,6 +31,11 @@ def check_command(recipes: tuple[Path, ...], as_json: bool, as_sarif: bool, quie
 
     Exit code 0 where all are right (warnings allowed), else 2. For editors and CI: --json, --sarif; in GitHub Actions
     each problem is an annotation as well. The codes of problems: docs/messages.md.
+
+    \b
+      vmgen-build check lab.ini
+      vmgen-build check recipes/*.ini --strict
+      vmgen-build check --sarif recipes/*.ini > recipes.sarif
     \f
     values: the options that are named as the fields of _Wanted are.
     """

@@ -35,6 +35,10 @@ def compile_command(recipe: Path, **values: Any) -> None:
 
     Needs no root and builds nothing. Passwords are not among what is written, but for Windows: Setup's answers and all
     steps go onto NAME-setup.iso (and NAME-setup.img for XP and 2003), which hold them.
+
+    \b
+      vmgen-build compile lab.ini -o plan
+      vmgen-build compile lab.ini -b vmware -b openvz -o plan
     \f
     values: the options that are named as the fields of BuildOptions are.
     """

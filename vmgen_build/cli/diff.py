@@ -43,6 +43,11 @@ def diff_command(a: Path, b: Path, files: bool, quiet: bool, as_json: bool, **va
     Images without a manifest are compared by what their root file systems hold. Needs no root.
 
     Exit code 0 where nothing differs, 1 where something does, 2 where they cannot be compared, as of diff(1).
+
+    \b
+      vmgen-build diff last/lab.ova.manifest.json output/lab.ova
+      vmgen-build diff old.tar.zst new.tar.zst --files
+      vmgen-build diff old.ini new.ini
     \f
     values: the options that are named as the fields of BuildOptions are.
     """

@@ -18,6 +18,10 @@ def formats_command(as_json: bool) -> None:
     """Print what --format may name: the format, the backend that makes it, what its file's name ends in, and for whom
     it is. The first of each backend is what it makes without --format. docs/formats.md has the commands of those who
     take them.
+
+    \b
+      vmgen-build formats
+      vmgen-build formats --json
     """
     from vmgen_build.backends.registry import all_backends, formats_of
 

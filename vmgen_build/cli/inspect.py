@@ -31,6 +31,11 @@ def inspect_command(artifact: Path, files: bool, packages: bool, as_json: bool) 
 
     Its manifest tells, where one beside it describes this very file; else the file itself is read. It may come from
     anywhere. Needs no root. 'vmgen-build verify' says whether it holds what it promises.
+
+    \b
+      vmgen-build inspect output/lab-lxc-amd64.tar.zst
+      vmgen-build inspect output/lab.ova --packages
+      vmgen-build inspect output/lab-lxc-amd64.tar.zst --files --json
     """
     from vmgen_build.build.inspection import inspect
 

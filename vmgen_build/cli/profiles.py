@@ -23,6 +23,10 @@ def profiles_command(name: str | None, as_json: bool) -> None:
     A recipe takes them in by `profiles = development, networking` in [config]. What the recipe says itself goes over
     what they say: `nmap = 0` leaves out a program of theirs. Profiles of your own are files that end in .ini:
     profiles/NAME.ini beside the recipe.
+
+    \b
+      vmgen-build profiles
+      vmgen-build profiles server
     """
     from vmgen_build.recipe.shipped import profile_names, shipped_profile
 

@@ -34,6 +34,11 @@ def options_command(words: tuple[str, ...], markdown: bool, schema: bool, as_jso
     NAME is a word of the option's path, or several: hostname, network, users.passwd, network.eths.eth0.address. Where
     no path has it, it may be another word for an option (mac, ssh key, memory), a slip in one (hw_adr), or a word of
     its description.
+
+    \b
+      vmgen-build options
+      vmgen-build options network
+      vmgen-build options network.eths.eth0
     """
     from vmgen_build.recipe import reference
 
@@ -118,6 +123,11 @@ def programs_command(name: str | None, system: str | None, recipe: Path | None, 
     Columns: name, section of the recipe, when its names were compared with an index of the system's packages (or that
     they were not), packages. With --missing: name, section, what is missing (packages, the units of a service, or the
     commands that prove a program to be there), what to do.
+
+    \b
+      vmgen-build programs
+      vmgen-build programs firefox --os fedora-42
+      vmgen-build programs --missing --os debian-13
     """
     from vmgen_build.catalogue.programs import Unavailable
 

@@ -26,6 +26,10 @@ def systems_command(name: str | None, as_json: bool) -> None:
     Columns: name; what this version does with it (build, compile, check); where a base comes from, in the order of
     choice; architectures; installer; what was tried, how and when. What this host cannot do as it is stands in
     brackets, and why below the table.
+
+    \b
+      vmgen-build systems
+      vmgen-build systems debian
     """
     from vmgen_build.build import systems
 

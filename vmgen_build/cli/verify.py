@@ -210,6 +210,11 @@ def verify_command(
 
     Images of others are asked by --recipe or --manifest: their own manifest says only that the file is whole. Without
     these, the manifest must lie beside the artifact. Exit code 0 where all artifacts pass, else 1.
+
+    \b
+      vmgen-build verify output/lab-lxc-amd64.tar.zst
+      vmgen-build verify hand-ins/*.tar.zst --recipe lab.ini --junit report.xml
+      vmgen-build verify output/lab.ova --no-boot --key signers
     \f
     values: the fields of Source, what common.open_display takes, and junit.
     """

@@ -53,6 +53,10 @@ def why_command(recipe: Path, as_json: bool, **values: Any) -> None:
     The lines of scripts and files, programs, packages, the package archive: whatever a step's result depends on is
     compared with what it was. Of passwords it is only said that they changed. Give the options that the build is given.
     Builds nothing and needs no root, where the cache is yours; the archive is asked at most once an hour.
+
+    \b
+      vmgen-build why lab.ini
+      vmgen-build why lab.ini -b vmware --offline
     \f
     values: the options that are named as the fields of BuildOptions are.
     """
