@@ -56,37 +56,27 @@ GROUPS = {
 
 COMMANDS = {name: module for group in GROUPS.values() for name, module in group.items()}
 
-USUAL = frozenset({"--output", "--backend", "--format", "--set", "--dry-run", "--jobs", "--host", "--verbose"})
+USUAL = frozenset({"--output", "--backend", "--format", "--set", "--dry-run", "--verbose"})
 """Options of `build` that the first page shows."""
 
 EPILOG = """\b
 Examples:
-  vmgen-build init lab                       write lab.ini, a first recipe, from a few questions
-  vmgen-build lab.ini                        build an LXC image into output/
-  vmgen-build lab.ini -o out -v              show what every step prints
-  vmgen-build lab.ini --watch                build again whenever a file of it changes
-  vmgen-build lab.ini --dry-run              which steps would run, which are in the cache
-  vmgen-build lab.ini --set hardware.os=debian-13
-  vmgen-build check lab.ini                  find the recipe's mistakes; needs no root
-  vmgen-build compile lab.ini -o plan/       write out all that a build would run
-  vmgen-build verify output/lab-lxc-amd64.tar.zst
-  vmgen-build why lab.ini                    what changed since the last build, and so runs again
-  vmgen-build inspect output/lab-lxc-amd64.tar.zst --packages
-  vmgen-build diff old.tar.zst new.tar.zst   packages, settings, sizes that differ
-  vmgen-build audit output/lab-lxc-amd64.tar.zst   which of its packages have fixes now
-  vmgen-build run output/lab-lxc-amd64.tar.zst -p 8080:80
-  vmgen-build shell lab.ini --step services  look round in a throwaway container
-  vmgen-build options network                what can stand in [network]
-  vmgen-build programs                       what can stand in [devel], [services], [gui]
-  vmgen-build systems                        what `os` can name, and what was tried
-  vmgen-build formats                        what `--format` can name, and for whom it is
+  vmgen-build init lab                 write lab.ini, from a few questions
+  vmgen-build check lab.ini            find its mistakes; needs no root
+  vmgen-build lab.ini                  as root: an LXC image into output/
+  vmgen-build lab.ini -b vmware        as root: an OVA for VMware, VirtualBox
+  vmgen-build verify output/lab-lxc-amd64.tar.zst   as root: boot it and look
+  vmgen-build run output/lab-lxc-amd64.tar.zst      as root: try it
+  vmgen-build why lab.ini              what runs again, and why
+  vmgen-build options network          what can stand in [network]
 
 \b
 Exit codes:
-  0    done
-  1    a build or a verification failed, or this host lacks something
-  2    the recipe or the command line is wrong
-  130  interrupted by Ctrl-C"""
+  0 done; 1 it failed, or this host lacks something; 2 the recipe or the
+  command line is wrong; 130 interrupted by Ctrl-C
+
+\b
+Each command has more examples: vmgen-build COMMAND --help"""
 
 
 class Terminated(KeyboardInterrupt):
@@ -145,7 +135,7 @@ def door() -> None:
     """Turn a short INI recipe into a machine image that is proven to boot.
 
     A bare recipe is built: checked first, then step by step in a disposable container, every step's result kept, so
-    that the next build only runs what changed. Needs root; 'vmgen-build doctor' shows what else.
+    that the next build only runs what changed. Needs root; 'vmgen-build doctor' says what else this host lacks.
     """
 
 
