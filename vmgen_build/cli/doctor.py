@@ -52,10 +52,6 @@ def doctor_command(words: tuple[str, ...], base: str, as_json: bool, verbose: bo
 
     Exit code 1 where something that was asked for does not work. Without words that is what everybody needs: not the
     places elsewhere, the targets of install, or the programs that sign.
-
-    \b
-      vmgen-build doctor
-      vmgen-build doctor --host ssh://root@node
     \f
     values: install, yes; and the options that are named as the fields of BuildOptions are.
     """
