@@ -14,6 +14,7 @@ from vmgen_build.recipe.ini import IniSection, Value
 from vmgen_build.recipe.outline import Leaf, leaf_of, level_of, nearest_path, private_names
 from vmgen_build.recipe.problems import nearest, plain
 from vmgen_build.recipe.types.basic import FALSE, TRUE
+from vmgen_build.recipe.types.secrets import is_public_key
 from vmgen_build.text import without_passwords
 
 MASK = "***"
@@ -46,7 +47,7 @@ class Setting:
         if not text or _ELSEWHERE.match(text):
             return False
         if self.leaf is not None and self.leaf.type is not None:
-            return self.leaf.private
+            return self.leaf.private and not _is_public(text)
         if self.leaf is not None and text.lower() in TRUE | FALSE:
             return False
         return bool(_SUSPICIOUS.search(name) or nearest(name, private_names()))
@@ -69,6 +70,11 @@ class Setting:
         texts = self.value.items if several else (self.value.text,)
         shown = [text if reveal else without_passwords(text) for text in texts]
         return shown if several else shown[0]
+
+
+def _is_public(text: str) -> bool:
+    """Whether it is public keys alone; what should be one, and is not, may be a private one."""
+    return all(is_public_key(line.strip()) for line in re.split("[,\n]", text) if line.strip())
 
 
 def settings(section: IniSection, names: tuple[str, ...] = ()) -> Iterator[Setting]:

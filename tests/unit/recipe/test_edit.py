@@ -12,7 +12,7 @@ from vmgen_build.recipe.dotted import read_path, written_path
 from vmgen_build.recipe.edit import Change, NotSet, edited, read_document
 from vmgen_build.recipe.outline import is_several, leaf_of, nearest_path
 from vmgen_build.recipe.schema import Section, recipe_sections, spec
-from vmgen_build.recipe.settings import difference
+from vmgen_build.recipe.settings import difference, settings
 from vmgen_build.recipe.writing import written_value
 
 
@@ -199,7 +199,8 @@ def every_option() -> list[tuple[type[Section], str, str]]:
 def test_each_secret_of_a_recipe_is_known_as_private() -> None:
     options = every_option()
     private = {(cls, key) for cls, key, _ in options if spec(cls).options[key][1].type.private}
-    assert private == {(cls, key) for cls, key, annotation in options if "Secret" in annotation} and len(private) > 5
+    secret = {(cls, key) for cls, key, annotation in options if "Secret" in annotation or key == "ssh_keys"}
+    assert private == secret and len(private) > 5
 
 
 def test_each_list_of_a_recipe_is_known_as_one() -> None:
@@ -223,6 +224,16 @@ def test_no_secret_stands_in_a_difference() -> None:
         "+passwd = *** (new)",
         "-uid = 1",
         "+uid = 2",
+    ]
+
+
+def test_a_public_key_is_no_secret() -> None:
+    key = f"ssh-ed25519 {'AAAAC3NzaC1lZDI1NTE5' + 'AAAAI' + 'A' * 43} ana@desk"
+    text = f"[users]\n[[users]]\n[[[a]]]\nssh_keys = '''{key}\n{key}'''\n[[[b]]]\nssh_keys = -----BEGIN PRIVATE KEY\n"
+    root = read_document(text, "t.ini").root
+    assert [each.line(reveal=False) for each in settings(root)] == [
+        f"users.users.a.ssh_keys = {key}\\n{key}",
+        "users.users.b.ssh_keys = ***",
     ]
 
 
