@@ -12,7 +12,7 @@ from vmgen_build.artifacts.manifest import manifest_there
 from vmgen_build.artifacts.sums import read_sums
 from vmgen_build.backends.format import PackOptions
 from vmgen_build.build.job import Build
-from vmgen_build.build.provenance import Run, provenance_text
+from vmgen_build.build.provenance import DoneBuild, provenance_text
 from vmgen_build.build.sbom.contents import contents_of
 from vmgen_build.build.sbom.table import SBOMS
 from vmgen_build.errors import HostError
@@ -41,7 +41,7 @@ def describe(build: Build, packing: PackOptions, packed: Sequence[Written], reco
     if options.provenance and PROVENANCE in kept:
         written |= kept[PROVENANCE]
     elif options.provenance:
-        run = Run(
+        run = DoneBuild(
             plan=build.plan,
             options=options,
             packing=packing,

@@ -36,7 +36,7 @@ _SPACE = uuid.UUID("9b8a4c6e-0a5b-5f55-8f0c-5d7a6c0c2b41")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class DoneBuild:
     """A build that was done. began, ended: epoch seconds. byproducts: what describes the artifact, name -> sha256."""
 
     plan: Plan
@@ -48,11 +48,11 @@ class Run:
     byproducts: Mapping[str, str]
 
 
-def provenance_text(run: Run) -> str:
+def provenance_text(run: DoneBuild) -> str:
     return json.dumps(statement(run), indent=2) + "\n"
 
 
-def statement(run: Run) -> dict[str, Any]:
+def statement(run: DoneBuild) -> dict[str, Any]:
     return {
         "_type": STATEMENT,
         "subject": [{"name": file.path.name, "digest": {"sha256": file.sha256}} for file in run.files],
@@ -61,7 +61,7 @@ def statement(run: Run) -> dict[str, Any]:
     }
 
 
-def _definition(run: Run) -> dict[str, Any]:
+def _definition(run: DoneBuild) -> dict[str, Any]:
     plan = run.plan
     return {
         "buildType": BUILD_TYPE,
@@ -106,7 +106,7 @@ def _dependencies(plan: Plan) -> list[dict[str, Any]]:
     return [base, *archives, *fetched, *own]
 
 
-def _details(run: Run) -> dict[str, Any]:
+def _details(run: DoneBuild) -> dict[str, Any]:
     own = f"pkg:pypi/vmgen-build@{__version__}"
     made = json.dumps([run.plan.id, run.began, run.ended, [file.sha256 for file in run.files]])
     return {

@@ -50,7 +50,7 @@ class Side:
 
 
 @dataclass(frozen=True)
-class _Opened:
+class _Read:
     """recipe: where it is one; else what inspect found."""
 
     path: Path
@@ -75,18 +75,18 @@ def two_sides(paths: tuple[Path, Path], options: BuildOptions, *, files: bool) -
     return a, b
 
 
-def _opened(path: Path, options: BuildOptions, *, files: bool) -> _Opened:
+def _opened(path: Path, options: BuildOptions, *, files: bool) -> _Read:
     if not path.is_file():
         raise UsageError(f"there is no file {path}; name two recipes, manifests or artifacts")
     if not is_manifest(path) and _is_text(path) and kind_of(path) is None:
         if files:
             raise UsageError(f"--files: {path} is a recipe, and has none; name two artifacts")
         with bounded(str(path), CHECK_TIME, CHECK_MEMORY):
-            return _Opened(path, load(path, options.sets))
+            return _Read(path, load(path, options.sets))
     found = inspect(path, files=files, digests=files)
     if files and (found.content is None):
         raise UsageError(f"--files: {path} has no root file system that is read here; name two images of containers")
-    return _Opened(path, found=found)
+    return _Read(path, found=found)
 
 
 def _is_text(path: Path) -> bool:
@@ -98,11 +98,11 @@ def _is_text(path: Path) -> bool:
         return error.start >= _HEAD - 8
 
 
-def _lacks_manifest(one: _Opened) -> bool:
+def _lacks_manifest(one: _Read) -> bool:
     return one.found is not None and not one.found.manifest
 
 
-def _by_content(one: _Opened) -> _Opened:
+def _by_content(one: _Read) -> _Read:
     """The same by what its root holds alone, so that both sides are of one kind; as it is where there is none."""
     assert one.found is not None
     found = one.found
@@ -118,7 +118,7 @@ def _plan(recipe: Recipe, backend: str, options: BuildOptions) -> Plan:
         return plan_for(recipe, backend or options.backends[0], options)
 
 
-def _side(one: _Opened, plan: Plan | None, *, both: bool) -> Side:
+def _side(one: _Read, plan: Plan | None, *, both: bool) -> Side:
     """both: whether both are recipes."""
     if one.recipe is not None:
         assert plan is not None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from vmgen_build.build.questions import Asker
     from vmgen_build.build.verify import Verified
     from vmgen_build.cli.plain import Plain
+    from vmgen_build.events import Bus
     from vmgen_build.guests.vsphere.placement import Placement
     from vmgen_build.host.tls import Trust
 
@@ -232,17 +233,20 @@ def verify_command(
         for artifact in artifacts:
             screen.activity(f"verifying {artifact.name}")
             done.append(_verified(artifact, screen, lambda one: verify(one, bus, options, ask)))
-            if (error := done[-1].error) is not None:
-                named = f"{artifact}: " if len(artifacts) > 1 else ""
-                bus.note(f"{named}{common.error_text(error)}", "error")
-            if not display["as_json"]:
-                brief = len(artifacts) > 1 and not display["verbose"]
-                show_verified(done[-1], quiet=display["quiet"], brief=brief)
+            _show_one(done[-1], bus, display, several=len(artifacts) > 1)
     if junit is not None:
         _write_junit(junit, done)
     if len(done) > 1 and not display["as_json"]:
         show_summary(done)
     click.get_current_context().exit(0 if all(verified.passes for verified in done) else 1)
+
+
+def _show_one(verified: Verified, bus: Bus, display: Mapping[str, bool], *, several: bool) -> None:
+    if verified.error is not None:
+        named = f"{verified.artifact}: " if several else ""
+        bus.note(f"{named}{common.error_text(verified.error)}", "error")
+    if not display["as_json"]:
+        show_verified(verified, quiet=display["quiet"], brief=several and not display["verbose"])
 
 
 def _write_junit(goal: Path, done: list[Verified]) -> None:
