@@ -61,7 +61,7 @@ def show(qemu: Qemu, gone: Callable[[], bool]) -> None:
         try:
             while process.poll() is None and not gone():
                 time.sleep(TICK)
-            if process.poll() is not None and process.returncode != 0 and time.monotonic() - began < AT_ONCE:
+            if (process.poll() or 0) > 0 and time.monotonic() - began < AT_ONCE:
                 raise BuildError(f"{name} opens no window: it ended with {process.returncode}; try it by itself")
         finally:
             kill(process)
