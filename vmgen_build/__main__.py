@@ -20,6 +20,10 @@ def main() -> None:
 
 def vmgctl() -> None:
     _end_silently()
+    if os.environ.get("_VMGEN_BUILD_COMPLETE"):
+        from vmgen_build.cli.completing import answer_editor
+
+        answer_editor()
     from vmgen_build.cli.vmgctl import main as run
 
     run()

@@ -207,11 +207,21 @@ def completing_door() -> CompletingDoor:
     return CompletingDoor(name=door.name, **settings)
 
 
-def answer_shell(command: click.Command | None = None, name: str = "vmgen-build") -> NoReturn:
-    """Of sys.argv. command: the door by default. Whatever goes wrong, a shell gets no words and no traceback:
-    $VMGEN_DEBUG shows it."""
+def answer_shell() -> NoReturn:
+    """Of sys.argv. Whatever goes wrong, a shell gets no words and no traceback: $VMGEN_DEBUG shows it."""
+    _print_answer(completing_door(), "vmgen-build")
+
+
+def answer_editor() -> NoReturn:
+    """The same for vmgctl."""
+    from vmgen_build.cli.vmgctl import NAME, vmgctl
+
+    _print_answer(prepared(vmgctl), NAME)
+
+
+def _print_answer(command: click.Command, name: str) -> NoReturn:
     try:
-        for line in answer(os.environ[ASKED], prepared(command) if command else completing_door(), name, sys.argv[1:]):
+        for line in answer(os.environ[ASKED], command, name, sys.argv[1:]):
             click.echo(line)
     except Exception:
         if os.environ.get("VMGEN_DEBUG"):

@@ -33,6 +33,8 @@ ENVIRONMENT: Rows = (
     ("VMGEN_SSH_KNOWN_HOSTS", "The file of known hosts' keys, in place of those of ssh."),
     ("VMGEN_SSH_PASSWORD, VMGEN_SSH_PASSPHRASE", "The password on a node, and what opens an encrypted key."),
     ("VMGEN_VSPHERE_PASSWORD", "The password on a vSphere server."),
+    ("VMGEN_SIGN_PASSPHRASE", "What opens the key of --sign."),
+    ("GITHUB_ACTIONS, GITLAB_CI", "Set there: a build groups its lines as these show them."),
     ("NO_COLOR", "When it is not empty, nothing is coloured."),
     ("SOURCE_DATE_EPOCH", "Seconds since 1970: no file of an image is younger."),
     ("TMPDIR", "Where short-lived files lie; /tmp by default."),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
-from click.shell_completion import CompletionItem, shell_complete
+from click.shell_completion import CompletionItem
 
 from vmgen_build import __version__
 from vmgen_build.cli import common
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from vmgen_build.recipe.settings import Setting
 
 NAME = "vmgctl"
-_ASKED = "_VMGCTL_COMPLETE"
 
 EPILOG = """\b
 Examples:
@@ -45,15 +43,11 @@ Exit codes:
 
 
 def complete(context: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Paths and values. A shell that takes `PATH=VALUE` apart has PATH and = as arguments of their own."""
-    from vmgen_build.recipe.completing import complete_path, complete_value
+    """Paths and values."""
+    from vmgen_build.recipe.completing import complete_path
 
-    before: list[str] = list(context.params.get("settings") or ())
-    if before[-1:] == ["="] and len(before) > 1:
-        found = complete_value(before[-2], incomplete)
-    else:
-        found = complete_path(incomplete, context.params.get("recipe"))
-    return [CompletionItem(each.text, help=each.about) for each in found]
+    recipe = context.params.get("recipe")
+    return [CompletionItem(one.text, help=one.about) for one in complete_path(incomplete, recipe and Path(recipe))]
 
 
 def check_suffix(_context: click.Context, _option: click.Parameter, value: str) -> str:
@@ -249,8 +243,6 @@ def _show_changes(old: str, new: str, changes: Sequence[Change], file: str) -> N
 
 
 def main() -> NoReturn:
-    if asked := os.environ.get(_ASKED):
-        sys.exit(shell_complete(vmgctl, {}, NAME, _ASKED, asked))
     sys.exit(entry.run(sys.argv[1:], vmgctl, NAME))
 
 

@@ -95,9 +95,11 @@ def programs(_context: click.Context, begun: str) -> list[Item]:
 
 
 def profiles(_context: click.Context, begun: str) -> list[Item]:
-    from vmgen_build.recipe import possible
+    """Those that ship, and those beside a recipe of this folder."""
+    from vmgen_build.recipe.shipped import profile_names
 
-    return listed_items(possible.profiles(Path()), begun)
+    near = {path.stem for path in Path("profiles").glob("*.ini")}
+    return listed_items(sorted({*profile_names(), *near}), begun)
 
 
 def option_names(_context: click.Context, begun: str) -> list[Item]:
@@ -108,12 +110,24 @@ def option_names(_context: click.Context, begun: str) -> list[Item]:
 
 
 def settings(context: click.Context, begun: str) -> list[Item]:
-    """PATH=VALUE, a level at a time."""
-    from vmgen_build.recipe import possible
+    """PATH=VALUE, a level at a time. Of the items of a list the last is completed."""
+    from vmgen_build.recipe.completing import complete_path
 
     recipes = [word for word in context.obj or () if word.endswith(".ini")]
-    found = possible.settings(begun, Path(recipes[-1]).expanduser() if recipes else None)
-    return [CompletionItem(one.text, help=one.doc) for one in found]
+    path, comma, _ = begun.rpartition(",") if "=" in begun else ("", "", "")
+    asked = f"{path.partition('=')[0]}={begun[len(path + comma) :]}" if comma else begun
+    head = path + comma
+    found = complete_path(asked, Path(recipes[-1]).expanduser() if recipes else None)
+    items = [CompletionItem(one.text if one.text.endswith(".") else _open(one.text), help=one.about) for one in found]
+    return [CompletionItem(head + str(item.value).partition("=")[2]) for item in items] if comma else items
+
+
+def _open(path: str) -> str:
+    return path if "=" in path else f"{path}="
+
+
+def targets(_context: click.Context, begun: str) -> list[Item]:
+    return plain_items(("incus", "libvirt", "lxc", "openvz", "proxmox"), begun)
 
 
 def _names() -> Mapping[str, Sequence[str]]:
@@ -170,6 +184,7 @@ OF_METAVARS: Mapping[str, Source] = {
     "RECIPE": recipe_files,
     "RECIPE...": recipe_files,
     "RECIPE|ARTIFACT": either_files,
+    "TARGET[://HOST]": targets,
 }
 """By what stands for it in --help."""
 

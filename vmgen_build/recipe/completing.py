@@ -33,11 +33,6 @@ def complete_path(incomplete: str, recipe: Path | None = None) -> list[Candidate
     return [each for each in found if each.text.startswith(incomplete)]
 
 
-def complete_value(path: str, typed: str) -> list[Candidate]:
-    """What VALUE may go on as, for shells that take the = apart."""
-    return [Candidate(word) for word in _values(_names(path)) if word.startswith(typed)]
-
-
 def _names(path: str) -> tuple[str, ...]:
     try:
         return read_path(path)[0]
@@ -83,5 +78,9 @@ def _values(names: tuple[str, ...]) -> Iterable[str]:
         return known_systems()
     if names == ("config", "profiles"):
         return sorted(path.stem for path in (resources.recipes_dir() / "profiles").glob("*.ini"))
+    if names in (("config", "timezone"), ("config", "locale")):
+        from vmgen_build.catalogue.regions import known_locales, known_zones
+
+        return sorted(known_zones() if names[-1] == "timezone" else known_locales())
     leaf = leaf_of(names) if names else None
     return leaf.choices if leaf else ()

@@ -307,12 +307,11 @@ def test_it_is_a_command_of_its_own(lab: Lab) -> None:
     argv = [sys.executable, "-c", "from vmgen_build.__main__ import vmgctl; vmgctl()"]
     done = subprocess.run([*argv, "lab.ini", "hardware.os"], env=environ, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "debian-12\n", "")
-    words = {"COMP_WORDS": "vmgctl lab.ini users.users.ana.pas", "COMP_CWORD": "2", "_VMGCTL_COMPLETE": "bash_complete"}
-    done = subprocess.run(argv, env=environ | words, capture_output=True, text=True)
-    assert done.stdout == "plain,users.users.ana.passwd\nplain,users.users.ana.passwd_hash\n"
-    words |= {"COMP_WORDS": "vmgctl lab.ini network.eths.eth0.type = st", "COMP_CWORD": "4"}
-    done = subprocess.run(argv, env=environ | words, capture_output=True, text=True)
-    assert done.stdout == "plain,static\n"
+    words = environ | {"_VMGEN_BUILD_COMPLETE": "fish"}
+    for typed, found in (("users.users.ana.pas", ["passwd", "passwd_hash"]), ("network.eths.eth0.type=st", ["static"])):
+        done = subprocess.run([*argv, "lab.ini", typed], env=words, capture_output=True, text=True)
+        given = [re.split("[.=]", line.split("\t")[1])[-1] for line in done.stdout.splitlines()]
+        assert (given, done.stderr) == (found, "")
 
 
 def test_the_examples_of_the_docs(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:

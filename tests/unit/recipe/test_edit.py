@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from vmgen_build.errors import UsageError
-from vmgen_build.recipe.completing import complete_path, complete_value
+from vmgen_build.recipe.completing import complete_path
 from vmgen_build.recipe.dotted import read_path, written_path
 from vmgen_build.recipe.edit import Change, NotSet, edited, read_document
 from vmgen_build.recipe.outline import is_several, leaf_of, nearest_path
@@ -245,7 +245,7 @@ def test_completion() -> None:
         "network.eths.eth0.type=static",
         "network.eths.eth0.type=dhcp",
     ]
-    assert complete_value("hardware.os", "debian-12")[0].text == "debian-12"
+    assert complete_path("hardware.os=debian-12")[0].text == "hardware.os=debian-12"
     assert "config.profiles=development" in [each.text for each in complete_path("config.profiles=")]
     assert "devel.gdb" in [each.text for each in complete_path("devel.g")]
     assert complete_path("nothing.at.all.") == [] and complete_path("..") == [] and complete_path("a..=") == []
