@@ -69,7 +69,7 @@ def test_without_the_package_nothing_of_it_is_known(lab: Lab) -> None:
 
 
 def test_the_tool_lists_what_others_bring(lab: Lab) -> None:
-    listed = [line.split(maxsplit=2) for line in lab("doctor").stdout.splitlines()]
+    listed = [line.split(maxsplit=2) for line in lab("doctor", "-v").stdout.splitlines()]
     assert ["ok", "backends", "kvm, lxc, openvz, plain, vmware"] in listed
     assert ["ok", "places", "local, nearby, qemu, ssh, vsphere"] in listed
     assert "backend plain makes tar or names" in lab("tiny.ini", "-b", "plain", "--format", "zip").stderr

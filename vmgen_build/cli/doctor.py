@@ -65,7 +65,7 @@ def doctor_command(words: tuple[str, ...], base: str, as_json: bool, verbose: bo
         if words or install:
             raise UsageError("--host and --base look at another host as a whole; leave the words and --install out")
         findings = [*(place.doctor_of(base) if base else []), *place.doctor()]
-        _show_all(findings, as_json)
+        _show_all(findings, as_json=as_json)
         click.get_current_context().exit(0 if all(f.good for f in findings) else 1)
     if yes and not install:
         raise UsageError("--yes answers --install; add that, or leave --yes out")
@@ -93,7 +93,7 @@ def _look(words: Sequence[str], findings: Sequence[Finding], as_json: bool, verb
                 common.show(line)
             common.show()
         _show_answers(found, words)
-        _show_lacks(found, own, room)
+        _show_lacks(found, words, room)
     return not room and all(one.readiness.value != "no" for one in own)
 
 
@@ -118,8 +118,9 @@ def _show_answers(found: Sequence[Answer], words: Sequence[str]) -> None:
     for one in found:
         if not one.row.backend:
             others.setdefault(one.verb, []).append(f"{one.row.thing} {one.readiness.value}".strip())
-    for line in table([(verb, ", ".join(states)) for verb, states in others.items()]):
-        common.show(line)
+    width = max(map(len, others), default=0) + 2
+    for verb, states in others.items():
+        common.show_wrapped(", ".join(states), verb.ljust(width), " " * width)
 
 
 def _cell(states: Sequence[str]) -> str:
@@ -129,46 +130,61 @@ def _cell(states: Sequence[str]) -> str:
     return states[0] if len(set(states)) == 1 else "degraded"
 
 
-def _show_lacks(found: Sequence[Answer], own: Sequence[Answer], room: Sequence[Finding]) -> None:
+def _show_lacks(found: Sequence[Answer], words: Sequence[str], room: Sequence[Finding]) -> None:
     """Why, and what mends it."""
-    from vmgen_build.build.answers import packages
+    from vmgen_build.build.answers import counted, packages
 
-    effects: dict[Lack, list[Answer]] = {}
-    for one in found:
-        for lack in one.lacks:
-            effects.setdefault(lack, []).append(one)
+    own = counted(found, words)
+
+    effects = _effects(found)
     if not effects and not room:
         common.show()
         common.show("Everything is there.", bold=True)
         return
     common.show()
-    for lack, hit in sorted(effects.items(), key=lambda item: item[0].readiness.value, reverse=True):
+    for lack, hit in sorted(effects, key=lambda effect: effect[0].readiness.value, reverse=True):
         head = f"{lack.readiness.value:9} "
         common.show_wrapped(f"{lack.why} ({_named(hit)})", head, " " * len(head), **STYLES[lack.readiness.value])
     for finding in room:
         common.show_wrapped(f"{finding.what}: {finding.found}", "no        ", " " * 10, **STYLES["no"])
-    _show_packages(packages(own))
+    _show_packages(packages(own), words)
     advice = [lack.advice for one in own for lack in one.lacks] + [finding.advice for finding in room]
     for text in dict.fromkeys(filter(None, advice)):
         common.show_wrapped(text, bold=True)
 
 
+def _effects(found: Sequence[Answer]) -> list[tuple[Lack, list[Answer]]]:
+    """Each lack once, by the first reason for what is wanted, with what suffers from it."""
+    effects: dict[tuple[object, str], tuple[Lack, list[Answer]]] = {}
+    for one in found:
+        for lack in one.lacks:
+            what = lack.why.partition(":")[0]
+            effects.setdefault((lack.readiness, what), (lack, []))[1].append(one)
+    return list(effects.values())
+
+
 def _named(hit: Sequence[Answer]) -> str:
-    """What suffers, in few words: commands with their backends or things."""
+    """What suffers, in few words: commands with their backends or things; places elsewhere where none here does."""
     whole: dict[str, list[str]] = {}
     for one in hit:
         verb = one.verb if one.row.place == "here" else f"{one.verb} in {one.row.place}"
         whole.setdefault(verb, []).append(one.row.backend or one.row.thing)
-    return "; ".join(f"{verb} {', '.join(filter(None, dict.fromkeys(names)))}".strip() for verb, names in whole.items())
+    names = {verb: ", ".join(filter(None, dict.fromkeys(each))) for verb, each in whole.items()}
+    return "; ".join(
+        f"{verb} {each}".strip()
+        for verb, each in names.items()
+        if verb.partition(" in ")[0] not in names or " in " not in verb
+    )
 
 
-def _show_packages(lacking: Sequence[str]) -> None:
-    """The command that installs them, or the list where there is no apt-get."""
+def _show_packages(lacking: Sequence[str], words: Sequence[str] | None) -> None:
+    """The command that installs them, or the list where there is no apt-get. words: None for another host."""
     if not lacking:
         return
     common.show()
     if host_system().has_apt:
-        common.show("This installs what is missing ('vmgen-build doctor --install' does so):", bold=True)
+        ours = "" if words is None else f" ('{' '.join(('vmgen-build doctor', *words, '--install'))}' does so)"
+        common.show(f"This command installs what is missing{ours}:", bold=True)
         common.show(f"  {_command(lacking)}")
         return
     common.show(
@@ -205,7 +221,7 @@ def _install(words: Sequence[str], yes: bool) -> None:
     install(names, common.complain)
 
 
-def _show_all(findings: Sequence[Finding], as_json: bool) -> None:
+def _show_all(findings: Sequence[Finding], *, as_json: bool) -> None:
     """Of another host: a flat list."""
     if as_json:
         for finding in findings:
@@ -215,7 +231,7 @@ def _show_all(findings: Sequence[Finding], as_json: bool) -> None:
     for finding, line in zip(findings, table(rows), strict=True):
         common.show(line, **({} if finding.good else {"fg": "red"}))
     lacking = [f for f in findings if not f.good]
-    _show_packages(sorted({f.package for f in lacking if f.package}))
+    _show_packages(sorted({f.package for f in lacking if f.package}), None)
     for text in filter(None, (f.advice for f in lacking)):
         common.show(text, bold=True)
     if not lacking:

@@ -34,7 +34,7 @@ def test_issue_8_15_results_and_messages(capsys: pytest.CaptureFixture[str]) -> 
     common.show(f"x {EVIL}")
     common.complain(f"y {EVIL}\nz {EVIL}")
     common.show_problems([Problem(Position(EVIL, 3), EVIL, EVIL)])
-    doctor._show([Finding(EVIL, False, EVIL, "", EVIL)])
+    doctor._show_all([Finding(EVIL, False, EVIL, "", EVIL)], as_json=False)
     failed = e.ProbeDone(probe="p", setting=EVIL, outcome="fails", found=EVIL)
     verified = Verified(Path(EVIL.replace("\0", "")), EVIL, (failed,))
     show_verified(verified, quiet=False, brief=False)
