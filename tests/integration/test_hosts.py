@@ -58,6 +58,21 @@ def test_make_image_gives_the_same_image(root: FreshRoot, of_this_host: Path) ->
     assert differences(ours / TARBALL, theirs / TARBALL) == []
 
 
+def test_doctor_mends_the_host(root: FreshRoot) -> None:
+    """It has what the lab machine needs, by then, and nothing for disks."""
+    doctor = (".venv/bin/vmgen-build", "doctor", "here", "build", "verify", "kvm", "qcow2")
+    before = root.run(*doctor)
+    assert before.returncode == 1, before.stdout[-3000:]
+    assert "no        build kvm qcow2" in before.stdout and "qemu-img is missing" in before.stdout
+    assert root.run(*doctor, "--install").returncode == 2, "there is nobody to ask"
+    mended = root.run(*doctor, "--install", "--yes")
+    assert mended.returncode == 0, mended.stdout[-3000:]
+    assert "qemu-utils" in mended.stdout and " is missing" not in mended.stdout.partition("Setting up")[2]
+    assert root.run(*doctor).returncode == 0
+    lab = root.run(".venv/bin/vmgen-build", "doctor", "here", "build", "verify", "lxc", "tar")
+    assert lab.returncode == 0, lab.stdout[-3000:]
+
+
 def test_the_unit_tests_pass_there(root: FreshRoot) -> None:
     """Those of the rooms that meet the host; the pure ones compute the same on each, and so do style and types."""
     folders = [

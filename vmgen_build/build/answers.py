@@ -35,9 +35,9 @@ class Answer:
 
     @property
     def title(self) -> str:
-        """As people name it: "verify lxc tar", "build vmware ova in qemu"."""
+        """As people name it, without the format: "verify lxc", "build vmware in qemu"."""
         place = "" if self.row.place == "here" else f"in {self.row.place}"
-        return " ".join(word for word in (self.verb, self.row.backend, self.row.thing, place) if word)
+        return " ".join(word for word in (self.verb, self.row.backend, place) if word)
 
     @property
     def tags(self) -> frozenset[str]:

@@ -98,10 +98,9 @@ def _look(words: Sequence[str], findings: Sequence[Finding], as_json: bool, verb
 
 
 def _show_answers(found: Sequence[Answer], words: Sequence[str]) -> None:
-    """Whole: a table of commands and backends, a cell for all formats together. Parts: a line each."""
+    """Whole: a table of commands and backends, a cell for all formats together. Parts: each with its formats."""
     if words:
-        for one, line in zip(found, table([(one.readiness.value, one.title) for one in found]), strict=True):
-            common.show(line, **STYLES[one.readiness.value])
+        _show_parts(found)
         return
     common.show(f"{host_system().name}, as {'root' if os.geteuid() == 0 else 'an ordinary user'}")
     common.show()
@@ -121,6 +120,15 @@ def _show_answers(found: Sequence[Answer], words: Sequence[str]) -> None:
     width = max(map(len, others), default=0) + 2
     for verb, states in others.items():
         common.show_wrapped(", ".join(states), verb.ljust(width), " " * width)
+
+
+def _show_parts(found: Sequence[Answer]) -> None:
+    things: dict[tuple[str, str], list[str]] = {}
+    for one in found:
+        things.setdefault((one.title, one.readiness.value), []).append(one.row.thing)
+    for (title, readiness), names in things.items():
+        head = f"{readiness:9} "
+        common.show_wrapped(f"{title} {', '.join(names)}", head, " " * len(head), **STYLES[readiness])
 
 
 def _cell(states: Sequence[str]) -> str:

@@ -117,7 +117,7 @@ def test_wrong_words(words: list[str], text: str, host: Path, capsys: pytest.Cap
     assert text in capsys.readouterr().err
 
 
-def test_an_ordinary_user_hears_of_root_once(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_ordinary_user_needs_root_alone(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     found = ask(code=1)
     assert {one["state"] for key, one in found.items() if key[0] in ("build", "verify", "run", "shell")} == {"no"}
