@@ -35,8 +35,9 @@ def fetch(url: str, limit: Limit, settings: Sequence[str] = (), *, optional: boo
         raise BuildError(f"cannot read {url}: an address begins with http://, https:// or file:")
     import httpx
 
+    proxy = _proxy_of(settings)
     reason, end = "", time.monotonic() + RELEASE_TIME.amount
-    with _client(settings) as client:
+    with _client(proxy) as client:
         for attempt in range(TRIES):
             try:
                 code, data = within(end - time.monotonic(), partial(_answer, client, url, limit))
@@ -55,21 +56,23 @@ def fetch(url: str, limit: Limit, settings: Sequence[str] = (), *, optional: boo
             except (httpx.HTTPError, httpx.InvalidURL) as error:
                 reason = str(error) or type(error).__name__
             time.sleep(0.5 * 2**attempt)
-    raise _not_read(url, reason)
+    raise _not_read(url, f"{reason} (by the proxy {without_passwords(proxy)})" if proxy else reason)
 
 
-def _client(settings: Sequence[str]) -> httpx.Client:
+def _proxy_of(settings: Sequence[str]) -> str:
+    """Empty for none."""
+    found = re.findall(r'Acquire::https?::Proxy "([^"]+)"', "\n".join(settings))
+    return next((proxy for proxy in found if proxy.lower() not in _NO_PROXY), "")
+
+
+def _client(proxy: str) -> httpx.Client:
     import httpx
 
-    found = re.findall(r'Acquire::https?::Proxy "([^"]+)"', "\n".join(settings))
-    proxies = [proxy for proxy in found if proxy.lower() not in _NO_PROXY]
     try:
-        return httpx.Client(
-            follow_redirects=True, max_redirects=REDIRECTS.amount, timeout=20, proxy=proxies[0] if proxies else None
-        )
+        return httpx.Client(follow_redirects=True, max_redirects=REDIRECTS.amount, timeout=20, proxy=proxy or None)
     except (ImportError, ValueError, httpx.InvalidURL) as error:
         raise HostError(
-            f"cannot use the proxy '{without_passwords(proxies[0]) if proxies else ''}' of this host's apt: {error};"
+            f"cannot use the proxy '{without_passwords(proxy)}' of this host's apt: {error};"
             " look at Acquire::http::Proxy in /etc/apt, http_proxy and https_proxy"
         ) from error
 

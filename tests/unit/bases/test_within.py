@@ -15,7 +15,7 @@ from vmgen_build.bases import fetch
 from vmgen_build.bases.download import Patience, download, open_client, small_file
 from vmgen_build.bases.within import within
 from vmgen_build.errors import BuildError
-from vmgen_build.limits import RELEASE_TIME
+from vmgen_build.limits import RELEASE, RELEASE_TIME
 
 QUICK = Patience(connect=5, stall=5, tries=2, pause=0.01, window=0.5)
 
@@ -65,3 +65,9 @@ def test_within_gives_what_the_work_gives() -> None:
         within(5, lambda: 1 // 0)
     with pytest.raises(TimeoutError):
         within(0.05, lambda: threading.Event().wait(5))
+
+
+def test_a_proxy_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetch, "TRIES", 1)
+    with pytest.raises(BuildError, match=r"http://m\.example/: .* \(by the proxy http://127\.0\.0\.1:9\)"):
+        fetch.fetch("http://m.example/", RELEASE, ['Acquire::http::Proxy "http://127.0.0.1:9";'])

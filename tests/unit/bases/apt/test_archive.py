@@ -392,9 +392,9 @@ def test_issue_8_15_which_repositories_of_a_recipe_are_checked_here() -> None:
 
 @pytest.mark.parametrize("word", ["DIRECT", "false"])
 def test_issue_8_15_words_of_apt_for_no_proxy_are_none(word: str) -> None:
-    fetch._client([f'Acquire::http::Proxy "{word}";']).close()
+    assert fetch._proxy_of([f'Acquire::http::Proxy "{word}";']) == ""
 
 
 def test_issue_8_15_a_proxy_that_is_none_is_named() -> None:
     with pytest.raises(HostError, match="nonsense"):
-        fetch._client(['Acquire::http::Proxy "nonsense";'])
+        fetch.fetch("http://m.example/", limits.RELEASE, ['Acquire::http::Proxy "nonsense";'])
