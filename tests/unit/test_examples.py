@@ -126,7 +126,8 @@ def commands() -> list[tuple[str, list[str]]]:
     found = [(str(b), words) for b in blocks(*SHELL) for line in lines_of(b) for words in words_of(line)]
     for block in blocks("yaml"):
         for script in scripts(yaml.safe_load(block.text)):
-            found += [(str(block), words) for line in script.splitlines() for words in words_of(line)]
+            lines = lines_of(Block(block.page, block.line, "sh", script))
+            found += [(str(block), words) for line in lines for words in words_of(line)]
     for page in PAGES:
         for number, line in enumerate(page.read_text().splitlines(), 1):
             for code in re.findall(r"`((?:vmgen-build|vmgctl) [^`]+)`", line):
