@@ -196,6 +196,10 @@ docs: setup $(DOCS) ## the documentation as a site, into site/; its links are ch
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 	@echo "site/index.html; with search: python3 -m http.server -d site"
 
+picture: setup ## draw the pictures of docs/: the house, and the terminal of a real build; root
+	$(BIN)/python -m docs.tools.house docs/house.svg
+	$(BIN)/python -m docs.tools.picture docs/build.svg
+
 clean: ## remove what was built, and caches of tools; the cache of builds stays
 	$(call empty,$(OUTPUT))
 	rm -rf build dist site *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from docs.tools import house
 from docs.tools.pages import address, for_the_site, shown, targets
+from tests.unit.test_rooms import ROOMS
 from vmgen_build.recipe.load import load
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -72,6 +74,12 @@ def test_links_out_of_docs_lead_to_pages_of_the_site() -> None:
     assert for_the_site("README.md", f"[a](docs/hosts.md)\n{fenced}") == f"[a](hosts.md)\n{fenced}"
     assert targets("docs/sources.md", text) == {"recipes/lab.ini", "docs/hosts.md", "README.md"}
     assert "vm_id = lab" in shown("recipes/lab.ini")
+
+
+def test_the_picture_shows_the_rooms_that_the_page_lists() -> None:
+    page = (ROOT / "docs/how-it-works.md").read_text()
+    assert [name for name, _ in house.rooms(page)] == [name for name in ROOMS if (ROOT / "vmgen_build" / name).is_dir()]
+    assert (ROOT / "docs/house.svg").read_text() == house.drawn(page)
 
 
 def test_the_modules_that_the_docs_name_are_there() -> None:
