@@ -66,7 +66,7 @@ class Terminal:
             (programs / name).chmod(0o755)
 
     def run(self, line: str) -> list[str]:
-        """What stands on the screen in the end, without paths of this machine."""
+        """What stands on the screen in the end, without paths of this machine. A full row goes on below."""
         if line.startswith("export "):
             self.exported.append(line)
             return []
@@ -74,7 +74,8 @@ class Terminal:
         stream = pyte.ByteStream(screen)
         self.feed("\n".join([*self.exported, line]), stream.feed)
         rows = [*screen.history.top, *(screen.buffer[number] for number in range(SIZE[0]))]
-        text = "\n".join("".join(row[column].data for column in range(SIZE[1])).rstrip() for row in rows).rstrip()
+        lines = ["".join(row[column].data for column in range(SIZE[1])) for row in rows]
+        text = "".join(line if line[-1] != " " else f"{line.rstrip()}\n" for line in lines).rstrip()
         return text.replace(str(self.cache), "cache").replace(f"{self.folder}/", "").split("\n") if text else []
 
     def feed(self, script: str, take: Callable[[bytes], None]) -> None:

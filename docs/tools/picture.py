@@ -8,7 +8,6 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 
 import pyte
@@ -37,19 +36,25 @@ def style_of(char: Char) -> Style:
     return Style(color=colour, bold=char.bold, italic=char.italics)
 
 
-def row_of(row: Mapping[int, Char]) -> Text:
-    text = Text()
-    for column in range(SIZE[1]):
-        text.append(row[column].data, style_of(row[column]))
-    text.rstrip()
-    return text
+def lines_of(screen: pyte.HistoryScreen) -> list[list[Char]]:
+    """What stands on it, line by line. A full row goes on below."""
+    rows = [*screen.history.top, *(screen.buffer[number] for number in range(SIZE[0]))]
+    lines: list[list[Char]] = [[]]
+    for row in rows:
+        lines[-1] += [row[column] for column in range(SIZE[1])]
+        if lines[-1][-1].data == " ":
+            lines.append([])
+    return lines
 
 
-def cleaned(text: Text, cache: Path) -> Text:
+def text_of(line: list[Char], cache: Path) -> Text:
     """Without the day and this machine's folders; cut to the picture's width."""
     for pattern, short in ((re.escape(str(cache)), "cache"), (r"-\d{8}-\d{6}(?=\.log)", "-…")):
-        if match := re.search(pattern, text.plain):
-            text = Text.assemble(text[: match.start()], short, text[match.end() :])
+        if match := re.search(pattern, "".join(char.data for char in line)):
+            first = line[match.start()]
+            line = [*line[: match.start()], *(first._replace(data=data) for data in short), *line[match.end() :]]
+    text = Text.assemble(*((char.data, style_of(char)) for char in line))
+    text.rstrip()
     text.truncate(WIDTH, overflow="ellipsis")
     return text
 
@@ -71,8 +76,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         shutil.copy(ROOT / "recipes/first.ini", folder)
         Terminal(Path(folder), cache).feed(f"{BEFORE}\n{LINE} --no-cache", pyte.ByteStream(screen).feed)
-    rows = [*screen.history.top, *(screen.buffer[number] for number in range(SIZE[0]))]
-    shown = [cleaned(row_of(row), cache) for row in rows]
+    shown = [text_of(line, cache) for line in lines_of(screen)]
     while shown and not shown[-1].plain:
         shown.pop()
     if not any("sha256" in row.plain for row in shown):
