@@ -43,7 +43,7 @@ sshd = 1
 
 
 LAST = "Record Runlevel Change in UTMP"
-"""What a boot of Debian ends with: it begins, and it is done. A prompt before that may have other lines in its midst."""
+"""What a boot of Debian ends with: it begins and is done. A prompt before that may have other lines in its midst."""
 
 
 @pytest.fixture(scope="module")
