@@ -8,6 +8,7 @@ without a space), or `files` and `dirs` (zsh, which lists them itself).
 
 from __future__ import annotations
 
+import copy
 import os
 import re
 import sys
@@ -60,15 +61,16 @@ class CompletingDoor(Door):
 
 
 def prepared(command: click.Command) -> click.Command:
-    """The command itself, changed: its parameters know their words, and none has a callback."""
+    """A copy of the command: its parameters know their words, and none has a callback."""
+    command = copy.copy(command)
+    command.params = [copy.copy(parameter) for parameter in command.params]
     for parameter in command.params:
         parameter.callback = None
         source = words.source_of(command.name or "", parameter)
         if source is not None and not isinstance(parameter.type, click.Choice):
             parameter.type = Listed(source)
     if isinstance(command, click.Group):
-        for inner in command.commands.values():
-            prepared(inner)
+        command.commands = {name: prepared(inner) for name, inner in command.commands.items()}
     return command
 
 

@@ -19,6 +19,7 @@ import click
 
 from vmgen_build import __version__
 from vmgen_build.cli.main import door
+from vmgen_build.codes import EXIT_CODES
 
 Rows = Sequence[tuple[str, str]]
 
@@ -108,7 +109,9 @@ def examples(lines: Sequence[str]) -> Iterator[str]:
 
 
 def exit_codes(lines: Sequence[str]) -> Iterator[str]:
-    yield from items([(code, text.strip()) for code, _, text in (line.partition(" ") for line in lines)])
+    """lines: CODE TEXT each; the command without any has those of docs/messages.md."""
+    known = [(code, text.strip()) for code, _, text in (line.partition(" ") for line in lines)]
+    yield from items(known or [(str(code), text) for code, text in EXIT_CODES.items()])
 
 
 def usage(command: click.Command, context: click.Context) -> str:
@@ -160,7 +163,7 @@ def page(command: click.Command, name: str, about: str, see: Sequence[str]) -> s
         lines += [".SH OPTIONS", *options(command, context)]
         if isinstance(command, click.Group):
             lines += [".PP", escaped(OF_BUILD), ".SH COMMANDS", *commands(command, context)]
-    lines += [".SH EXIT STATUS", *exit_codes(ending.get("Exit codes", []))]
+    lines += [".SH EXIT STATUS", *exit_codes([] if command is door else ending.get("Exit codes", []))]
     lines += [".SH ENVIRONMENT", *items(ENVIRONMENT), ".SH FILES", *items(FILES)]
     lines += [".SH EXAMPLES", *examples(ending.get("Examples", []))]
     lines += [".SH SEE ALSO", ", ".join(f"{bold(title)}(1)" for title in see)]

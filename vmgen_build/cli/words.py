@@ -152,7 +152,7 @@ def _found_names() -> dict[str, Sequence[str]]:
 
 
 OF_COMMANDS: Mapping[tuple[str, str], Source] = {
-    ("options", "name"): option_names,
+    ("options", "words"): option_names,
     ("profiles", "name"): profiles,
     ("programs", "name"): programs,
     ("systems", "name"): systems,

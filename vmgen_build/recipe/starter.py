@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import secrets
-import tempfile
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from vmgen_build.errors import Problem, RecipeError, UsageError
+from vmgen_build.errors import Problem, UsageError
 from vmgen_build.host.files import write_whole
 from vmgen_build.recipe.ini import Value
 from vmgen_build.recipe.load import load
@@ -145,22 +143,6 @@ def _rest(answers: Answers) -> list[str]:
 def write(path: Path, answers: Answers) -> tuple[Problem, ...]:
     """Write the recipe, once it was checked; what is odd with it. Raises RecipeError and HostError."""
     text = recipe_text(answers)
-    with tempfile.TemporaryDirectory() as folder:
-        draft = Path(folder) / path.name
-        draft.write_text(text, encoding="utf-8")
-        try:
-            warnings = load(draft).warnings
-        except RecipeError as error:
-            raise RecipeError(_placed(error.problems, path)) from None
+    warnings = load(path, text=text).warnings
     write_whole(path, text)
-    return _placed(warnings, path)
-
-
-def _placed(problems: Iterable[Problem], path: Path) -> tuple[Problem, ...]:
-    """Those of the draft, where the recipe will stand."""
-    return tuple(
-        replace(problem, where=replace(problem.where, file=str(path)))
-        if Path(problem.where.file).name == path.name
-        else problem
-        for problem in problems
-    )
+    return warnings

@@ -11,6 +11,7 @@ import click
 import pytest
 
 from vmgen_build.cli import main, manpage
+from vmgen_build.codes import EXIT_CODES
 from vmgen_build.host.environment import SECRETS
 
 PACKAGE = Path(manpage.__file__).parents[1]
@@ -75,12 +76,14 @@ def test_every_option_of_every_command_stands_in_it(name: str) -> None:
         assert [opt for opt in options if f"\\fB{opt}\\fR" not in text] == []
 
 
-def test_examples_and_exit_codes_are_those_of_the_help() -> None:
+def test_examples_are_those_of_the_help_and_exit_codes_those_of_the_docs() -> None:
     text = manpage.pages()["vmgen-build"].replace("\\-", "-").replace("\\&", "")
-    for line in main.EPILOG.splitlines():
-        assert re.split(r" {2,}", line.strip())[0].strip("\b:") in text.replace("EXAMPLES", "Examples").replace(
-            "EXIT STATUS", "Exit codes"
-        )
+    examples = main.EPILOG.partition("Exit codes")[0].splitlines()[2:]
+    assert len(examples) > 5
+    for line in examples:
+        assert re.split(r" {2,}", line.strip())[0].strip("\b:") in text
+    for code, meaning in EXIT_CODES.items():
+        assert f"{code}" in text and meaning.replace("'", "\\(aq").split("`")[0] in text
 
 
 def test_every_variable_that_is_read_stands_in_it() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
@@ -95,17 +94,15 @@ def _sign(data: bytes, key: Path, secret: Secret | None = None) -> Finished:
     env = own(("SSH_AUTH_SOCK",))
     if secret is None:
         return run(words, data=data or b"\n", env={**env, "SSH_ASKPASS_REQUIRE": "never"}, timeout=_PATIENCE)
-    with tempfile.TemporaryDirectory() as folder, in_memory(secret.reveal().encode() + b"\n") as asked:
-        program = Path(folder) / "askpass"
-        program.write_text(_ASKPASS)
-        program.chmod(0o700)
-        return run(words, data=data or b"\n", env={**env, **_asking(program, asked.fileno())}, timeout=_PATIENCE)
+    with in_memory(_ASKPASS.encode()) as program, in_memory(secret.reveal().encode() + b"\n") as asked:
+        more = _asking(program.fileno(), asked.fileno())
+        return run(words, data=data or b"\n", env={**env, **more}, timeout=_PATIENCE)
 
 
-def _asking(program: Path, descriptor: int) -> Mapping[str, str]:
-    """The passphrase is read of a file in our memory, by a name that this user and root alone can open (proc(5))."""
-    asked = f"/proc/{os.getpid()}/fd/{descriptor}"
-    return {"SSH_ASKPASS": str(program), "SSH_ASKPASS_REQUIRE": "force", "VMGEN_ASKED": asked}
+def _asking(program: int, secret: int) -> Mapping[str, str]:
+    """Program and passphrase are files in our memory, by names that this user and root alone can open (proc(5))."""
+    ours = f"/proc/{os.getpid()}/fd"
+    return {"SSH_ASKPASS": f"{ours}/{program}", "SSH_ASKPASS_REQUIRE": "force", "VMGEN_ASKED": f"{ours}/{secret}"}
 
 
 def _made_by(key: Path, data: bytes, signature: bytes) -> bool:
