@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.consumers.chroot import PATH
 from tests.integration.conftest import TEST_CACHES, Run
 from tests.integration.instances import LIMIT, LXD, Daemon, daemon
 from tests.unit.backends.test_incusvm import packed, planned
@@ -83,14 +85,25 @@ def test_what_was_asked_for_is_there(lxd: Daemon, manifest: Mapping[str, Any], n
     assert lxd.run(name, "ip -4 -o addr show dev eth0 scope global").count("inet ") == 1
 
 
-def test_the_commands_that_install_prints_make_another(lxd: Daemon, vmgen: Run, images: Path) -> None:
-    """Incus's, by LXD's client."""
-    printed = vmgen("install", images / IMAGE, "--to", "incus", "--name", "four", "--print")
-    assert printed.returncode == 0, printed.stderr
-    script = printed.stdout.replace("incus ", "lxc ").replace(f"{images}/", "/images/")
-    lxd.inside.ask("sh", "-euc", script)
+CLIENT = """#!/bin/sh
+exec nsenter --target {first} --all --root --wd -- env -i PATH={path} HOME=/root lxc "$@"
+"""
+"""LXD's client, where the daemon is."""
+
+
+def test_the_tool_makes_another_of_the_same_image(
+    lxd: Daemon, vmgen: Run, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which is there already, and so is not imported again. A name that is taken is refused."""
+    (tmp_path / "lxc").write_text(CLIENT.format(first=lxd.inside.first, path=PATH))
+    (tmp_path / "lxc").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    done = vmgen("install", images / IMAGE, "--to", "incus", "--name", "four", "--start")
+    assert (done.returncode, done.stdout) == (0, "installed; now: lxc exec four -- bash\n"), done.stderr
     assert lxd.run("four", "hostname") == "four"
     assert lxd.client("config", "get", "four", "limits.memory").strip() == "384MiB"
+    again = vmgen("install", images / IMAGE, "--to", "incus", "--name", "four")
+    assert again.returncode == 2 and "there is an instance 'four' already" in again.stderr
 
 
 def test_the_machines_are_two(lxd: Daemon) -> None:

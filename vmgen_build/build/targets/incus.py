@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
 from vmgen_build.build.targets.model import Action, Install, Put, Run, Site, Target, Wish, refuse_taken
@@ -26,28 +26,33 @@ class IncusTarget(Target):
     needs_root: ClassVar[bool] = False
 
     def install(self, wish: Wish, site: Site) -> Install:
-        client, path = self.program(site), str(wish.image.path)
+        client = self.program(site)
         site.require("its daemon does not answer", client, "list", "--format", "csv")
         if site.ask(client, "config", "show", wish.name).code == 0:
             raise refuse_taken("an instance", wish)
-        if site.ask(client, "image", "show", wish.name).code == 0:
-            raise refuse_taken("an image", wish)
+        fingerprint = wish.image.sha256
         actions: list[Action] = []
-        if not site.local:
-            path = f"/var/tmp/vmgen-{secrets.token_hex(8)}-{wish.image.path.name}"  # noqa: S108
-            actions.append(Put(wish.image.path, path))
-        undo = (client, "image", "delete", wish.name)
-        actions.append(Run((client, "image", "import", path, "--alias", wish.name), undo=undo))
-        if not site.local:
-            actions.append(Run(("rm", "-f", "--", path)))
+        if site.ask(client, "image", "show", fingerprint).code != 0:
+            if site.ask(client, "image", "show", wish.name).code == 0:
+                raise refuse_taken("an image", wish)
+            actions += _imported(wish, site, client)
         kind = self.takes[wish.image.backend.name, wish.image.format.name]
-        words = ("init", "-q", wish.name, wish.name, *([kind] if kind else []))
+        words = ("init", "-q", fingerprint, wish.name, *([kind] if kind else []))
         actions.append(Run((client, *words), _options(wish), undo=(client, "delete", "--force", wish.name)))
-        return Install(
-            tuple(actions),
-            (client, "start", wish.name),
-            f"{client} console {wish.name}" if kind else f"{client} exec {wish.name} -- bash",
-        )
+        enter = f"{client} console {wish.name}" if kind else f"{client} exec {wish.name} -- bash"
+        return Install(tuple(actions), (client, "start", wish.name), enter)
+
+
+def _imported(wish: Wish, site: Site, client: str) -> Iterator[Action]:
+    """An image is known by the digest of its file, and there once for all instances."""
+    path = str(wish.image.path)
+    if not site.local:
+        path = f"/var/tmp/vmgen-{secrets.token_hex(8)}-{wish.image.path.name}"  # noqa: S108
+        yield Put(wish.image.path, path)
+    undo = (client, "image", "delete", wish.image.sha256)
+    yield Run((client, "image", "import", path, "--alias", wish.name), undo=undo)
+    if not site.local:
+        yield Run(("rm", "-f", "--", path))
 
 
 def _options(wish: Wish) -> str:

@@ -51,6 +51,11 @@ class Image:
         return str(self.manifest["arch"])
 
     @property
+    def sha256(self) -> str:
+        """Of the file."""
+        return str(next(file["sha256"] for file in self.manifest["files"] if file["name"] == self.path.name))
+
+    @property
     def kind(self) -> str:
         """As the options say it: "-b lxc --format tar"."""
         return f"-b {self.backend.name} --format {self.format.name}"

@@ -131,11 +131,11 @@ def test_incus_takes_the_limits_alone_over(tmp_path: Path) -> None:
     made = image("lxc", "lxd")
     beside = 'config:\n  limits.cpu: "2"\n  limits.memory: "384MiB"\n  security.privileged: "true"\n  raw.lxc: "x"\n'
     (tmp_path / "lab.yaml").write_text(beside)
-    files = {**made.manifest, "files": [{"name": "lab.tar.zst"}, {"name": "lab.yaml"}]}
+    files = {**made.manifest, "files": [{"name": "lab.tar.zst", "sha256": "ab12"}, {"name": "lab.yaml"}]}
     text = shown("incus", Image(tmp_path / "lab.tar.zst", files, made.backend, made.format))
     assert text.splitlines() == [
         f"incus image import {tmp_path}/lab.tar.zst --alias lab",
-        "incus init -q lab lab <<'END'",
+        "incus init -q ab12 lab <<'END'",
         "config:",
         '  limits.cpu: "2"',
         '  limits.memory: "384MiB"',
