@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vmgen_build.host.needs import ControlGroups, Need, UserNamespaces
+from vmgen_build.host.needs import ControlGroups, ManyUsers, Need, UserNamespaces
 from vmgen_build.host.programs import Requirement, needed
 
 _NETWORK = (
@@ -12,7 +12,7 @@ _NETWORK = (
 
 CONTAINER: tuple[Requirement, ...] = (needed("lxc-start", "boots the image"), *_NETWORK)
 
-CONTAINER_HOST: tuple[Need, ...] = (ControlGroups(), UserNamespaces())
+CONTAINER_HOST: tuple[Need, ...] = (ManyUsers(), ControlGroups(), UserNamespaces())
 
 MACHINE: tuple[Requirement, ...] = (
     needed("qemu-system-x86_64", "boots the image"),

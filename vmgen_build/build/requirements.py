@@ -9,7 +9,7 @@ from vmgen_build.bases import diskimage
 from vmgen_build.bases.supply import base_maker
 from vmgen_build.bases.unpack import READS_SQUASHFS
 from vmgen_build.host.architectures import requirements_of
-from vmgen_build.host.needs import NAMESPACES, OVERLAYFS, ROOT, ControlGroups, DebianKeys, Need, programs
+from vmgen_build.host.needs import NAMESPACES, OVERLAYFS, ROOT, ControlGroups, DebianKeys, ManyUsers, Need, programs
 from vmgen_build.host.programs import Requirement, needed
 from vmgen_build.plan.bases import Bootstrapped, Foreign, Image, Root, Squashfs
 from vmgen_build.plan.model import Plan
@@ -57,7 +57,7 @@ def base_needs() -> tuple[Need, ...]:
 
 def container_needs() -> tuple[Need, ...]:
     """Where steps run in containers of this host."""
-    return (ROOT, NAMESPACES, OVERLAYFS, ControlGroups(), *programs(*RUNNING), *base_needs())
+    return (ROOT, ManyUsers(), NAMESPACES, OVERLAYFS, ControlGroups(), *programs(*RUNNING), *base_needs())
 
 
 def _making(wanted: Callable[[System], bool]) -> tuple[Requirement, ...]:

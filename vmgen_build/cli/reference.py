@@ -87,7 +87,7 @@ def _program_of(name: str) -> str:
 
 def _nothing(thing: str, name: str, nearest: Sequence[str]) -> str:
     near = f"; the nearest are {', '.join(nearest)}" if nearest else ""
-    return f"no {thing} is like '{name}'{near}; 'vmgen-build {thing}s' lists all"
+    return f"no {thing} is like '{name}'{near}; 'vmgen-build {thing.partition(' ')[0]}s' lists all"
 
 
 def _say_how(thing: str, name: str, kind: Match) -> None:
@@ -145,7 +145,7 @@ def programs_command(name: str | None, system: str | None, recipe: Path | None, 
     if not hits:
         gone = known.resolve(name, None, meant) if known.is_known(name) else None
         why = gone.reason if isinstance(gone, Unavailable) else ""
-        raise UsageError(why or _nothing("program", name, nearest_programs(name, programs)))
+        raise UsageError(why or _nothing(f"program of {meant.name}", name, nearest_programs(name, programs)))
     for kind, group in itertools.groupby(hits, key=lambda hit: hit[0]):
         if not as_json:
             _say_how("program", name, kind)

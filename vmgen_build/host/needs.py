@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from enum import Enum
@@ -95,10 +96,22 @@ class UserNamespaces(Need):
         except HostError as error:
             return Lack(
                 Readiness.DEGRADED,
-                f"{str(error).partition(', and ')[0]}: containers are booted with --trusted alone, which is for images"
-                " of your own",
-                advice="Allow user namespaces (sysctl user.max_user_namespaces), or use a host that has them.",
+                f"{re.split('; |, and |, as which', str(error))[0]}: containers are booted with --trusted alone, which"
+                " is for images of your own",
+                advice="Allow user namespaces (sysctl user.max_user_namespaces), and work outside of a container.",
             )
+
+
+@dataclass(frozen=True, slots=True)
+class ManyUsers(Need):
+    """A root of a user namespace may have few (user_namespaces(7), uid_map), and files of an image belong to many."""
+
+    def lack(self) -> Lack | None:
+        count = sum(int(line.split()[2]) for line in Path("/proc/self/uid_map").read_text().splitlines())
+        if count >= FEWEST_USERS or os.geteuid() != 0:
+            return None
+        advice = "It is a container, say: give it more users (/etc/subuid), or work outside of it."
+        return Lack(Readiness.NO, f"this root has too few users: {count}, of {FEWEST_USERS}", advice=advice)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +161,9 @@ class NeededModules(Need):
 _OVERLAY = (
     "mount -t tmpfs none /mnt && cd /mnt && mkdir l u w m && mount -t overlay -o lowerdir=l,upperdir=u,workdir=w none m"
 )
+
+FEWEST_USERS = 65536
+"""As many as Debian numbers (Debian policy 9.2.2)."""
 
 ROOT = NeededRoot()
 NAMESPACES = Trial("namespaces", ("unshare", "--mount", "--pid", "--fork", "--uts", "--ipc", "--net", "true"))

@@ -58,8 +58,8 @@ def test_nothing_is_found(capsys: pytest.CaptureFixture[str]) -> None:
     assert "; the nearest are network.gateway, " in capsys.readouterr().err
     assert main.run(["options", "docker"]) == 2
     assert "no option, but a program: write docker = 1 in [services]" in capsys.readouterr().err
-    assert main.run(["programs", "zzqqyy"]) == 2
-    assert "; the nearest are " in capsys.readouterr().err
+    assert main.run(["programs", "zzqqyy", "--os", "debian-13"]) == 2
+    assert "no program of debian-13 is like 'zzqqyy'; the nearest are " in capsys.readouterr().err
     assert main.run(["programs", "mininet", "--os", "fedora-42"]) == 2
     assert "fedora-42 has no 'mininet': " in capsys.readouterr().err
 
