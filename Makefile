@@ -193,7 +193,7 @@ $(DOCS): $(STAMP)
 
 .PHONY: docs picture
 docs: setup $(DOCS) ## the documentation as a site, into site/; its links are checked
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo "site/index.html; with search: python3 -m http.server -d site"
 
 picture: setup ## draw the pictures of docs/: the house, and the terminal of a real build; root

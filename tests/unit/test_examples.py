@@ -197,8 +197,8 @@ def every_command() -> list[str]:
 def test_help_has_examples(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     """A line each, after which two spaces and what it is for may follow."""
     assert run([*name.split(), "--help"]) == 0
-    lines = [line.strip() for line in capsys.readouterr().out.splitlines() if line.startswith(("  ", "    "))]
-    examples = [line.split("  ")[0] for line in lines if re.match("(sudo )?vmgen-build [^ ]", line)]
+    lines = [re.sub("^ +(bash|zsh|fish) +", "", line).strip() for line in capsys.readouterr().out.splitlines()]
+    examples = [line.split("  ")[0].rstrip(" \\") for line in lines if re.match("vmgen-build [^ ]", line)]
     assert len(examples) >= 1
     assert {line: text for line in examples for words in words_of(line) if (text := problem(words))} == {}
 

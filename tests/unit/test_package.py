@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = (".ci", "bench", "debian", "docs", "recipes", "templates", "tests", "vmgen_build")
 FILES = (
     *(".gitignore", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "MANIFEST.in", "Makefile", "README.md"),
-    *("pyproject.toml", "setup.cfg", "setup.py", "cache/README.md", "output/README.md"),
+    *("mkdocs.yml", "pyproject.toml", "setup.cfg", "setup.py", "cache/README.md", "output/README.md"),
 )
 IN_WHEEL = {"vmgen_build": "vmgen_build", "templates": "vmgen_build/templates", "recipes": "vmgen_build/recipes"}
 RECIPE = "[hardware]\nvm_id = lab\nos = debian-12\n[config]\nprofiles = development, networking\n"

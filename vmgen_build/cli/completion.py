@@ -19,7 +19,8 @@ recipes, artifacts, and what --set, --format, --backend and --os can name.
              > ~/.local/share/bash-completion/completions/vmgen-build
   zsh    vmgen-build completion zsh > ~/.zfunc/_vmgen-build
          (with fpath+=(~/.zfunc) in ~/.zshrc, before compinit)
-  fish   vmgen-build completion fish > ~/.config/fish/completions/vmgen-build.fish
+  fish   vmgen-build completion fish \\
+             > ~/.config/fish/completions/vmgen-build.fish
 
 For the shell at work alone: eval "$(vmgen-build completion bash)". The Debian package and 'make install' have put it
 where it belongs.
