@@ -47,7 +47,7 @@ MANIFEST_ENTRIES = Limit(
     "manifest-entries", "packages, steps, warnings and the like in a manifest, of each kind", 50_000, "entries"
 )
 MANIFEST_FILES = Limit("manifest-files", "files and build recipes that a manifest names", 256, "entries")
-PACKAGE_LIST = Limit("package-list", "what a guest says of its packages at a build's end", 64 * MB)
+GUEST_PACKAGES = Limit("guest-packages", "what a guest says of its packages at a build's end", 64 * MB)
 PROBES = Limit("probes", "probes in a manifest", 5_000, "entries")
 PROBE_SCRIPT = Limit("probe-script", "a probe's script, and the answer that it expects", 256 * KB)
 PROBE_RETRY = Limit("probe-retry", "how long a probe that fails is asked again", 600, "s")

@@ -33,7 +33,7 @@ def test_the_commands_and_files_of_a_page() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "real"),
+    ("shown", "real"),
     [
         ("✓ base system    44 s", "✓ base system   cached"),
         ("built in 1 min 3 s", "built in 9.5 s; 3 of 9 steps from the cache"),
@@ -41,8 +41,8 @@ def test_the_commands_and_files_of_a_page() -> None:
         ("password: vepa-rabe-kade-dofa-neki", "password: zitu-nedu-sefa-muto-kuka"),
     ],
 )
-def test_figures_may_differ(said: str, real: str) -> None:
-    assert matched([said], [real]) == [real]
+def test_figures_may_differ(shown: str, real: str) -> None:
+    assert matched([shown], [real]) == [real]
 
 
 def test_lines_left_out_are_counted_again() -> None:
@@ -50,11 +50,11 @@ def test_lines_left_out_are_counted_again() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "real"),
+    ("shown", "real"),
     [(["holds  sshd"], ["fails  sshd"]), ([], ["a"]), (["a"], []), (["a", "(1 more line)", "d"], ["a", "b"])],
 )
-def test_words_may_not(said: list[str], real: list[str]) -> None:
-    assert matched(said, real) is None
+def test_words_may_not(shown: list[str], real: list[str]) -> None:
+    assert matched(shown, real) is None
 
 
 def test_a_terminal_shows_what_stays_on_it_without_paths(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from vmgen_build.errors import BuildError
-from vmgen_build.limits import MANIFEST_ENTRIES, PACKAGE_LIST
+from vmgen_build.limits import GUEST_PACKAGES, MANIFEST_ENTRIES
 
 _LONGEST = 1000
 """Characters of a field that are kept."""
@@ -35,13 +35,13 @@ class PackageList:
 
     def add(self, line: str) -> None:
         self._size += len(line)
-        if self._size <= PACKAGE_LIST.amount:
+        if self._size <= GUEST_PACKAGES.amount:
             self._lines.append(line)
 
     def facts(self) -> tuple[PackageFacts, ...]:
         """Sorted. Raises BuildError for more than limits allow."""
-        if self._size > PACKAGE_LIST.amount:
-            raise BuildError(f"the list of the image's packages: {PACKAGE_LIST.exceeded}")
+        if self._size > GUEST_PACKAGES.amount:
+            raise BuildError(f"the list of the image's packages: {GUEST_PACKAGES.exceeded}")
         rows = [[word[:_LONGEST] for word in line.split("\t")] for line in self._lines]
         licences = _licences(row for row in rows if len(row) == 3 and not row[0])
         found = tuple(sorted(_fact(row, licences.get(row[0], ())) for row in rows if len(row) >= 3 and row[0]))
