@@ -221,7 +221,7 @@ def _ask(machine: Booted, probe: Probe, origin: str, answers: Answers) -> ProbeD
         found = ", ".join(answer if outcome == "fails" else probe.expected.split("\n"))[:LONGEST]
     elif probe.kind == "guest":
         ran = machine.communicator.run(probe.script, PATIENCE)
-        found = next(iter(ran.out.splitlines()), "")
+        found = next(iter(ran.out.splitlines()), "").strip()
         outcome = {0: "holds", SKIPPED: "skipped"}.get(ran.code, "fails")
     elif probe.kind in ("tcp-open", "tcp-closed"):
         address, _, port = probe.script.partition(" ")
