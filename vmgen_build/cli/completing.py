@@ -8,11 +8,11 @@ without a space), or `files` and `dirs` (zsh, which lists them itself).
 
 from __future__ import annotations
 
-import copy
 import os
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -61,17 +61,21 @@ class CompletingDoor(Door):
 
 
 def prepared(command: click.Command) -> click.Command:
-    """A copy of the command: its parameters know their words, and none has a callback."""
-    command = copy.copy(command)
-    command.params = [copy.copy(parameter) for parameter in command.params]
-    for parameter in command.params:
-        parameter.callback = None
-        source = words.source_of(command.name or "", parameter)
-        if source is not None and not isinstance(parameter.type, click.Choice):
-            parameter.type = Listed(source)
+    """One like it, whose parameters know their words and have no callbacks."""
+    command = copy(command)
+    command.params = [_prepared_parameter(command.name or "", parameter) for parameter in command.params]
     if isinstance(command, click.Group):
         command.commands = {name: prepared(inner) for name, inner in command.commands.items()}
     return command
+
+
+def _prepared_parameter(command: str, parameter: click.Parameter) -> click.Parameter:
+    parameter = copy(parameter)
+    parameter.callback = None
+    source = words.source_of(command, parameter)
+    if source is not None and not isinstance(parameter.type, click.Choice):
+        parameter.type = Listed(source)
+    return parameter
 
 
 @dataclass(frozen=True, slots=True)

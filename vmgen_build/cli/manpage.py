@@ -108,10 +108,11 @@ def examples(lines: Sequence[str]) -> Iterator[str]:
         yield from (".TP", bold(command), escaped(note) or r"\&")
 
 
-def exit_codes(lines: Sequence[str]) -> Iterator[str]:
-    """lines: CODE TEXT each; the command without any has those of docs/messages.md."""
-    known = [(code, text.strip()) for code, _, text in (line.partition(" ") for line in lines)]
-    yield from items(known or [(str(code), text) for code, text in EXIT_CODES.items()])
+def exit_codes(command: click.Command, lines: Sequence[str]) -> Rows:
+    """lines: those of an epilog, "0  done". The door's are in a table that says more."""
+    if command is door:
+        return [(str(code), text) for code, text in EXIT_CODES.items()]
+    return [(code, text.strip()) for code, _, text in (line.partition(" ") for line in lines)]
 
 
 def usage(command: click.Command, context: click.Context) -> str:
@@ -163,7 +164,7 @@ def page(command: click.Command, name: str, about: str, see: Sequence[str]) -> s
         lines += [".SH OPTIONS", *options(command, context)]
         if isinstance(command, click.Group):
             lines += [".PP", escaped(OF_BUILD), ".SH COMMANDS", *commands(command, context)]
-    lines += [".SH EXIT STATUS", *exit_codes([] if command is door else ending.get("Exit codes", []))]
+    lines += [".SH EXIT STATUS", *items(exit_codes(command, ending.get("Exit codes", [])))]
     lines += [".SH ENVIRONMENT", *items(ENVIRONMENT), ".SH FILES", *items(FILES)]
     lines += [".SH EXAMPLES", *examples(ending.get("Examples", []))]
     lines += [".SH SEE ALSO", ", ".join(f"{bold(title)}(1)" for title in see)]

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 import pytest
 
-from vmgen_build.cli import main, manpage
+from vmgen_build.cli import main, manpage, vmgctl
 from vmgen_build.codes import EXIT_CODES
 from vmgen_build.host.environment import SECRETS
 
@@ -76,14 +76,13 @@ def test_every_option_of_every_command_stands_in_it(name: str) -> None:
         assert [opt for opt in options if f"\\fB{opt}\\fR" not in text] == []
 
 
-def test_examples_are_those_of_the_help_and_exit_codes_those_of_the_docs() -> None:
-    text = manpage.pages()["vmgen-build"].replace("\\-", "-").replace("\\&", "")
-    examples = main.EPILOG.partition("Exit codes")[0].splitlines()[2:]
-    assert len(examples) > 5
-    for line in examples:
-        assert re.split(r" {2,}", line.strip())[0].strip("\b:") in text
-    for code, meaning in EXIT_CODES.items():
-        assert f"{code}" in text and meaning.replace("'", "\\(aq").split("`")[0] in text
+@pytest.mark.parametrize(("name", "epilog"), [("vmgen-build", main.EPILOG), ("vmgctl", vmgctl.EPILOG)])
+def test_examples_and_exit_codes_are_those_of_the_help(name: str, epilog: str) -> None:
+    text = manpage.pages()[name].replace("\\-", "-").replace("\\&", "").replace("\\(aq", "'")
+    examples = re.findall(rf"(?m)^  ({name} .*?)(?:  |$)", epilog)
+    assert len(examples) > 5 and [line for line in examples if f"\\fB{line}\\fR" not in text] == []
+    codes = re.findall(r"(?m)^\.TP\n\\fB(\d+)\\fR$", text)
+    assert codes == [str(code) for code in EXIT_CODES] if name == "vmgen-build" else ["0", "1", "2"]
 
 
 def test_every_variable_that_is_read_stands_in_it() -> None:
