@@ -43,13 +43,13 @@ class Group(Generic[T]):
 
     def names(self) -> tuple[str, ...]:
         """Sorted. None is imported."""
-        return tuple(sorted({*_REGISTERED.get(self.name, {}), *_points(self.name)}))
+        return tuple(sorted({*_REGISTERED.get(self.name, {}), *_points().get(self.name, {})}))
 
     def get(self, name: str) -> T | None:
         """The object, imported if need be; None where there is none of that name. Raises PluginError."""
         if name in _REGISTERED.get(self.name, {}):
             return self._checked(_REGISTERED[self.name][name], f"'{name}' that was registered in {self.name}", "it")
-        point = _points(self.name).get(name)
+        point = _points().get(self.name, {}).get(name)
         return None if point is None else self._loaded(point)
 
     def every(self) -> dict[str, T]:
@@ -94,8 +94,11 @@ def folders(name: str) -> Group[Path]:
 
 
 @cache
-def _points(group: str) -> dict[str, EntryPoint]:
-    return {point.name: point for point in entry_points(group=group)}
+def _points() -> dict[str, dict[str, EntryPoint]]:
+    """By group and name. To read what all installed packages say takes as long as a group of it."""
+    found = entry_points()
+    own = [group for group in found.groups if group.startswith("vmgen_build.")]
+    return {group: {point.name: point for point in found.select(group=group)} for group in own}
 
 
 def _package(point: EntryPoint) -> str:
