@@ -176,7 +176,8 @@ def test_an_edit_that_changes_no_step_changes_the_manifest_alone(vmgen: Run, tmp
     """A comment, a default, a warning, a probe: the artifact stays, and its manifest is that of the recipe at hand."""
     recipe, out = tmp_path / "edited.ini", tmp_path / "out"
     artifact, path = out / "edited-lxc-amd64.tar.zst", out / "edited-lxc-amd64.tar.zst.manifest.json"
-    recipe.write_text("[hardware]\nvm_id = edited\nos = debian-12\n")
+    login = "[users]\n[[users]]\n[[[ana]]]\nname = ana\npasswd = correct-horse\n"
+    recipe.write_text(f"{login}[hardware]\nvm_id = edited\nos = debian-12\n")
     assert vmgen(recipe, "-o", out).returncode == 0
     before, first = written(artifact), json.loads(path.read_text())
 

@@ -137,7 +137,7 @@ def test_a_wrong_file_is_never_used(vmgen: Run, streams: Tree, keys: Keys, tmp_p
     path = recipe(tmp_path, "images:debian/12", f"base_key = {keys.armoured}", f"base_sha256 = {'0' * 64}")
     done = vmgen(path, "-o", tmp_path, "--image-server", f"http://127.0.0.1:{streams.port}")
     assert done.returncode == 2
-    assert f"{path}:7: [hardware] base_sha256: " in done.stderr and "; it was not used" in done.stderr
+    assert f"{path}:7:19: [hardware] base_sha256: " in done.stderr and "; it was not used" in done.stderr
     assert not list(tmp_path.glob("*.tar.zst")) and not list((cache / "downloads/bases").glob("*.part"))
 
 

@@ -75,7 +75,7 @@ def test_version() -> None:
         (("cache", "prune", "--keep", "much"), "error: 'much' is no size; write it as 500M or 20G"),
         (("cache", "prune", "--older", "30"), "error: '30' is no age; write it as 12h, 30d or 2w"),
         (("programs", "--os", "beos-5"), "error: --os beos-5: "),
-        (("programs", "no-such-program"), "error: no program is like 'no-such-program'"),
+        (("programs", "no-such-program"), "error: no program of debian-12 is like 'no-such-program'"),
         (("options", "no.such.option"), "error: no option is like 'no.such.option'"),
     ],
 )
