@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import select
+import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +18,8 @@ import pytest
 
 from tests.integration.leftovers import assert_nothing_left
 from tests.integration.libvirtd import waited
-from tests.integration.terminals import at_terminal
+from tests.integration.terminals import User, at_terminal
+from vmgen_build.boots.qemu.window import AT_ONCE
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -42,8 +46,19 @@ sshd = 1
 """
 
 
-LAST = "Record Runlevel Change in UTMP.\r"
-"""What a boot of Debian ends with: "Finished". A prompt before that may have other lines in its midst."""
+PROMPT = "used login: "
+
+
+def prompted(user: User) -> str:
+    """All that is shown until there is a prompt of its own line: the boot's own lines may break the first one."""
+    seen, fresh, deadline = user.read_until("Login Prompts"), "", time.monotonic() + 900
+    while PROMPT not in fresh:
+        assert time.monotonic() < deadline, seen[-3000:]
+        user.type("")
+        time.sleep(5)
+        fresh = os.read(user.fd, 1 << 16).decode(errors="replace") if select.select([user.fd], [], [], 5)[0] else ""
+        seen += fresh
+    return seen
 
 
 @pytest.fixture(scope="module")
@@ -73,9 +88,7 @@ def test_its_console_and_the_port_of_its_fixed_address(cache: Path, image: Path)
     before = image.read_bytes()[: 1 << 20], image.stat().st_mtime_ns
     command = [sys.executable, "-m", "vmgen_build", "run", image]
     with at_terminal(command, {"VMGEN_CACHE": str(cache), "NO_COLOR": "1"}) as user:
-        shown = user.read_until(LAST)
-        user.type("")
-        user.read_until("used login: ")
+        shown = prompted(user)
         user.type("ana")
         user.read_until("assword: ")
         user.type("correct horse")
@@ -118,7 +131,8 @@ def test_its_screen_is_a_window_and_closing_that_ends_it(cache: Path, image: Pat
                 assert waited(lambda: "QEMU (used)" in windows(where), 120), windows(where)
                 listed = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True).stdout
                 (viewer,) = (line.split()[0] for line in listed.splitlines() if line.split()[1:2] == ["vncviewer"])
-                os.kill(int(viewer), 15)
+                time.sleep(AT_ONCE + 1)
+                os.kill(int(viewer), signal.SIGTERM)
                 assert running.wait(60) == 0
             finally:
                 running.kill()
