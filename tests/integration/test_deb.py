@@ -1,4 +1,5 @@
-"""The Debian package: built here, read by lintian, installed in a fresh root of this release, used, and removed."""
+"""The Debian package: built here, installed in a fresh root of this release, used, and removed. `make deb` has lintian
+read it, too."""
 
 from __future__ import annotations
 
@@ -31,7 +32,7 @@ echo "${COMPREPLY[@]}"
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("deb")
     clone(ROOT, folder / "source")
-    build = "cd source && exec dpkg-buildpackage -us -uc </dev/null 2>&1"
+    build = "cd source && exec dpkg-buildpackage -us -uc -b </dev/null 2>&1"
     done = subprocess.run(["sh", "-c", build], cwd=folder, stdout=subprocess.PIPE, text=True)
     assert done.returncode == 0, done.stdout[-3000:]
     return next(folder.glob("*.deb"))
@@ -42,12 +43,6 @@ def root(package: Path, cache: Path) -> Iterator[FreshRoot]:
     with fresh_root(SUITE, ROOT, cache) as made:
         (made.checkout / package.name).write_bytes(package.read_bytes())
         yield made
-
-
-def test_lintian_finds_nothing(package: Path) -> None:
-    changes = next(package.parent.glob("*.changes"))
-    done = subprocess.run(["lintian", "--allow-root", str(changes)], capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (0, "")
 
 
 def test_it_is_installed_used_and_removed(root: FreshRoot, package: Path) -> None:
@@ -65,7 +60,5 @@ def test_it_is_installed_used_and_removed(root: FreshRoot, package: Path) -> Non
     assert root.run("sh", "-c", "cd /; vmgen-build --version").stdout.startswith("vmgen-build, version ")
     done = root.run("sh", "-euc", "apt-get purge -qy vmgen-build")
     assert done.returncode == 0, done.stdout[-3000:]
-    left = [
-        path for path in root.folder.rglob("*vmgen-build*") if CHECKOUT not in str(path) and "/proc/" not in str(path)
-    ]
-    assert left == []
+    inside = [str(path.relative_to(root.folder)) for path in root.folder.rglob("*vmgen-build*")]
+    assert [path for path in inside if not path.startswith((CHECKOUT, "root/", "proc/", "var/cache/man/"))] == []
