@@ -56,15 +56,7 @@ def _parse_sbom(_context: click.Context, _option: click.Parameter, values: tuple
 )
 @click.argument("recipes", nargs=-1, required=True, type=common.recipe_path, metavar="RECIPE...")
 @common.backend_option
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("output"),
-    show_default=True,
-    metavar="DIR",
-    help="Where the images go.",
-)
+@common.output_option
 @common.sets_option
 @common.strict_option
 @click.option("--dry-run", is_flag=True, help="Print each step and whether its result is in the cache; build nothing.")

@@ -85,6 +85,22 @@ class _Wanted:
 
 def _check(path: Path, wanted: _Wanted) -> tuple[tuple[Problem, ...], str]:
     """The problems, and what the recipe is about; "" where it is wrong."""
+    problems, recipe = _problems(path, wanted)
+    if recipe is None:
+        return problems, ""
+    plural = "s" if len(problems) > 1 else ""
+    count = f", {len(problems)} warning{plural}" if problems else ""
+    return problems, f"ok: '{recipe.name}' on {recipe.hardware.os.name}-{recipe.hardware.os.arch}{count}"
+
+
+def problems_of(path: Path, text: str) -> tuple[Problem, ...]:
+    """What `check --strict` would find for lxc where the recipe's file held this text."""
+    problems, _ = _problems(path, _Wanted(backends=("lxc",), sets=(), strict=True, templates=None), text)
+    return problems
+
+
+def _problems(path: Path, wanted: _Wanted, text: str | None = None) -> tuple[tuple[Problem, ...], Recipe | None]:
+    """And the recipe, None where it is wrong. text: what stands in for the file's own."""
     from vmgen_build.host.bounds import bounded
     from vmgen_build.limits import CHECK_MEMORY, CHECK_TIME
     from vmgen_build.recipe.load import load
@@ -92,14 +108,12 @@ def _check(path: Path, wanted: _Wanted) -> tuple[tuple[Problem, ...], str]:
     warnings: tuple[Problem, ...] = ()
     try:
         with bounded(str(path), CHECK_TIME, CHECK_MEMORY):
-            recipe = load(path, wanted.sets, wanted.strict)
+            recipe = load(path, wanted.sets, wanted.strict, text=text)
             warnings = recipe.warnings
             _plan(recipe, wanted)
     except RecipeError as error:
-        return (*error.problems, *warnings, *error.warnings), ""
-    plural = "s" if len(warnings) > 1 else ""
-    count = f", {len(warnings)} warning{plural}" if warnings else ""
-    return warnings, f"ok: '{recipe.name}' on {recipe.hardware.os.name}-{recipe.hardware.os.arch}{count}"
+        return (*error.problems, *warnings, *error.warnings), None
+    return warnings, recipe
 
 
 def _plan(recipe: Recipe, wanted: _Wanted) -> None:
@@ -116,20 +130,3 @@ def _plan(recipe: Recipe, wanted: _Wanted) -> None:
         backends = [name for name in backends if backend_named(name).whole_machines] or ["vmware"]
     for backend in backends:
         make_plan(recipe, backend, backend_named(backend).part(recipe, templates), templates=templates)
-
-
-def problems_of(path: Path, text: str) -> tuple[Problem, ...]:
-    """What `check --strict` would find for lxc where the recipe's file held this text."""
-    from vmgen_build.host.bounds import bounded
-    from vmgen_build.limits import CHECK_MEMORY, CHECK_TIME
-    from vmgen_build.recipe.load import load
-
-    warnings: tuple[Problem, ...] = ()
-    try:
-        with bounded(str(path), CHECK_TIME, CHECK_MEMORY):
-            recipe = load(path, strict=True, text=text)
-            warnings = recipe.warnings
-            _plan(recipe, _Wanted(backends=("lxc",), sets=(), strict=True, templates=None))
-    except RecipeError as error:
-        return (*error.problems, *warnings, *error.warnings)
-    return warnings

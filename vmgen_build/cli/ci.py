@@ -9,6 +9,7 @@ import os
 import re
 import secrets
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import TextIO
 
@@ -19,7 +20,7 @@ from vmgen_build.errors import Position, Problem, RecipeError, StepFailed, Vmgen
 from vmgen_build.text import clean, without_passwords
 
 
-class Folding(Plain):
+class Folding(Plain, ABC):
     """Each step's output in a group of its own, which is folded; where several recipes are built at a time, their lines
     come as plain ones. Subclasses say how a group begins and ends."""
 
@@ -27,11 +28,13 @@ class Folding(Plain):
         super().__init__(stream, verbosity, stamps)
         self._open = False
 
+    @abstractmethod
     def begin(self, title: str) -> str:
-        raise NotImplementedError
+        """What opens the group of a step."""
 
+    @abstractmethod
     def end(self) -> str:
-        raise NotImplementedError
+        """What closes it."""
 
     def close(self) -> None:
         if self._open:

@@ -132,6 +132,15 @@ trusted_option = click.option(
     is_flag=True,
     help="Boot a container as root of this host, not in a user namespace; for images of your own alone.",
 )
+output_option = click.option(
+    "-o",
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("output"),
+    show_default=True,
+    metavar="DIR",
+    help="Where the images go.",
+)
 offline_option = click.option("--offline", is_flag=True, help="Ask nothing of the network: use what is in the cache.")
 recipe_path = click.Path(path_type=Path)
 

@@ -49,10 +49,8 @@ def init_command(name: str | None, yes: bool, force: bool, **values: object) -> 
     if not yes and not sys.stdin.isatty():
         raise UsageError("init asks questions, and this is no terminal; add --yes, and options for what you want")
     questions = _Questions(_Given(**values), asks=not yes)  # type: ignore[arg-type]
-    if yes:
-        _write(questions, questions.name(name), force)
-        return
-    common.show("A few questions; Enter takes what stands in brackets.", bold=True)
+    if not yes:
+        common.show("A few questions; Enter takes what stands in brackets.", bold=True)
     _write(questions, questions.name(name), force)
 
 

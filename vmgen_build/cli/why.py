@@ -26,15 +26,7 @@ _COLOURS = {"-": "red", "+": "green"}
 @click.command("why", context_settings=common.CONTEXT, short_help="Say which steps would run again, and why.")
 @click.argument("recipe", type=common.recipe_path, metavar="RECIPE")
 @common.backend_option
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("output"),
-    show_default=True,
-    metavar="DIR",
-    help="Where the images are.",
-)
+@common.output_option
 @common.sets_option
 @click.option("--format", "formats", multiple=True, metavar="FORMAT", help="As of the build that is meant.")
 @click.option(

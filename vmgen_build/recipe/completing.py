@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from vmgen_build import resources
 from vmgen_build.errors import UsageError, VmgenError
 from vmgen_build.recipe.dotted import read_path, written_path
 from vmgen_build.recipe.edit import find, read_document
 from vmgen_build.recipe.ini import IniSection
 from vmgen_build.recipe.outline import Level, leaf_of, level_of
+from vmgen_build.recipe.shipped import profile_names
 from vmgen_build.recipe.source import read_text
 
 
@@ -77,7 +77,7 @@ def _values(names: tuple[str, ...]) -> Iterable[str]:
 
         return known_systems()
     if names == ("config", "profiles"):
-        return sorted(path.stem for path in (resources.recipes_dir() / "profiles").glob("*.ini"))
+        return profile_names()
     if names in (("config", "timezone"), ("config", "locale")):
         from vmgen_build.catalogue.regions import known_locales, known_zones
 
