@@ -5,6 +5,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 PYTHON := /usr/bin/python3
+# Without it each of the thousands of processes that the tests start compiles the package anew.
+unexport PYTHONDONTWRITEBYTECODE
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -115,16 +117,16 @@ unit: setup unit-packages ## tests that need no container
 	$(BIN)/pytest -q -n 2 tests/unit tests/fuzz
 
 integration: setup test-packages base ## tests that build and boot real containers and machines; root
-	$(MAKE) --no-print-directory --jobs=7 --keep-going --output-sync=target $(GROUPS_OF_TESTS)
+	$(MAKE) --no-print-directory --jobs=5 --keep-going --output-sync=target $(GROUPS_OF_TESTS)
 
 # What most tests begin with is made once: a cache of theirs that is empty begins with it.
 base: | setup test-packages
 	@out=$$(mktemp -d); trap 'rm -rf "$$out"' EXIT; echo "making the base of the tests"; \
 	    $(BIN)/vmgen-build -q --cache .testcache/base --compression none -o "$$out" tests/integration/recipes/plain.ini >/dev/null
 
-# Run side by side, each with a cache of its own: many of these tests wait for something to boot. The longest goes first,
-# and is given more than the others, so that none is alone in the end. On a busy machine a boot can come too late for
-# its test: what fails is run once more, and named at the end (RERUN); what fails twice has failed.
+# Run side by side, each with a cache of its own: many of these tests wait for something to boot. The longest go first,
+# and are given more than the others: an emulated processor that gets its share boots in time. On a busy machine a boot
+# can come too late for its test: what fails is run once more, and named at the end (RERUN); what fails twice has failed.
 TWICE := -raR --reruns 1 --rerun-show-tracebacks
 GROUPS_OF_TESTS := machines formats distros hosts builds nodes containers
 $(GROUPS_OF_TESTS): GROUP = integration and $(@:s=)

@@ -1,4 +1,5 @@
-"""A machine in Hyper-V's formats, by one build: the same disk in each, which boots, with Hyper-V's drivers early."""
+"""A machine in Hyper-V's formats, by one build: the same disk in each, with Hyper-V's drivers early. That it boots is
+seen in test_qemuboot.py."""
 
 from __future__ import annotations
 
@@ -26,7 +27,7 @@ def built(vmgen: Run, out: Path) -> dict[str, str]:
 
 
 @pytest.mark.slow
-def test_every_format_holds_the_machine_and_vhdx_boots(vmgen: Run, tmp_path: Path) -> None:
+def test_every_format_holds_the_machine(vmgen: Run, tmp_path: Path) -> None:
     out = tmp_path / "out"
     sums = built(vmgen, out)
     whole = out / "efitest-kvm-amd64.qcow2"
@@ -38,7 +39,5 @@ def test_every_format_holds_the_machine_and_vhdx_boots(vmgen: Run, tmp_path: Pat
         assert subprocess.run(words, capture_output=True).returncode == 0, form
         seen = vmgen("verify", "--no-boot", out / names[0])
         assert seen.returncode == 0, seen.stdout + seen.stderr
-    booted = vmgen("verify", out / "efitest-kvm-amd64.vhdx")
-    assert booted.returncode == 0, booted.stdout[-3000:] + booted.stderr[-3000:]
     again = tmp_path / "again"
     assert built(vmgen, again) == sums

@@ -20,6 +20,10 @@ EXT = ("ext2", "ext3", "ext4")
 GRUB_MODULES = {**dict.fromkeys(EXT, "ext2"), "btrfs": "btrfs", "xfs": "xfs"}
 """File system -> the module by which GRUB reads it."""
 
+PATIENCE = "x-systemd.device-timeout=5min"
+"""systemd.mount(5). By default a file system whose disk shows up 90 s late ends the boot in an emergency shell; where
+a processor is emulated on a busy host, that happens."""
+
 POINTER = "pointer.cfg"
 
 GROW_UNIT = """\
@@ -85,7 +89,7 @@ def holder(machine: Machine, path: str) -> tuple[Volume, str]:
 def fstab(machine: Machine) -> str:
     """fstab(5): each mounted volume by the UUID of its file system, outer mount points first, then swap."""
     lines = [_fstab_line(path, volume) for path, volume in mounted(machine).items()]
-    lines += [f"UUID={v.uuid} none swap sw 0 0" for _, v in machine.volumes() if v.fs == "swap"]
+    lines += [f"UUID={v.uuid} none swap sw,{PATIENCE} 0 0" for _, v in machine.volumes() if v.fs == "swap"]
     head = "# Written by vmgen-build; fstab(5) says more. blkid(8) shows what has which UUID.\n"
     return head + "".join(f"{line}\n" for line in lines)
 
@@ -98,9 +102,11 @@ def _fstab_line(path: str, volume: Volume) -> str:
 def _options(path: str, volume: Volume) -> str:
     if path == "/" and volume.fs in EXT:
         return "errors=remount-ro"
+    if path == "/":
+        return "defaults"
     if volume.kind == "esp":
-        return "umask=0077"
-    return "defaults,nofail" if volume.fs in ("vfat", "ntfs") else "defaults"
+        return f"umask=0077,{PATIENCE}"
+    return f"defaults,nofail,{PATIENCE}" if volume.fs in ("vfat", "ntfs") else f"defaults,{PATIENCE}"
 
 
 def _fsck_pass(path: str, volume: Volume) -> int:

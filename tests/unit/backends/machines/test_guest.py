@@ -31,6 +31,8 @@ from vmgen_build.plan.planner import make_plan
 from vmgen_build.plan.text.render import Renderer
 from vmgen_build.recipe.recipe import Recipe
 
+LATE = "x-systemd.device-timeout=5min"
+
 
 def lines_of(text: str) -> list[str]:
     return [line for line in text.splitlines() if not line.startswith("#")]
@@ -40,12 +42,12 @@ def test_fstab_has_every_volume_that_is_used_outer_mount_points_first(recipe: Re
     machine = machine_of(recipe(DISKS))
     assert lines_of(vmfiles.fstab(machine)) == [
         f"UUID={uuid_of(machine, 'root')} / ext4 errors=remount-ro 0 1",
-        f"UUID={uuid_of(machine, 'boot')} /boot ext2 defaults 0 2",
-        f"UUID={uuid_of(machine, 'tree')} /home btrfs defaults 0 0",
-        f"UUID={uuid_of(machine, 'win')} /srv ntfs-3g defaults,nofail 0 0",
-        f"UUID={uuid_of(machine, 'usb')} /media/usb vfat defaults,nofail 0 2",
-        rf"UUID={uuid_of(machine, 'data')} /srv/my\040data ext4 defaults 0 2",
-        f"UUID={uuid_of(machine, 'swap')} none swap sw 0 0",
+        f"UUID={uuid_of(machine, 'boot')} /boot ext2 defaults,{LATE} 0 2",
+        f"UUID={uuid_of(machine, 'tree')} /home btrfs defaults,{LATE} 0 0",
+        f"UUID={uuid_of(machine, 'win')} /srv ntfs-3g defaults,nofail,{LATE} 0 0",
+        f"UUID={uuid_of(machine, 'usb')} /media/usb vfat defaults,nofail,{LATE} 0 2",
+        rf"UUID={uuid_of(machine, 'data')} /srv/my\040data ext4 defaults,{LATE} 0 2",
+        f"UUID={uuid_of(machine, 'swap')} none swap sw,{LATE} 0 0",
     ]
 
 
@@ -53,7 +55,7 @@ def test_fstab_has_every_volume_that_is_used_outer_mount_points_first(recipe: Re
     ("hardware", "want"),
     [
         ("", ["/ ext4 errors=remount-ro 0 1"]),
-        ("firmware = efi", ["/ ext4 errors=remount-ro 0 1", "/boot/efi vfat umask=0077 0 2"]),
+        ("firmware = efi", ["/ ext4 errors=remount-ro 0 1", f"/boot/efi vfat umask=0077,{LATE} 0 2"]),
         (f"[[hdds]]\n[[[h]]]\n[[[[partitions]]]]\n{ROOT.format(fs='btrfs')}", ["/ btrfs defaults 0 0"]),
     ],
 )
