@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 import unicodedata
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -84,6 +85,16 @@ def table(rows: Sequence[tuple[str, ...]], right: tuple[int, ...] = ()) -> list[
         ).rstrip()
         for row in rows
     ]
+
+
+def broken(rows: Sequence[tuple[str, ...]], width: int) -> list[list[str]]:
+    """The lines of each row of a table: what of its last column is wider than there is room for stands below."""
+    head = sum(max(len(row[i]) for row in rows) + 2 for i in range(len(rows[0]) - 1)) if rows else 0
+    found = []
+    for line in table(rows):
+        pieces = textwrap.wrap(line[head:], max(width - head, 20), break_on_hyphens=False) or [""]
+        found.append([(line[:head] + pieces[0]).rstrip(), *(" " * head + piece for piece in pieces[1:])])
+    return found
 
 
 class LastLines:

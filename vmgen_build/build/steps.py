@@ -15,6 +15,7 @@ from vmgen_build.artifacts.manifest import StepRecord
 from vmgen_build.artifacts.result import Disks, Result
 from vmgen_build.backends.format import Format, PackOptions
 from vmgen_build.backends.registry import format_of
+from vmgen_build.build.advice import Causes
 from vmgen_build.build.diagnosis import Diagnosis, Listener
 from vmgen_build.build.job import Build, Made, Stage
 from vmgen_build.build.scrubbing import Scrubber, scrubbed
@@ -236,11 +237,19 @@ class PlanRunner:
             bus.note(guest.keep_for_inspection(step), "warning")
         if choice == "shell":
             bus.note(
-                f"step '{step.name}' ended with {result.code}; this shell is where it failed; leave it to go on",
-                "warning",
+                f"{self._failure(result)}\nthis shell is where it failed; 'exit' ends it, and the build", "warning"
             )
             bus.settle()
             guest.open_shell(step)
+
+    def _failure(self, result: StepResult) -> StepFailed:
+        """As it is shown at the end, for somebody who looks for its cause before."""
+        stage = next(one for one in self.build.stages if one.name == result.step.name)
+        causes = Causes()
+        for line in result.tail:
+            causes.line(line)
+        failure = Diagnosis(self.build, stage, causes).of(result.failure(), "", self._scrubber)
+        return self._scrubber.failure(failure)
 
 
 @contextmanager

@@ -333,7 +333,8 @@ def _show_result(result: BuildResult, quiet: bool) -> None:
     files += [(str(manifest), size(manifest.stat().st_size)) for manifest in (*result.manifests, *result.described)]
     for line in table(files, right=(1,)):
         common.show(f"  {line}")
+    several = len(result.artifacts) > 1
     for packed in result.artifacts:
-        common.show(f"  sha256 {packed.sha256}  {packed.path.name}")
+        common.show(f"  sha256 {packed.sha256}" + (f"  {packed.path.name}" if several else ""))
     for section, program, reason in result.skipped:
         common.show(f"  skipped: [{section}] {clean(program)}: {clean(reason)}", fg="yellow")

@@ -7,14 +7,14 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar, cast
 
 import click
 
 from vmgen_build.errors import Problem, RecipeError, UsageError, VmgenError
-from vmgen_build.text import clean, without_passwords
+from vmgen_build.text import broken, clean, table, without_passwords
 
 if TYPE_CHECKING:
     from vmgen_build.cli.plain import Plain
@@ -248,6 +248,17 @@ def show(text: str = "", **style: Any) -> None:
     """One line of a result, on standard output, made safe."""
     text = clean(text)
     click.echo(click.style(text, **style) if style and has_colour(sys.stdout) else text, color=True)
+
+
+def show_rows(rows: Sequence[tuple[str, ...]], styles: Iterable[dict[str, Any]]) -> None:
+    """A table; on a terminal its last column is broken where the window ends. styles: of each row."""
+    if is_terminal(sys.stdout):
+        shown = broken(rows, shutil.get_terminal_size().columns)
+    else:
+        shown = [[line] for line in table(rows)]
+    for lines, style in zip(shown, styles, strict=True):
+        for line in lines:
+            show(line, **style)
 
 
 def show_wrapped(text: str, head: str = "", hang: str = "", **style: Any) -> None:

@@ -89,8 +89,8 @@ def _look(words: Sequence[str], findings: Sequence[Finding], as_json: bool, verb
             common.show(json.dumps(each))
     else:
         if verbose:
-            for line in table([("ok" if f.good else "MISSING", f.what, f.found) for f in findings]):
-                common.show(line)
+            rows = [("ok" if f.good else "MISSING", f.what, f.found) for f in findings]
+            common.show_rows(rows, [{}] * len(rows))
             common.show()
         _show_answers(found, words)
         _show_lacks(found, words, room)
@@ -236,8 +236,7 @@ def _show_all(findings: Sequence[Finding], *, as_json: bool) -> None:
             common.show(json.dumps(finding.as_dict()))
         return
     rows = [("ok" if f.good else "MISSING", f.what, f.found) for f in findings]
-    for finding, line in zip(findings, table(rows), strict=True):
-        common.show(line, **({} if finding.good else {"fg": "red"}))
+    common.show_rows(rows, [{} if finding.good else {"fg": "red"} for finding in findings])
     lacking = [f for f in findings if not f.good]
     _show_packages(sorted({f.package for f in lacking if f.package}), None)
     for text in filter(None, (f.advice for f in lacking)):

@@ -12,6 +12,7 @@ import click
 
 from vmgen_build.cli import common
 from vmgen_build.errors import UsageError
+from vmgen_build.text import table
 
 if TYPE_CHECKING:
     from vmgen_build.recipe.shipped import Profile
@@ -87,7 +88,7 @@ class _Questions:
 
         if self.asks and not self.given.profiles:
             for known in profile_names():
-                common.show(f"  {known:<12} {shipped_profile(known).about}", dim=True)
+                common.show_wrapped(shipped_profile(known).about, f"  {known:<12} ", " " * 15, dim=True)
         given = ",".join(self.given.profiles) or None
         return self._one("profiles, comma-separated, or none", given, "none", _profiles)
 
@@ -144,7 +145,13 @@ def _write(questions: _Questions, name: str, force: bool) -> None:
     common.show_problems(starter.write(path, answers))
     common.show(f"{path}: written", bold=True)
     if made:
-        common.show(f"  the password of {user}: {password.reveal()}   (the recipe holds its hash; keep it)")
-    common.show("Next, as root:")
-    common.show(f"  vmgen-build {path} -o output/")
-    common.show(f"  vmgen-build {path} --dry-run    what it would do; `vmgen-build check {path}` finds mistakes")
+        common.show(f"  the password of {user}: {password.reveal()}")
+        common.show("  keep it: the recipe holds its hash alone")
+    common.show("Next:")
+    commands = (
+        (f"vmgen-build check {path}", "finds its mistakes, after you changed it"),
+        (f"vmgen-build {path} --dry-run", "shows what a build would do"),
+        (f"vmgen-build {path}", "as root: builds it, into output/"),
+    )
+    for line in table(commands):
+        common.show(f"  {line}")

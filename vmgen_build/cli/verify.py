@@ -11,7 +11,7 @@ import click
 
 from vmgen_build.cli import common, hosts
 from vmgen_build.errors import UsageError, VmgenError
-from vmgen_build.text import clean, table
+from vmgen_build.text import clean
 
 if TYPE_CHECKING:
     from vmgen_build.boots.model import Elsewhere
@@ -277,8 +277,7 @@ def show_verified(verified: Verified, *, quiet: bool, brief: bool) -> None:
     fails."""
     shown = [probe for probe in verified.done if not (quiet or brief) or probe.outcome == "fails"]
     rows = [(probe.outcome, _short(clean(probe.setting)), clean(probe.found)) for probe in shown]
-    for probe, line in zip(shown, table(rows), strict=True):
-        common.show(line, fg=COLOURS.get(probe.outcome))
+    common.show_rows(rows, [{"fg": COLOURS.get(probe.outcome)} for probe in shown])
     if not quiet:
         asked = f"; asked: {clean(verified.asked)}" if verified.asked else ""
         common.show(f"{clean(str(verified.artifact))}: {_outcome(verified)}{asked}", bold=True)

@@ -87,7 +87,7 @@ def _head(answers: Answers) -> list[str]:
         f"# {name}: made by `vmgen-build init`.",
         "#",
         f"#   vmgen-build check {name}.ini            its mistakes, each at its line",
-        f"#   vmgen-build {name}.ini -o output/       builds it; as root",
+        f"#   vmgen-build {name}.ini                  builds it into output/; as root",
         "#",
         "# `vmgen-build options` explains every option, `vmgen-build programs` lists every program.",
         "",

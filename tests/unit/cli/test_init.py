@@ -31,7 +31,7 @@ def test_yes_asks_nothing_and_the_recipe_is_right(capsys: pytest.CaptureFixture[
     assert recipe.warnings == () and (recipe.name, recipe.hardware.os.name) == ("lab", "debian-12")
     (user,) = recipe.users.users.values()
     assert (user.login, user.sudo) == ("student", "yes") and user.passwd_hash is not None
-    assert "vmgen-build lab.ini -o output/" in shown
+    assert "  vmgen-build lab.ini            as root: builds it, into output/" in shown
     password = shown.split("the password of student: ")[1].split()[0]
     assert password not in Path("lab.ini").read_text() and len(password) == 24
 
@@ -106,7 +106,7 @@ def test_questions_have_defaults_and_wrong_answers_are_asked_again(tmp_path: Pat
         for question, answer in answers:
             shown += user.read_until(question)
             user.type(answer)
-        shown += user.read_until("finds mistakes")
+        shown += user.read_until("into output/")
         assert user.process.wait() == 0
     assert "correct-horse" not in shown
     for hint in ("did you mean 'debian-12'", "did you mean 'server'?", "these were two"):

@@ -13,6 +13,7 @@ from vmgen_build.errors import HostError, UsageError, VmgenError
 from vmgen_build.host.relay import Relay
 
 HERE = "127.0.0.1"
+SSH = 22
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,10 @@ class Opened:
     @property
     def shown(self) -> str:
         return f"{HERE}:{self.listener.getsockname()[1]} leads to its port {self.there}"
+
+    def ssh(self, user: str) -> str:
+        """The command by which this user enters the machine."""
+        return f"ssh -p {self.listener.getsockname()[1]} {user}@{HERE}"
 
     def lead_to(self, machine: Booted) -> None:
         """From now on, until the process ends."""

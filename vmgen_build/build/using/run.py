@@ -11,7 +11,7 @@ from vmgen_build.boots.console import Console
 from vmgen_build.boots.model import Boot, Use
 from vmgen_build.boots.up import system_of
 from vmgen_build.build.using.image import Image
-from vmgen_build.build.using.ports import Opened, Port, listening
+from vmgen_build.build.using.ports import SSH, Opened, Port, listening
 from vmgen_build.errors import UsageError
 from vmgen_build.events import Bus
 from vmgen_build.host.architectures import requirements_of
@@ -57,6 +57,8 @@ def run_image(image: Image, ports: Sequence[Port] | None, options: UseOptions, b
                     machine.show()
                 elif not console.join():
                     machine.wait()
+                if not options.window:
+                    worker_bus.note(f"\n{image.path.name}: the machine is gone; the image is as it was")
 
         run_isolated(work, bus, net=True)
 
@@ -112,6 +114,8 @@ def _say(image: Image, opened: Sequence[Opened], window: bool, bus: Bus) -> None
         bus.note(port.shown)
     if image.users:
         bus.note(f"its users: {', '.join(image.users)}")
+        for port in (one for one in opened if one.there == SSH):
+            bus.note(f"from another terminal: {port.ssh(image.users[0])}")
     if window:
         bus.note(f"{image.path.name}: its screen is a window; closing it ends the machine, and nothing of it stays")
     else:
