@@ -21,7 +21,7 @@ TEST_PACKAGES := $(UNIT_PACKAGES) qemu-system-x86 ovmf seabios ipxe-qemu virt-v2
     golang-go golang-github-vmware-govmomi-dev skopeo umoci wine wine64 gcc-mingw-w64-x86-64-win32 cpio kmod \
     build-essential debhelper dh-python python3-pip \
     dnf zypper pacman-package-manager arch-install-scripts makepkg systemd-container podman runc \
-    vagrant xvfb x11-utils tigervnc-viewer
+    vagrant xvfb x11-utils tigervnc-viewer tmux
 
 # What a build needs: a program or file (- for none to be looked for), Debian's package that brings it, and why.
 define NEEDS

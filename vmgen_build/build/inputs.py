@@ -75,7 +75,7 @@ class Describer:
         return StageInputs(step.name, step.title, step.id, texts, {**values, **_format()}, digests)
 
     def _packing(self, plan: Plan, packings: Sequence[PackOptions]) -> StageInputs:
-        values = {"name": plan.name, "epoch": str(plan.epoch), "packed as": ", ".join(map(str, packings))}
+        values = {"name": plan.name, "epoch": str(plan.epoch), "format and compression": ", ".join(map(str, packings))}
         texts = {name: without_passwords(text) for name, text in plan.build_recipe.items()}
         return StageInputs(PACK, f"packing for {plan.backend}", plan.id, texts, {**values, **_format()})
 
