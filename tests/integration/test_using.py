@@ -112,7 +112,7 @@ def test_run_shows_the_console_and_its_ports_and_nothing_stays(at: Callable[...,
     user = at("run", image)
     shown = logged_in(user)
     port = re.search(r"127\.0\.0\.1:(\d+) leads to its port 22", shown)
-    assert port and "its users: ana" in shown and "Ctrl-] ends the machine" in shown
+    assert port and f"ssh -p {port[1]} ana@127.0.0.1" in shown and "its users: ana" in shown and "Ctrl-] ends the machine" in shown
     assert banner(int(port[1])).startswith(b"SSH-2.0-")
     assert "192.168.50.7/24" in answer(user, "ip -br -4 a show eth0")
     assert answer(user, "cat /proc/self/uid_map").split()[1] != "0", "its root is nobody here"
@@ -121,6 +121,7 @@ def test_run_shows_the_console_and_its_ports_and_nothing_stays(at: Callable[...,
     os.write(user.fd, b"\x03")
     assert answer(user, "echo a''live") == "alive", "Ctrl-C is the machine's"
     os.write(user.fd, LEAVE)
+    user.read_until("used-lxc-amd64.tar.zst: the machine is gone; the image is as it was")
     assert user.process.wait(60) == 0
     assert (image.stat().st_mtime_ns, image.stat().st_size) == (before.st_mtime_ns, before.st_size)
 

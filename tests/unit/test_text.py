@@ -62,6 +62,16 @@ def test_table_aligns() -> None:
     assert text.table([]) == []
 
 
+def test_the_last_column_is_broken_where_the_window_ends() -> None:
+    rows = [("holds", "[users] ana", "ana:x:1000:1000::/home/ana:/bin/bash"), ("skipped", "ram", "no such limit here")]
+    assert text.broken(rows, 44) == [
+        ["holds    [users] ana  ana:x:1000:1000::/home", " " * 22 + "/ana:/bin/bash"],
+        ["skipped  ram          no such limit here"],
+    ]
+    assert text.broken(rows, 80) == [[line] for line in text.table(rows)]
+    assert text.broken([("a", "")], 80) == [["a"]] and text.broken([], 80) == []
+
+
 def test_the_last_lines_are_remembered_and_all_are_handed_on() -> None:
     seen: list[str] = []
     last = text.LastLines(seen.append, limit=2)

@@ -57,8 +57,8 @@ def run_image(image: Image, ports: Sequence[Port] | None, options: UseOptions, b
                     machine.show()
                 elif not console.join():
                     machine.wait()
-                if not options.window:
-                    worker_bus.note(f"\n{image.path.name}: the machine is gone; the image is as it was")
+            if not options.window:
+                worker_bus.note(f"\n{image.path.name}: the machine is gone; the image is as it was")
 
         run_isolated(work, bus, net=True)
 

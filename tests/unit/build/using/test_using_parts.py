@@ -124,6 +124,7 @@ def test_which_ports_are_chosen() -> None:
 def test_a_connection_is_carried_both_ways_to_its_end() -> None:
     """Half closed, as clients do that send all they have and then read."""
     with listening([Port(0, 80)]) as (opened,), socket.create_server(("127.0.0.1", 0)) as machine:
+        assert opened.ssh("ana") == f"ssh -p {opened.listener.getsockname()[1]} ana@127.0.0.1"
         Relay(opened.listener, lambda: socket.create_connection(machine.getsockname()))
         with socket.create_connection(opened.listener.getsockname()) as client:
             there, _ = machine.accept()
