@@ -148,7 +148,8 @@ def build_it(at: Desk) -> None:
 
 def try_it(at: Desk, password: str) -> None:
     at.begin("vmgen-build run output/lab-lxc-amd64.tar")
-    at.until("lab login:")
+    prompt = at.until("lab login:")
+    assert prompt[-2:] == ["(users: ana; Ctrl-] ends the machine)", "lab login:"]
     at.type("ana")
     at.until("assword:")
     at.type(password)

@@ -3,6 +3,7 @@ for QEMU."""
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 from contextlib import suppress
@@ -40,12 +41,14 @@ class Console:
         if self._inner is not None:
             self._inner.close()
 
-    def join(self) -> bool:
-        """Join our own terminal with it until the machine ends. Whether LEAVE ended it."""
+    def join(self, reminder: str = "") -> bool:
+        """Join our own terminal with it until the machine ends. Whether LEAVE ended it. reminder: shown where the
+        machine asks who logs in, if our screen is a terminal."""
+        above = terminal.Reminder(reminder) if os.isatty(terminal.SCREEN) else None
         if self._screen is not None:
-            return terminal.join(self._screen, resized=self._screen.resize, leave=LEAVE)
+            return terminal.join(self._screen, resized=self._screen.resize, leave=LEAVE, reminder=above)
         if self._ours is not None:
-            return terminal.join(_Line(self._ours), leave=LEAVE)
+            return terminal.join(_Line(self._ours), leave=LEAVE, reminder=above)
         raise BuildError("the machine has no console to be shown")
 
     def drop(self) -> None:

@@ -46,6 +46,7 @@ def join(
     mark: bytes = b"",
     resized: Callable[[int, int], object] = lambda columns, lines: None,
     leave: bytes = b"",
+    reminder: Reminder | None = None,
 ) -> bool:
     """Carry keys there and what comes back here, until the other end closes, or sends `mark`, which is not shown.
 
@@ -63,6 +64,7 @@ def join(
                 if key.data == "wire":
                     data = wire.recv(_CHUNK)
                     _write(until.shown(data))
+                    _write(reminder.behind(data) if reminder else b"")
                     if not data or until.found:
                         return False
                 elif keys := os.read(KEYS, _CHUNK):
@@ -75,6 +77,23 @@ def join(
             if (now := size()) != before:
                 before = now
                 resized(*now)
+
+
+class Reminder:
+    """A line that is shown above the first prompt for a login: what was said before the boot has gone up by then."""
+
+    PROMPT = b"login: "
+
+    def __init__(self, text: str) -> None:
+        self._text, self._line = text.encode(), b""
+
+    def behind(self, data: bytes) -> bytes:
+        """What is to be written behind these: the prompt's line is written anew, below the text."""
+        self._line = (self._line + data).rpartition(b"\n")[2][-_CHUNK:]
+        if not self._text or not self._line.endswith(self.PROMPT):
+            return b""
+        shown, self._text = b"\r\x1b[K" + self._text + b"\r\n" + self._line, b""
+        return shown
 
 
 class Until:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from vmgen_build.host.terminal import Until
+from vmgen_build.host.terminal import Reminder, Until
 from vmgen_build.plan.text.render import Renderer
 
 MARK = b"\x1b]vmgen-0123456789abcdef\x07"
@@ -43,6 +43,18 @@ def test_what_was_kept_back_is_shown_at_the_end() -> None:
     until = Until(MARK)
     assert until.shown(b"text\x1b]vmgen") == b"text"
     assert until.shown(b"") == b"\x1b]vmgen" and not until.found
+
+
+@pytest.mark.parametrize("size", [1, 3, 100])
+def test_a_reminder_stands_above_the_first_prompt_alone(size: int) -> None:
+    text = b"booted\r\n\r\nlab login: ana\r\nLast login: today\r\nlab login: "
+    reminder, shown = Reminder("(leave by x)"), b""
+    for at in range(0, len(text), size):
+        shown += text[at : at + size] + reminder.behind(text[at : at + size])
+    if size < 100:
+        assert shown == text.replace(b"lab login: ", b"lab login: \r\x1b[K(leave by x)\r\nlab login: ", 1)
+    else:
+        assert shown == text + b"\r\x1b[K(leave by x)\r\nlab login: "
 
 
 def read_until(fd: int, wanted: bytes) -> bytes:

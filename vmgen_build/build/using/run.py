@@ -55,7 +55,7 @@ def run_image(image: Image, ports: Sequence[Port] | None, options: UseOptions, b
                 if options.window:
                     console.drop()
                     machine.show()
-                elif not console.join():
+                elif not console.join(_reminder(image)):
                     machine.wait()
             if not options.window:
                 worker_bus.note(f"\n{image.path.name}: the machine is gone; the image is as it was")
@@ -106,6 +106,12 @@ def _ready(image: Image, options: UseOptions) -> Iterator[Path]:
 def _boot(image: Image, scratch: Path, use: Use, options: UseOptions, bus: WorkerBus) -> Boot:
     up = system_of(str(image.manifest["os"])).up
     return Boot(bus, scratch, image.format.boot_timeout, up, options.trusted, image.arch, use)
+
+
+def _reminder(image: Image) -> str:
+    """For the prompt, which may stand a screen below what `_say` says."""
+    users = f"users: {', '.join(image.users)}; " if image.users else ""
+    return f"({users}Ctrl-] ends the machine)"
 
 
 def _say(image: Image, opened: Sequence[Opened], window: bool, bus: Bus) -> None:
