@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, cast
 
 from vmgen_build.artifacts.gzipped import gzip_content
 from vmgen_build.artifacts.kinds import Kind, opened_plain, plain_name
-from vmgen_build.artifacts.tarstream import TarEntry, TarStream
+from vmgen_build.artifacts.tarstream import Files, TarEntry, TarStream
 from vmgen_build.errors import BuildError, HostError
 from vmgen_build.jsontext import Field, parse_json
 from vmgen_build.limits import (
@@ -45,6 +45,7 @@ TEXTS: Mapping[str, Limit] = {
     "etc/os-release": TREE_FILE,
     "usr/lib/os-release": TREE_FILE,
     "etc/hostname": TREE_FILE,
+    "etc/fstab": TREE_FILE,
     "etc/passwd": TREE_FILE,
     "var/lib/dpkg/status": PACKAGE_LIST,
     "lib/apk/db/installed": PACKAGE_LIST,
@@ -79,12 +80,14 @@ class FileEntry:
 @dataclass(frozen=True, slots=True)
 class RootContent:
     """files: by path, "etc/passwd". texts: path -> content of those of them that tell of the root. outer: the same of
-    files beside it. members: name -> size of what the artifact itself is packed of, where it is no root."""
+    files beside it. members: name -> size of what the artifact itself is packed of, where it is no root. unread: what
+    of the root is not there, and why."""
 
     files: Mapping[str, FileEntry]
     texts: Mapping[str, bytes] = field(default_factory=dict)
     outer: Mapping[str, bytes] = field(default_factory=dict)
     members: Mapping[str, int] = field(default_factory=dict)
+    unread: tuple[str, ...] = ()
 
 
 def read_content(path: Path, kind: Kind, *, digests: bool = False) -> RootContent:
@@ -100,6 +103,29 @@ def read_content(path: Path, kind: Kind, *, digests: bool = False) -> RootConten
         raise BuildError(f"{path} cannot be read to its end: {error}") from error
     except OSError as error:
         raise HostError(f"cannot read {path}: {error.strerror}") from error
+
+
+class RootReading:
+    """A root that one file system makes up, or several, each laid over those before it. Raises ValueError for more
+    than a limit allows."""
+
+    def __init__(self, *, digests: bool = False) -> None:
+        """digests: as of read_content."""
+        self._reading, self._whole = _Reading(digests), _Layer()
+
+    def add(self, files: Files, at: str = "") -> None:
+        """at: the folder in whose place they are, "boot"; "" for the root itself."""
+        layer = _Layer()
+        self._reading.all(files, layer, at)
+        layer.opaque.update(filter(None, [at]))
+        self._whole = _laid_over(self._whole, layer)
+
+    def text(self, name: str) -> bytes:
+        """Of those that are kept; b"" where it is not there."""
+        return self._whole.texts.get(name, b"")
+
+    def content(self, unread: Iterable[str] = ()) -> RootContent:
+        return RootContent(_linked(self._whole.files), self._whole.texts, unread=tuple(unread))
 
 
 class _Layer:
@@ -168,22 +194,25 @@ class _Reading:
 
     def _packed_root(self, tar: TarStream, name: str, layer: _Layer) -> None:
         with gzip_content(cast(IO[bytes], tar), name) as content:
-            self._all(TarStream(content), layer)
+            self.all(TarStream(content), layer)
 
     def _layer(self, data: IO[bytes], name: str, *, packed: bool) -> _Layer:
         layer = _Layer()
         if not packed:
-            self._all(TarStream(data), layer)
+            self.all(TarStream(data), layer)
             return layer
         with gzip_content(data, name) as content:
-            self._all(TarStream(content), layer)
+            self.all(TarStream(content), layer)
         return layer
 
-    def _all(self, tar: TarStream, layer: _Layer) -> None:
-        for entry in tar.entries():
-            self._take(tar, entry, _checked(entry.name), layer)
+    def all(self, files: Files, layer: _Layer, at: str = "") -> None:
+        """at: the folder that they lie in."""
+        for entry in files.entries():
+            if at and entry.kind == b"1":
+                entry = replace(entry, link=f"{at}/{entry.link}")
+            self._take(files, entry, _checked(f"{at}/{entry.name}"), layer)
 
-    def _take(self, tar: TarStream, entry: TarEntry, name: str, layer: _Layer) -> None:
+    def _take(self, tar: Files, entry: TarEntry, name: str, layer: _Layer) -> None:
         self._spend(name)
         folder, _, last = name.rpartition("/")
         if last == _OPAQUE:
@@ -203,7 +232,7 @@ class _Reading:
             digest = self._digest(tar)
         layer.files[name] = _file_entry(entry, digest)
 
-    def _digest(self, tar: TarStream) -> str:
+    def _digest(self, tar: Files) -> str:
         found = hashlib.sha256()
         while chunk := tar.read(_CHUNK):
             found.update(chunk)
@@ -330,7 +359,7 @@ def _text(tar: TarStream, name: str, limit: Limit) -> bytes:
     return data
 
 
-def _exactly(tar: TarStream, size: int) -> bytes:
+def _exactly(tar: Files, size: int) -> bytes:
     data = b""
     while len(data) < size and (more := tar.read(size - len(data))):
         data += more

@@ -56,6 +56,8 @@ _MAGIC = {
     b"sqsh": "squashfs",
     b"VMA\0": "vma",
 }
+_DISKS = ("qcow2", "vmdk", "vhdx", "vhd", "raw")
+_RAW_NAMES = (".raw", ".img")
 _ISO, _ISO_AT = b"CD001", 32769
 _VHD_FOOTER = 512
 _HEAD = 40_000
@@ -125,6 +127,12 @@ def _of_bytes(head: bytes, end: bytes) -> str:
     if end.startswith(b"conectix"):
         return "vhd"
     return "raw" if head[510:512] == b"\x55\xaa" else ""
+
+
+def form_of_disk(name: str, head: bytes) -> str:
+    """The kind of a disk in a tar, "qcow2" or the like; "" for what is none. head: its first 512 bytes."""
+    kind = _of_bytes(head, b"")
+    return kind if kind in _DISKS and (kind != "raw" or name.endswith(_RAW_NAMES)) else ""
 
 
 def _last(file: IO[bytes]) -> bytes:

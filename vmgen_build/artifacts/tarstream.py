@@ -11,7 +11,7 @@ import re
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Protocol
 
 from vmgen_build.limits import TAR_CONTENT, TAR_ENTRIES, TAR_HEADER
 
@@ -46,6 +46,14 @@ class TarEntry:
     gid: int = 0
     link: str = ""
     device: tuple[int, int] = (0, 0)
+
+
+class Files(Protocol):
+    """Files one after the other, as a TarStream gives them."""
+
+    def entries(self) -> Iterator[TarEntry]: ...
+
+    def read(self, size: int = -1, /) -> bytes | None: ...
 
 
 class TarStream(io.RawIOBase):

@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from vmgen_build.artifacts.contents import FileEntry, RootContent, read_content
+from vmgen_build.artifacts.diskcontents import ON_DISKS, read_on_disks
 from vmgen_build.artifacts.kinds import WITH_ROOT, Kind, kind_of
 from vmgen_build.artifacts.manifest import Package, manifest_bytes, manifest_in, manifest_path
 from vmgen_build.artifacts.packagelists import packages_of
 from vmgen_build.build.holdings import Fact, of_manifest, of_root
-from vmgen_build.errors import HostError, UsageError
+from vmgen_build.errors import HostError, UsageError, VmgenError
 from vmgen_build.host.files import Written
 from vmgen_build.host.regular import open_regular
 from vmgen_build.text import size
 
-NO_FILES = "the files of {what} are not listed: only those of a root file system in a tar or in layers are"
+NO_FILES = "the files of {what} are not listed: only those of a root file system are"
 
 
 @dataclass(frozen=True)
 class Inspection:
     """kind, written: of the file; None where a manifest alone is looked at. manifest: that which describes it, {} for
     none. doubt: why the manifest beside it is not taken for its own; "" for no reason. content: of its root, where that
-    was read."""
+    was read. unread: why it could not be; "" for no reason."""
 
     path: Path
     kind: Kind | None
@@ -32,6 +33,7 @@ class Inspection:
     manifest: Mapping[str, Any]
     doubt: str = ""
     content: RootContent | None = None
+    unread: str = ""
 
     @property
     def facts(self) -> tuple[Fact, ...]:
@@ -45,6 +47,8 @@ class Inspection:
             found += [("packed as", (packed_as,)), *of_manifest(self.manifest)]
         elif self.content is not None:
             found += of_root(self.content)
+        beside = self.content.unread if self.content is not None else ()
+        found.append(("not read", tuple(filter(None, (*beside, self.unread)))))
         packages = self.packages
         if packages is not None:
             found.append(("packages", (f"{len(packages):,}",)))
@@ -65,6 +69,8 @@ class Inspection:
     @property
     def files(self) -> Mapping[str, FileEntry]:
         """Raises HostError where they are not known."""
+        if self.unread:
+            raise HostError(self.unread)
         if self.content is None:
             what = "a manifest" if self.kind is None else self.kind.title
             raise HostError(f"{self.path}: {NO_FILES.format(what=what)}")
@@ -74,7 +80,9 @@ class Inspection:
     def _of_manifest(self) -> str:
         if self.manifest:
             return f"{manifest_path(self.path).name} describes this very file"
-        return self.doubt or "none beside it: what follows was read from the file"
+        if self.doubt:
+            return self.doubt
+        return "none beside it" if self.unread else "none beside it: what follows was read from the file"
 
 
 def inspect(path: Path, *, files: bool = False, digests: bool = False) -> Inspection:
@@ -95,10 +103,24 @@ def inspect(path: Path, *, files: bool = False, digests: bool = False) -> Inspec
         )
     written = Written.of(path)
     manifest, doubt = _manifest_of(written)
-    content = None
-    if kind.name in WITH_ROOT and (files or not manifest):
-        content = read_content(path, kind, digests=digests)
-    return Inspection(path, kind, written, manifest, doubt, content)
+    if manifest and not files:
+        return Inspection(path, kind, written, manifest)
+    content, unread = _content(path, kind, digests)
+    return Inspection(path, kind, written, manifest, doubt, content, unread)
+
+
+def _content(path: Path, kind: Kind, digests: bool) -> tuple[RootContent | None, str]:
+    """Of the root. A disk whose root cannot be read is still a disk: then why it cannot."""
+    content = read_content(path, kind, digests=digests) if kind.name in WITH_ROOT else None
+    if kind.name not in ON_DISKS or (content is not None and content.files):
+        return content, ""
+    try:
+        found = read_on_disks(path, kind, digests=digests)
+    except VmgenError as error:
+        return content, str(error)
+    if content is not None:
+        found = replace(found, members=content.members, outer=content.outer)
+    return found, ""
 
 
 def is_manifest(path: Path) -> bool:

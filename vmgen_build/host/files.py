@@ -9,6 +9,7 @@ import os
 import re
 import secrets
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -138,6 +139,12 @@ def write_whole(goal: Path, text: str) -> None:
             file.write(text.encode())
     except OSError as error:
         raise HostError(f"cannot write {goal}: {error.strerror}; make room there, or choose another folder") from error
+
+
+def folder_for_large_files() -> Path:
+    """For those that are gone with this process: $TMPDIR, else /var/tmp (file-hierarchy(7)): /tmp may be memory."""
+    named, large = os.environ.get("TMPDIR"), Path("/var/tmp")  # noqa: S108
+    return large if not named and os.access(large, os.W_OK) else Path(tempfile.gettempdir())
 
 
 def is_full(error: OSError) -> bool:

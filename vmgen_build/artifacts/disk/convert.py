@@ -81,6 +81,11 @@ def raw_of(source: BinaryIO, disk: Disk, raw: Path) -> None:
                 _convert(image, disk, file, ["raw"], raw.parent)
 
 
+def raw_in(source: BinaryIO, disk: Disk, goal: IO[bytes], folder: Path) -> None:
+    """The same into a new file that is open. source: one that confined programs may open; folder: that of the goal."""
+    _convert(source, disk, goal, ["raw"], folder)
+
+
 def taken_in(disk: Disk, goal: Path, form: str) -> None:
     """The disk, which is a user's and stays as it is, as the new image `goal` of the format `form`.
 

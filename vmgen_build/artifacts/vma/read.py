@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
@@ -12,7 +12,7 @@ from vmgen_build.artifacts.disk.convert import new_image
 from vmgen_build.artifacts.vma import format as form
 from vmgen_build.errors import BuildError, HostError
 from vmgen_build.host.confined import check_reserve
-from vmgen_build.limits import VMA_HEADER
+from vmgen_build.limits import DISK_SIZE, VMA_HEADER
 
 _BLOCKS = form.CLUSTER // form.BLOCK
 _LOOKED_AT = (256 << 20) // form.BLOCK
@@ -27,22 +27,68 @@ def extract_vma(source: IO[bytes], goals: Mapping[str, tuple[Path, int]]) -> Non
     """
     try:
         with ExitStack() as files:
-            _Extraction(source, goals, files).run()
+            _Extraction(source, _Goals(goals, files), next(iter(goals.values()))[0].parent).run()
     except ValueError as error:
         raise BuildError(f"the archive is damaged: {error}") from error
     except OSError as error:
         raise HostError(f"cannot write the disks of the archive: {error.strerror}; make room there") from error
 
 
+def images_of_vma(source: IO[bytes], folder: Path, new: Callable[[int], IO[bytes]]) -> Mapping[str, IO[bytes]]:
+    """Raw images of all disks that the archive has, by name. folder: that of the images. new: makes one of so many
+    bytes. Raises ValueError where the archive is damaged, OSError."""
+    images = _Images(new)
+    _Extraction(source, images, folder).run()
+    return images.made
+
+
+class _Goals:
+    """Known disks, each in a new file under its name."""
+
+    def __init__(self, goals: Mapping[str, tuple[Path, int]], files: ExitStack) -> None:
+        self._goals, self._files = goals, files
+
+    def check(self, names: Collection[str]) -> None:
+        if absent := self._goals.keys() - names:
+            raise ValueError(f"it has no disk '{min(absent)}'")
+        if others := set(names) - self._goals.keys():
+            raise ValueError(f"it has a disk {min(others)!a}, which the machine has not")
+
+    def new(self, name: str, size: int) -> IO[bytes]:
+        path, limit = self._goals[name]
+        if size > limit:
+            raise ValueError(f"its disk '{name}' is larger than the {limit} bytes of the machine's")
+        image = self._files.enter_context(new_image(path))
+        os.ftruncate(image.fileno(), size)
+        return image
+
+
+class _Images:
+    """Whatever disks there are."""
+
+    def __init__(self, new: Callable[[int], IO[bytes]]) -> None:
+        self._new = new
+        self.made: dict[str, IO[bytes]] = {}
+
+    def check(self, names: Collection[str]) -> None:
+        pass
+
+    def new(self, name: str, size: int) -> IO[bytes]:
+        if size > DISK_SIZE.amount:
+            raise ValueError(f"its disk {name!a} is too large: {DISK_SIZE.exceeded}")
+        self.made[name] = self._new(size)
+        return self.made[name]
+
+
 class _Extraction:
     """Where the clusters of each device go."""
 
-    def __init__(self, source: IO[bytes], goals: Mapping[str, tuple[Path, int]], files: ExitStack) -> None:
-        self._source, self._goals, self._files = source, goals, files
+    def __init__(self, source: IO[bytes], goals: _Goals | _Images, folder: Path) -> None:
+        self._source, self._goals = source, goals
         self._sizes: dict[int, int] = {}
         self._images: dict[int, int] = {}
         self._next: dict[int, int] = {}
-        self._folder, self._blocks = next(iter(goals.values()))[0].parent, 0
+        self._folder, self._blocks = folder, 0
 
     def run(self) -> None:
         ident = self._header()
@@ -73,21 +119,13 @@ class _Extraction:
             name, _, length, _, _ = form.DEVICE.unpack_from(head, form.DEVICES + number * form.DEVICE.size)
             if length:
                 names[form.piece(head, offset, size, name).rstrip(b"\0").decode("ascii", "replace")] = number, length
-        if absent := self._goals.keys() - names.keys():
-            raise ValueError(f"it has no disk '{min(absent)}'")
-        if others := names.keys() - self._goals.keys():
-            raise ValueError(f"it has a disk {min(others)!a}, which the machine has not")
+        self._goals.check(names.keys())
         for name, (number, length) in names.items():
             self._open(name, number, length)
         return bytes(ident)
 
     def _open(self, name: str, number: int, size: int) -> None:
-        path, limit = self._goals[name]
-        if size > limit:
-            raise ValueError(f"its disk '{name}' is larger than the {limit} bytes of the machine's")
-        image = self._files.enter_context(new_image(path))
-        os.ftruncate(image.fileno(), size)
-        self._images[number] = image.fileno()
+        self._images[number] = self._goals.new(name, size).fileno()
         self._sizes[number], self._next[number] = size, 0
 
     def _extent(self, clusters: list[int], blocks: bytes) -> None:

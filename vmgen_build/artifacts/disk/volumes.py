@@ -1,0 +1,71 @@
+"""The file systems that a raw disk of others holds, and where its own fstab(5) puts them. Confined programs look."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import IO, Any
+
+from vmgen_build.errors import BuildError
+from vmgen_build.host.confined import Reach, run_confined
+from vmgen_build.host.inmemory import name_of
+from vmgen_build.limits import VOLUMES
+
+_SECTOR = 512
+_OWN = ("UUID=", "LABEL=", "PARTUUID=")
+
+
+@dataclass(frozen=True, slots=True)
+class FileSystem:
+    """start, size: bytes. type: as blkid(8) names it, "ext4" or "LVM2_member". names: what fstab may call it,
+    "UUID=..." and its like."""
+
+    start: int
+    size: int
+    type: str
+    names: frozenset[str]
+
+
+def file_systems(raw: IO[bytes]) -> tuple[FileSystem, ...]:
+    """Of each partition, or the one of a disk without partitions. raw: one that confined programs may open.
+
+    Raises BuildError, HostError.
+    """
+    table = run_confined(["sfdisk", "--json", name_of(raw)], Reach((raw.fileno(),)))
+    whole = [(0, os.fstat(raw.fileno()).st_size, "")]
+    extents = list(_partitions(table.text)) if table.code == 0 else whole
+    return tuple(filter(None, (_file_system(raw, *extent) for extent in extents)))
+
+
+def _partitions(table: str) -> Iterator[tuple[int, int, str]]:
+    try:
+        data = json.loads(table)["partitiontable"]
+        unit = int(data.get("sectorsize", _SECTOR))
+        parts: Sequence[dict[str, Any]] = data.get("partitions", ())
+        if len(parts) > VOLUMES.amount:
+            raise BuildError(f"the disk has {len(parts)} partitions: {VOLUMES.exceeded}")
+        for part in parts:
+            yield int(part["start"]) * unit, int(part["size"]) * unit, str(part.get("uuid", ""))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BuildError(f"what sfdisk says of the disk is not read: {error}") from error
+
+
+def _file_system(raw: IO[bytes], start: int, size: int, partition: str) -> FileSystem | None:
+    """None where there is none: an extended partition, empty space."""
+    command = ["blkid", "-p", "-o", "export", "-O", str(start), "-S", str(size)]
+    command += ["-u", "filesystem,raid,crypto,other", name_of(raw)]
+    probed = run_confined(command, Reach((raw.fileno(),)))
+    fields = dict(line.partition("=")[::2] for line in probed.text.splitlines())
+    if probed.code != 0 or "TYPE" not in fields:
+        return None
+    names = {f"{key}={fields[key]}" for key in ("UUID", "LABEL") if fields.get(key)}
+    return FileSystem(start, size, fields["TYPE"], frozenset(names | {f"PARTUUID={partition.lower()}"}))
+
+
+def mount_points(fstab: str) -> Sequence[tuple[str, str]]:
+    """What the system mounts of its own disks beside its root: name of the file system, folder; upper folders first."""
+    rows = [line.split() for line in fstab.splitlines() if not line.lstrip().startswith("#")]
+    own = [row for row in rows if len(row) > 2 and row[0].startswith(_OWN) and row[1].strip("/")]
+    return sorted(((row[0], row[1]) for row in own if row[1] not in ("none", "swap")), key=lambda pair: pair[1])
