@@ -85,6 +85,22 @@ def test_independent_readers_take_the_ova(built: tuple[Path, list[dict[str, Any]
         assert "streamOptimized" in ran("vmdkinfo", disk).replace("Stream optimized", "streamOptimized")
 
 
+def test_the_disks_of_an_ova_tell_what_its_manifest_does(
+    vmgen: Run, built: tuple[Path, list[dict[str, Any]]], tmp_path: Path
+) -> None:
+    """Without the manifest, from file systems on two disks, as the root's fstab mounts them."""
+    bare = tmp_path / "bare.ova"
+    bare.hardlink_to(built[0] / "vmtest.ova")
+    found = json.loads(vmgen("inspect", bare, "--packages", "--files", "--json").stdout)
+    manifest = json.loads((built[0] / "vmtest.ova.manifest.json").read_text())
+    assert found["packages"] == manifest["packages"] and found["host_name"] == ["vmtest"]
+    assert "ana (uid 1000, /home/ana, /bin/bash)" in found["users"] and "ssh.service" in found["services"]
+    files = {file["path"]: file for file in found["files"]}
+    assert files["srv/data/lost+found"]["kind"] == files["var/lib/dpkg"]["kind"] == "dir"
+    assert any(name.startswith("boot/vmlinuz-") for name in files)
+    assert files["etc/shadow"]["mode"] == "0640" and files["usr/bin/sudo"]["mode"] == "4755"
+
+
 def test_the_file_alone_is_checked_without_root(vmgen: Run, built: tuple[Path, list[dict[str, Any]]]) -> None:
     done = vmgen("verify", "--no-boot", built[0] / "vmtest.ova")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -170,6 +186,9 @@ def test_each_form_holds_the_same_disk_and_is_a_base_again(vmgen: Run, tmp_path:
     for form in ("vmdk", "qcow2"):
         compare = ["qemu-img", "compare", "-f", "raw", "-F", form]
         assert "identical" in ran(*compare, tmp_path / "efitest.raw", tmp_path / f"efitest.{form}")
+    compared = vmgen("diff", tmp_path / "efitest.qcow2", tmp_path / "efitest.vmdk", "--files", "--json")
+    groups = {json.loads(line)["group"] for line in compared.stdout.splitlines()}
+    assert compared.returncode == 1 and groups <= {"image", "file"}, compared.stderr
 
 
 def base_of(disk: Path, folder: Path) -> Path:

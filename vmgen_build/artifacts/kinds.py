@@ -2,7 +2,8 @@
 
 First bytes: artifacts.compression has those of compressed files; QEMU's docs/interop/qcow2.txt; VMware's "Virtual Disk
 Format 5.0"; [MS-VHDX] 2.2.1; the kernel's squashfs_fs.h; VMA of Proxmox VE (vma_spec.txt); ECMA-119, 8.4; of a disk the
-signature of its boot record. A tar is known by its first names.
+signature of its boot record, or that of ext4 (the kernel's Documentation/filesystems/ext4/super.rst). A tar is known by
+its first names.
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ _MAGIC = {
 _DISKS = ("qcow2", "vmdk", "vhdx", "vhd", "raw")
 _RAW_NAMES = (".raw", ".img")
 _ISO, _ISO_AT = b"CD001", 32769
+_EXT, _EXT_AT = b"\x53\xef", 1080
 _VHD_FOOTER = 512
 _HEAD = 40_000
 _LOOK = 32
@@ -126,11 +128,11 @@ def _of_bytes(head: bytes, end: bytes) -> str:
         return "iso"
     if end.startswith(b"conectix"):
         return "vhd"
-    return "raw" if head[510:512] == b"\x55\xaa" else ""
+    return "raw" if head[510:512] == b"\x55\xaa" or head[_EXT_AT : _EXT_AT + len(_EXT)] == _EXT else ""
 
 
 def form_of_disk(name: str, head: bytes) -> str:
-    """The kind of a disk in a tar, "qcow2" or the like; "" for what is none. head: its first 512 bytes."""
+    """The kind of a disk in a tar, "qcow2" or the like; "" for what is none. head: its first 2048 bytes."""
     kind = _of_bytes(head, b"")
     return kind if kind in _DISKS and (kind != "raw" or name.endswith(_RAW_NAMES)) else ""
 

@@ -30,7 +30,7 @@ _IN_A_TAR = ("ova", "box", "incus-vm", "tar")
 WITH_DISKS = (*_DRIVERS, *_IN_A_TAR, "vma")
 """Kinds of files that hold disks, or may."""
 
-_HEAD = 512
+_HEAD = 2048
 _CHUNK = 1 << 20
 _LOOKED_AT = 256 << 20
 """Bytes after which the room on the disk is looked at again."""
@@ -44,7 +44,7 @@ def raw_disks(path: Path, kind: Kind, folder: Path) -> Iterator[Sequence[IO[byte
     HostError.
     """
     with ExitStack() as undo:
-        taking = _Taking(path, folder, undo)
+        taking = _DiskTaking(path, folder, undo)
         if kind.name in _DRIVERS and not kind.compression:
             source = undo.enter_context(opened(path))
             yield [taking.raw(undo.enter_context(readable(source, folder)), kind.name)]
@@ -70,7 +70,7 @@ def nameless(folder: Path) -> Iterator[IO[bytes]]:
         yield cast(IO[bytes], file)
 
 
-class _Taking:
+class _DiskTaking:
     def __init__(self, path: Path, folder: Path, undo: ExitStack) -> None:
         self._path, self._folder, self._undo = path, folder, undo
 

@@ -47,12 +47,17 @@ class Inspection:
             found += [("packed as", (packed_as,)), *of_manifest(self.manifest)]
         elif self.content is not None:
             found += of_root(self.content)
-        beside = self.content.unread if self.content is not None else ()
-        found.append(("not read", tuple(filter(None, (*beside, self.unread)))))
+        found.append(("not read", self.not_read))
         packages = self.packages
         if packages is not None:
             found.append(("packages", (f"{len(packages):,}",)))
         return tuple((word, values) for word, values in found if any(values))
+
+    @property
+    def not_read(self) -> tuple[str, ...]:
+        """What of its root is not known, and why."""
+        beside = self.content.unread if self.content is not None else ()
+        return tuple(filter(None, (*beside, self.unread)))
 
     @property
     def packages(self) -> tuple[Package, ...] | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vmgen_build.artifacts.contents import FileEntry
+from vmgen_build.artifacts.diskcontents import ON_DISKS
 from vmgen_build.artifacts.kinds import kind_of
 from vmgen_build.build.engine import plan_for
 from vmgen_build.build.holdings import of_root
@@ -35,7 +36,7 @@ class Side:
 
     image: what it is: "system" -> "debian-12 amd64". settings: by the recipe's option. packages: (name, architecture)
     -> version; of a recipe (name, "") -> "asked for". texts: of the backend's own files. steps: title -> id, in order.
-    file: size and sha256. files: of its root.
+    file: size and sha256. files: of its root. unread: what of the root is not there, and why.
     """
 
     path: Path
@@ -47,6 +48,7 @@ class Side:
     steps: Mapping[str, str] | None = None
     file: tuple[int, str] | None = None
     files: Mapping[str, FileEntry] | None = None
+    unread: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ def two_sides(paths: tuple[Path, Path], options: BuildOptions, *, files: bool) -
     recipes = all(one.recipe is not None for one in opened)
     backend = next((one.found.manifest["backend"] for one in opened if one.found and one.found.manifest), "")
     plans = {one.path: _plan(one.recipe, backend, options) for one in opened if one.recipe is not None}
-    sides = [_side(one, plans.get(one.path), both=recipes) for one in opened]
+    sides = [replace(_side(one, plans.get(one.path), both=recipes), unread=_unread(one)) for one in opened]
     a, b = sides if files else [replace(side, files=None) for side in sides]
     return a, b
 
@@ -84,8 +86,9 @@ def _opened(path: Path, options: BuildOptions, *, files: bool) -> _Read:
         with bounded(str(path), CHECK_TIME, CHECK_MEMORY):
             return _Read(path, load(path, options.sets))
     found = inspect(path, files=files, digests=files)
-    if files and (found.content is None):
-        raise UsageError(f"--files: {path} has no root file system that is read here; name two images of containers")
+    if files and (found.content is None or found.unread):
+        why = found.unread or f"{path} is no image"
+        raise UsageError(f"--files: {why}; name two images whose root file systems are read")
     return _Read(path, found=found)
 
 
@@ -106,7 +109,7 @@ def _by_content(one: _Read) -> _Read:
     """The same by what its root holds alone, so that both sides are of one kind; as it is where there is none."""
     assert one.found is not None
     found = one.found
-    if found.kind is None or not found.kind.has_root:
+    if found.kind is None or not (found.kind.has_root or found.kind.name in ON_DISKS):
         return one
     if found.content is None:
         found = inspect(one.path, files=True)
@@ -125,6 +128,10 @@ def _side(one: _Read, plan: Plan | None, *, both: bool) -> Side:
         return _of_recipe(one.recipe, plan) if both else _of_plan(one.path, plan)
     assert one.found is not None
     return _of_manifest(one.found) if one.found.manifest else _of_root(one.found)
+
+
+def _unread(one: _Read) -> tuple[str, ...]:
+    return () if one.found is None else one.found.not_read
 
 
 def _of_recipe(recipe: Recipe, plan: Plan) -> Side:

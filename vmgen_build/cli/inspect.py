@@ -30,7 +30,8 @@ def inspect_command(artifact: Path, files: bool, packages: bool, as_json: bool) 
     """Say what ARTIFACT is and what it holds, without unpacking or booting it. ARTIFACT may be a manifest, too.
 
     Its manifest tells, where one beside it describes this very file; else the file itself is read. It may come from
-    anywhere. Needs no root. 'vmgen-build verify' says whether it holds what it promises.
+    anywhere. Disks are read without being mounted: ext2, ext3, ext4 and squashfs. Needs no root. 'vmgen-build verify'
+    says whether it holds what it promises.
 
     \b
       vmgen-build inspect output/lab-lxc-amd64.tar.zst
@@ -92,7 +93,8 @@ def _show_packages(found: Inspection) -> None:
     if listed is None:
         from vmgen_build.errors import HostError
 
-        raise HostError(f"{found.path}: nothing is known of its packages: it has no manifest, and no list that is read")
+        why = found.unread or "it has no manifest, and no list that is read"
+        raise HostError(f"{found.path}: nothing is known of its packages: {why}")
     for line in table([(package.name, package.version, package.arch) for package in listed]):
         common.show(line)
 

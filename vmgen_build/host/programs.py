@@ -27,6 +27,8 @@ PACKAGES = {
     "mmd": "mtools",
     "xorrisofs": "xorriso",
     "mksquashfs": "squashfs-tools",
+    "sqfs2tar": "squashfs-tools-ng",
+    "blkid": "util-linux",
     "grub-mkimage": "grub-common",
     "/usr/lib/grub/i386-pc/boot_hybrid.img": "grub-pc-bin",
     "/usr/lib/grub/x86_64-efi/moddep.lst": "grub-efi-amd64-bin",

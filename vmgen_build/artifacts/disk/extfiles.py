@@ -31,8 +31,8 @@ _ROOT = 2
 """The inode of the top folder (the kernel's Documentation/filesystems/ext4/special_inodes.rst)."""
 
 _ENTRY = re.compile(rb"/(\d{1,10})/([0-7]{6})/(-?\d{1,10})/(-?\d{1,10})/([^/]*)/(\d{0,20})/\n")
-"""Of "ls -p": inode, mode, owner, group, name, size of what is no folder. A name may hold line ends, but no slash. Inode 0:
-a place of no file."""
+"""Of "ls -p": inode, mode, owner, group, name, size of what is no folder. A name may hold line ends, but no slash.
+Inode 0: a place of no file."""
 
 _DEVICE = re.compile(rb"Device major/minor number: (\d{1,10}):(\d{1,10})")
 _FAST = b'Fast link dest: "'
@@ -182,7 +182,7 @@ class _Answers:
     def __init__(self, process: Process, errors: IO[bytes]) -> None:
         assert process.stdin is not None and process.stdout is not None
         self._commands, self._output, self._errors = process.stdin, process.stdout, errors
-        self._end, self._data, self._said = time.monotonic() + UNPACK_TIME.amount, bytearray(), 0
+        self._end, self._data, self._known_errors = time.monotonic() + UNPACK_TIME.amount, bytearray(), 0
         self._mark = f"#{secrets.token_hex(16)}\n".encode()
         self.whole("features", _ANSWER, opening=True)
 
@@ -196,7 +196,7 @@ class _Answers:
         text = bytes(self._data[: -len(self._mark)])
         self._data.clear()
         if opening and text:
-            self._said = os.fstat(self._errors.fileno()).st_size
+            self._known_errors = os.fstat(self._errors.fileno()).st_size
         self._check()
         return text
 
@@ -242,14 +242,14 @@ class _Answers:
 
     def _check(self) -> None:
         """It tells of what is wrong on its standard error, before the mark."""
-        if os.fstat(self._errors.fileno()).st_size != self._said:
+        if os.fstat(self._errors.fileno()).st_size != self._known_errors:
             raise ValueError(f"its file system is damaged: {self._reason()}")
 
     def _ended(self) -> ValueError:
         return ValueError(f"debugfs ended: {self._reason()}")
 
     def _reason(self) -> str:
-        text = os.pread(self._errors.fileno(), _REASON, self._said).decode("utf-8", "replace")
+        text = os.pread(self._errors.fileno(), _REASON, self._known_errors).decode("utf-8", "replace")
         lines = [line.strip() for line in text.splitlines() if not _VERSION.match(line)]
         return next(filter(None, lines), "it says nothing of why")
 

@@ -34,9 +34,9 @@ def file_systems(raw: IO[bytes]) -> tuple[FileSystem, ...]:
     Raises BuildError, HostError.
     """
     table = run_confined(["sfdisk", "--json", name_of(raw)], Reach((raw.fileno(),)))
-    whole = [(0, os.fstat(raw.fileno()).st_size, "")]
-    extents = list(_partitions(table.text)) if table.code == 0 else whole
-    return tuple(filter(None, (_file_system(raw, *extent) for extent in extents)))
+    found = [_file_system(raw, *extent) for extent in _partitions(table.text)] if table.code == 0 else []
+    whole = [] if any(found) else [_file_system(raw, 0, os.fstat(raw.fileno()).st_size, "")]
+    return tuple(filter(None, (*found, *whole)))
 
 
 def _partitions(table: str) -> Iterator[tuple[int, int, str]]:
