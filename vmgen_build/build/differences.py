@@ -56,7 +56,7 @@ def compare(a: Side, b: Side) -> Compared:
 
 def _notes(a: Side, b: Side) -> Iterator[str]:
     for side in (a, b):
-        yield from (f"of {side.path.name} is not read: {text}" for text in side.unread)
+        yield from side.unread
     if (a.settings is None) != (b.settings is None):
         lacking = a if a.settings is None else b
         yield f"settings are not compared: {lacking.path.name} has no manifest that tells them"

@@ -36,7 +36,7 @@ class Side:
 
     image: what it is: "system" -> "debian-12 amd64". settings: by the recipe's option. packages: (name, architecture)
     -> version; of a recipe (name, "") -> "asked for". texts: of the backend's own files. steps: title -> id, in order.
-    file: size and sha256. files: of its root. unread: what of the root is not there, and why.
+    file: size and sha256. files: of its root. unread: what of the root is not there, and why, as sentences.
     """
 
     path: Path
@@ -131,7 +131,11 @@ def _side(one: _Read, plan: Plan | None, *, both: bool) -> Side:
 
 
 def _unread(one: _Read) -> tuple[str, ...]:
-    return () if one.found is None else one.found.not_read
+    if one.found is None:
+        return ()
+    if one.found.unread:
+        return (one.found.unread,)
+    return tuple(f"of {one.path.name} is not read: {text}" for text in one.found.not_read)
 
 
 def _of_recipe(recipe: Recipe, plan: Plan) -> Side:

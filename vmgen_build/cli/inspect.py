@@ -93,8 +93,8 @@ def _show_packages(found: Inspection) -> None:
     if listed is None:
         from vmgen_build.errors import HostError
 
-        why = found.unread or "it has no manifest, and no list that is read"
-        raise HostError(f"{found.path}: nothing is known of its packages: {why}")
+        unknown = f"{found.path}: nothing is known of its packages: it has no manifest, and no list that is read"
+        raise HostError(found.unread or unknown)
     for line in table([(package.name, package.version, package.arch) for package in listed]):
         common.show(line)
 
