@@ -85,7 +85,7 @@ def test_independent_readers_take_the_ova(built: tuple[Path, list[dict[str, Any]
         assert "streamOptimized" in ran("vmdkinfo", disk).replace("Stream optimized", "streamOptimized")
 
 
-def test_the_disks_of_an_ova_tell_what_its_manifest_does(
+def test_the_disks_of_an_ova_hold_what_its_manifest_lists(
     vmgen: Run, built: tuple[Path, list[dict[str, Any]]], tmp_path: Path
 ) -> None:
     """Without the manifest, from file systems on two disks, as the root's fstab mounts them."""

@@ -24,7 +24,7 @@ from vmgen_build.artifacts.vma.write import write_vma
 from vmgen_build.errors import BuildError, HostError
 
 MIB = 1 << 20
-START = 2 * MIB
+START = MIB
 STATUS = b"Package: vim\nStatus: install ok installed\nVersion: 2\nArchitecture: amd64\n"
 FSTAB = "UUID=11111111-1111-1111-1111-111111111111 / ext4 x\nLABEL=boot /boot ext2 x\nLABEL=DATA /srv/fat vfat x\n"
 
@@ -47,7 +47,7 @@ def a_root(folder: Path) -> Path:
     (folder / "etc/fstab").write_text(FSTAB)
     (folder / "var/lib/dpkg/status").write_bytes(STATUS)
     (folder / "boot/hidden").write_text("below the mount\n")
-    (folder / "usr/bin/tool").write_bytes(os.urandom(3 * MIB))
+    (folder / "usr/bin/tool").write_bytes(os.urandom(3 * MIB // 2))
     (folder / "usr/bin/tool").chmod(0o4755)
     os.link(folder / "usr/bin/tool", folder / "usr/bin/same")
     with (folder / "holes").open("wb") as file:
@@ -61,19 +61,17 @@ def a_root(folder: Path) -> Path:
 
 def partitioned(disk: Path, root: Path, boot: Path) -> Path:
     with disk.open("wb") as file:
-        file.truncate(24 * MIB)
-    script = (
-        f"label: gpt\nstart={START // 512}, size={14 * MIB // 512}\nstart={17 * MIB // 512}, size={2 * MIB // 512}\n"
-    )
-    script += f"start={20 * MIB // 512}, size={2 * MIB // 512}\n"
+        file.truncate(14 * MIB)
+    script = f"label: gpt\nstart={START // 512}, size=8M\nstart={9 * MIB // 512}, size=2M\n"
+    script += f"start={11 * MIB // 512}, size=2M\n"
     subprocess.run(["sfdisk", "-q", disk], input=script, text=True, check=True)
     ident = "11111111-1111-1111-1111-111111111111"
-    ran("mke2fs", "-q", "-t", "ext4", "-U", ident, "-d", root, "-E", f"offset={START}", disk, "14M")
-    ran("mke2fs", "-q", "-t", "ext2", "-L", "boot", "-d", boot, "-E", f"offset={17 * MIB}", disk, "2M")
+    ran("mke2fs", "-q", "-t", "ext4", "-U", ident, "-d", root, "-E", f"offset={START}", disk, "8M")
+    ran("mke2fs", "-q", "-t", "ext2", "-L", "boot", "-d", boot, "-E", f"offset={9 * MIB}", disk, "2M")
     fat = disk.with_suffix(".fat")
     ran("mkfs.vfat", "-C", "-n", "DATA", fat, 2048)
     with disk.open("r+b") as file:
-        file.seek(20 * MIB)
+        file.seek(11 * MIB)
         file.write(fat.read_bytes())
     return disk
 
@@ -95,7 +93,7 @@ def test_each_file_with_all_that_its_inode_says(root: Path, disk: Path) -> None:
     found = read(disk, digests=True)
     files = found.files
     tool = files["usr/bin/tool"]
-    assert (tool.kind, tool.mode, tool.size) == ("file", 0o4755, 3 * MIB) and files["usr/bin/same"] == tool
+    assert (tool.kind, tool.mode, tool.size) == ("file", 0o4755, 3 * MIB // 2) and files["usr/bin/same"] == tool
     for name in ("usr/bin/tool", "holes", "line\nend", "var/lib/dpkg/status"):
         assert files[name].sha256 == hashlib.sha256((root / name).read_bytes()).hexdigest(), name
     assert (files["short"].kind, files["short"].target) == ("link", "usr/bin")
@@ -168,7 +166,7 @@ def test_a_squashfs_alone_and_in_a_live_image(root: Path, tmp_path: Path) -> Non
     alone, live = read(image, digests=True), read(iso, digests=True)
     assert alone == live and alone.files["boot/hidden"].size == 16
     assert alone.files["usr/bin/same"].sha256 == alone.files["usr/bin/tool"].sha256
-    image.write_bytes(image.read_bytes()[: 2 * MIB])
+    image.write_bytes(image.read_bytes()[:MIB])
     with pytest.raises(BuildError, match=r"sqfs2tar|cut off|ends within"):
         read(image, digests=True)
 
