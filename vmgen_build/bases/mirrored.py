@@ -41,6 +41,10 @@ class MirroredSupply(Supply):
     def urls(self) -> Sequence[str]:
         """Of the system's own repositories; none where the base's own serve."""
 
+    @property
+    def local(self) -> bool:
+        return any(url.startswith(LOCAL) for url in self.urls)
+
     def proxy_lines(self) -> Mapping[str, bytes]:
         lines = "".join(f"export {name}={sh(value)}\n" for name, value in sorted(self.proxies.items()))
         return {PROXY: lines.encode()} if lines else {}

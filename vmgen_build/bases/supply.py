@@ -109,6 +109,11 @@ class Supply(ABC):
         offline: those that were known last. Raises BuildError naming what does not answer."""
         return None
 
+    @property
+    def local(self) -> bool:
+        """Whether packages come from a folder of this host, so that no network is asked for them."""
+        return False
+
     @abstractmethod
     def environment(self, step_folder: str) -> Mapping[str, str]:
         """Variables that every command of a guest gets. step_folder: of the guest, where its settings lie."""

@@ -160,6 +160,15 @@ CAUSES = (
 )
 
 
+OF_THE_NETWORK = ("proxy", "name not found", "mirror unreachable")
+"""Names of the causes that --offline has."""
+
+OFFLINE = (
+    "--offline keeps each step off the network, and this one asked for what the cache lacks; build once without it"
+)
+MAYBE_OFFLINE = "--offline keeps each step off the network: if this one asks for something there, build once without it"
+
+
 def cause_in(line: str) -> tuple[Cause, str] | None:
     """The first one that the line shows, and its advice."""
     for cause in CAUSES:
@@ -179,8 +188,10 @@ class Causes:
         if found := cause_in(line):
             self._found.setdefault(found[0].name, found[1])
 
-    def advice(self) -> tuple[str, ...]:
-        return tuple(self._found.values())[:MOST]
+    def advice(self, *, offline: bool = False) -> tuple[str, ...]:
+        """offline: whether what printed the lines asks for the network, and was kept off it."""
+        found = (OFFLINE if offline and name in OF_THE_NETWORK else text for name, text in self._found.items())
+        return tuple(dict.fromkeys(found))[:MOST]
 
 
 def advice_in(lines: Iterable[str]) -> tuple[str, ...]:

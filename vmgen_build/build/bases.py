@@ -21,4 +21,4 @@ def make_base_here(build: Build) -> None:
             if not store.holds(plan.base.id):
                 workshop.make_base(plan.base, plan, lambda line: bus.emit(StepOutput(step="base", line=line)))
 
-    run_isolated(work, build.bus)
+    run_isolated(work, build.bus, offline=plan.offline)

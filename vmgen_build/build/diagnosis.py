@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vmgen_build.build.advice import Causes
+from vmgen_build.build.advice import MAYBE_OFFLINE, OFFLINE, Causes
 from vmgen_build.build.job import Build, Stage
 from vmgen_build.build.scrubbing import Scrubber
 from vmgen_build.errors import Position, StepFailed
@@ -80,7 +80,7 @@ class Diagnosis:
         if step is not None and step.dialect == "sh":
             line = failing_line(step, self.build.plan.system.family.step_folder, error.tail)
         hints = [scrubber.text(self._where(line)) if line else self._no_line(step)]
-        hints += [f"what to do: {one}" for one in self._advice(error, trouble)]
+        hints += [f"what to do: {one}" for one in self._advice(error, trouble, self._kept_off(step))]
         hints.append(self.again())
         failure = error.with_log(self.build.log, "\n".join(filter(None, hints)))
         failure.where = self._position(line)
@@ -94,12 +94,19 @@ class Diagnosis:
         how = "the same command" if self.build.options.use_cache else "the same command without --no-cache"
         return f"{how} begins at step {index} of {total}: what comes before is in the cache"
 
-    def _advice(self, error: StepFailed, trouble: str) -> tuple[str, ...]:
+    def _kept_off(self, step: Step | None) -> bool:
+        """Whether it asks for the network, as what makes a base does, and --offline keeps it off."""
+        return self.build.options.offline and (step is None or step.network)
+
+    def _advice(self, error: StepFailed, trouble: str, kept_off: bool) -> tuple[str, ...]:
+        found = self.causes.advice(offline=kept_off)
+        if OFFLINE in found:
+            return found
         if trouble or error.hint:
             return (trouble or error.hint,)
-        if not (found := self.causes.advice()) and error.code == OUT_OF_MEMORY:
+        if not found and error.code == OUT_OF_MEMORY:
             return ("it was killed, as the kernel does where memory is short: 'dmesg' says so; give this host more",)
-        return found
+        return found or ((MAYBE_OFFLINE,) if kept_off else ())
 
     def _no_line(self, step: Step | None) -> str:
         return NO_LINE if step is not None and step.name.startswith("script-") else ""

@@ -19,6 +19,7 @@ from vmgen_build.build.facts import archive_is_known, facts_at_hand, facts_for
 from vmgen_build.build.inputs import remembered
 from vmgen_build.build.job import Build, packing_title
 from vmgen_build.build.logfile import open_log
+from vmgen_build.build.offline import require_at_hand
 from vmgen_build.build.options import BuildOptions, BuildResult, StepState
 from vmgen_build.build.places.model import Look, Place
 from vmgen_build.build.places.registry import place_at
@@ -112,6 +113,8 @@ def build(recipe: Recipe, options: BuildOptions, bus: Bus) -> tuple[BuildResult,
     planned = [call.planned(name, facts) for name in options.backends]
     new = [(plan, look) for plan, look in planned if not is_unchanged(plan, options)]
     call.require(new)
+    for plan, look in new:
+        require_at_hand(call.place, plan, look)
     require_room(recipe, call.place, new, bus)
     results: list[BuildResult] = []
     for plan, look in planned:
@@ -140,6 +143,7 @@ def planned(recipe: Recipe, options: BuildOptions, bus: Bus) -> tuple[Place, Pla
     plan, look = call.planned(options.backends[0], facts)
     _refuse(call.place.problems(recipe, plan, look), bus)
     require_programs(list(call.place.requirements(plan, look)))
+    require_at_hand(call.place, plan, look)
     return call.place, plan, look
 
 
@@ -308,7 +312,8 @@ def _plan(recipe: Recipe, backend: str, options: BuildOptions, facts: Facts) -> 
         part = named.part_of_own(recipe, options.templates)
     else:
         part = named.part(recipe, options.templates, facts.epoch)
-    return make_plan(recipe, backend, part, facts, options.templates)
+    plan = make_plan(recipe, backend, part, facts, options.templates)
+    return replace(plan, offline=options.offline)
 
 
 def _checked_place(options: BuildOptions) -> Place:

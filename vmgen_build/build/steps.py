@@ -39,7 +39,8 @@ def make(build: Build) -> Made:
     Raises VmgenError, or KeyboardInterrupt once all is undone.
     """
     if build.place.isolated:
-        return run_isolated(lambda bus: _made_in_one(replace(build, bus=bus)), build.bus)
+        offline = build.options.offline
+        return run_isolated(lambda bus: _made_in_one(replace(build, bus=bus)), build.bus, offline=offline)
     with _interrupted_once():
         result, runner, packages = _result(build, lambda result: result)
     packed, record = run_isolated(lambda bus: _pack(replace(build, bus=bus), result), build.bus)

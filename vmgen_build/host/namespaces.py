@@ -7,12 +7,15 @@ either process leaves no mount, no container and no process behind (pid_namespac
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import socket
+import struct
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -33,9 +36,14 @@ from vmgen_build.host.stops import (
 
 T = TypeVar("T")
 
+SIOCSIFFLAGS, IFF_UP = 0x8914, 1
+"""netdevice(7), linux/sockios.h."""
 
-def run_isolated(work: Callable[[WorkerBus], T], bus: Bus, *, net: bool = False) -> T:
+
+def run_isolated(work: Callable[[WorkerBus], T], bus: Bus, *, net: bool = False, offline: bool = False) -> T:
     """Run `work` in a worker as above; its events reach `bus`, its result or VmgenError comes back.
+
+    net: in a network namespace, for devices of its own. offline: in one too, which has a loopback and nothing else.
 
     Raises KeyboardInterrupt when the worker was interrupted, after it has undone what it did. Needs root. Call it
     while no other thread runs. The result must be picklable.
@@ -48,7 +56,7 @@ def run_isolated(work: Callable[[WorkerBus], T], bus: Bus, *, net: bool = False)
         middle = os.fork()
         if middle == 0:
             ours.close()
-            _launch(work, theirs, net)
+            _launch(partial(_cut_off, work) if offline else work, theirs, net)
         theirs.close()
         with ours:
             result: T = _listen(ours, middle, bus)
@@ -91,6 +99,13 @@ def _work(work: Callable[[WorkerBus], Any], channel: socket.socket, net: bool) -
     final = final_message(lambda: disturbed(run))
     send(channel, final)
     os._exit(0 if final[0] == "result" else 1)
+
+
+def _cut_off(work: Callable[[WorkerBus], T], bus: WorkerBus) -> T:
+    sc.unshare(sc.CLONE_NEWNET)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", IFF_UP))
+    return work(bus)
 
 
 def reap_guests() -> None:

@@ -218,6 +218,7 @@ class Plan:
     epoch: SOURCE_DATE_EPOCH, seconds: no file of the artifact is younger.
     build_recipe: path -> text of the backend's own files (lxc: "config", "metadata.yaml").
     skipped: programs asked for that this distribution lacks: (section, program, reason).
+    offline: no step reaches the network, whatever it asks for. No id depends on it.
     """
 
     name: str
@@ -233,6 +234,7 @@ class Plan:
     mirror: str | None = None
     skipped: tuple[tuple[str, str, str], ...] = ()
     probes: tuple[Probe, ...] = ()
+    offline: bool = False
 
     def __post_init__(self) -> None:
         """Raises ValueError where its name, its backend's or one of the build recipe is no plain file name."""
@@ -265,6 +267,10 @@ class Plan:
                 "build_recipe": dict(self.build_recipe),
             }
         )
+
+    def reaches(self, step: Step) -> bool:
+        """Whether the guest reaches the outside while the step runs."""
+        return step.network and not self.offline
 
     @property
     def private(self) -> bool:

@@ -26,7 +26,7 @@ from vmgen_build.bases.apt.size import HostApt, known_size
 from vmgen_build.bases.apt.sourcefiles import sources_in
 from vmgen_build.bases.repofiles import text_of
 from vmgen_build.bases.shelves import Shelves
-from vmgen_build.bases.states import digests_of
+from vmgen_build.bases.states import LOCAL, digests_of
 from vmgen_build.bases.supply import Ask, Making, Request, Sizing, Supply
 from vmgen_build.host.programs import Requirement, needed
 from vmgen_build.host.system import parse_os_release
@@ -112,6 +112,10 @@ class AptSupply(Supply):
         from vmgen_build.bases.apt.current import shelves
 
         return shelves(request, cache, offline=offline)
+
+    @property
+    def local(self) -> bool:
+        return any(source.uri.startswith(LOCAL) for source in self.sources)
 
     def environment(self, step_folder: str) -> Mapping[str, str]:
         return {"DEBIAN_FRONTEND": "noninteractive", "APT_CONFIG": f"{step_folder}/apt.conf"}

@@ -54,7 +54,11 @@ def shell_on(recipe: Recipe, options: BuildOptions, wanted: Entered, bus: Bus) -
         )
         try:
             with with_sources(build) as whole:
-                return run_isolated(lambda worker_bus: _entered(replace(whole, bus=worker_bus), wanted.command), bus)
+                return run_isolated(
+                    lambda worker_bus: _entered(replace(whole, bus=worker_bus), wanted.command),
+                    bus,
+                    offline=options.offline,
+                )
         finally:
             bus.remove(log)
 

@@ -44,12 +44,12 @@ class RootExecutor(StepExecutor):
     def open_shell(self, step: Step) -> None:
         """An interactive shell where the step failed, on the caller's terminal."""
         with self._step_folder(step):
-            self._container.open_shell(network=step.network)
+            self._container.open_shell(network=self._reaches(step))
 
     def enter(self, step: Step, command: Sequence[str]) -> int:
         words = {"command": tuple(command)} if command else {}
         with self._step_folder(step):
-            return self._container.open_shell(network=step.network, **words)
+            return self._container.open_shell(network=self._reaches(step), **words)
 
     def _fetch_indexes(self, output: Output) -> None:
         indexes = self.site.indexes(self.after)
@@ -67,7 +67,10 @@ class RootExecutor(StepExecutor):
     def _execute(self, step: Step, output: Output) -> int | None:
         with self._step_folder(step):
             script = f"{self._container.step_folder}/script"
-            return self._container.run([script], output, network=step.network, timeout=step.timeout)
+            return self._container.run([script], output, network=self._reaches(step), timeout=step.timeout)
+
+    def _reaches(self, step: Step) -> bool:
+        return self.site.plan.reaches(step)
 
     def _restart(self) -> None:
         """Nothing runs between two steps: the next one finds the system freshly begun anyway."""

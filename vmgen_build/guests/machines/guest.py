@@ -68,7 +68,7 @@ class MachineGuest(WholeGuest):
         with self._steps.delivered(self._there, self._delivery(step)):
             variables = environment(self.plan, self.supply) | {"TERM": os.environ.get("TERM", "dumb")}
             words = ["env", "-i", *(f"{name}={value}" for name, value in variables.items())]
-            words += ["unshare", "--mount" if step.network else "--net", "sh", "-c", INTERACTIVE]
+            words += ["unshare", "--mount" if self.plan.reaches(step) else "--net", "sh", "-c", INTERACTIVE]
             self.machine.open_shell(f"cd && {shlex.join(words)}")
 
     def check_system(self) -> None:
@@ -99,12 +99,13 @@ class MachineGuest(WholeGuest):
         return self._steps.run(self._there, self._delivery(step), Lines(output))
 
     def _delivery(self, step: Step) -> Delivery:
+        reaches = self.plan.reaches(step)
         settings = self.machine.reached(self.supply.settings(self._folder, HOME)) if step.network else {}
         return Delivery(
             items=items_of(step, settings, self.plan.epoch),
             variables=environment(self.plan, self.supply),
-            network=step.network,
-            before=RESOLVER.format(folder=shlex.quote(self._folder)) if RESOLV_CONF in settings else "",
+            network=reaches,
+            before=RESOLVER.format(folder=shlex.quote(self._folder)) if reaches and RESOLV_CONF in settings else "",
             packages=f"{HOME}/{self.supply.package_folder}/partial" if step.network else "",
             private=any(file.private for file in step.files),
             timeout=step.timeout,

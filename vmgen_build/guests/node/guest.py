@@ -112,7 +112,7 @@ class NodeGuest(Guest):
         nonce = f"vmgen-{secrets.token_hex(8)}"
         listener = _Listener(nonce, output, self.driver.where)
         command = f"nonce={nonce}\ndir={shlex.quote(self._folder)}\n{LOADER}"
-        argv = self.driver.exec_argv(self.ct, command, network=step.network)
+        argv = self.driver.exec_argv(self.ct, command, network=self.plan.reaches(step))
         with packed(self._items(step)) as data:
             done = self.driver.runner.run(argv, data=data, timeout=step.timeout, output=listener)
         if listener.ended is None and step.timeout is not None and done.code == TIMED_OUT:
@@ -129,7 +129,7 @@ class NodeGuest(Guest):
 
     def _items(self, step: Step) -> tuple[Item, ...]:
         settings = dict(self.supply.settings(self._folder, HOME)) if step.network else {}
-        if step.network and self._resolv_conf:
+        if self.plan.reaches(step) and self._resolv_conf:
             settings["resolv.conf"] = self._resolv_conf
         run = run_item(self._folder, environment(self.plan, self.supply))
         return run, *items_of(step, settings, self.plan.epoch)

@@ -22,7 +22,7 @@ from vmgen_build.build.requirements import base_needs, base_requirements
 from vmgen_build.errors import BuildError, Problem, RecipeError, UsageError, VmgenError
 from vmgen_build.events import Bus
 from vmgen_build.guests.model import Workshop
-from vmgen_build.guests.node.driver import Driver
+from vmgen_build.guests.node.driver import Driver, Setup
 from vmgen_build.guests.node.guardian import guarded, reap
 from vmgen_build.guests.node.workshop import NodeWorkshop, last_kept_stage
 from vmgen_build.guests.runners import ConnectionLost, connect, parse_host
@@ -67,7 +67,7 @@ class NodePlace(Place):
         return last_kept_stage(plan, look.there) + 1
 
     def problems(self, recipe: Recipe, plan: Plan, look: Look) -> list[Problem]:
-        if not look.needs_address or setup_of(recipe, self.options.build_address).addresses:
+        if plan.offline or not look.needs_address or setup_of(recipe, self.options.build_address).addresses:
             return []
         kept = self.kept_stages(plan, look) if self.options.use_cache else 0
         return without_address(recipe, plan, plan.steps[max(0, kept - 1) :])
@@ -95,7 +95,7 @@ class NodePlace(Place):
                     guardian,
                     build.plan,
                     build.leased,
-                    setup_of(build.recipe, self.options.build_address),
+                    self._setup(build.recipe),
                     push=lambda base, node, name: push(build, base, node, name),
                     note=lambda text: build.bus.note(text, verbose=True),
                 )
@@ -125,6 +125,11 @@ class NodePlace(Place):
         """Whether the node will be sent a base of ours that this host's cache lacks."""
         wanted = not self.options.use_cache or self.kept_stages(plan, look) == 0
         return wanted and not isinstance(plan.base, OsTemplate) and not self.options.store().holds(plan.base.id)
+
+    def _setup(self, recipe: Recipe) -> Setup:
+        """A container of OpenVZ without an address reaches nothing."""
+        setup = setup_of(recipe, self.options.build_address)
+        return replace(setup, addresses=()) if self.options.offline else setup
 
     def _look(self, recipe: Recipe, driver: Driver, facts: Facts, emit: Emit | None) -> Look:
         """The base is what the recipe names, else the node's own OS template of the system, or one that the user names

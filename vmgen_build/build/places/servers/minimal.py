@@ -37,6 +37,6 @@ def disks_made_here(build: Build, machine: Machine) -> Iterator[Disks]:
                 write_vmdk(disk.path, goal, adapter=adapter_of(drive))
                 disk.path.unlink()
 
-    run_isolated(work, build.bus)
+    run_isolated(work, build.bus, offline=small.offline)
     drives = zip(machine.drives, goals, strict=True)
     yield Disks(tuple(Disk(drive.name, goal, "vmdk") for drive, goal in drives))
