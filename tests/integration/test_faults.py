@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.imageserver import Tree, serving
 from tests.integration.leftovers import assert_nothing_left
 from tests.integration.scripted import recipe, start
 
@@ -60,6 +61,23 @@ def test_on_error_keep_leaves_a_container_that_can_be_entered(vmgen: Run, cache:
     assert modes == [0o700] * 3, "issue 8, item 11: a guest's setuid programs are for nobody else to start"
     shutil.rmtree(kept)
     assert_nothing_left(cache, tmp_path)
+
+
+def test_issue_14_offline_a_step_asks_nothing_and_its_layer_is_the_same(vmgen: Run, tmp_path: Path) -> None:
+    """The first failure is the option's doing: without it the same step asks the server, and leaves what --offline
+    takes then."""
+    served = tmp_path / "served"
+    served.mkdir()
+    with serving(Tree(served)) as server:
+        talk = f"exec 3<>/dev/tcp/127.0.0.1/{server.port}; echo GET /x >&3; cat <&3"
+        path = recipe(tmp_path, name="apart", script=f"bash -ec '{talk}'")
+        cut = vmgen(path, "-o", tmp_path / "out", "--offline")
+        assert cut.returncode == 1 and server.asked == [], cut.stderr
+        assert "step 'script-one' failed" in cut.stderr and "what to do: '--offline' keeps every step off" in cut.stderr
+        online = vmgen("shell", path, "--step", "script-one", "--", "true")
+        assert online.returncode == 0 and server.asked == ["/x"], online.stderr
+        done = vmgen(path, "-o", tmp_path / "out", "--offline")
+        assert done.returncode == 0 and server.asked == ["/x"], done.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -164,9 +164,12 @@ OF_THE_NETWORK = ("proxy", "name not found", "mirror unreachable")
 """Names of the causes that --offline has."""
 
 OFFLINE = (
-    "--offline keeps each step off the network, and this one asked for what the cache lacks; build once without it"
+    "'--offline' keeps every step off the network, and this one asked for what the cache lacks: build once without"
+    " '--offline'"
 )
-MAYBE_OFFLINE = "--offline keeps each step off the network: if this one asks for something there, build once without it"
+MAYBE_OFFLINE = (
+    "'--offline' keeps every step off the network: if this one asks for something there, build once without '--offline'"
+)
 
 
 def cause_in(line: str) -> tuple[Cause, str] | None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
-from vmgen_build.bases.supply import COMPLETE, Request, known_supply
+from vmgen_build.bases.supply import COMPLETE, Request, Supply, known_supply
 from vmgen_build.build.places.model import Look, Place
 from vmgen_build.errors import BuildError
 from vmgen_build.guests.model import repositories_after
@@ -23,14 +25,15 @@ def require_at_hand(place: Place, plan: Plan, look: Look) -> None:
     if plan.system.kind == "windows":
         _require_no_network(place, plan, kept)
         return
+    archive = _Archive(place, plan)
     root = plan.base.root if isinstance(plan.base, MinimalMachine) else plan.base
-    if kept == 0 and _is_bootstrapped_now(place, plan, root) and not _has_indexes(place, plan, root, ()):
-        raise BuildError(f"the {root.title} is not in the cache yet, and its package indexes are not either: {ONCE}")
+    if kept == 0 and _is_bootstrapped_now(place, plan, root) and not archive.has_indexes(root, ()):
+        raise BuildError(f"the {root.title} has to be made, and no package indexes for it are in the cache: {ONCE}")
     if place.isolated and isinstance(plan.base, MinimalMachine | DiskMachine):
         return
     for index, step in enumerate(plan.steps[max(0, kept - 1) :], max(1, kept)):
         after = [stage.id for stage in plan.stages[:index]]
-        if step.installs and not (place.isolated and _has_indexes(place, plan, plan.base, after)):
+        if step.installs and not (archive.local or (place.isolated and archive.has_indexes(plan.base, after))):
             raise BuildError(f"step '{step.name}' has to run, and no package indexes for it are in the cache: {ONCE}")
 
 
@@ -48,15 +51,29 @@ def _is_bootstrapped_now(place: Place, plan: Plan, root: Base) -> bool:
     return isinstance(root, Bootstrapped) and (anew or not place.options.store().holds(root.id))
 
 
-def _has_indexes(place: Place, plan: Plan, base: Base, after: Sequence[str]) -> bool:
-    """Whether the indexes of the archives as they are after these layers are in the cache, or come from a folder. A
-    base that is none of the distribution's has its own in each build (guests.lxc.site)."""
-    cache, kind = place.options.cache, known_supply(plan.system)
-    if kind is None:
-        return True
-    supply = kind.of_this_host(Request(plan.system, plan.mirror, plan.epoch), cache)
-    if supply.local:
-        return True
-    if not isinstance(base, Bootstrapped) or base.keys is not None:
-        return False
-    return (supply.indexes(cache, base.release + repositories_after(plan, after)) / COMPLETE).exists()
+@dataclass(frozen=True)
+class _Archive:
+    """What the cache holds of the plan's archives."""
+
+    place: Place
+    plan: Plan
+
+    @property
+    def local(self) -> bool:
+        return self._supply is not None and self._supply.local
+
+    def has_indexes(self, base: Base, after: Sequence[str]) -> bool:
+        """Whether the indexes of the archives as they are after these layers are there, or come from a folder. A base
+        that is none of the distribution's has its own in each build (guests.lxc.site)."""
+        if self._supply is None or self.local:
+            return True
+        if not isinstance(base, Bootstrapped) or base.keys is not None:
+            return False
+        state = base.release + repositories_after(self.plan, after)
+        return (self._supply.indexes(self.place.options.cache, state) / COMPLETE).exists()
+
+    @cached_property
+    def _supply(self) -> Supply | None:
+        plan, kind = self.plan, known_supply(self.plan.system)
+        request = Request(plan.system, plan.mirror, plan.epoch)
+        return None if kind is None else kind.of_this_host(request, self.place.options.cache)

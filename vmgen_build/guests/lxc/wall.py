@@ -69,7 +69,7 @@ def lines(seccomp: Path | str, *, network: bool, own_users: bool = False) -> lis
         "lxc.pty.max = 1024",
         f"lxc.cap.keep = {KEPT}{'' if network else f' {KEPT_ALONE}'}",
         f"lxc.seccomp.profile = {seccomp}",
-        *([] if network else ["lxc.net.0.type = empty"]),
+        *([] if network else ["lxc.net.0.type = empty", "lxc.net.0.flags = up"]),
         f"lxc.mount.auto = proc:mixed{'' if own_users else ' sys:ro cgroup:ro'}",
         *([] if own_users else _DEVICE_LINES),
         *(f"lxc.mount.entry = /dev/null {path} none bind,optional 0 0" for path in ("proc/kcore", "proc/keys")),
