@@ -141,7 +141,9 @@ output_option = click.option(
     metavar="DIR",
     help="Where the images go.",
 )
-offline_option = click.option("--offline", is_flag=True, help="Ask nothing of the network: use what is in the cache.")
+offline_option = click.option(
+    "--offline", is_flag=True, help="Ask nothing of the network: use what is in the cache. No step reaches it."
+)
 recipe_path = click.Path(path_type=Path)
 
 
