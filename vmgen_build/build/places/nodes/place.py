@@ -67,7 +67,7 @@ class NodePlace(Place):
         return last_kept_stage(plan, look.there) + 1
 
     def problems(self, recipe: Recipe, plan: Plan, look: Look) -> list[Problem]:
-        if plan.offline or not look.needs_address or setup_of(recipe, self.options.build_address).addresses:
+        if not look.needs_address or setup_of(recipe, self.options.build_address).addresses:
             return []
         kept = self.kept_stages(plan, look) if self.options.use_cache else 0
         return without_address(recipe, plan, plan.steps[max(0, kept - 1) :])
