@@ -19,6 +19,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from vmgen_build import __version__
+from vmgen_build.catalogue.options import CATEGORIES
 from vmgen_build.cli import main
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,6 +29,8 @@ FILES = (
     *("mkdocs.yml", "pyproject.toml", "setup.cfg", "setup.py", "cache/README.md", "output/README.md"),
 )
 IN_WHEEL = {"vmgen_build": "vmgen_build", "templates": "vmgen_build/templates", "recipes": "vmgen_build/recipes"}
+MADE = ("*.j2.py", "*.ini.py")
+"""What setup.py makes when the tool is installed."""
 RECIPE = "[hardware]\nvm_id = lab\nos = debian-12\n[config]\nprofiles = development, networking\n"
 
 
@@ -37,7 +40,7 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("shipped")
     checkout = folder / "checkout"
     for name in FOLDERS:
-        shutil.copytree(ROOT / name, checkout / name, ignore=shutil.ignore_patterns("__pycache__", "*.py[co]"))
+        shutil.copytree(ROOT / name, checkout / name, ignore=shutil.ignore_patterns("__pycache__", "*.py[co]", *MADE))
     for name in FILES:
         (checkout / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, checkout / name)
@@ -71,7 +74,9 @@ def test_the_wheel_holds_the_package_and_its_data(shipped: Path) -> None:
     expected = {f"{inside}/{name}" for folder, inside in IN_WHEEL.items() for name in files(checkout / folder)}
     with zipfile.ZipFile(wheel(shipped)) as archive:
         names = {name for name in archive.namelist() if not name.startswith(f"vmgen_build-{__version__}.dist-info/")}
-    assert names == expected
+    templates = {f"{name}.py" for name in expected if name.endswith(".j2")}
+    programs = {f"vmgen_build/catalogue/data/{category}.ini.py" for category in CATEGORIES}
+    assert names == expected | templates | programs
 
 
 def test_an_installed_wheel_plans_as_the_checkout_does(
@@ -86,6 +91,9 @@ def test_an_installed_wheel_plans_as_the_checkout_does(
     assert run(str(python.parent / "vmgctl"), "lab.ini", "hardware.os", cwd=tmp_path) == "debian-12\n"
     compiling = ["compile", "lab.ini", "--offline", "--cache", "cache", "-o"]
     run(str(python.parent / "vmgen-build"), *compiling, "theirs", cwd=tmp_path)
+    unread = "import configobj, jinja2; configobj.ConfigObj = jinja2.Environment.compile = None"
+    check = f"{unread}; from vmgen_build.cli.main import run; raise SystemExit(run(['check', 'lab.ini']))"
+    run(str(python), "-c", check, cwd=tmp_path)
     monkeypatch.chdir(tmp_path)
     assert main.run([*compiling, "ours"]) == 0
     theirs, ours = (json.loads((tmp_path / name / "plan.json").read_text()) for name in ("theirs", "ours"))

@@ -26,6 +26,7 @@ ROOMS = [
     "systems",
     "host",
     "plugins",
+    "ahead",
     "resources",
     "events",
     "secret",

@@ -10,16 +10,14 @@ own by [config] catalogue. What such a file says of a program that is known alre
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import lru_cache
-from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
-from configobj import ConfigObj, ConfigObjError
-
+from vmgen_build.ahead import SUFFIX, made_ahead, marked
 from vmgen_build.catalogue.entries import Entry, laid_over
 from vmgen_build.catalogue.options import CATEGORIES, wrong_option, wrong_value
 from vmgen_build.catalogue.programs import Hole, Program, Unavailable, VendorRepository
@@ -28,6 +26,8 @@ from vmgen_build.plugins import folders
 from vmgen_build.systems.model import System
 
 _OWN = Path(__file__).parent / "data"
+
+_SECTIONS = "sections"
 
 GROUP = folders("vmgen_build.programs")
 
@@ -117,6 +117,8 @@ class Catalogue:
     def _order(self, entry: Entry, system: System) -> tuple[Entry, ...]:
         """What its source wants, in the order in which that is built, and itself at the end. Raises ValueError, its
         text saying what stands in the way."""
+        from graphlib import CycleError, TopologicalSorter
+
         wants: dict[str, tuple[str, ...]] = {}
         waiting = [entry]
         while waiting:
@@ -201,6 +203,8 @@ class Catalogue:
 
     def _near(self, name: str, among: tuple[str, ...] = ()) -> tuple[str, ...]:
         """At most two programs, of `among` where there are any, whose names or aliases look like `name`."""
+        from difflib import get_close_matches
+
         wanted = normal(name)
         if len(wanted) > _LONGEST_NAME:
             return ()
@@ -234,7 +238,7 @@ def _catalogue_of(found: Iterable[Entry]) -> Catalogue:
 @lru_cache(maxsize=2)
 def _read_all(added: tuple[Path, ...]) -> Catalogue:
     """added: folders of others."""
-    entries = [entry for category in CATEGORIES for entry in read(_OWN, category)]
+    entries = [entry for category in CATEGORIES for entry in _own(category)]
     for folder in added:
         for category in CATEGORIES:
             theirs = list(read(folder, category))
@@ -243,17 +247,42 @@ def _read_all(added: tuple[Path, ...]) -> Catalogue:
     return _catalogue_of(entries)
 
 
+def _own(category: str) -> Iterator[Entry]:
+    """Of the tool's own files."""
+    path = _OWN / f"{category}.ini"
+    names = made_ahead(str(path), _digest(path))
+    sections = _sections(path) if names is None else names[_SECTIONS]
+    return (Entry(name, category, options) for name, options in sections.items())
+
+
+def code_of_programs(folder: Path) -> Iterator[tuple[Path, str]]:
+    """What setup.py writes beside each of the tool's own files of programs (vmgen_build.ahead): its path, its text."""
+    for path in (folder / f"{category}.ini" for category in CATEGORIES):
+        yield path.with_name(path.name + SUFFIX), marked(f"{_SECTIONS} = {_sections(path)!r}", _digest(path))
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 def read(folder: Path, category: str) -> Iterator[Entry]:
     """The entries of a folder's file of that category; none where there is no such file. Raises PluginError."""
     path = folder / f"{category}.ini"
     if not path.is_file():
         return
+    for name, options in _sections(path).items():
+        yield Entry(name, category, options)
+
+
+def _sections(path: Path) -> dict[str, dict[str, str]]:
+    """Name of a section -> its options. Raises PluginError."""
+    from configobj import ConfigObj, ConfigObjError
+
     try:
         parsed = ConfigObj(str(path), list_values=False, interpolation=False, encoding="utf-8")
     except ConfigObjError as error:
         raise PluginError(f"the file of programs {path}", str(error)) from error
-    for name in parsed.sections:
-        yield Entry(name, category, {option: parsed[name][option] for option in parsed[name].scalars})
+    return {name: {option: parsed[name][option] for option in parsed[name].scalars} for name in parsed.sections}
 
 
 def _refuse_wrong(path: Path, entries: Iterable[Entry]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +14,6 @@ from vmgen_build.plugins import folders
 
 if TYPE_CHECKING:
     from jinja2 import BaseLoader, Environment
-    from jinja2.ext import Extension
 
 GROUP = folders("vmgen_build.templates")
 
@@ -104,7 +102,9 @@ class Renderer:
 
     def _blame(self, name: str, error: Exception) -> NoReturn:
         """Raise `error` anew at the template's line, which Jinja shows as a frame of the traceback."""
-        frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename.endswith(".j2")]
+        from traceback import extract_tb
+
+        frames = [f for f in extract_tb(error.__traceback__) if f.filename.endswith(".j2")]
         file, line = (frames[-1].filename, frames[-1].lineno or 0) if frames else (name, 0)
         raise _problem(file, line, str(error)) from error
 
@@ -112,32 +112,24 @@ class Renderer:
     def _templates(self) -> BaseLoader:
         from jinja2 import ChoiceLoader, FileSystemLoader
 
+        from vmgen_build.plan.text.ahead import ShippedFolder
+
+        folders = (FileSystemLoader(folder) for folder in GROUP.every().values())
+        return ChoiceLoader([*self._own, ShippedFolder(resources.templates_dir(), self.dialect), *folders])
+
+    @property
+    def _own(self) -> list[BaseLoader]:
+        if self.override is None:
+            return []
         from vmgen_build.plan.text.folder import ForeignFolder
 
-        own = [] if self.override is None else [ForeignFolder(self.override)]
-        shipped = (resources.templates_dir(), *GROUP.every().values())
-        return ChoiceLoader([*own, *(FileSystemLoader(folder) for folder in shipped)])
+        return [ForeignFolder(self.override)]
 
     @cached_property
     def _environment(self) -> Environment:
-        from jinja2 import StrictUndefined
-        from jinja2.sandbox import ImmutableSandboxedEnvironment
+        from vmgen_build.plan.text.environment import environment_of
 
-        environment = ImmutableSandboxedEnvironment(
-            loader=self._templates,
-            undefined=StrictUndefined,
-            finalize=self._finalize,
-            extensions=_guards(self.dialect),
-            trim_blocks=True,
-            lstrip_blocks=True,
-            keep_trailing_newline=True,
-            newline_sequence="\r\n" if self.dialect.newline == "\r\n" else "\n",
-            autoescape=False,
-            auto_reload=False,
-        )
-        environment.filters.update(self.dialect.filters)
-        environment.filters["trusted"] = _trusted
-        environment.filters["verbatim"] = lambda text: Verbatim(_trusted(text))
+        environment = environment_of(self.dialect, self._finalize, self._templates)
         if self.step_folder:
             environment.globals["step_folder"] = self.step_folder
         return environment
@@ -150,23 +142,6 @@ class Renderer:
         text = self.dialect.quote(value)
         self._odd = self._odd or not (isinstance(value, Verbatim) or _SLIPS.isdisjoint(text))
         return text
-
-
-def _guards(dialect: Dialect) -> list[type[Extension]]:
-    if not dialect.guarded:
-        return []
-    from vmgen_build.plan.text.batchguard import BatchGuard
-    from vmgen_build.plan.text.guard import ShellGuard
-    from vmgen_build.plan.text.powershellguard import PowerShellGuard
-
-    guards: dict[str, type[Extension]] = {"sh": ShellGuard, "batch": BatchGuard, "powershell": PowerShellGuard}
-    return [guards[dialect.name]]
-
-
-def _trusted(text: object) -> Trusted:
-    if not isinstance(text, str):
-        raise TypeError(f"a {type(text).__name__} is no text to be trusted")
-    return Trusted(text)
 
 
 def _problem(file: str, line: int, text: str) -> RecipeError:
