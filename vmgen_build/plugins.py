@@ -15,17 +15,21 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
+from importlib.machinery import PathFinder
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from vmgen_build.errors import PluginError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 T = TypeVar("T")
 
@@ -96,9 +100,39 @@ def folders(name: str) -> Group[Path]:
 @cache
 def _points() -> dict[str, dict[str, EntryPoint]]:
     """By group and name. To read what all installed packages say takes as long as a group of it."""
+    if not _is_any():
+        return {}
+    from importlib.metadata import entry_points
+
     found = entry_points()
     own = [group for group in found.groups if group.startswith("vmgen_build.")]
     return {group: {point.name: point for point in found.select(group=group)} for group in own}
+
+
+def _is_any() -> bool:
+    """Whether an installed package may name a group of ours. Most often none does, and importlib.metadata would take
+    longer to say so than all else that is read of a recipe."""
+    others = [finder for finder in sys.meta_path if hasattr(finder, "find_distributions")]
+    return others != [PathFinder] or any(_names_a_group(path or ".") for path in dict.fromkeys(sys.path))
+
+
+def _names_a_group(folder: str) -> bool:
+    """Whether a package in this entry of sys.path does. An egg or a zip file, which importlib.metadata reads, may."""
+    if folder.lower().endswith(".egg") or Path(folder).is_file():
+        return True
+    try:
+        packages = [one for one in Path(folder).iterdir() if one.suffix.lower() in (".dist-info", ".egg-info")]
+    except OSError:
+        return False
+    return any(b"[vmgen_build." in _entry_points(one) for one in packages)
+
+
+def _entry_points(package: Path) -> bytes:
+    """The file of a package's metadata that lists them; empty where there is none."""
+    try:
+        return (package / "entry_points.txt").read_bytes()
+    except OSError:
+        return b""
 
 
 def _package(point: EntryPoint) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
-
 
 class Secret:
     """A password or a hash of one. It has no text form: only `reveal` gives the value, to code that hands it over."""
@@ -28,6 +26,8 @@ class Secret:
         return bool(self._value)
 
     def __eq__(self, other: object) -> bool:
+        import hmac
+
         return isinstance(other, Secret) and hmac.compare_digest(self._value.encode(), other._value.encode())
 
     def __hash__(self) -> int:

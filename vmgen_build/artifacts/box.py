@@ -8,14 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, BinaryIO, cast
 
+from vmgen_build.artifacts.boxnames import METADATA
 from vmgen_build.artifacts.tarstream import TarEntry, TarStream
 from vmgen_build.errors import BuildError, HostError
 from vmgen_build.host.confined import check_reserve
 from vmgen_build.host.files import is_full
 from vmgen_build.host.regular import open_regular
 from vmgen_build.limits import BOX_FILES
-
-METADATA, VAGRANTFILE = "metadata.json", "Vagrantfile"
 
 _CHUNK = 1 << 20
 _GZIP = b"\x1f\x8b"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
+from functools import cache
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 
 from vmgen_build.plan.text.quote import Dialect, refuse_unsayable, shown
@@ -88,7 +89,7 @@ def taken_over(entries: Iterable[ENTRY]) -> list[ENTRY]:
     """
     found = []
     for key, value in entries:
-        for known, check, what in _TAKEN:
+        for known, check, what in _taken():
             if known.fullmatch(key):
                 if not _holds(check, value):
                     raise ValueError(f"{key} = {shown(value)}: write {what}")
@@ -124,25 +125,26 @@ def _like(pattern: str) -> Callable[[str], object]:
     return re.compile(pattern, re.ASCII).fullmatch
 
 
-_DEVICE = _like(r"(?!\.\.?$)[A-Za-z0-9_.-]{1,15}")
-
-_TAKEN: tuple[tuple[re.Pattern[str], Callable[[str], object], str], ...] = (
-    (_key("lxc.arch"), _like(r"[a-z0-9_]{1,16}"), "an architecture, as x86_64"),
-    (_key("lxc.uts.name"), _like(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"), "a host name"),
-    (_key("lxc.net.N.type"), _like("veth|empty"), "veth or empty: verify makes no other network devices"),
-    (_key("lxc.net.N.name"), _DEVICE, "the name of a network device, as eth0"),
-    (_key("lxc.net.N.link"), _DEVICE, "the name of a bridge, as lxcbr0"),
-    (_key("lxc.net.N.hwaddr"), _like("(?:[0-9A-Fa-fx]{2}:){5}[0-9A-Fa-fx]{2}"), "six pairs of hexadecimal digits"),
-    (_key("lxc.net.N.flags"), _like("up"), "up"),
-    (_key("lxc.net.N.mtu"), _like("[0-9]{2,5}"), "a number of bytes"),
-    (_key("lxc.net.N.ipv4.address"), IPv4Interface, "an IPv4 address, as 192.0.2.7/24"),
-    (_key("lxc.net.N.ipv6.address"), IPv6Interface, "an IPv6 address, as 2001:db8::7/64"),
-    (_key("lxc.net.N.ipv4.gateway"), lambda text: text == "dev" or IPv4Address(text), "an IPv4 address, or dev"),
-    (_key("lxc.net.N.ipv6.gateway"), lambda text: text == "dev" or IPv6Address(text), "an IPv6 address, or dev"),
-    (_key("lxc.cgroup2.memory.max"), _like("[0-9]{1,18}"), "a number of bytes"),
-    (_key("lxc.cgroup2.cpu.max"), _like("[0-9]{1,12} [0-9]{1,12}"), "two numbers of microseconds"),
-)
-"""Keys (lxc.container.conf(5)), what their values are checked by, and what to write."""
+@cache
+def _taken() -> tuple[tuple[re.Pattern[str], Callable[[str], object], str], ...]:
+    """Keys (lxc.container.conf(5)), what their values are checked by, and what to write."""
+    device = _like(r"(?!\.\.?$)[A-Za-z0-9_.-]{1,15}")
+    return (
+        (_key("lxc.arch"), _like(r"[a-z0-9_]{1,16}"), "an architecture, as x86_64"),
+        (_key("lxc.uts.name"), _like(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"), "a host name"),
+        (_key("lxc.net.N.type"), _like("veth|empty"), "veth or empty: verify makes no other network devices"),
+        (_key("lxc.net.N.name"), device, "the name of a network device, as eth0"),
+        (_key("lxc.net.N.link"), device, "the name of a bridge, as lxcbr0"),
+        (_key("lxc.net.N.hwaddr"), _like("(?:[0-9A-Fa-fx]{2}:){5}[0-9A-Fa-fx]{2}"), "six pairs of hexadecimal digits"),
+        (_key("lxc.net.N.flags"), _like("up"), "up"),
+        (_key("lxc.net.N.mtu"), _like("[0-9]{2,5}"), "a number of bytes"),
+        (_key("lxc.net.N.ipv4.address"), IPv4Interface, "an IPv4 address, as 192.0.2.7/24"),
+        (_key("lxc.net.N.ipv6.address"), IPv6Interface, "an IPv6 address, as 2001:db8::7/64"),
+        (_key("lxc.net.N.ipv4.gateway"), lambda text: text == "dev" or IPv4Address(text), "an IPv4 address, or dev"),
+        (_key("lxc.net.N.ipv6.gateway"), lambda text: text == "dev" or IPv6Address(text), "an IPv6 address, or dev"),
+        (_key("lxc.cgroup2.memory.max"), _like("[0-9]{1,18}"), "a number of bytes"),
+        (_key("lxc.cgroup2.cpu.max"), _like("[0-9]{1,12} [0-9]{1,12}"), "two numbers of microseconds"),
+    )
 
 
 def _unquoted(value: str) -> str:

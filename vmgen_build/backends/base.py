@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, ClassVar
 
 from vmgen_build.backends.format import Format
 from vmgen_build.errors import UsageError
-from vmgen_build.events import Bus
 from vmgen_build.host.programs import Requirement
 from vmgen_build.plan.model import Part, Plan
 from vmgen_build.recipe.recipe import Recipe
@@ -17,6 +16,7 @@ from vmgen_build.recipe.recipe import Recipe
 if TYPE_CHECKING:
     from vmgen_build.artifacts.result import Result
     from vmgen_build.backends.room import Room
+    from vmgen_build.events import Bus
 
 
 class Backend(ABC):

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from vmgen_build.errors import BuildError, Problem
-from vmgen_build.events import Bus, ProbeDone, StepProgress
 from vmgen_build.host.programs import Requirement
 from vmgen_build.plan.model import Plan
 from vmgen_build.recipe.recipe import Recipe
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from vmgen_build.artifacts.progress import Progress
     from vmgen_build.artifacts.result import Result
     from vmgen_build.boots.model import Boot, Booted
+    from vmgen_build.events import Bus, ProbeDone
     from vmgen_build.host.files import Written
 
 
@@ -38,6 +38,8 @@ class PackOptions:
 
 def progress_on(bus: Bus) -> Progress:
     """Progress of the packing, as an event."""
+    from vmgen_build.events import StepProgress
+
     return lambda done: bus.emit(StepProgress(step="pack", done=done, total=0, unit="bytes"))
 
 

@@ -6,7 +6,6 @@ vmgen_build.formats."""
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import pkgutil
 from functools import cache
@@ -28,7 +27,9 @@ def backend_named(name: str) -> Backend:
     """Raises UsageError naming the backends that there are. No other backend is imported."""
     if name in backend_names():
         return _backend_of(name)
-    near = difflib.get_close_matches(name, backend_names(), 1)
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, backend_names(), 1)
     hint = f"did you mean '{near[0]}'?" if near else f"this version has {', '.join(backend_names())}"
     raise UsageError(f"--backend {name}: there is no such backend; {hint}")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from vmgen_build.host.needs import ControlGroups, ManyUsers, Need, UserNamespaces
 from vmgen_build.host.programs import Requirement, needed
 
 _NETWORK = (
@@ -11,8 +10,6 @@ _NETWORK = (
 )
 
 CONTAINER: tuple[Requirement, ...] = (needed("lxc-start", "boots the image"), *_NETWORK)
-
-CONTAINER_HOST: tuple[Need, ...] = (ManyUsers(), ControlGroups(), UserNamespaces())
 
 MACHINE: tuple[Requirement, ...] = (
     needed("qemu-system-x86_64", "boots the image"),

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from configobj import ConfigObj
-
 from vmgen_build.catalogue.entries import Entry
 from vmgen_build.systems.model import System
 
@@ -73,5 +71,7 @@ def known_needs() -> frozenset[str]:
 
 @cache
 def _entries() -> Mapping[str, Entry]:
+    from configobj import ConfigObj
+
     parsed = ConfigObj(str(_FILE), list_values=False, interpolation=False, encoding="utf-8")
     return {name: Entry(name, "building", dict(parsed[name])) for name in parsed.sections}

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
 
 
 @cache
 def known_locales() -> frozenset[str]:
     """Names as "en_US.UTF-8": data/locales.txt says where they come from."""
-    lines = (files(__package__) / "data" / "locales.txt").read_text("utf-8").splitlines()
+    lines = (Path(__file__).parent / "data" / "locales.txt").read_text("utf-8").splitlines()
     return frozenset(line for line in lines if not line.startswith("#"))
 
 
 @cache
 def known_zones() -> frozenset[str]:
     """Names of the tz database, as "Europe/Bucharest": the Python package tzdata lists them in `zones`."""
-    return frozenset((files("tzdata") / "zones").read_text("utf-8").split())
+    package = find_spec("tzdata")
+    assert package is not None and package.origin is not None
+    return frozenset(Path(package.origin).with_name("zones").read_text("utf-8").split())

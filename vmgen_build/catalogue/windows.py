@@ -7,11 +7,10 @@ A name without an entry raises ValueError, which says what to write instead. nt:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from configparser import RawConfigParser
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 
 Version = tuple[int, int]
 
@@ -85,7 +84,9 @@ def _near(name: str, known: Mapping[str, str]) -> str:
 @cache
 def _data() -> Mapping[str, Mapping[str, str]]:
     """Section -> its entries, in the case that they are written in."""
+    from configparser import RawConfigParser
+
     parser = RawConfigParser(delimiters=(" = ",), interpolation=None)
     parser.optionxform = str  # type: ignore[method-assign,assignment]
-    parser.read_string((files(__package__) / "data" / "windows.ini").read_text("utf-8"))
+    parser.read_string((Path(__file__).parent / "data" / "windows.ini").read_text("utf-8"))
     return {name: dict(parser[name]) for name in parser.sections()}

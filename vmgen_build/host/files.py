@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import IO, BinaryIO
 
 from vmgen_build.errors import HostError
-from vmgen_build.host.confined import user
 from vmgen_build.host.owners import changed_by_others
 from vmgen_build.host.regular import open_regular
 from vmgen_build.text import size as in_words
@@ -196,6 +195,8 @@ def reap_parts(folder: Path, name: str | None = None) -> None:
 
     One may belong to the user that it was lent to when its writer was killed (host.confined).
     """
+    from vmgen_build.host.confined import user
+
     owners = (os.geteuid(), user())
     form = re.compile(rf"\.{'.+' if name is None else re.escape(name)}\.part-[0-9a-f]+")
     for old in folder.glob(".*.part-*"):

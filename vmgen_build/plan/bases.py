@@ -3,88 +3,21 @@
 from __future__ import annotations
 
 import json
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vmgen_build.errors import Position
-from vmgen_build.plan.digests import FORMAT, digest_of
+from vmgen_build.plan.bootstrapped import Bootstrapped as Bootstrapped
+from vmgen_build.plan.bootstrapped import Identified
 
 if TYPE_CHECKING:
     from vmgen_build.plan.model import Step
 
 
-class _Identified(ABC):
-    """A base's share in all kinds: its name among the stages of a plan, and an id made of its content."""
-
-    @property
-    def name(self) -> str:
-        return "base"
-
-    @property
-    def title(self) -> str:
-        """For people."""
-        return "base system"
-
-    @abstractmethod
-    def content(self) -> Mapping[str, Any]:
-        """All that the base's layer depends on, JSON-ready."""
-
-    @cached_property
-    def id(self) -> str:
-        return digest_of({"format": FORMAT, **self.content()})
-
-    def as_dict(self) -> dict[str, Any]:
-        return {**self.content(), "id": self.id}
-
-    def origin(self) -> Mapping[str, str]:
-        """For the manifest: the method, what it was made of in a person's words, and its sha256, "" for none."""
-        content = self.content()
-        return {"method": str(content["method"]), "source": "", "sha256": str(content.get("sha256", ""))}
-
-
 @dataclass(frozen=True)
-class Bootstrapped(_Identified):
-    """A root file system that is made of a distribution's packages.
-
-    method: who makes it ("mmdebstrap"); suite "bookworm", or the version where that has no name; arch in Debian's words
-    ("amd64").
-    packages: what it holds beside the method's minimum. keys: file of this host that they are checked by, None for what
-    is known of the distribution; keys_sha256: of that file. release: digest of the archive's Release files, so that a
-    new point release or security update is another base. epoch: see Plan.epoch.
-    """
-
-    method: str
-    distribution: str
-    suite: str
-    arch: str
-    packages: tuple[str, ...]
-    release: str
-    epoch: int
-    keys: Path | None = None
-    keys_sha256: str = ""
-
-    def content(self) -> Mapping[str, Any]:
-        keys = {"keys": self.keys_sha256} if self.keys_sha256 else {}
-        return keys | {
-            "method": self.method,
-            "distribution": self.distribution,
-            "suite": self.suite,
-            "arch": self.arch,
-            "packages": list(self.packages),
-            "release": self.release,
-            "epoch": self.epoch,
-        }
-
-    def origin(self) -> Mapping[str, str]:
-        return {"method": self.method, "source": f"{self.distribution} {self.suite}".strip(), "sha256": ""}
-
-
-@dataclass(frozen=True)
-class OsTemplate(_Identified):
+class OsTemplate(Identified):
     """An OS template of others, brought to what a base of ours holds.
 
     os_template: its name, without .tar.gz; sha256: of the file. packages: what is installed where it lacks them; the
@@ -117,7 +50,7 @@ class OsTemplate(_Identified):
 
 
 @dataclass(frozen=True)
-class Tarball(_Identified):
+class Tarball(Identified):
     """A root file system as a tar of this host, compressed or not. The folder that it lies in is no part of its id.
 
     file: where it lies; sha256: of its bytes, hex.
@@ -135,7 +68,7 @@ class Tarball(_Identified):
 
 
 @dataclass(frozen=True)
-class Squashfs(_Identified):
+class Squashfs(Identified):
     """A root file system as a squashfs image of this host. file, sha256: as in Tarball."""
 
     file: Path
@@ -146,7 +79,7 @@ class Squashfs(_Identified):
 
 
 @dataclass(frozen=True)
-class OciImage(_Identified):
+class OciImage(Identified):
     """A container's image as an OCI layout or an archive of one, docker save's among them.
 
     file: a folder, or an archive. sha256: of the archive; of a folder, that of the image's manifest. arch: in Debian's
@@ -162,7 +95,7 @@ class OciImage(_Identified):
 
 
 @dataclass(frozen=True)
-class Image(_Identified):
+class Image(Identified):
     """A disk image of this host, with a root file system in one of its partitions.
 
     file: where it lies; format: "raw", "qcow2" or "vmdk", which is known and never guessed, or "ova", of a DiskMachine;
@@ -182,7 +115,7 @@ class Image(_Identified):
 
 
 @dataclass(frozen=True)
-class PlacedMachine(_Identified):
+class PlacedMachine(Identified):
     """A machine that a place has already: a container of this host, or a machine of a server.
 
     snapshot: one of its own; "" is the state that it is in. state: what tells this content of it from a later one.
@@ -205,7 +138,7 @@ Root = Tarball | Squashfs | OciImage | Image
 
 
 @dataclass(frozen=True)
-class Foreign(_Identified):
+class Foreign(Identified):
     """A root of others that is brought to what a base of ours holds.
 
     root: as what it lies here. os, arch: as in Plan, what it must be. source: where it comes from, for people, without
@@ -244,7 +177,7 @@ class Foreign(_Identified):
 
 
 @dataclass(frozen=True)
-class MinimalMachine(_Identified):
+class MinimalMachine(Identified):
     """A whole machine that is made here, from a root: see plan.minimal.
 
     root: what it is made from. steps: what makes that bootable, and lets it be spoken to; they run where the root is
@@ -271,7 +204,7 @@ class MinimalMachine(_Identified):
 
 
 @dataclass(frozen=True)
-class DiskMachine(_Identified):
+class DiskMachine(Identified):
     """A whole machine of a user's, that is started as it is.
 
     image: its disk, or its disks as an OVA; or the machine as a server has it. communicator, login: how it is spoken
@@ -314,7 +247,7 @@ class DiskMachine(_Identified):
 
 
 @dataclass(frozen=True)
-class SetUp(_Identified):
+class SetUp(Identified):
     """A machine that the system's own installation (Setup) makes, from the user's medium; or one that is there, and
     that only its place can look at. os, arch: as in Plan. source: the medium or the machine as a recipe names it; ""
     where it names none."""
@@ -344,7 +277,7 @@ class Medium:
 
 
 @dataclass(frozen=True)
-class InstalledMachine(_Identified):
+class InstalledMachine(Identified):
     """A whole machine that Setup of Windows makes by itself in a build, from the user's medium.
 
     os, arch: as in Plan. media: the recipe's option ("base", "drivers", "tools") -> the file that it names.

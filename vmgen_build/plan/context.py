@@ -6,21 +6,19 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from vmgen_build.catalogue.programs import Program
 from vmgen_build.installers import Installer, Manner, find_installer
-from vmgen_build.plan.bases import Medium, PlacedMachine, Root
-from vmgen_build.plan.text.batch import BATCH
-from vmgen_build.plan.text.quote import SH
+from vmgen_build.plan.text.quote import SH, Dialect
 from vmgen_build.plan.text.render import Renderer, override_folder
 from vmgen_build.recipe.recipe import Recipe
 from vmgen_build.recipe.sections.config import Repository
 from vmgen_build.recipe.sections.programs import Wish
 from vmgen_build.systems.model import Family, System
 
-DIALECTS = {"sh": SH, "batch": BATCH}
-"""Family.dialect -> how values are quoted in its scripts."""
+if TYPE_CHECKING:
+    from vmgen_build.plan.bases import Medium, PlacedMachine, Root
 
 
 @dataclass(frozen=True)
@@ -102,7 +100,17 @@ def manner(recipe: Recipe) -> Manner:
 def guest_renderer(recipe: Recipe, templates: Path | None) -> Renderer:
     """Renders scripts of the recipe's guest; templates: as in planner.make_plan."""
     family = recipe.hardware.os.family
-    return Renderer(override_folder(recipe.folder, templates), DIALECTS[family.dialect], step_folder=family.step_folder)
+    override = override_folder(recipe.folder, templates)
+    return Renderer(override, _dialect(family), step_folder=family.step_folder)
+
+
+def _dialect(family: Family) -> Dialect:
+    """How values are quoted in its scripts."""
+    if family.dialect == "sh":
+        return SH
+    from vmgen_build.plan.text.batch import BATCH
+
+    return {"batch": BATCH}[family.dialect]
 
 
 def full_host_name(recipe: Recipe) -> str:

@@ -8,15 +8,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vmgen_build.filenames import require_file_name
-from vmgen_build.plan.bases import Base
 from vmgen_build.plan.digests import FORMAT, digest_of
 from vmgen_build.secret import Secret
 from vmgen_build.systems.model import System
 from vmgen_build.systems.parse import parse_system
 from vmgen_build.text import without_passwords
+
+if TYPE_CHECKING:
+    from vmgen_build.plan.bases import Base
 
 DIALECTS = ("sh", "batch")
 

@@ -5,31 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vmgen_build.catalogue.programs import Program
 from vmgen_build.errors import Position, Problem, RecipeError
 from vmgen_build.host.files import sha256_of
 from vmgen_build.installers import find_installer
-from vmgen_build.plan.bases import (
-    Base,
-    Bootstrapped,
-    DiskMachine,
-    Foreign,
-    Image,
-    OsTemplate,
-    PlacedMachine,
-    SetUp,
-)
+from vmgen_build.plan.bootstrapped import Bootstrapped
 from vmgen_build.plan.context import Facts, LeftOut, PlanContext, guest_renderer
 from vmgen_build.plan.discovery import DAILY, LAST, StepModule, step_modules
-from vmgen_build.plan.installed import installed_machine
-from vmgen_build.plan.machine import FILE as MACHINE
-from vmgen_build.plan.minimal import Agent, minimal_machine
 from vmgen_build.plan.model import Part, Plan, Step, chained
 from vmgen_build.recipe.recipe import Recipe
 from vmgen_build.recipe.sections.programs import Wish
 from vmgen_build.systems import families
 from vmgen_build.systems.model import System
+
+if TYPE_CHECKING:
+    from vmgen_build.plan.bases import Base
 
 FROM_A_MACHINE = (
     "name its medium, which --host qemu: runs its Setup from: base = iso:FILE; or a machine of a vSphere server that"
@@ -49,9 +41,8 @@ def make_plan(
     """
     facts = facts or Facts()
     system = recipe.hardware.os
-    if system.needs is not None and MACHINE not in part.build_recipe:
-        text = f"{system.title} is a whole machine, and {backend} makes containers; take -b vmware or -b kvm"
-        raise RecipeError([Problem(recipe.hardware.at("os"), "[hardware] os", text, code="no-machine")])
+    if system.needs is not None:
+        _require_machine(recipe, backend, part)
     programs, unknown = _resolve(recipe, facts)
     _refuse_conflicts(programs)
     ctx = PlanContext(recipe, system, facts, tuple(programs), guest_renderer(recipe, templates))
@@ -76,15 +67,30 @@ def make_plan(
     )
 
 
+def _require_machine(recipe: Recipe, backend: str, part: Part) -> None:
+    """Raises RecipeError where the backend makes no whole machine."""
+    from vmgen_build.plan.machine import FILE
+
+    if FILE not in part.build_recipe:
+        title = recipe.hardware.os.title
+        text = f"{title} is a whole machine, and {backend} makes containers; take -b vmware or -b kvm"
+        raise RecipeError([Problem(recipe.hardware.at("os"), "[hardware] os", text, code="no-machine")])
+
+
 def _begun(ctx: PlanContext, part: Part) -> tuple[Base, Part]:
     """What the plan starts from, and what is left of the backend's part then."""
     hardware, facts = ctx.recipe.hardware, ctx.facts
     if facts.started:
+        from vmgen_build.plan.bases import DiskMachine, Image, PlacedMachine
+        from vmgen_build.plan.machine import FILE
+
         assert isinstance(facts.root, Image | PlacedMachine)
         communicator = hardware.communicator or facts.communicator
         login = "" if communicator == "agent" else hardware.login or ""
-        return DiskMachine(facts.root, communicator, login, part.build_recipe[MACHINE], facts.source), part
+        return DiskMachine(facts.root, communicator, login, part.build_recipe[FILE], facts.source), part
     if facts.media:
+        from vmgen_build.plan.installed import installed_machine
+
         return installed_machine(ctx, part), part
     base = make_base(ctx.system, facts, hardware.at("os" if hardware.base is None else "base"))
     return _in_machine(base, part, ctx) if facts.agent else (base, part)
@@ -92,6 +98,8 @@ def _begun(ctx: PlanContext, part: Part) -> tuple[Base, Part]:
 
 def _in_machine(root: Base, part: Part, ctx: PlanContext) -> tuple[Base, Part]:
     """The machine that a plan starts from which runs in a whole one, and what is left of the backend's part then."""
+    from vmgen_build.plan.minimal import Agent, minimal_machine
+
     whole = ctx.family.machine
     units = whole.tools["vmware"][1] if whole is not None and ctx.facts.login else ()
     agent = Agent(ctx.facts.agent, ctx.facts.login, units)
@@ -102,6 +110,24 @@ def _in_machine(root: Base, part: Part, ctx: PlanContext) -> tuple[Base, Part]:
 
 def make_base(system: System, facts: Facts, where: Position) -> Base:
     """where: the recipe's line of its base, for what is found wrong with it."""
+    if facts.os_template or system.needs is not None or facts.root is not None:
+        return _base_of_others(system, facts, where)
+    return Bootstrapped(
+        method=system.base,
+        distribution=system.distribution,
+        suite=system.codename or system.version,
+        arch=system.arch,
+        packages=_base_packages(system, facts),
+        release=facts.release,
+        epoch=facts.epoch,
+        keys=facts.keys,
+        keys_sha256=sha256_of(facts.keys) if facts.keys else "",
+    )
+
+
+def _base_of_others(system: System, facts: Facts, where: Position) -> Base:
+    from vmgen_build.plan.bases import Foreign, OsTemplate, PlacedMachine, SetUp
+
     if facts.os_template:
         return OsTemplate(
             os_template=facts.os_template,
@@ -112,33 +138,23 @@ def make_base(system: System, facts: Facts, where: Position) -> Base:
             packages=system.base_packages,
             epoch=facts.epoch,
         )
-    family = system.family
     if system.needs is not None:
         return SetUp(system.name, system.arch, source=facts.source)
-    packages = tuple(dict.fromkeys((*system.base_packages, *family.node_packages.get(facts.node, ()))))
-    if facts.root is not None:
-        assert not isinstance(facts.root, PlacedMachine)
-        return Foreign(
-            root=facts.root,
-            os=system.name,
-            arch=system.arch,
-            packages=packages,
-            release=facts.release,
-            epoch=facts.epoch,
-            source=facts.source,
-            where=where,
-        )
-    return Bootstrapped(
-        method=system.base,
-        distribution=system.distribution,
-        suite=system.codename or system.version,
+    assert facts.root is not None and not isinstance(facts.root, PlacedMachine)
+    return Foreign(
+        root=facts.root,
+        os=system.name,
         arch=system.arch,
-        packages=packages,
+        packages=_base_packages(system, facts),
         release=facts.release,
         epoch=facts.epoch,
-        keys=facts.keys,
-        keys_sha256=sha256_of(facts.keys) if facts.keys else "",
+        source=facts.source,
+        where=where,
     )
+
+
+def _base_packages(system: System, facts: Facts) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*system.base_packages, *system.family.node_packages.get(facts.node, ()))))
 
 
 def refuse_unbuildable(recipe: Recipe) -> None:

@@ -6,7 +6,6 @@ import platform
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 
 from vmgen_build.systems import families
 from vmgen_build.systems.model import Archive, Distribution, Edition, Family, System, WholeMachine
@@ -238,6 +237,8 @@ def _examples(row: Distribution) -> str:
 
 
 def _near(text: str) -> str:
+    from difflib import get_close_matches
+
     near = get_close_matches(text.strip().lower(), known_systems(), n=2, cutoff=0.7)
     return f" (did you mean {' or '.join(repr(n) for n in near)}?)" if near else ""
 

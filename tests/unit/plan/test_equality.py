@@ -19,7 +19,7 @@ import pytest
 
 from vmgen_build.backends.registry import backend_named
 from vmgen_build.errors import RecipeError
-from vmgen_build.plan import bases, model
+from vmgen_build.plan import bootstrapped, model
 from vmgen_build.plan.context import Facts
 from vmgen_build.plan.digests import FORMAT
 from vmgen_build.plan.model import Plan, Step
@@ -142,7 +142,7 @@ def plans(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]
     found = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(platform, "machine", lambda: "x86_64")
-        for room in (bases, model):
+        for room in (bootstrapped, model):
             patch.setattr(room, "FORMAT", BEFORE)
         for name, path, sets, facts in recipes():
             own = Path(shutil.copy(path, folder)) if path.stem == "kitchen-sink" else path

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from vmgen_build.artifacts.box import METADATA, VAGRANTFILE
+from vmgen_build.artifacts.boxnames import METADATA, VAGRANTFILE
 from vmgen_build.backends.format import PackOptions, shown
 from vmgen_build.backends.machines import disks as vmdisks
 from vmgen_build.backends.machines.format import MachineInOneFile

@@ -20,7 +20,6 @@ from vmgen_build.backends.lxc.image import FILE, image_config
 from vmgen_build.backends.lxc.incus import INSTANCE, YAML, Described, instance, limits_of, metadata
 from vmgen_build.backends.vagrant.texts import vagrantfile_part
 from vmgen_build.boots.requirements import CONTAINER
-from vmgen_build.events import Bus
 from vmgen_build.host.programs import Requirement, needed
 from vmgen_build.plan.context import host_name
 from vmgen_build.plan.model import Part, Plan, Probe
@@ -31,6 +30,7 @@ from vmgen_build.recipe.recipe import Recipe
 if TYPE_CHECKING:
     from vmgen_build.artifacts.result import Result
     from vmgen_build.boots.model import Boot, Booted
+    from vmgen_build.events import Bus
     from vmgen_build.host.files import Written
 
 PACKING = (

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from vmgen_build.artifacts.box import METADATA, VAGRANTFILE
-from vmgen_build.plan.machine import Machine
-from vmgen_build.plan.model import Plan
+from vmgen_build.artifacts.boxnames import METADATA, VAGRANTFILE
 from vmgen_build.plan.text.render import Renderer, override_folder
 from vmgen_build.plan.text.ruby import RUBY
 from vmgen_build.recipe.recipe import Recipe
+
+if TYPE_CHECKING:
+    from vmgen_build.plan.machine import Machine
+    from vmgen_build.plan.model import Plan
 
 VAGRANT = "vagrant"
 """Who logs in where a Vagrantfile names nobody."""

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from vmgen_build.backends.base import Backend
 from vmgen_build.backends.format import Format
 from vmgen_build.backends.registry import all_backends, formats_of
-from vmgen_build.boots.requirements import CONTAINER_HOST
 from vmgen_build.guests.qemu.needs import MACHINE_HOST
-from vmgen_build.host.needs import NAMESPACES, ROOT, Need, programs
+from vmgen_build.host.needs import NAMESPACES, ROOT, ControlGroups, ManyUsers, Need, UserNamespaces, programs
 
 HERE = "here"
+
+CONTAINER_HOST: tuple[Need, ...] = (ManyUsers(), ControlGroups(), UserNamespaces())
+"""What booting a container needs of a host beyond programs."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,6 @@ from vmgen_build.errors import Problem, RecipeError
 from vmgen_build.host.files import sha256_of
 from vmgen_build.installers import Installer
 from vmgen_build.limits import SOURCE_TIME, SOURCE_UNPACKED
-from vmgen_build.plan.archives import top_names
 from vmgen_build.plan.context import LeftOut, PlanContext, manner
 from vmgen_build.plan.hostfiles import reading
 from vmgen_build.plan.model import Probe, Step, StepFile
@@ -125,6 +124,8 @@ def _build(source: SourceTree) -> str:
     if source.build is not None or source.file is None:
         return source.build or ""
     with reading(source.file, source.at("file"), f"[config.sources.{source.name}] file"):
+        from vmgen_build.plan.archives import top_names
+
         found = build_system_of(top_names(source.file))
     if found is None:
         marks = ", ".join(mark for system in BUILD_SYSTEMS.values() for mark in system.marks)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from vmgen_build.catalogue.windows import VISTA
 from vmgen_build.recipe.checks import Draft
 from vmgen_build.recipe.problems import Problems
 from vmgen_build.recipe.schema import Section
@@ -28,6 +27,8 @@ def check(draft: Draft, problems: Problems) -> None:
         text = f"{hardware.base} holds a root file system of Linux; write base = iso:FILE, vm:NAME or a disk image"
         problems.error(hardware.at("base"), "[hardware] base", text, "base")
         return
+    from vmgen_build.catalogue.windows import VISTA
+
     if hardware.is_started:
         _spoken_to(hardware, system, problems)
     if not hardware.is_installed:

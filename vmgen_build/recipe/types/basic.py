@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from fractions import Fraction
 
 from vmgen_build.filenames import NAME_BYTES, PLAIN, wrong_file_name
 from vmgen_build.recipe.ini import Value
@@ -62,16 +61,18 @@ LARGEST = 2**60
 def parse_size(value: str) -> int:
     """Bytes. A bare number is MiB; all units are powers of 1024, whether written K, KB or KiB; B is bytes."""
     if match := _BYTES.fullmatch(value):
-        size = Fraction(match[1])
+        unit = 1
     elif match := _SIZE.fullmatch(value):
-        size = Fraction(match[1]) * 1024 ** _POWERS[match[2].upper() or "M"]
+        unit = 1 << 10 * _POWERS[match[2].upper() or "M"]
     else:
         raise ValueError(f"{shown(value)} is not a size; write a number of MB, or one with a unit: 512M, 8G, 1T")
-    if size.denominator != 1:
+    whole, _, part = match[1].partition(".")
+    size, rest = divmod(int(whole + part) * unit, 10 ** len(part))
+    if rest:
         raise ValueError(f"{shown(value)} is no whole number of bytes; write it in a smaller unit")
     if not 0 < size <= LARGEST:
         raise ValueError(f"{shown(value)} is out of range; give a size above 0 and up to 1048576T")
-    return int(size)
+    return size
 
 
 def show_size(size: int | None) -> str:
