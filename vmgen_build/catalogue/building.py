@@ -10,9 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from vmgen_build.catalogue.entries import Entry
-from vmgen_build.systems.model import System
+if TYPE_CHECKING:
+    from vmgen_build.catalogue.entries import Entry
+    from vmgen_build.systems.model import System
 
 _FILE = Path(__file__).parent / "data" / "building.ini"
 
@@ -72,6 +74,8 @@ def known_needs() -> frozenset[str]:
 @cache
 def _entries() -> Mapping[str, Entry]:
     from configobj import ConfigObj
+
+    from vmgen_build.catalogue.entries import Entry
 
     parsed = ConfigObj(str(_FILE), list_values=False, interpolation=False, encoding="utf-8")
     return {name: Entry(name, "building", dict(parsed[name])) for name in parsed.sections}

@@ -44,7 +44,6 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from urllib.parse import unquote, urlsplit
 
 from vmgen_build.catalogue.building import BUILD_SYSTEMS, known_needs
@@ -77,6 +76,8 @@ def wrong_option(key: str) -> str:
     """What is wrong with an option's name, and what would be right; "" for nothing."""
     option, dot, place = key.partition(".")
     if option not in _CHECKS:
+        from difflib import get_close_matches
+
         near = get_close_matches(option[:64], _CHECKS, n=1, cutoff=0.6)
         return "is not an option of a program" + (f"; did you mean '{near[0]}'?" if near else "")
     if not dot:

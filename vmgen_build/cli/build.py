@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -192,9 +191,11 @@ def _load_all(paths: tuple[Path, ...], options: BuildOptions) -> list[Recipe]:
 
 
 def _suggest_command(path: Path) -> None:
+    from difflib import get_close_matches
+
     from vmgen_build.cli.main import COMMANDS
 
-    near = difflib.get_close_matches(str(path), COMMANDS, n=1)
+    near = get_close_matches(str(path), COMMANDS, n=1)
     if near and not path.exists():
         raise UsageError(f"'{path}' is neither a recipe nor a command; did you mean '{near[0]}'?")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -133,6 +132,8 @@ def _print(recipe: Path, paths: Sequence[tuple[str, ...]], wanted: _Flags) -> No
     file, reveal = str(recipe), wanted.show_secrets
     root = read_document(read_text(recipe, file), file).root
     if wanted.form == "json":
+        import json
+
         click.echo(json.dumps(data_of(root, paths, file, reveal), indent=2))
         return
     for names, one in [(names, asked(root, names, file)) for names in paths] or [((), root)]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterable, Sequence
 
@@ -99,8 +98,10 @@ def shown(text: str) -> str:
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name that a misspelt one most likely means."""
+    from difflib import get_close_matches
+
     folded = {k.casefold(): k for k in known}
-    found = difflib.get_close_matches(name[:80].casefold(), folded, n=1, cutoff=0.6)
+    found = get_close_matches(name[:80].casefold(), folded, n=1, cutoff=0.6)
     return folded[found[0]] if found else None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -146,7 +145,9 @@ def outcomes(old: str, new: str, changes: Sequence[Change], file: str) -> list[s
 def difference(old: str, new: str, file: str) -> list[str]:
     """A unified diff without line ends, in which no secret stands."""
     before, after = _masked(old, file, lambda _: MASK), _masked(new, file, _marker(old, file))
-    return [line.rstrip("\r\n") for line in difflib.unified_diff(before, after, file, f"{file} (edited)", n=3)]
+    from difflib import unified_diff
+
+    return [line.rstrip("\r\n") for line in unified_diff(before, after, file, f"{file} (edited)", n=3)]
 
 
 def _marker(old: str, file: str) -> Callable[[Setting], str]:

@@ -80,7 +80,8 @@ def _named_packages(ctx: PlanContext, installer: Installer) -> Iterator[Step]:
     files = [package_file(ctx, path) for path in config.packages if path.startswith("/")]
     if not (packages or files or config.packages_remove or config.packages_hold):
         return
-    found = [ctx.recipe.catalogue.resolve(name, None, ctx.system) for name in packages]
+    catalogue = ctx.recipe.catalogue
+    found = [catalogue.resolve(name, None, ctx.system) for name in packages if catalogue.is_known(name)]
     lines = [line for program in found if isinstance(program, Program) for line in program.debconf]
     debconf = _sorted(line for line in lines if line.split()[0] in packages)
     asked = _Asked(packages, debconf, files=files, remove=config.packages_remove, hold=config.packages_hold)

@@ -5,12 +5,15 @@ from __future__ import annotations
 # ruff: noqa: RUF009 - option, named and free make dataclass fields
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vmgen_build.recipe import types as t
 from vmgen_build.recipe.schema import Section, named, option, recipe_section
 from vmgen_build.recipe.types.bases import BaseSource
 from vmgen_build.secret import Secret
-from vmgen_build.systems.model import System
+
+if TYPE_CHECKING:
+    from vmgen_build.systems.model import System
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -67,7 +67,8 @@ def parse_size(value: str) -> int:
     else:
         raise ValueError(f"{shown(value)} is not a size; write a number of MB, or one with a unit: 512M, 8G, 1T")
     whole, _, part = match[1].partition(".")
-    size, rest = divmod(int(whole + part) * unit, 10 ** len(part))
+    parts: int = 10 ** len(part)
+    size, rest = divmod(int(whole + part) * unit, parts)
     if rest:
         raise ValueError(f"{shown(value)} is no whole number of bytes; write it in a smaller unit")
     if not 0 < size <= LARGEST:

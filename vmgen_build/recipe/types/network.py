@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
@@ -37,7 +36,9 @@ mac = Type("a MAC address", _mac)
 def made_mac(vm_id: str, interface: str) -> str:
     """A locally administered unicast address (IEEE 802: second bit of the first byte set, first clear), always the
     same for the same machine and interface."""
-    digest = hashlib.sha256(f"vmgen-build {vm_id} {interface}".encode()).digest()
+    from hashlib import sha256
+
+    digest = sha256(f"vmgen-build {vm_id} {interface}".encode()).digest()
     return ":".join(f"{byte:02x}" for byte in (2, *digest[:5]))
 
 

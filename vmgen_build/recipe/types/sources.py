@@ -6,18 +6,25 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from vmgen_build.host.regular import open_regular
 from vmgen_build.recipe.ini import Value
 from vmgen_build.recipe.problems import shown
 from vmgen_build.recipe.types.base import Context, Type, each, of_text, without_control
-from vmgen_build.systems import parse as systems
-from vmgen_build.systems.model import PIN
+
+if TYPE_CHECKING:
+    from vmgen_build.systems.model import System
 
 SCHEMES = ("http", "https", "ftp", "ftps", "file")
 
-system = of_text("an operating system, as debian-12")(lambda text: systems.parse_system(text))
+
+@of_text("an operating system, as debian-12")
+def system(value: str) -> System:
+    from vmgen_build.systems.parse import parse_system
+
+    return parse_system(value)
 
 
 def open_host_file(value: Value, text: str, ctx: Context) -> Path:
@@ -78,7 +85,7 @@ def repo_line(value: str) -> str:
     return value.strip()
 
 
-_PACKAGE = re.compile(r"[A-Za-z0-9@][A-Za-z0-9+._@^-]*(:[A-Za-z0-9_+.-]+)?" + PIN)
+_PACKAGE = r"[A-Za-z0-9@][A-Za-z0-9+._@^-]*(:[A-Za-z0-9_+.-]+)?"
 """Of any family; what the one at hand takes is checked by its own."""
 
 
@@ -89,7 +96,9 @@ def _of_words(value: Value, one: Callable[[str], str]) -> tuple[str, ...]:
 
 
 def _package_name(name: str) -> str:
-    if not _PACKAGE.fullmatch(name):
+    from vmgen_build.systems.model import PIN
+
+    if not re.fullmatch(_PACKAGE + PIN, name):
         raise ValueError(f"{shown(name)} is not a package's name; write names separated by commas")
     return name
 
