@@ -84,8 +84,8 @@ def test_a_step_has_the_same_id_and_no_way_out(tmp_path: Path) -> None:
 def test_what_has_to_be_made_needs_indexes(tmp_path: Path) -> None:
     options, plan = planned(tmp_path)
     assert "the base system has to be made, and no package indexes" in refused(options, plan)
-    said = refused(options, plan, there=(plan.base.id,))
-    assert said == (
+    found = refused(options, plan, there=(plan.base.id,))
+    assert found == (
         "step 'packages-devel' has to run, and no package indexes for it are in the cache: run once without --offline"
     )
     assert "the base system" in refused(replace(options, use_cache=False), plan)
@@ -184,7 +184,7 @@ def test_one_advice_for_all_that_the_network_is_to_blame_for() -> None:
     assert causes.advice(offline=True) == (OFFLINE,)
 
 
-def test_a_step_that_asks_for_no_network_is_not_told(tmp_path: Path) -> None:
+def test_a_step_that_asks_for_no_network_is_not_named(tmp_path: Path) -> None:
     options, plan = planned(tmp_path)
     diagnosis = Diagnosis(Mock(spec=Build, plan=plan, options=options), Mock(spec=Stage), Causes())
     assert not diagnosis._kept_off(next(step for step in plan.steps if not step.network))
