@@ -27,7 +27,7 @@ class Executor(RootExecutor):
             trusted=True,
             supply=supply,
             store=Store(cache),
-            plan=SimpleNamespace(epoch=0),
+            plan=SimpleNamespace(epoch=0, reaches=lambda step: step.network),
             indexes=lambda _: self.indexes,
         )  # type: ignore[assignment]
         self.after, self.folder = (), cache / "tmp" / "guest"
