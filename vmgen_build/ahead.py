@@ -14,15 +14,15 @@ _MADE_OF = "made_of"
 
 
 def made_ahead(file: str, digest: str, **given: Any) -> dict[str, Any] | None:
-    """The names that the code beside the file defines, run with those given; None where there is no such code, or
-    where it was not made of what has this digest."""
+    """The names that the code beside the file defines, run with those given; None where there is no such code, where
+    it was not made of what has this digest, or where it is cut off or wants another version of Jinja."""
+    names = dict(given)
     try:
         code = SourceFileLoader(file, file + SUFFIX).get_code(file)
-    except FileNotFoundError:
+        if code is not None:
+            exec(code, names)  # noqa: S102 - it is shipped, as all code of this package
+    except (FileNotFoundError, ImportError, SyntaxError):
         return None
-    names = dict(given)
-    if code is not None:
-        exec(code, names)  # noqa: S102 - it is shipped, as all code of this package
     return names if names.get(_MADE_OF) == digest else None
 
 

@@ -118,9 +118,9 @@ def _is_any() -> bool:
 
 def _names_a_group(folder: str) -> bool:
     """Whether a package in this entry of sys.path does. An egg or a zip file, which importlib.metadata reads, may."""
-    if folder.lower().endswith(".egg") or Path(folder).is_file():
-        return True
     try:
+        if folder.lower().endswith(".egg") or Path(folder).is_file():
+            return True
         packages = [one for one in Path(folder).iterdir() if one.suffix.lower() in (".dist-info", ".egg-info")]
     except OSError:
         return False

@@ -80,12 +80,17 @@ def test_the_box_of_a_machine_is_sound(vmgen: Run, out: Path, provider: str) -> 
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
 
 
-def test_the_box_for_libvirt_holds_the_disk_of_the_machine(vmgen: Run, out: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("provider", "backend"), [("libvirt", "kvm"), ("virtualbox", "vmware")])
+def test_the_box_of_a_machine_holds_its_disk(
+    vmgen: Run, out: Path, tmp_path: Path, provider: str, backend: str
+) -> None:
     """That such a disk boots is seen in test_vm.py."""
-    done = vmgen(out.parent / "r.ini", "-b", "kvm", "-o", tmp_path)
+    done = vmgen(out.parent / "r.ini", "-b", backend, "--format", "qcow2", "-o", tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
-    with tarfile.open(out / "boxed-libvirt-amd64.box") as tar:
-        tar.extract("box.img", tmp_path, filter="data")
-    words = ["qemu-img", "compare", tmp_path / "box.img", tmp_path / "boxed-kvm-amd64.qcow2"]
+    (whole,) = tmp_path.glob("*.qcow2")
+    with tarfile.open(out / f"boxed-{provider}-amd64.box") as tar:
+        (name,) = [name for name in tar.getnames() if name.endswith((".img", ".vmdk"))]
+        tar.extract(name, tmp_path, filter="data")
+    words = ["qemu-img", "compare", tmp_path / name, whole]
     compared = subprocess.run(words, capture_output=True, text=True)
     assert compared.returncode == 0, compared.stdout + compared.stderr

@@ -148,3 +148,17 @@ def test_a_broken_package_is_no_matter_where_nothing_of_it_is_used(
     finally:
         plugins._points.cache_clear()
     assert "did you mean 'odd'?" in capsys.readouterr().err
+
+
+def test_a_folder_that_may_not_be_looked_at_holds_no_package(tmp_path: Path) -> None:
+    locked = tmp_path / "locked"
+    (locked / "inner").mkdir(parents=True)
+    locked.chmod(0)
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    try:
+        assert not plugins._names_a_group(str(locked / "inner"))
+    finally:
+        os.seteuid(user)
+        locked.chmod(0o700)

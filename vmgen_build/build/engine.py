@@ -143,7 +143,6 @@ def planned(recipe: Recipe, options: BuildOptions, bus: Bus) -> tuple[Place, Pla
     plan, look = call.planned(options.backends[0], facts)
     _refuse(call.place.problems(recipe, plan, look), bus)
     require_programs(list(call.place.requirements(plan, look)))
-    require_at_hand(call.place, plan, look)
     return call.place, plan, look
 
 

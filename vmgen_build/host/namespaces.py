@@ -102,9 +102,12 @@ def _work(work: Callable[[WorkerBus], Any], channel: socket.socket, net: bool) -
 
 
 def _cut_off(work: Callable[[WorkerBus], T], bus: WorkerBus) -> T:
-    sc.unshare(sc.CLONE_NEWNET)
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
-        fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", IFF_UP))
+    try:
+        sc.unshare(sc.CLONE_NEWNET)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+            fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", IFF_UP))
+    except OSError as error:
+        raise HostError(f"cannot make a network namespace for --offline: {error}; run it as real root") from error
     return work(bus)
 
 

@@ -24,6 +24,9 @@ PATIENCE = "x-systemd.device-timeout=5min"
 """systemd.mount(5). By default a file system whose disk shows up 90 s late ends the boot in an emergency shell; where
 a processor is emulated on a busy host, that happens."""
 
+BEFORE_SYSTEMD = ("/", "/usr")
+"""Mounted by the initramfs, whose mount(8) gives the kernel what it does not know, options of systemd too."""
+
 POINTER = "pointer.cfg"
 
 GROW_UNIT = """\
@@ -102,7 +105,7 @@ def _fstab_line(path: str, volume: Volume) -> str:
 def _options(path: str, volume: Volume) -> str:
     if path == "/" and volume.fs in EXT:
         return "errors=remount-ro"
-    if path == "/":
+    if path in BEFORE_SYSTEMD:
         return "defaults"
     if volume.kind == "esp":
         return f"umask=0077,{PATIENCE}"

@@ -10,6 +10,7 @@ from vmgen_build.backends.registry import backend_named
 from vmgen_build.build.engine import planned
 from vmgen_build.build.job import Build
 from vmgen_build.build.logfile import open_log
+from vmgen_build.build.offline import require_at_hand
 from vmgen_build.build.options import BuildOptions
 from vmgen_build.build.sources import with_sources
 from vmgen_build.build.steps import PlanRunner
@@ -37,6 +38,7 @@ def shell_on(recipe: Recipe, options: BuildOptions, wanted: Entered, bus: Bus) -
     """Its exit code. The guest is gone afterwards, and what was made for it stays in the cache. Raises VmgenError."""
     place, plan, look = planned(recipe, options, bus)
     plan = up_to(plan, wanted.step)
+    require_at_hand(place, plan, look)
     with (
         open_log(own_folder(options.cache, "logs"), f"{plan.name}-shell") as log,
         lease(options.cache) as leased,

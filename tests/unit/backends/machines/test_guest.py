@@ -31,6 +31,7 @@ from vmgen_build.plan.planner import make_plan
 from vmgen_build.plan.text.render import Renderer
 from vmgen_build.recipe.recipe import Recipe
 
+USR = "[[[[[u]]]]]\nfs = ext4\nsize = 1G\nmount = /usr"
 LATE = "x-systemd.device-timeout=5min"
 
 
@@ -57,6 +58,10 @@ def test_fstab_has_every_volume_that_is_used_outer_mount_points_first(recipe: Re
         ("", ["/ ext4 errors=remount-ro 0 1"]),
         ("firmware = efi", ["/ ext4 errors=remount-ro 0 1", f"/boot/efi vfat umask=0077,{LATE} 0 2"]),
         (f"[[hdds]]\n[[[h]]]\n[[[[partitions]]]]\n{ROOT.format(fs='btrfs')}", ["/ btrfs defaults 0 0"]),
+        (
+            f"[[hdds]]\n[[[h]]]\n[[[[partitions]]]]\n{ROOT.format(fs='ext4')}\n{USR}",
+            ["/ ext4 errors=remount-ro 0 1", "/usr ext4 defaults 0 2"],
+        ),
     ],
 )
 def test_fstab_of_simple_machines(recipe: Recipes, hardware: str, want: list[str]) -> None:

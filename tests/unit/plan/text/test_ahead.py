@@ -75,7 +75,7 @@ def test_two_renderers_do_not_share_what_they_set(shipped: Path, compiled: list[
     assert compiled == []
 
 
-@pytest.mark.parametrize("way", ["template", "jinja", "code of before"])
+@pytest.mark.parametrize("way", ["template", "jinja", "another jinja", "code of before", "cut off"])
 def test_code_that_was_made_of_something_else_is_not_used(
     shipped: Path, compiled: list[str], monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
@@ -86,7 +86,12 @@ def test_code_that_was_made_of_something_else_is_not_used(
     elif way == "jinja":
         monkeypatch.setattr(jinja2, "__version__", "3.0")
     else:
-        (shipped / CODE).write_text("made_of = 'else'\n")
+        codes = {
+            "code of before": "made_of = 'else'\n",
+            "another jinja": "from jinja2.runtime import Unknown\n",
+            "cut off": "x = (",
+        }
+        (shipped / CODE).write_text(codes[way])
     assert rendered() == expected
     assert compiled == [str(shipped / "linux/t.sh.j2")]
 
