@@ -7,7 +7,10 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
+
+from tests.conftest import TURNS
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -72,3 +75,9 @@ def test_install_puts_what_uninstall_removes(tmp_path: Path) -> None:
             assert link.readlink() == checkout / ".venv/bin/vmgen-build"
         else:
             assert put == set()
+
+
+def test_each_slow_module_has_one_turn() -> None:
+    there = Counter(path.name for path in (ROOT / "tests/integration").rglob("test_*.py"))
+    named = [name for names in TURNS for name in names]
+    assert {name: there[name] for name in named} == dict.fromkeys(named, 1) and len(set(named)) == len(named)
