@@ -8,7 +8,7 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, BinaryIO
@@ -20,7 +20,7 @@ from vmgen_build.artifacts.disk.vhdx import check_vhdx
 from vmgen_build.artifacts.result import Disk
 from vmgen_build.artifacts.vmdk.alone import check_alone
 from vmgen_build.errors import BuildError, HostError
-from vmgen_build.host.confined import lent, output_confined, user
+from vmgen_build.host.confined import check_reserve, lent, output_confined, user
 from vmgen_build.host.files import Written, whole_file
 from vmgen_build.host.inmemory import name_of
 
@@ -51,7 +51,7 @@ def convert(
     there is no new file.
     """
     output = [form, *(["-o", options] if options else []), *(["-c"] if compressed else [])]
-    with opened(disk.path) as source, whole_file(goal) as file, lent(source.fileno()):
+    with opened(disk.path) as source, whole_file(goal) as file, _lent(source.fileno()):
         _convert(source, disk, file, output, goal.parent)
         if settle is not None:
             _settle(settle, file.fileno(), goal)
@@ -112,15 +112,17 @@ def new_image(path: Path) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def opened(path: Path) -> Iterator[BinaryIO]:
-    """A disk image to read. Raises BuildError where it cannot be read, or is no file."""
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-        with os.fdopen(fd, "rb") as file:
+    """A disk image to read. Raises BuildError where it cannot be opened, or is no file; what the body raises is its
+    own."""
+    with ExitStack() as undo:
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+            undo.callback(os.close, fd)
             if not stat.S_ISREG(os.fstat(fd).st_mode):
                 raise OSError(errno.EINVAL, "it is no file")
-            yield file
-    except OSError as error:
-        raise BuildError(f"cannot read {path}: {error.strerror}; check the file and its permissions") from error
+        except OSError as error:
+            raise BuildError(f"cannot read {path}: {error.strerror}; check the file and its permissions") from error
+        yield undo.enter_context(os.fdopen(fd, "rb", closefd=False))
 
 
 def _convert(source: BinaryIO, disk: Disk, goal: IO[bytes], output: Sequence[str], folder: Path) -> None:
@@ -128,9 +130,21 @@ def _convert(source: BinaryIO, disk: Disk, goal: IO[bytes], output: Sequence[str
     goal."""
     check_form(disk, source)
     fds = source.fileno(), goal.fileno()
-    with lent(goal.fileno()):
+    with _lent(goal.fileno()):
         command = ["qemu-img", "convert", "-f", disk.format, "-S", "4k", "-O", *output]
         output_confined([*command, *map(name_of, fds)], f"cannot read {disk.path}", fds, folder)
+
+
+@contextmanager
+def _lent(fd: int) -> Iterator[None]:
+    """As host.confined's `lent`. Raises HostError."""
+    with ExitStack() as undo:
+        try:
+            undo.enter_context(lent(fd))
+        except OSError as error:
+            why = f"cannot give a disk image to the program that reads it: {error.strerror}"
+            raise HostError(f"{why}; choose another folder") from error
+        yield
 
 
 def check_form(disk: Disk, source: IO[bytes]) -> None:
@@ -140,24 +154,31 @@ def check_form(disk: Disk, source: IO[bytes]) -> None:
             _CHECKS[disk.format](source)
         except ValueError as error:
             raise BuildError(f"{disk.path} is not read: {error}") from error
+        except OSError as error:
+            raise BuildError(f"cannot read {disk.path}: {error.strerror}; check the disk that it is on") from error
 
 
 @contextmanager
 def readable(source: BinaryIO, folder: Path) -> Iterator[BinaryIO]:
-    """An image as a confined program may open it: itself where everybody may, else a copy without a name."""
+    """An image as a confined program may open it: itself where everybody may, else a copy without a name in `folder`.
+    Raises BuildError where its disk has too little room for that, HostError."""
     if user() is None or os.fstat(source.fileno()).st_mode & stat.S_IROTH:
         yield source
         return
-    with TemporaryFile(dir=folder) as copy:
-        _copy(source, copy, folder)
-        with lent(copy.fileno()):
-            yield copy
+    with ExitStack() as undo:
+        try:
+            copy = undo.enter_context(TemporaryFile(dir=folder))
+        except OSError as error:
+            raise HostError(f"cannot write in {folder}: {error.strerror}; make room there") from error
+        undo.enter_context(_lent(copy.fileno()))
+        _copy(source, copy, folder, lambda: check_reserve("copying the image", folder))
+        yield copy
 
 
-def _copy(source: IO[bytes], goal: IO[bytes], where: Path) -> None:
-    """Sparse, to a file that is empty. Raises HostError."""
+def _copy(source: IO[bytes], goal: IO[bytes], where: Path, look: Callable[[], None] = lambda: None) -> None:
+    """Sparse, to a file that is empty. look: called again and again. Raises HostError, and what `look` does."""
     try:
         os.ftruncate(goal.fileno(), os.fstat(source.fileno()).st_size)
-        copy_data(source.fileno(), goal.fileno(), 0)
+        copy_data(source.fileno(), goal.fileno(), 0, look)
     except OSError as error:
         raise HostError(f"cannot write {where}: {error.strerror}; make room there") from error

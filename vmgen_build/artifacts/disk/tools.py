@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from vmgen_build.artifacts.disk.content import extents
@@ -16,6 +16,7 @@ from vmgen_build.text import size as in_words
 _SCARCE = 16 << 20
 _SHOWN = 4000
 _CHUNK = 1 << 20
+_LOOKED_AT = 256 << 20
 _ZEROS = bytes(_CHUNK)
 
 
@@ -83,16 +84,22 @@ def new_file(path: Path, size: int) -> Path:
     return path
 
 
-def copy_data(source: int, image: int, offset: int) -> None:
-    """Copy an open file into an image that is all zero there: data only, no zeros. Raises OSError."""
+def copy_data(source: int, image: int, offset: int, look: Callable[[], None] = lambda: None) -> None:
+    """Copy an open file into an image that is all zero there: data only, no zeros. look: called before the first byte,
+    and again after each _LOOKED_AT bytes. Raises OSError, and what `look` does."""
+    done = looked = 0
     for at, end in extents(source):
         while at < end:
+            if done >= looked:
+                look()
+                looked = done + _LOOKED_AT
             chunk = os.pread(source, min(_CHUNK, end - at), at)
             if not chunk:
                 break
             if chunk != _ZEROS[: len(chunk)]:
                 _write_at(image, chunk, offset + at)
             at += len(chunk)
+            done += len(chunk)
 
 
 def _write_at(fd: int, data: bytes, offset: int) -> None:
