@@ -8,12 +8,12 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
+from vmgen_build.artifacts.deadline import Deadline
 from vmgen_build.artifacts.gzipped import gzip_content
 from vmgen_build.artifacts.kinds import Kind, opened_plain, plain_name
 from vmgen_build.artifacts.tarstream import Files, TarEntry, TarStream
@@ -22,12 +22,13 @@ from vmgen_build.jsontext import Field, parse_json
 from vmgen_build.limits import (
     LISTED_FILES,
     LISTED_NAMES,
+    LISTED_TEXTS,
     OCI_INDEXES,
     OCI_LAYERS,
     OCI_TEXT,
     PACKAGE_LIST,
+    ROOT_DEPTH,
     TREE_FILE,
-    UNPACK_TIME,
     Limit,
 )
 
@@ -95,7 +96,7 @@ def read_content(path: Path, kind: Kind, *, digests: bool = False) -> RootConten
 
     Raises BuildError where it is damaged, or more than a limit allows; HostError where it cannot be read.
     """
-    reading = _Reading(digests)
+    reading = _Reading(digests, Deadline.from_now())
     try:
         with opened_plain(path) as plain:
             return reading.layered(TarStream(plain)) if kind.name == "oci" else reading.whole(TarStream(plain), kind)
@@ -109,16 +110,16 @@ class RootReading:
     """A root that one file system makes up, or several, each laid over those before it. Raises ValueError for more
     than a limit allows."""
 
-    def __init__(self, *, digests: bool = False) -> None:
-        """digests: as of read_content."""
-        self._reading, self._whole = _Reading(digests), _Layer()
+    def __init__(self, deadline: Deadline, *, digests: bool = False) -> None:
+        """deadline: of all that is read. digests: as of read_content."""
+        self._deadline, self._reading, self._whole = deadline, _Reading(digests, deadline), _Layer()
 
     def add(self, files: Files, at: str = "") -> None:
         """at: the folder in whose place they are, "boot"; "" for the root itself."""
         layer = _Layer()
         self._reading.all(files, layer, at)
         layer.opaque.update(filter(None, [at]))
-        self._whole = _laid_over(self._whole, layer)
+        self._whole = _laid_over(self._whole, layer, self._deadline)
 
     def text(self, name: str) -> bytes:
         """Of those that are kept; b"" where it is not there."""
@@ -142,10 +143,10 @@ class _Layer:
 class _Reading:
     """Of one artifact: how much of it there may be."""
 
-    def __init__(self, digests: bool) -> None:
-        self._digests = digests
-        self._end = time.monotonic() + UNPACK_TIME.amount
-        self._names = self._count = 0
+    def __init__(self, digests: bool, deadline: Deadline) -> None:
+        self._digests, self._deadline = digests, deadline
+        self._names = self._count = self._texts = 0
+        self._has_whiteouts = False
 
     def whole(self, tar: TarStream, kind: Kind) -> RootContent:
         layer, outer, members = _Layer(), {}, {}
@@ -169,6 +170,7 @@ class _Reading:
 
     def layered(self, tar: TarStream) -> RootContent:
         """The layers come in any order, and what names their order may come last."""
+        self._has_whiteouts = True
         layers: dict[str, _Layer] = {}
         texts: dict[str, bytes] = {}
         members: dict[str, int] = {}
@@ -180,6 +182,7 @@ class _Reading:
                 continue
             head = _exactly(tar, len(_GZIP))
             if head[:1] in (b"{", b"[") and entry.size <= OCI_TEXT.amount:
+                self._keep(entry.size)
                 texts[name] = head + _exactly(tar, entry.size - len(head))
             elif name.endswith("/layer.tar") or name.startswith("blobs/"):
                 if len(layers) >= OCI_LAYERS.amount:
@@ -189,7 +192,7 @@ class _Reading:
         for name in _order_of(texts):
             if name not in layers:
                 raise ValueError(f"the layer {name[:100]} is not in it, or is compressed in a way that is not read")
-            whole = _laid_over(whole, layers[name])
+            whole = _laid_over(whole, layers[name], self._deadline)
         return RootContent(_linked(whole.files), whole.texts, {}, members)
 
     def _packed_root(self, tar: TarStream, name: str, layer: _Layer) -> None:
@@ -215,10 +218,10 @@ class _Reading:
     def _take(self, tar: Files, entry: TarEntry, name: str, layer: _Layer) -> None:
         self._spend(name)
         folder, _, last = name.rpartition("/")
-        if last == _OPAQUE:
+        if self._has_whiteouts and last == _OPAQUE:
             layer.opaque.add(folder)
             return
-        if last.startswith(_WHITEOUT):
+        if self._has_whiteouts and last.startswith(_WHITEOUT):
             layer.gone.add("/".join(filter(None, (folder, last.removeprefix(_WHITEOUT)))))
             return
         if not name:
@@ -226,6 +229,7 @@ class _Reading:
         limit = TEXTS.get(name) or (TREE_FILE if _ALSO.fullmatch(name) else None)
         digest = ""
         if entry.is_file and limit is not None and entry.size <= limit.amount:
+            self._keep(entry.size)
             layer.texts[name] = _exactly(tar, entry.size)
             digest = hashlib.sha256(layer.texts[name]).hexdigest() if self._digests else ""
         elif entry.is_file and self._digests:
@@ -236,7 +240,7 @@ class _Reading:
         found = hashlib.sha256()
         while chunk := tar.read(_CHUNK):
             found.update(chunk)
-            self._in_time()
+            self._deadline.check()
         return found.hexdigest()
 
     def _spend(self, name: str) -> None:
@@ -246,11 +250,15 @@ class _Reading:
             raise ValueError(f"it has too many files to be listed: {LISTED_FILES.exceeded}")
         if self._names > LISTED_NAMES.amount:
             raise ValueError(f"the names of its files are too long: {LISTED_NAMES.exceeded}")
-        self._in_time()
+        if name.count("/") >= ROOT_DEPTH.amount:
+            raise ValueError(f"{name[:100]!a} lies too deep: {ROOT_DEPTH.exceeded}")
+        self._deadline.check()
 
-    def _in_time(self) -> None:
-        if time.monotonic() > self._end:
-            raise ValueError(f"it takes too long: {UNPACK_TIME.exceeded}")
+    def _keep(self, size: int) -> None:
+        """So many bytes more of texts."""
+        self._texts += size
+        if self._texts > LISTED_TEXTS.amount:
+            raise ValueError(f"its lists of packages and the like are too large: {LISTED_TEXTS.exceeded}")
 
 
 class _Again(io.RawIOBase):
@@ -297,10 +305,11 @@ def _linked(files: Mapping[str, FileEntry]) -> Mapping[str, FileEntry]:
     return found
 
 
-def _laid_over(below: _Layer, above: _Layer) -> _Layer:
+def _laid_over(below: _Layer, above: _Layer, deadline: Deadline) -> _Layer:
     covered = above.gone | {name for name, entry in above.files.items() if entry.kind != "dir"}
     whole = _Layer()
     for name in below.files:
+        deadline.check()
         ways = list(_ways(name))
         if name not in above.gone and not any(way in covered or way in above.opaque for way in ways):
             whole.files[name] = below.files[name]

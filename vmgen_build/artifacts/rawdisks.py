@@ -14,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, BinaryIO, cast
 
+from vmgen_build.artifacts.deadline import Deadline
 from vmgen_build.artifacts.disk.convert import opened, raw_in, readable
 from vmgen_build.artifacts.kinds import Kind, form_of_disk, opened_plain
 from vmgen_build.artifacts.ova.tar import Member, MemberReader
@@ -37,28 +38,37 @@ _LOOKED_AT = 256 << 20
 
 
 @contextmanager
-def raw_disks(path: Path, kind: Kind, folder: Path) -> Iterator[Sequence[IO[bytes]]]:
+def raw_disks(path: Path, kind: Kind, folder: Path, deadline: Deadline) -> Iterator[Sequence[IO[bytes]]]:
     """None where it holds no disk. folder: one with room for what they hold.
 
     Raises ValueError, BuildError where it is damaged, leads to other files, or is more than a limit allows; OSError,
     HostError.
     """
     with ExitStack() as undo:
-        taking = _DiskTaking(path, folder, undo)
+        taking = _DiskTaking(path, folder, undo, deadline)
         if kind.name in _DRIVERS and not kind.compression:
             source = undo.enter_context(opened(path))
             yield [taking.raw(undo.enter_context(readable(source, folder)), kind.name)]
             return
         with opened_plain(path) as plain:
-            yield list(taking.all(plain, kind.name))
+            yield list(taking.all(cast(IO[bytes], _InTime(plain, deadline)), kind.name))
 
 
 @contextmanager
-def piece_of(file: IO[bytes], offset: int, size: int, folder: Path) -> Iterator[IO[bytes]]:
-    """A part of a file as one of its own. Raises ValueError, OSError."""
+def unpacked(path: Path, folder: Path, deadline: Deadline) -> Iterator[IO[bytes]]:
+    """The file without its compression, as one that confined programs may open. Raises ValueError, OSError, HostError,
+    BuildError."""
+    with opened_plain(path) as plain, nameless(folder) as goal:
+        _Filling(folder, deadline).fill(goal, plain.read, UNPACKED)
+        yield goal
+
+
+@contextmanager
+def piece_of(file: IO[bytes], member: Member, folder: Path, deadline: Deadline) -> Iterator[IO[bytes]]:
+    """A part of a file as one of its own. Raises ValueError, OSError, BuildError."""
     with nameless(folder) as goal:
-        _fill(goal, MemberReader(file, Member("", size, offset)).read, folder, UNPACKED)
-        if os.fstat(goal.fileno()).st_size < size:
+        _Filling(folder, deadline).fill(goal, MemberReader(file, member).read, UNPACKED)
+        if os.fstat(goal.fileno()).st_size < member.size:
             raise ValueError("a file in it ends before its size")
         yield goal
 
@@ -71,8 +81,9 @@ def nameless(folder: Path) -> Iterator[IO[bytes]]:
 
 
 class _DiskTaking:
-    def __init__(self, path: Path, folder: Path, undo: ExitStack) -> None:
+    def __init__(self, path: Path, folder: Path, undo: ExitStack, deadline: Deadline) -> None:
         self._path, self._folder, self._undo = path, folder, undo
+        self._filling = _Filling(folder, deadline)
 
     def raw(self, source: IO[bytes], kind: str) -> IO[bytes]:
         """source: one that confined programs may open."""
@@ -105,7 +116,7 @@ class _DiskTaking:
 
     def _copied(self, read: Callable[[int], bytes | None], limit: Limit) -> IO[bytes]:
         goal = self._undo.enter_context(nameless(self._folder))
-        _fill(goal, read, self._folder, limit)
+        self._filling.fill(goal, read, limit)
         return goal
 
     def _new(self, size: int) -> IO[bytes]:
@@ -125,19 +136,38 @@ class _After:
         return head or self._rest.read(size)
 
 
-def _fill(goal: IO[bytes], read: Callable[[int], bytes | None], folder: Path, limit: Limit) -> None:
-    """Sparse, from where it is empty."""
-    at = looked = 0
-    while chunk := read(_CHUNK):
-        if at + len(chunk) > limit.amount:
-            raise ValueError(f"a disk of it is too large: {limit.exceeded}")
-        if at >= looked:
-            check_reserve("taking a disk out of the image", folder)
-            looked = at + _LOOKED_AT
-        if chunk.strip(b"\0"):
-            os.pwrite(goal.fileno(), chunk, at)
-        at += len(chunk)
-    os.ftruncate(goal.fileno(), at)
+class _InTime:
+    """A stream that is read no longer than may be."""
+
+    def __init__(self, plain: IO[bytes], deadline: Deadline) -> None:
+        self._plain, self._deadline = plain, deadline
+
+    def read(self, size: int = -1) -> bytes:
+        """Raises ValueError."""
+        self._deadline.check()
+        return self._plain.read(size)
+
+
+class _Filling:
+    """folder: that of the new files."""
+
+    def __init__(self, folder: Path, deadline: Deadline) -> None:
+        self._folder, self._deadline = folder, deadline
+
+    def fill(self, goal: IO[bytes], read: Callable[[int], bytes | None], limit: Limit) -> None:
+        """Sparse, from where it is empty. Raises ValueError, OSError, BuildError."""
+        at = looked = 0
+        while chunk := read(_CHUNK):
+            self._deadline.check()
+            if at + len(chunk) > limit.amount:
+                raise ValueError(f"what is in it is too large: {limit.exceeded}")
+            if at >= looked:
+                check_reserve("taking a disk out of the image", self._folder)
+                looked = at + _LOOKED_AT
+            if chunk.strip(b"\0"):
+                os.pwrite(goal.fileno(), chunk, at)
+            at += len(chunk)
+        os.ftruncate(goal.fileno(), at)
 
 
 def _exactly(tar: TarStream, size: int) -> bytes:

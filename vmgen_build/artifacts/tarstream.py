@@ -136,7 +136,7 @@ class TarStream(io.RawIOBase):
         if not any(block):
             return None
         try:
-            info = tarfile.TarInfo.frombuf(block, "utf-8", "replace")
+            info = tarfile.TarInfo.frombuf(block, "utf-8", "backslashreplace")
         except tarfile.TarError as error:
             raise ValueError(f"it has a damaged header: {error}") from error
         if block[156:157] == tarfile.AREGTYPE and info.isdir():
@@ -205,4 +205,5 @@ def _owner(text: str | None, number: int) -> int:
 
 
 def _decoded(data: bytes) -> str:
-    return data.decode("utf-8", "replace")
+    """Two names are two, be they text or not."""
+    return data.decode("utf-8", "backslashreplace")

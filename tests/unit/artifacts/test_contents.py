@@ -179,3 +179,23 @@ def test_no_more_than_the_limit_is_listed(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(contents, limit, replace(getattr(contents, limit), amount=3))
     with pytest.raises(BuildError, match="limit 'listed-"):
         content(tmp_path, tar_of(ROOT))
+
+
+def test_texts_that_are_kept_have_a_limit_in_sum(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contents, "LISTED_TEXTS", replace(contents.LISTED_TEXTS, amount=30))
+    each: dict[str, bytes | None] = {f"./var/lib/pacman/local/{name}/desc": b"x" * 10 for name in "abcd"}
+    assert content(tmp_path, tar_of(dict(list(each.items())[:3]))).texts
+    with pytest.raises(BuildError, match="limit 'listed-texts'"):
+        content(tmp_path, tar_of(each))
+    with pytest.raises(BuildError, match="limit 'listed-texts'"):
+        content(tmp_path, tar_of({"oci-layout": b"{" * 20, "index.json": b"{" * 20}))
+
+
+def test_files_lie_no_deeper_than_the_limit(tmp_path: Path) -> None:
+    with pytest.raises(BuildError, match="limit 'root-depth'"):
+        content(tmp_path, tar_of({"etc/" + "d/" * 200 + "file": b""}))
+
+
+def test_only_layers_take_files_away(tmp_path: Path) -> None:
+    files = content(tmp_path, tar_of({**ROOT, "./etc/.wh.passwd": b"", "./usr/.wh..wh..opq": b""})).files
+    assert {"etc/passwd", "etc/.wh.passwd", "usr/.wh..wh..opq", "usr/x"} <= files.keys()

@@ -13,10 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from vmgen_build.artifacts import contents, diskcontents, rawdisks
+from vmgen_build.artifacts import contents, deadline, diskcontents, rawdisks
 from vmgen_build.artifacts.compression import Compression
 from vmgen_build.artifacts.contents import RootContent
-from vmgen_build.artifacts.disk import extfiles
 from vmgen_build.artifacts.diskcontents import read_on_disks
 from vmgen_build.artifacts.kinds import kind_of
 from vmgen_build.artifacts.vma.format import VmaContent, VmaDisk
@@ -339,9 +338,10 @@ def test_nothing_stays_behind(disk: Path, tmp_path: Path, monkeypatch: pytest.Mo
     work.mkdir()
     monkeypatch.setattr(diskcontents, "folder_for_large_files", lambda: work)
     read(tmp_path / "image")
-    monkeypatch.setattr(extfiles, "UNPACK_TIME", replace(extfiles.UNPACK_TIME, amount=0))
-    with pytest.raises(BuildError, match="takes too long"):
-        read(tmp_path / "image")
+    with monkeypatch.context() as patch:
+        patch.setattr(deadline, "UNPACK_TIME", replace(deadline.UNPACK_TIME, amount=0))
+        with pytest.raises(BuildError, match="takes too long"):
+            read(tmp_path / "image")
     monkeypatch.setattr(rawdisks, "UNPACKED", replace(rawdisks.UNPACKED, amount=100))
     with tarfile.open(tmp_path / "in.tar", "w") as tar:
         tar.add(tmp_path / "image", "disk.qcow2")

@@ -13,16 +13,16 @@ import secrets
 import select
 import stat
 import tempfile
-import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import IO
 
+from vmgen_build.artifacts.deadline import Deadline
 from vmgen_build.artifacts.tarstream import TarEntry
 from vmgen_build.host.confined import Reach, start_filter
 from vmgen_build.host.inmemory import name_of
 from vmgen_build.host.run import PIPE, Process, kill
-from vmgen_build.limits import LISTED_NAMES, TAR_CONTENT, UNPACK_TIME, Limit
+from vmgen_build.limits import LISTED_FILES, LISTED_NAMES, TAR_CONTENT, Limit
 
 READS = ("ext2", "ext3", "ext4")
 """Types of file systems, as blkid(8) names them."""
@@ -58,8 +58,8 @@ _REASON = 400
 
 
 @contextmanager
-def ext_files(raw: IO[bytes], start: int) -> Iterator[ExtFiles]:
-    """raw: an image that confined programs may open; start: byte of it where the file system begins.
+def ext_files(raw: IO[bytes], start: int, deadline: Deadline) -> Iterator[ExtFiles]:
+    """raw: an image that confined programs may open; start: byte of it where the file system begins. deadline: of all.
 
     Raises HostError where there is no debugfs; the body, as TarStream, ValueError.
     """
@@ -68,7 +68,7 @@ def ext_files(raw: IO[bytes], start: int) -> Iterator[ExtFiles]:
         process = start_filter(command, Reach((raw.fileno(),)), PIPE, errors)
         assert process.stdin is not None and process.stdout is not None
         try:
-            yield ExtFiles(_Answers(process, errors))
+            yield ExtFiles(_Answers(process, errors, deadline))
         finally:
             kill(process)
             process.stdin.close()
@@ -82,22 +82,22 @@ class ExtFiles:
     def __init__(self, answers: _Answers) -> None:
         self._answers = answers
         self._file = self._left = self._content = 0
-        self._listed = LISTED_NAMES.amount
+        self._listed, self._entries = LISTED_NAMES.amount, 0
 
     @property
     def is_unclean(self) -> bool:
         """Whether its journal holds what the file system itself does not have yet."""
         return b" needs_recovery" in self._answers.whole("features", _ANSWER)
 
-    @property
-    def top(self) -> frozenset[str]:
-        """The names of its top folder."""
-        return frozenset(_decoded(name) for _, _, name, _ in self._folder(_ROOT))
+    def has_at_top(self, names: Collection[str]) -> set[str]:
+        """Those of the names that its top folder has."""
+        return {name for _, _, raw_name, _ in self._folder(_ROOT) if (name := _decoded(raw_name)) in names}
 
     def entries(self) -> Iterator[TarEntry]:
         waiting, seen, files = [("", _ROOT)], {_ROOT}, dict[int, str]()
         while waiting:
             above, folder = waiting.pop()
+            self._begin(0, 0)
             for number, (mode, uid, gid), raw_name, size in self._folder(folder):
                 name = f"{above}{_decoded(raw_name)}"
                 kind = _TYPES.get(stat.S_IFMT(mode))
@@ -144,20 +144,22 @@ class ExtFiles:
             self.read(_CHUNK)
         self._file, self._left = number, size
 
-    def _folder(self, number: int) -> list[tuple[int, tuple[int, int, int], bytes, int]]:
+    def _folder(self, number: int) -> Iterator[tuple[int, tuple[int, int, int], bytes, int]]:
         """Inode; mode, owner and group; name; size."""
         text = self._answers.whole(f"ls -p <{number}>", self._listed, LISTED_NAMES)
         self._listed -= len(text)
-        found, at = [], 0
+        at = 0
         while match := _ENTRY.match(text, at):
             at = match.end()
             inode, mode, uid, gid, name, size = match.groups()
             if int(inode) and name not in (b".", b".."):
+                self._entries += 1
+                if self._entries > LISTED_FILES.amount:
+                    raise ValueError(f"it has too many files to be listed: {LISTED_FILES.exceeded}")
                 owners = int(mode, 8), int(uid) & 0xFFFFFFFF, int(gid) & 0xFFFFFFFF
-                found.append((int(inode), owners, name, int(size or 0)))
+                yield int(inode), owners, name, int(size or 0)
         if text[at:].strip(b"\n"):
             raise ValueError(f"a folder has a name that no folder can have: {text[at : at + 100]!a}")
-        return found
 
     def _link(self, number: int, size: int) -> str:
         if size > _LONGEST_LINK:
@@ -179,10 +181,10 @@ class _Answers:
     Raises ValueError where it says that something is wrong, says more than may be, or takes too long.
     """
 
-    def __init__(self, process: Process, errors: IO[bytes]) -> None:
+    def __init__(self, process: Process, errors: IO[bytes], deadline: Deadline) -> None:
         assert process.stdin is not None and process.stdout is not None
         self._commands, self._output, self._errors = process.stdin, process.stdout, errors
-        self._end, self._data, self._known_errors = time.monotonic() + UNPACK_TIME.amount, bytearray(), 0
+        self._deadline, self._data, self._known_errors = deadline, bytearray(), 0
         self._mark = f"#{secrets.token_hex(16)}\n".encode()
         self.whole("features", _ANSWER, opening=True)
 
@@ -232,9 +234,8 @@ class _Answers:
         return data
 
     def _more(self) -> None:
-        left = self._end - time.monotonic()
-        if left <= 0 or not select.select([self._output], [], [], left)[0]:
-            raise ValueError(f"it takes too long: {UNPACK_TIME.exceeded}")
+        while not select.select([self._output], [], [], self._deadline.left)[0]:
+            pass
         data = os.read(self._output.fileno(), _CHUNK)
         if not data:
             raise self._ended()
@@ -255,4 +256,5 @@ class _Answers:
 
 
 def _decoded(name: bytes) -> str:
-    return name.decode("utf-8", "replace")
+    """Two names are two, be they text or not."""
+    return name.decode("utf-8", "backslashreplace")
