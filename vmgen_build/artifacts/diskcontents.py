@@ -155,7 +155,7 @@ def _on_disks(volumes: Sequence[_Volume], reading: RootReading, deadline: Deadli
 
 def _root_of(volumes: Sequence[_Volume]) -> tuple[_Volume | None, Mapping[_Volume, str]]:
     """The first that is one, and why others that were looked at are damaged."""
-    damaged = {}
+    damaged: dict[_Volume, str] = {}
     for volume in volumes:
         is_root, why = volume.looked_at()
         if is_root:

@@ -19,6 +19,7 @@ from vmgen_build.artifacts.disk.convert import opened, readable
 from vmgen_build.artifacts.disk.volumes import ALL_USAGES, Mount, disk_mounts, file_systems, mount_points
 from vmgen_build.artifacts.diskcontents import read_on_disks
 from vmgen_build.artifacts.kinds import Kind, kind_of
+from vmgen_build.artifacts.rawdisks import raw_disks, unpacked
 from vmgen_build.errors import BuildError
 from vmgen_build.host.confined import lent
 
@@ -153,6 +154,18 @@ def test_a_folder_has_no_more_entries_than_are_listed(tmp_path: Path, monkeypatc
     refused, now = pytest.raises(ValueError, match="limit 'listed-files'"), Deadline.from_now()
     with image.open("rb") as raw, lent(raw.fileno()), refused, extfiles.ext_files(raw, 0, now) as files:
         files.has_at_top(("etc",))
+
+
+def test_one_deadline_holds_for_all_that_is_done(tmp_path: Path) -> None:
+    image, over = ext(tmp_path / "disk.raw", a_root(tmp_path / "root")), Deadline(0)
+    late = pytest.raises(ValueError, match="limit 'unpack-time'")
+    with image.open("rb") as raw, lent(raw.fileno()), late, extfiles.ext_files(raw, 0, over):
+        pass
+    with late, unpacked(image, tmp_path, over):
+        pass
+    ran("tar", "-C", tmp_path, "-cf", tmp_path / "some.tar", image.name)
+    with late, raw_disks(tmp_path / "some.tar", Kind("tar"), tmp_path, over):
+        pass
 
 
 def test_only_who_reads_all_volumes_looks_for_those_that_hold_others(tmp_path: Path) -> None:
