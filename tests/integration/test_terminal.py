@@ -59,7 +59,7 @@ def test_a_script_whose_shell_names_no_line(vmgen: Run, cache: Path, tmp_path: P
     assert not re.search(r"(?m)^(?!\d\d:\d\d:\d\d )\[", done.stderr), "each line of a step has its time"
     again = vmgen(tmp_path / "seen.ini", "-o", tmp_path / "out", env=PASSWORD | {"GITHUB_ACTIONS": "true"})
     assert "::group::[5/7] script one\n" in again.stderr
-    assert f"::error file={tmp_path / 'seen.ini'},line=12::" in again.stderr
+    assert f"::error file={tmp_path / 'seen.ini'},line=12,col=7::" in again.stderr
     assert PASSWORD["SEEN_PASSWORD"] not in done.stderr + again.stderr
     assert_nothing_left(cache, tmp_path)
 
