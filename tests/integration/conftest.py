@@ -22,6 +22,9 @@ TEST_CACHES = ROOT / ".testcache"
 BASE = TEST_CACHES / "base"
 """What `make base` has made once for all groups of tests: a base of Debian 12, and the packages that it is made of."""
 
+HANGS = 2400
+"""Seconds after which a command that has not ended never will."""
+
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -51,6 +54,7 @@ def vmgen(cache: Path) -> Run:
 
     def run(*words: object, env: dict[str, str] | None = None, **more: object) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "vmgen_build", *map(str, words)]
+        more.setdefault("timeout", HANGS)
         return subprocess.run(
             command,
             capture_output=True,

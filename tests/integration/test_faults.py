@@ -69,7 +69,7 @@ def test_issue_14_offline_a_step_asks_nothing_and_its_layer_is_the_same(vmgen: R
     served = tmp_path / "served"
     served.mkdir()
     with serving(Tree(served)) as server:
-        talk = f"exec 3<>/dev/tcp/127.0.0.1/{server.port}; echo GET /x >&3; cat <&3"
+        talk = f"exec 3<>/dev/tcp/127.0.0.1/{server.port}; echo GET /x HTTP/1.0 >&3; echo >&3; cat <&3"
         path = recipe(tmp_path, name="apart", script=f"bash -ec '{talk}'")
         cut = vmgen(path, "-o", tmp_path / "out", "--offline")
         assert cut.returncode == 1 and server.asked == [], cut.stderr
