@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, cast
 from vmgen_build.artifacts.deadline import Deadline
 from vmgen_build.artifacts.gzipped import gzip_content
 from vmgen_build.artifacts.kinds import Kind, opened_plain, plain_name
-from vmgen_build.artifacts.tarstream import Files, TarEntry, TarStream
+from vmgen_build.artifacts.tarstream import Files, TarEntry, TarStream, exactly
 from vmgen_build.errors import BuildError, HostError
 from vmgen_build.jsontext import Field, parse_json
 from vmgen_build.limits import (
@@ -180,10 +180,10 @@ class _Reading:
             self._spend(name)
             if not entry.is_file:
                 continue
-            head = _exactly(tar, len(_GZIP))
+            head = exactly(tar, len(_GZIP))
             if head[:1] in (b"{", b"[") and entry.size <= OCI_TEXT.amount:
                 self._keep(entry.size)
-                texts[name] = head + _exactly(tar, entry.size - len(head))
+                texts[name] = head + exactly(tar, entry.size - len(head))
             elif name.endswith("/layer.tar") or name.startswith("blobs/"):
                 if len(layers) >= OCI_LAYERS.amount:
                     raise ValueError(f"it has too many layers: {OCI_LAYERS.exceeded}")
@@ -230,7 +230,7 @@ class _Reading:
         digest = ""
         if entry.is_file and limit is not None and entry.size <= limit.amount:
             self._keep(entry.size)
-            layer.texts[name] = _exactly(tar, entry.size)
+            layer.texts[name] = exactly(tar, entry.size)
             digest = hashlib.sha256(layer.texts[name]).hexdigest() if self._digests else ""
         elif entry.is_file and self._digests:
             digest = self._digest(tar)
@@ -362,14 +362,7 @@ def _blob(descriptor: Field) -> str:
 
 
 def _text(tar: TarStream, name: str, limit: Limit) -> bytes:
-    data = _exactly(tar, limit.amount + 1)
+    data = exactly(tar, limit.amount + 1)
     if len(data) > limit.amount:
         raise ValueError(f"{name} is too large: {limit.exceeded}")
-    return data
-
-
-def _exactly(tar: Files, size: int) -> bytes:
-    data = b""
-    while len(data) < size and (more := tar.read(size - len(data))):
-        data += more
     return data

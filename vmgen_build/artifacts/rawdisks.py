@@ -19,7 +19,7 @@ from vmgen_build.artifacts.disk.convert import opened, raw_in, readable
 from vmgen_build.artifacts.kinds import Kind, form_of_disk, opened_plain
 from vmgen_build.artifacts.ova.tar import Member, MemberReader
 from vmgen_build.artifacts.result import Disk
-from vmgen_build.artifacts.tarstream import TarStream
+from vmgen_build.artifacts.tarstream import TarStream, exactly
 from vmgen_build.artifacts.vma.read import images_of_vma
 from vmgen_build.host.confined import check_reserve, lent
 from vmgen_build.limits import DISK_SIZE, DRIVES, UNPACKED, Limit
@@ -107,7 +107,7 @@ class _DiskTaking:
         for entry in tar.entries():
             if not entry.is_file:
                 continue
-            head = _exactly(tar, _HEAD)
+            head = exactly(tar, _HEAD)
             if form := form_of_disk(entry.name, head):
                 count += 1
                 if count > DRIVES.amount:
@@ -168,10 +168,3 @@ class _Filling:
                 os.pwrite(goal.fileno(), chunk, at)
             at += len(chunk)
         os.ftruncate(goal.fileno(), at)
-
-
-def _exactly(tar: TarStream, size: int) -> bytes:
-    data = b""
-    while len(data) < size and (more := tar.read(size - len(data))):
-        data += more
-    return data

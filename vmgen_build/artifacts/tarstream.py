@@ -56,6 +56,14 @@ class Files(Protocol):
     def read(self, size: int = -1, /) -> bytes | None: ...
 
 
+def exactly(files: Files, size: int) -> bytes:
+    """The first bytes of the file that was given last; fewer where it has fewer."""
+    data = b""
+    while len(data) < size and (more := files.read(size - len(data))):
+        data += more
+    return data
+
+
 class TarStream(io.RawIOBase):
     """`entries` gives the entries; reading gives the data of the one that was given last.
 

@@ -9,7 +9,6 @@ import os
 import re
 import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -143,7 +142,9 @@ def write_whole(goal: Path, text: str) -> None:
 def folder_for_large_files() -> Path:
     """For those that are gone with this process: $TMPDIR, else /var/tmp (file-hierarchy(7)): /tmp may be memory."""
     named, large = os.environ.get("TMPDIR"), Path("/var/tmp")  # noqa: S108
-    return large if not named and os.access(large, os.W_OK) else Path(tempfile.gettempdir())
+    from tempfile import gettempdir
+
+    return large if not named and os.access(large, os.W_OK) else Path(gettempdir())
 
 
 def is_full(error: OSError) -> bool:
