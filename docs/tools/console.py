@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import termios
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -70,12 +70,11 @@ class Terminal:
         if line.startswith("export "):
             self.exported.append(line)
             return []
-        screen = pyte.HistoryScreen(SIZE[1], SIZE[0], history=10_000, ratio=1)
+        screen = _Screen(SIZE[1], SIZE[0], history=10_000, ratio=1)
         stream = pyte.ByteStream(screen)
         self.feed("\n".join([*self.exported, line]), stream.feed)
         rows = [*screen.history.top, *(screen.buffer[number] for number in range(SIZE[0]))]
-        lines = ["".join(row[column].data for column in range(SIZE[1])) for row in rows]
-        text = "".join(line if line[-1] != " " else f"{line.rstrip()}\n" for line in lines).rstrip()
+        text = "".join(screen.text_of(row) for row in rows).rstrip()
         return text.replace(str(self.cache), "cache").replace(f"{self.folder}/", "").split("\n") if text else []
 
     def feed(self, script: str, take: Callable[[bytes], None]) -> None:
@@ -95,6 +94,26 @@ class Terminal:
             while data := _read(fd):
                 take(data)
         os.close(fd)
+
+
+class _Screen(pyte.HistoryScreen):  # type: ignore[misc]  # pyte has no types
+    """A screen that knows which of its rows go on below, where another is merely full."""
+
+    def __init__(self, columns: int, lines: int, history: int, ratio: float) -> None:
+        super().__init__(columns, lines, history, ratio)
+        self.going_on: list[object] = []
+
+    def draw(self, data: str) -> None:
+        for character in data:
+            if self.cursor.x == self.columns:
+                self.going_on.append(self.buffer[self.cursor.y])
+            super().draw(character)
+
+    def text_of(self, row: Mapping[int, pyte.screens.Char]) -> str:
+        """A row's text, with a line break where it ends there."""
+        text = "".join(row[column].data for column in range(self.columns))
+        full = text[-1] != " " and any(row is other for other in self.going_on)
+        return text if full else f"{text.rstrip()}\n"
 
 
 def _read(fd: int) -> bytes:

@@ -1,6 +1,6 @@
 """Issue 8, items 6, 11 and 14, in one real build: what its processes hold, what it leaves, and an odd cache.
 
-The cache is called "a b'$(touch made)", and starts with the layers of the others.
+The cache is called "a b'$(touch by-name)", and starts with the layers of the others.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Seen:
 @pytest.fixture(scope="module")
 def seen(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
     folder = tmp_path_factory.mktemp("secrets")
-    odd = cache.parent / f"a b'$(touch made)-{os.getpid()}"
+    odd = cache.parent / f"a b'$(touch by-name)-{os.getpid()}"
     subprocess.run(["cp", "-al", cache, odd], check=True)
     try:
         recipe = folder / "secrets.ini"
@@ -155,4 +155,4 @@ def test_issue_8_11_modes_follow_content(seen: Seen) -> None:
 
 
 def test_issue_8_14_the_caches_name_is_data(seen: Seen) -> None:
-    assert not Path("made").exists() and not list(seen.cache.rglob("made"))
+    assert not Path("by-name").exists() and not list(seen.cache.rglob("by-name"))
