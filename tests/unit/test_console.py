@@ -67,3 +67,9 @@ def test_a_terminal_shows_what_stays_on_it_without_paths(tmp_path: Path) -> None
     assert shown == ["ana", "cache/logs x", "120", "60"]
     assert len(terminal.run("seq 60")) == 60
     assert terminal.run("vmgctl --version") == ["vmgctl, version 0.1.0"]
+
+
+@pytest.mark.parametrize("length", [119, 120, 121, 240])
+def test_a_full_row_goes_on_below_only_where_its_line_does(tmp_path: Path, length: int) -> None:
+    terminal = Terminal(tmp_path, tmp_path / "kept")
+    assert terminal.run(f"printf '%{length}s\\nb\\n' | tr ' ' a") == ["a" * length, "b"]

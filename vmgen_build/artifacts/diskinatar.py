@@ -16,8 +16,6 @@ from vmgen_build.host.inmemory import name_of
 from vmgen_build.limits import UNPACKED
 
 _CHUNK = 1 << 20
-_LOOKED_AT = 256 << 20
-"""Bytes after which the room on the disk is looked at again."""
 
 
 def take_disk(source: BinaryIO, name: str, goal: Path) -> None:
@@ -43,12 +41,8 @@ def _take(tar: TarStream, name: str, goal: IO[bytes], folder: Path) -> None:
             continue
         if entry.size > UNPACKED.amount:
             raise BuildError(f"{name} in the image is too large: {UNPACKED.exceeded}")
-        done = looked = 0
         while chunk := tar.read(_CHUNK):
-            if done >= looked:
-                check_reserve(f"taking {name} out of the image", folder)
-                looked = done + _LOOKED_AT
+            check_reserve(f"taking {name} out of the image", folder)
             goal.write(chunk)
-            done += len(chunk)
         return
     raise BuildError(f"the image holds no {name}; build it anew")

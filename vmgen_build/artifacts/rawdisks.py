@@ -33,8 +33,6 @@ WITH_DISKS = (*_DRIVERS, *_IN_A_TAR, "vma")
 
 _HEAD = 2048
 _CHUNK = 1 << 20
-_LOOKED_AT = 256 << 20
-"""Bytes after which the room on the disk is looked at again."""
 
 
 @contextmanager
@@ -156,14 +154,12 @@ class _Filling:
 
     def fill(self, goal: IO[bytes], read: Callable[[int], bytes | None], limit: Limit) -> None:
         """Sparse, from where it is empty. Raises ValueError, OSError, BuildError."""
-        at = looked = 0
+        at = 0
         while chunk := read(_CHUNK):
             self._deadline.check()
             if at + len(chunk) > limit.amount:
                 raise ValueError(f"what is in it is too large: {limit.exceeded}")
-            if at >= looked:
-                check_reserve("taking a disk out of the image", self._folder)
-                looked = at + _LOOKED_AT
+            check_reserve("taking a disk out of the image", self._folder)
             if chunk.strip(b"\0"):
                 os.pwrite(goal.fileno(), chunk, at)
             at += len(chunk)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from vmgen_build.artifacts.disk.convert import to_raw
-from vmgen_build.artifacts.disk.volumes import FileSystem, file_systems, mount_points
+from vmgen_build.artifacts.disk.volumes import FileSystem, Mount, disk_mounts, file_systems
 from vmgen_build.artifacts.result import Disk
 from vmgen_build.bases.copy import copy_tree
 from vmgen_build.bases.unpack import check_digest, check_root, looks_like_root
@@ -34,6 +34,9 @@ _NO_JOURNAL = {"ext3": ",noload", "ext4": ",noload", "xfs": ",norecovery"}
 
 _MOUNTED = ("ext2", "ext3", "ext4", "xfs", "btrfs", "vfat")
 """File systems that the kernel itself mounts here: no mount(8) helper is started for what blkid(8) says of an image."""
+
+_OWN = ("UUID=", "LABEL=", "PARTUUID=")
+"""How a disk's fstab names the file systems of that disk; others may be of another."""
 
 _NOT_COPIED = ("/boot/efi", "/efi")
 """Mount points: a new machine's disk gets boot files for its firmware of its own."""
@@ -68,12 +71,14 @@ def _copy_volumes(base: Image, volumes: Sequence[FileSystem], raw: Path, at: Pat
         )
     with _mounted(raw, system, at):
         copy_tree(at, root)
-    for name, folder in _mount_points(root):
-        volume = next((one for one in volumes if name in one.names), None)
+    for mount in _mounts(root):
+        volume = next((one for one in volumes if mount.name in one.names), None)
         if volume is None or volume.type not in _MOUNTED:
-            raise BuildError(f"{base.file}: its fstab mounts {name} on {folder}, and the disk has no such partition")
+            raise BuildError(
+                f"{base.file}: its fstab mounts {mount.name} on {mount.folder}, and the disk has no such partition"
+            )
         with _mounted(raw, volume, at):
-            copy_tree(at, _inside(root, folder, base.file))
+            copy_tree(at, _inside(root, mount.folder, base.file))
 
 
 def _is_root(raw: Path, volume: FileSystem, at: Path) -> bool:
@@ -93,13 +98,13 @@ def _mounted(raw: Path, volume: FileSystem, at: Path) -> Iterator[None]:
         sc.unmount(at)
 
 
-def _mount_points(root: Path) -> Sequence[tuple[str, str]]:
-    """What the system's fstab mounts of its own disk beside its root: name of the file system, folder from the top."""
+def _mounts(root: Path) -> Sequence[Mount]:
+    """What the system's fstab mounts of its own disk beside its root."""
     try:
         text = read_beneath(root, "etc/fstab", TREE_FILE).decode(errors="replace")
     except OSError:
         return []
-    return [pair for pair in mount_points(text) if pair[1] not in _NOT_COPIED]
+    return [one for one in disk_mounts(text) if one.name.startswith(_OWN) and one.folder not in _NOT_COPIED]
 
 
 def _inside(root: Path, folder: str, image: Path) -> Path:

@@ -16,7 +16,7 @@ from vmgen_build.artifacts.contents import RootContent
 from vmgen_build.artifacts.deadline import Deadline
 from vmgen_build.artifacts.disk import convert, extfiles
 from vmgen_build.artifacts.disk.convert import opened, readable
-from vmgen_build.artifacts.disk.volumes import ALL_USAGES, Mount, disk_mounts, file_systems, mount_points
+from vmgen_build.artifacts.disk.volumes import ALL_USAGES, Mount, disk_mounts, file_systems
 from vmgen_build.artifacts.diskcontents import read_on_disks
 from vmgen_build.artifacts.kinds import Kind, kind_of
 from vmgen_build.artifacts.rawdisks import raw_disks, unpacked
@@ -89,7 +89,6 @@ def test_all_that_an_fstab_mounts_of_disks() -> None:
         Mount("PARTLABEL=srv", "/srv", False),
         Mount("/dev/mapper/vg-var", "/var", False),
     ]
-    assert mount_points("UUID=1 / ext4\nUUID=2 /home ext4\n/dev/vda2 /x ext4\n") == [("UUID=2", "/home")]
 
 
 def test_what_no_disk_has_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

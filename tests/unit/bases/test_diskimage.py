@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from vmgen_build.bases.diskimage import _mount_points
+from vmgen_build.artifacts.disk.volumes import Mount
+from vmgen_build.bases.diskimage import _mounts
 
 TABLE = "UUID=1 / ext4\n# UUID=2 /x ext4\nUUID=3 /home ext4\n/dev/sdb /y ext4\n"
 
@@ -19,11 +20,11 @@ def test_issue_8_3_an_fstab_of_the_host_is_not_taken_for_the_image_s(tmp_path: P
     if link == "etc":
         (tmp_path / "root/etc").rmdir()
     (tmp_path / "root" / link).symlink_to(tmp_path / "outside" / link)
-    assert _mount_points(tmp_path / "root") == []
+    assert _mounts(tmp_path / "root") == []
 
 
 def test_issue_8_3_an_fstab_may_be_a_link_within_the_image(tmp_path: Path) -> None:
     (tmp_path / "root/usr/etc").mkdir(parents=True)
     (tmp_path / "root/etc").symlink_to("/usr/etc")
     (tmp_path / "root/usr/etc/fstab").write_text(TABLE)
-    assert _mount_points(tmp_path / "root") == [("UUID=3", "/home")]
+    assert _mounts(tmp_path / "root") == [Mount("UUID=3", "/home", False)]

@@ -15,7 +15,6 @@ from vmgen_build.host.inmemory import name_of
 from vmgen_build.limits import VOLUMES
 
 _SECTOR = 512
-_OWN = ("UUID=", "LABEL=", "PARTUUID=")
 _ON_A_DISK = re.compile(r"(UUID|LABEL|PARTUUID|PARTLABEL|ID)=|/(?!/)")
 _ON_A_MEDIUM = re.compile(r"/dev/(sr\d|scd\d|cdrom|cdrw|dvd|fd\d|floppy)")
 _APART = {"swap", "tmpfs", "proc", "sysfs", "devpts", "devtmpfs", "bind", "rbind"}
@@ -87,13 +86,6 @@ def _file_system(raw: IO[bytes], usages: str, start: int, size: int, partition: 
         return None
     names = {f"{key}={fields[key]}" for key in ("UUID", "LABEL") if fields.get(key)}
     return FileSystem(start, size, fields["TYPE"], frozenset(names | {f"PARTUUID={partition.lower()}"}))
-
-
-def mount_points(fstab: str) -> Sequence[tuple[str, str]]:
-    """What the system mounts of its own disks beside its root: name of the file system, folder; upper folders first."""
-    rows = [line.split() for line in fstab.splitlines() if not line.lstrip().startswith("#")]
-    own = [row for row in rows if len(row) > 2 and row[0].startswith(_OWN) and row[1].strip("/")]
-    return sorted(((row[0], row[1]) for row in own if row[1] not in ("none", "swap")), key=lambda pair: pair[1])
 
 
 def disk_mounts(fstab: str) -> Sequence[Mount]:

@@ -15,8 +15,6 @@ from vmgen_build.host.confined import check_reserve
 from vmgen_build.limits import DISK_SIZE, VMA_HEADER
 
 _BLOCKS = form.CLUSTER // form.BLOCK
-_LOOKED_AT = (256 << 20) // form.BLOCK
-"""Blocks after which the room on the disk is looked at again."""
 
 
 def extract_vma(source: IO[bytes], goals: Mapping[str, tuple[Path, int]]) -> None:
@@ -88,7 +86,7 @@ class _Extraction:
         self._sizes: dict[int, int] = {}
         self._images: dict[int, int] = {}
         self._next: dict[int, int] = {}
-        self._folder, self._blocks = folder, 0
+        self._folder = folder
 
     def run(self) -> None:
         ident = self._header()
@@ -129,6 +127,7 @@ class _Extraction:
         self._sizes[number], self._next[number] = size, 0
 
     def _extent(self, clusters: list[int], blocks: bytes) -> None:
+        check_reserve("the archive", self._folder)
         at = 0
         for cluster in filter(None, clusters):
             device, number, mask = cluster >> 32 & 0xFF, cluster & 0xFFFFFFFF, cluster >> 48
@@ -148,9 +147,6 @@ class _Extraction:
         room = self._sizes[device] - offset
         if room <= 0 or len(block) < form.BLOCK:
             raise ValueError("a block lies beyond its disk, or is cut off")
-        if self._blocks % _LOOKED_AT == 0:
-            check_reserve("the archive", self._folder)
-        self._blocks += 1
         os.pwrite(self._images[device], block[:room], offset)
 
     def _read(self, size: int, what: str, may_end: bool = False) -> bytes:
