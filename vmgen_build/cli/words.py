@@ -68,8 +68,7 @@ def backends(_context: click.Context, begun: str) -> list[Item]:
 def formats(context: click.Context, begun: str) -> list[Item]:
     """Of the backends that are named, where some are."""
     names = _names()
-    line: Sequence[str] = context.obj or ()
-    chosen = [word for option, word in pairwise(line) if option in ("-b", "--backend")]
+    chosen = _given(context, "-b", "--backend")
     wanted = [name for one in chosen for name in names.get(f"formats of {one}", ())] or names["formats"]
     return plain_items(dict.fromkeys(wanted), begun)
 
@@ -102,6 +101,27 @@ def profiles(_context: click.Context, begun: str) -> list[Item]:
     return listed_items(sorted({*profile_names(), *near}), begun)
 
 
+def steps(context: click.Context, begun: str) -> list[Item]:
+    """Of the recipe in the line, where it is right; none is fetched for it."""
+    from vmgen_build.build.engine import plan_for
+    from vmgen_build.build.options import BuildOptions
+    from vmgen_build.build.using.layers import BASE
+    from vmgen_build.cli.common import default_cache
+    from vmgen_build.errors import VmgenError
+    from vmgen_build.recipe.load import load
+
+    recipes, backend = _recipes(context), [*_given(context, "-b", "--backend"), "lxc"][0]
+    if not recipes:
+        return []
+    try:
+        recipe = load(recipes[-1], tuple(_given(context, "--set")))
+        plan = plan_for(recipe, backend, BuildOptions(cache=default_cache(), backends=(backend,), offline=True))
+    except VmgenError:
+        return []
+    titles = {BASE: plan.base.title} | {step.name: step.title for step in plan.steps}
+    return [CompletionItem(name, help=title) for name, title in titles.items() if name.startswith(begun)]
+
+
 def option_names(_context: click.Context, begun: str) -> list[Item]:
     """As `vmgen-build options` takes them."""
     from vmgen_build.recipe.reference import options
@@ -113,11 +133,11 @@ def settings(context: click.Context, begun: str) -> list[Item]:
     """PATH=VALUE, a level at a time. Of the items of a list the last is completed."""
     from vmgen_build.recipe.completing import complete_path
 
-    recipes = [word for word in context.obj or () if word.endswith(".ini")]
+    recipes = _recipes(context)
     path, comma, _ = begun.rpartition(",") if "=" in begun else ("", "", "")
     asked = f"{path.partition('=')[0]}={begun[len(path + comma) :]}" if comma else begun
     head = path + comma
-    found = complete_path(asked, Path(recipes[-1]).expanduser() if recipes else None)
+    found = complete_path(asked, recipes[-1] if recipes else None)
     items = [CompletionItem(one.text if one.text.endswith(".") else _open(one.text), help=one.about) for one in found]
     return [CompletionItem(head + str(item.value).partition("=")[2]) for item in items] if comma else items
 
@@ -128,6 +148,16 @@ def _open(path: str) -> str:
 
 def targets(_context: click.Context, begun: str) -> list[Item]:
     return plain_items(("incus", "libvirt", "lxc", "openvz", "proxmox"), begun)
+
+
+def _recipes(context: click.Context) -> list[Path]:
+    return [Path(word).expanduser() for word in context.obj or () if word.endswith(".ini")]
+
+
+def _given(context: click.Context, *options: str) -> list[str]:
+    """The values of an option in the words before."""
+    line: Sequence[str] = context.obj or ()
+    return [word for option, word in pairwise(line) if option in options]
 
 
 def _names() -> Mapping[str, Sequence[str]]:
@@ -155,6 +185,7 @@ OF_COMMANDS: Mapping[tuple[str, str], Source] = {
     ("options", "words"): option_names,
     ("profiles", "name"): profiles,
     ("programs", "name"): programs,
+    ("shell", "step"): steps,
     ("systems", "name"): systems,
 }
 """By the names of a command and of its parameter."""

@@ -75,6 +75,9 @@ def possible(*words: str) -> list[str]:
         (("programs", "--os", "fedora-4"), {"fedora-41"}),
         (("programs", "tcpd"), {"tcpdump"}),
         (("options", "config.host"), {"config.hostname"}),
+        (("shell", "lab.ini", "--step", ""), {"base", "users", "generalise"}),
+        (("shell", "lab.ini", "--set", "services.sshd=1", "--step=packages-s"), {"--step=packages-services"}),
+        (("shell", "lab.ini", "-b", "vmware", "--step", "mach"), {"machine"}),
         (("completion", ""), set(SHELLS)),
     ],
 )  # fmt: skip
