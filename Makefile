@@ -77,7 +77,8 @@ missing=; while read -r what package why; do \
 	fi >&2
 endef
 
-.PHONY: help setup image check lint unit integration base containers machines formats nodes hosts distros builds fuzz
+.PHONY: help setup image check lint unit integration base fuzz
+.PHONY: containers machines formats nodes hosts distros builds servers
 .PHONY: test
 .PHONY: chaos consumers limits man install uninstall deb clean distclean
 
@@ -127,14 +128,14 @@ base: | setup test-packages
 # Run side by side, each with a cache of its own: many of these tests wait for something to boot. The longest go first,
 # and are given more than the others: an emulated processor that gets its share boots in time. On a busy machine a boot
 # can come too late for its test: what fails is run once more, and named at the end (RERUN); what fails twice has failed.
-# Some of them take minutes for one more way to what others show too: a commit has the turn of a third of those
+# Some of them take minutes for one more way to what others show too: a commit has the turn of a sixth of those
 # (tests/conftest.py), by its name. `make test TURN=all` runs all, and so does a group by itself.
-TURN := $(shell echo $$((0x0$$(git rev-parse --short=7 HEAD 2>/dev/null) % 3)))
+TURN := $(shell echo $$((0x0$$(git rev-parse --short=7 HEAD 2>/dev/null))))
 TWICE := -raR --reruns 1 --rerun-show-tracebacks
-GROUPS_OF_TESTS := machines formats distros hosts builds nodes containers
+GROUPS_OF_TESTS := machines servers formats distros hosts builds nodes containers
 $(GROUPS_OF_TESTS): GROUP = integration and $(@:s=)
-containers: GROUP = integration and not (machine or format or distro or host or build or node)
-distros hosts builds nodes containers: NICE := nice -n 5
+containers: GROUP = integration and not (machine or server or format or distro or host or build or node)
+servers distros hosts builds nodes containers: NICE := nice -n 5
 $(GROUPS_OF_TESTS): | setup test-packages
 	VMGEN_TEST_CACHE=.testcache/$@ $(NICE) $(BIN)/pytest -q $(TWICE) --durations=10 -m '$(GROUP)' tests/integration
 
