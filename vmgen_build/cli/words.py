@@ -97,8 +97,7 @@ def profiles(_context: click.Context, begun: str) -> list[Item]:
     """Those that ship, and those beside a recipe of this folder."""
     from vmgen_build.recipe.shipped import profile_names
 
-    near = {path.stem for path in Path("profiles").glob("*.ini")}
-    return listed_items(sorted({*profile_names(), *near}), begun)
+    return listed_items(profile_names(Path()), begun)
 
 
 def steps(context: click.Context, begun: str) -> list[Item]:

@@ -14,6 +14,7 @@ from vmgen_build.limits import RECIPE_FILES
 from vmgen_build.recipe import ini, slips, tree
 from vmgen_build.recipe.ini import IniSection, Value
 from vmgen_build.recipe.problems import Problems, did_you_mean, shown
+from vmgen_build.recipe.shipped import profile_names
 from vmgen_build.recipe.source import A_RECIPE, PROGRAMS, Kind, read_text
 
 _OPTION = "[config] profiles"
@@ -137,7 +138,7 @@ def _no_profile(name: str, folder: Path) -> str:
 
 
 def _near_profiles(name: str, folder: Path) -> str:
-    names = sorted({p.stem for d in (folder, resources.recipes_dir()) for p in (d / "profiles").glob("*.ini")})
+    names = profile_names(folder)
     if not names:
         return "; name the path of one, relative to the recipe"
     return did_you_mean(name, names) or f"; there are {', '.join(names)}, or name the path of one"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from vmgen_build import resources
 from vmgen_build.errors import UsageError
@@ -28,9 +29,10 @@ class Profile:
         return any(program in names for names in self.programs.values())
 
 
-def profile_names() -> tuple[str, ...]:
-    """Of those that ship, in the order of the alphabet."""
-    return tuple(sorted(path.stem for path in (resources.recipes_dir() / "profiles").glob("*.ini")))
+def profile_names(beside: Path | None = None) -> tuple[str, ...]:
+    """Of those that ship, in the order of the alphabet. beside: a recipe's folder, whose own are among them."""
+    folders = (resources.recipes_dir(), *([beside] if beside is not None else []))
+    return tuple(sorted({path.stem for folder in folders for path in (folder / "profiles").glob("*.ini")}))
 
 
 def shipped_profile(name: str) -> Profile:
