@@ -1,5 +1,6 @@
 """Recipes for Windows, and the plans that they become."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 
 from vmgen_build.backends.registry import backend_named
 from vmgen_build.plan.context import Facts
-from vmgen_build.plan.model import Plan
+from vmgen_build.plan.model import Plan, Step
 from vmgen_build.plan.planner import make_plan
 from vmgen_build.recipe.load import load
 
@@ -78,3 +79,20 @@ def windows(tmp_path: Path) -> WindowsPlanner:
         return make_plan(recipe, "vmware", part, Facts("release", 1700000000), None)
 
     return plan
+
+
+def named(plan: Plan, name: str) -> Step:
+    return next(step for step in plan.steps if step.name == name)
+
+
+def commands(step: Step) -> list[str]:
+    """The lines of the script that run a program, without the frame and the checks."""
+    body = step.script.split("cd /d C:\\Windows\\Temp\\vmgen\r\n")[1].split('set "VMGEN_CODE=0"')[0]
+    ours = re.compile(
+        r'(set "VMGEN_|if (not )?"%errorlevel%"|if not exist secrets|if not defined VMGEN_SECRET|cmd /d /c exit 0|::|$)'
+    )
+    return [line for line in body.split("\r\n") if not ours.match(line)]
+
+
+def file_of(step: Step, name: str) -> str:
+    return next((file.content or b"").decode("utf-8-sig") for file in step.files if file.name == name)
