@@ -52,15 +52,21 @@ GROUPS = {
 """Integration tests that share no state with the others, and run beside them."""
 
 TURNS = (
-    ("test_foreign_machines.py", "test_libvirt.py", "test_machine_guest.py", "test_qemuboot.py"),
-    ("test_arches.py", "test_boxes.py", "test_chaos.py"),
-    ("test_hosts.py", "test_hyperv.py", "test_moments.py", "test_own_machine.py"),
-    ("test_building.py", "test_cloud.py", "test_incusvm.py"),
-    ("test_live.py", "test_onnode.py", "test_using_machine.py"),
-    ("test_bootstraps.py", "test_deb.py", "test_fedora_machine.py", "test_keeping.py", "test_thesis_node.py"),
+    (
+        *("test_keeping.py", "test_machine_guest.py", "test_package_managers.py", "test_using_machine.py"),
+        "test_windows_ways.py",
+    ),
+    ("test_arches.py", "test_boxes.py", "test_chaos.py", "test_moments.py"),
+    (
+        *("test_bootstraps.py", "test_fedora_machine.py", "test_libvirt.py", "test_own_machine.py"),
+        "test_sources_wanted.py",
+    ),
+    ("test_building.py", "test_cloud.py", "test_deb.py", "test_foreign_machines.py", "test_hyperv.py"),
+    ("test_hosts.py", "test_live.py", "test_qemuboot.py", "test_thesis_node.py", "test_windows_setup_there.py"),
+    ("test_distributions.py", "test_incusvm.py", "test_onnode.py", "test_own.py", "test_sources.py"),
 )
-"""What takes minutes of a processor and shows one more way to what others show too: some 20 minutes each turn. The
-number in $VMGEN_TEST_TURN says whose turn it is; without it all run."""
+"""What takes minutes of a processor and shows one more way to what others show too: each turn some 22 minutes of one.
+The number in $VMGEN_TEST_TURN says whose turn it is; without it all run."""
 
 TURN = "VMGEN_TEST_TURN"
 
