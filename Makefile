@@ -78,7 +78,7 @@ missing=; while read -r what package why; do \
 endef
 
 .PHONY: help setup image check lint unit integration base fuzz
-.PHONY: containers machines formats nodes hosts distros builds servers
+.PHONY: containers machines formats nodes hosts distros builds servers windows
 .PHONY: test
 .PHONY: chaos consumers limits man install uninstall deb clean distclean
 
@@ -132,10 +132,11 @@ base: | setup test-packages
 # (tests/conftest.py), by its name. `make test TURN=all` runs all, and so does a group by itself.
 TURN := $(shell echo $$((0x0$$(git rev-parse --short=7 HEAD 2>/dev/null))))
 TWICE := -raR --reruns 1 --rerun-show-tracebacks
-GROUPS_OF_TESTS := machines servers formats distros hosts builds nodes containers
+GROUPS_OF_TESTS := machines servers windows formats distros hosts builds nodes containers
 $(GROUPS_OF_TESTS): GROUP = integration and $(@:s=)
-containers: GROUP = integration and not (machine or server or format or distro or host or build or node)
-servers distros hosts builds nodes containers: NICE := nice -n 5
+windows: GROUP = integration and windows
+containers: GROUP = integration and not (machine or server or windows or format or distro or host or build or node)
+servers windows distros hosts builds nodes containers: NICE := nice -n 5
 $(GROUPS_OF_TESTS): | setup test-packages
 	VMGEN_TEST_CACHE=.testcache/$@ $(NICE) $(BIN)/pytest -q $(TWICE) --durations=10 -m '$(GROUP)' tests/integration
 

@@ -30,8 +30,7 @@ GROUPS = {
     "host": ("test_chaos.py", "test_deb.py", "test_hosts.py"),
     "machine": (
         *("test_disk.py", "test_machine_guest.py", "test_ova.py", "test_using_machine.py"),
-        *("test_vm.py", "test_vm_faults.py", "test_windows_machine.py"),
-        *("test_windows_setup.py", "test_windows_verify_here.py"),
+        *("test_vm.py", "test_vm_faults.py"),
     ),
     "node": (
         *("test_connections.py", "test_install.py", "test_moments.py", "test_node.py", "test_onnode.py"),
@@ -44,6 +43,9 @@ GROUPS = {
         *("test_own.py", "test_publishing.py", "test_session.py", "test_sites.py", "test_standin.py"),
         *("test_vsphere.py", "test_waiting.py", "test_windows.py", "test_windows_verify.py", "test_windows_ways.py"),
         "test_windows_setup_there.py",
+    ),
+    "windows": (
+        *("test_windows_machine.py", "test_windows_setup.py", "test_windows_verify_here.py"),
         *("test_wine_probes.py", "test_wine_recipes.py", "test_wine_registry.py", "test_wine_run.py"),
         "test_wine_sif.py",
         *("test_wine_steps.py", "test_wine_values.py"),
