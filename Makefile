@@ -136,7 +136,7 @@ GROUPS_OF_TESTS := machines servers windows formats distros hosts builds nodes c
 $(GROUPS_OF_TESTS): GROUP = integration and $(@:s=)
 windows: GROUP = integration and windows
 containers: GROUP = integration and not (machine or server or windows or format or distro or host or build or node)
-servers windows distros hosts builds nodes containers: NICE := nice -n 5
+servers distros hosts builds nodes containers: NICE := nice -n 5
 $(GROUPS_OF_TESTS): | setup test-packages
 	VMGEN_TEST_CACHE=.testcache/$@ $(NICE) $(BIN)/pytest -q $(TWICE) --durations=10 -m '$(GROUP)' tests/integration
 

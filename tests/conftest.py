@@ -58,9 +58,9 @@ TURNS = (
         *("test_keeping.py", "test_machine_guest.py", "test_package_managers.py", "test_using_machine.py"),
         "test_windows_ways.py",
     ),
-    ("test_arches.py", "test_boxes.py", "test_chaos.py", "test_moments.py"),
+    ("test_arches.py", "test_chaos.py", "test_moments.py", "test_windows_setup.py"),
     (
-        *("test_bootstraps.py", "test_fedora_machine.py", "test_libvirt.py", "test_own_machine.py"),
+        *("test_bootstraps.py", "test_boxes.py", "test_fedora_machine.py", "test_libvirt.py", "test_own_machine.py"),
         "test_sources_wanted.py",
     ),
     ("test_building.py", "test_cloud.py", "test_deb.py", "test_foreign_machines.py", "test_hyperv.py"),
