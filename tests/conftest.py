@@ -70,21 +70,25 @@ TURNS = (
 """What takes minutes of a processor and shows one more way to what others show too: each turn some 22 minutes of one.
 The number in $VMGEN_TEST_TURN says whose turn it is; without it all run."""
 
-TURN = "VMGEN_TEST_TURN"
+
+def _turn() -> int | None:
+    """None where all modules run."""
+    named = os.environ.get("VMGEN_TEST_TURN", "")
+    return int(named) % len(TURNS) if named.isdecimal() else None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    turn = os.environ.get(TURN, "")
-    if not turn.isdecimal():
+    turn = _turn()
+    if turn is None:
         return
-    waiting = {name for number, names in enumerate(TURNS) if number != int(turn) % len(TURNS) for name in names}
+    waiting = {name for number, names in enumerate(TURNS) if number != turn for name in names}
     config.hook.pytest_deselected(items=[item for item in items if item.path.name in waiting])
     items[:] = [item for item in items if item.path.name not in waiting]
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """A group of which no test has its turn has not failed."""
-    if os.environ.get(TURN) and exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
+    if _turn() is not None and exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
         session.exitstatus = pytest.ExitCode.OK
 
 

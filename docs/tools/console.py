@@ -112,8 +112,8 @@ class _Screen(pyte.HistoryScreen):  # type: ignore[misc]  # pyte has no types
     def text_of(self, row: Mapping[int, pyte.screens.Char]) -> str:
         """A row's text, with a line break where it ends there."""
         text = "".join(row[column].data for column in range(self.columns))
-        full = text[-1] != " " and any(row is other for other in self.going_on)
-        return text if full else f"{text.rstrip()}\n"
+        goes_on = text[-1] != " " and any(row is other for other in self.going_on)
+        return text if goes_on else f"{text.rstrip()}\n"
 
 
 def _read(fd: int) -> bytes:
